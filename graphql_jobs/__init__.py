@@ -1,0 +1,43 @@
+"""Run long jobs on services behind a GraphQL API: submit, check, wait, and hand over.
+
+    from graphql_jobs import BearerToken, wait
+    from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
+
+    async with AiwareClient.connect("https://api.veritone.com", BearerToken(key)) as client:
+        handle = await client.submit(EngineJobSpec(engine_id=engine, upload_url=url))
+        job = await wait(client, handle)
+
+Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the repository do.
+"""
+
+from graphql_jobs.auth import BearerToken, ClientCredentials
+from graphql_jobs.errors import GraphqlJobsError
+from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.provider import JobClient, JobSpec
+from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
+from graphql_jobs.session import Limits, Session
+from graphql_jobs.waiting import require_success, wait, wait_many
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BearerToken",
+    "CancelOutcome",
+    "ClientCredentials",
+    "Deadlines",
+    "GraphqlJobsError",
+    "Job",
+    "JobClient",
+    "JobFailure",
+    "JobHandle",
+    "JobSpec",
+    "JobState",
+    "JobTask",
+    "Limits",
+    "Schedule",
+    "Session",
+    "WaitPolicy",
+    "require_success",
+    "wait",
+    "wait_many",
+]

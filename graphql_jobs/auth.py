@@ -1,0 +1,144 @@
+"""Signing in: the token that a request carries, and what to do when it is not accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import aiohttp
+
+from graphql_jobs.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from graphql_jobs.clock import Clock
+
+#: Our choice: a token is renewed when a tenth of its life, and at most a minute, is left.
+_EARLY_SHARE = 0.1
+_EARLY_MAX_S = 60.0
+#: Used when the answer has no `expires_in` (RFC 6749 5.1 allows that): Datasaur's documented hour.
+_DEFAULT_LIFETIME_S = 3600.0
+
+#: Posts a form, with or without Basic credentials, and gives the JSON object of the answer, which has a textual
+#: `access_token`. Raises `RequestFailed`.
+PostForm = Callable[[str, Mapping[str, str], aiohttp.BasicAuth | None], Awaitable[Mapping[str, object]]]
+
+
+class Auth(Protocol):
+    """A way to sign in."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal credentials, and no help in finding them out."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that must never be shown."""
+        ...
+
+    async def token(self, post_form: PostForm, clock: Clock) -> str:
+        """The bearer token to send now. Raises `RequestFailed` if it could not be had."""
+        ...
+
+    def reject(self, token: str) -> bool:
+        """The server did not accept `token`. True if asking for another may help."""
+        ...
+
+
+class BearerToken:
+    """A token that somebody else made: an aiWARE API key, or a token of either provider."""
+
+    def __init__(self, token: str) -> None:
+        self._token = _clean("token", token)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal tokens."""
+        return _digest("bearer", self._token)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The token."""
+        return (self._token,)
+
+    async def token(self, post_form: PostForm, clock: Clock) -> str:
+        """The token itself."""
+        return self._token
+
+    def reject(self, token: str) -> bool:
+        """There is no other."""
+        return False
+
+
+class ClientCredentials:
+    """OAuth 2 client credentials (RFC 6749 4.4), as Datasaur gives them out.
+
+    The token is fetched once for any number of concurrent requests, renewed before it expires and when the server
+    rejects it. `style` says where id and secret go: in the form ("body", as Datasaur's documentation shows) or into
+    an HTTP Basic header ("basic", as its sample clients do).
+    """
+
+    def __init__(
+        self, token_url: str, client_id: str, client_secret: str, style: Literal["body", "basic"] = "body"
+    ) -> None:
+        self._token_url = token_url
+        self._client_id = _clean("client_id", client_id)
+        self._client_secret = _clean("client_secret", client_secret)
+        self._style = style
+        self._current: str | None = None
+        self._renew_at = 0.0
+        self._lock = asyncio.Lock()
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal credentials at the same address."""
+        return _digest("client", self._token_url, self._client_id, self._client_secret, self._style)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The client secret, and the token while there is one."""
+        return (self._client_secret, *([self._current] if self._current else []))
+
+    async def token(self, post_form: PostForm, clock: Clock) -> str:
+        """The current token, fetched first if there is none or it is about to expire."""
+        async with self._lock:
+            if self._current is None or clock.now() >= self._renew_at:
+                await self._fetch(post_form, clock)
+            assert self._current is not None  # noqa: S101 (what _fetch leaves behind, for the type checker)
+            return self._current
+
+    def reject(self, token: str) -> bool:
+        """Forget `token`; a rejection of one that was already replaced changes nothing."""
+        if token == self._current:
+            self._current = None
+        return True
+
+    async def _fetch(self, post_form: PostForm, clock: Clock) -> None:
+        form = {"grant_type": "client_credentials"}
+        basic = None
+        if self._style == "basic":
+            basic = aiohttp.BasicAuth(self._client_id, self._client_secret)
+        else:
+            form |= {"client_id": self._client_id, "client_secret": self._client_secret}
+        asked_at = clock.now()
+        answer = await post_form(self._token_url, form, basic)
+        lifetime_s = answer.get("expires_in")
+        if not isinstance(lifetime_s, int | float) or lifetime_s <= 0:
+            lifetime_s = _DEFAULT_LIFETIME_S
+        self._current = str(answer["access_token"])
+        self._renew_at = asked_at + lifetime_s - min(lifetime_s * _EARLY_SHARE, _EARLY_MAX_S)
+
+
+def _clean(parameter: str, secret: str) -> str:
+    stripped = secret.strip()
+    if not stripped:
+        raise InvalidInput(parameter, "it is empty.")
+    if not stripped.isprintable() or not stripped.isascii():
+        raise InvalidInput(parameter, "it holds characters that cannot stand in an HTTP header.")
+    return stripped
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

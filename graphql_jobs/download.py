@@ -1,0 +1,49 @@
+"""Fetching a file that a provider points to: without credentials, bounded, and whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from graphql_jobs import errors
+from graphql_jobs.endpoint import base_url
+from graphql_jobs.wire import bounded_chunks
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from graphql_jobs.session import Session
+
+#: Our choice: a bound that only a mistake or an attack passes.
+MAX_FILE_BYTES = 10 * 1024**3
+
+
+async def download(session: Session, url: str, to: Path, max_bytes: int = MAX_FILE_BYTES) -> int:
+    """Stream `url` into the file `to` and give its size in bytes.
+
+    The address comes from the server and is a pre-signed one: it gets no Authorization header, no redirect is
+    followed, and neither it nor its query is shown. `to` appears only when the file is whole. Raises `RequestFailed`.
+    """
+    parts = urlsplit(url)
+    base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
+    session.keep_secret(parts.query)
+    kinds = {404: errors.NotFound, 403: errors.NotAllowed}
+    return await session.fetch("GET", url, lambda response: _save(response, to, max_bytes), "download", to.name, kinds)
+
+
+async def _save(response: aiohttp.ClientResponse, to: Path, max_bytes: int) -> int:
+    await asyncio.to_thread(to.parent.mkdir, parents=True, exist_ok=True)
+    descriptor, part = await asyncio.to_thread(tempfile.mkstemp, dir=to.parent, prefix=f".{to.name}.")
+    size_bytes = 0
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            async for chunk in bounded_chunks(response, max_bytes):
+                size_bytes += await asyncio.to_thread(file.write, chunk)
+        await asyncio.to_thread(os.replace, part, to)
+    finally:
+        await asyncio.to_thread(Path(part).unlink, missing_ok=True)
+    return size_bytes

@@ -1,0 +1,32 @@
+"""Where a service is: a base URL that was checked before anything is sent to it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from graphql_jobs.errors import InvalidInput
+
+
+def base_url(url: str, parameter: str = "base_url") -> str:
+    """The URL without a trailing slash.
+
+    Raises `InvalidInput` unless it is http(s) with a host, and without user, password, query or fragment: what a URL
+    carries ends up in logs, so credentials belong into the credentials block.
+    """
+    shown = "the URL"
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port  # parsed on access; a bad one raises
+    except ValueError as error:
+        raise InvalidInput(parameter, f"{shown} cannot be parsed: {error}.") from None
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput(parameter, f"{shown} carries a user name or password; keep them in a credentials block.")
+    if parts.scheme not in {"http", "https"}:
+        raise InvalidInput(parameter, f"{shown} must start with https:// or http://, not {parts.scheme!r}.")
+    if not parts.hostname:
+        raise InvalidInput(parameter, f"{shown} names no host.")
+    if parts.query or parts.fragment:
+        raise InvalidInput(parameter, f"{shown} carries a query or fragment; give the address alone.")
+    if any(character.isspace() or not character.isprintable() for character in parts.geturl()):
+        raise InvalidInput(parameter, f"{shown} holds white space or control characters.")
+    return parts.geturl().rstrip("/")

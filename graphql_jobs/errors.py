@@ -1,0 +1,270 @@
+"""Everything that this package raises.
+
+    GraphqlJobsError
+    ├── InvalidInput               what the caller gave cannot work; nothing was sent
+    ├── RequestFailed              one request gave no usable answer; says nothing about any job
+    │   ├── Unreachable            not sent: refused, unknown host, connect timeout
+    │   ├── ConnectionLost         sent, and no whole answer came back
+    │   ├── ServerFailed           5xx, or the provider's own words for "my fault"
+    │   ├── RateLimited            429; refused before any work, with the wait that the server asked for
+    │   ├── TooMuchAtOnce          the request was too big or too dear: ask for less
+    │   ├── SignInFailed           the credentials were not accepted
+    │   ├── NotAllowed             known, but without the right
+    │   ├── RequestRefused         the server says that the request is wrong
+    │   ├── NotFound               the object that was asked for is not there
+    │   ├── OperationFailed        the server answered with an error that it gave no known code
+    │   ├── BadReply               not GraphQL, not the promised shape, or too large
+    │   └── BadEndpoint            TLS, redirect or a path that does not exist: the address is wrong
+    ├── SubmissionUnknown          a create was sent and nobody knows whether it happened
+    ├── JobError                   about one job
+    │   ├── JobFailed              the provider says so
+    │   ├── JobCancelled           somebody cancelled it there
+    │   ├── JobNotFound            the provider does not know it (any more)
+    │   ├── CancelRefused          the provider would not, or cannot, cancel it
+    │   └── ResultUnavailable      the job is fine, its result cannot be had
+    └── WaitStopped                we stopped waiting; the job may still finish
+        ├── WaitTimedOut           a deadline passed
+        └── ProviderLost           the outage lasted longer than its budget
+
+Three different things are three different classes: a check that failed (`RequestFailed`), a job that failed
+(`JobFailed`), and a wait that we gave up (`WaitStopped`). All take positional arguments and survive pickling.
+No message holds a secret: the session removes the ones it knows before it builds one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql_jobs.job import Job
+
+
+class GraphqlJobsError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidInput(GraphqlJobsError, ValueError):
+    """The caller's input cannot work. Nothing was sent.
+
+    `parameter` is the name of the offending input as the caller knows it.
+    """
+
+    def __init__(self, parameter: str, problem: str) -> None:
+        super().__init__(parameter, problem)
+        self.parameter = parameter
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.parameter}: {self.problem} Nothing was sent."
+
+
+class RequestFailed(GraphqlJobsError):
+    """One request gave no usable answer; the job that it was about may be perfectly well.
+
+    `subject` says what was asked about ("job 20072915_mrEONv6h0H"), `detail` what came back.
+    """
+
+    #: Asking again may help.
+    transient: ClassVar[bool] = False
+    #: The server surely did no work for this request, so a create may be sent again.
+    unexecuted: ClassVar[bool] = False
+    meaning: ClassVar[str] = "the request failed"
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self, provider: str, operation: str, subject: str, detail: str, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(provider, operation, subject, detail, retry_after_s)
+        self.provider = provider
+        self.operation = operation
+        self.subject = subject
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        about = f" ({self.subject})" if self.subject else ""
+        return f"{self.provider} {self.operation}{about}: {self.meaning}: {self.detail} {self.advice}".strip()
+
+
+class Unreachable(RequestFailed):
+    """Nothing was sent: the connection was refused, the host is unknown, or connecting took too long."""
+
+    transient = True
+    unexecuted = True
+    meaning = "no connection"
+    advice = "Check the address and the network; nothing was sent."
+
+
+class ConnectionLost(RequestFailed):
+    """The request was sent, and the connection ended before the whole answer was read."""
+
+    transient = True
+    meaning = "the connection was lost after the request was sent"
+
+
+class ServerFailed(RequestFailed):
+    """The server, or something in front of it, says that it failed."""
+
+    transient = True
+    meaning = "the server failed"
+
+
+class RateLimited(RequestFailed):
+    """Refused before any work was done; `retry_after_s` is the wait that the server asked for, if it did."""
+
+    transient = True
+    unexecuted = True
+    meaning = "too many requests"
+    advice = "Ask less often, or have the limit raised."
+
+
+class TooMuchAtOnce(RequestFailed):
+    """The request was too large or too expensive; a smaller one may pass."""
+
+    meaning = "the request was too large or too expensive"
+    advice = "Ask for fewer jobs at once."
+
+
+class SignInFailed(RequestFailed):
+    """The credentials were not accepted, also after a new sign-in where one is possible."""
+
+    unexecuted = True
+    meaning = "sign-in failed"
+    advice = "Renew the token or the client credentials in the credentials block."
+
+
+class NotAllowed(RequestFailed):
+    """The account is known and lacks the right."""
+
+    unexecuted = True
+    meaning = "not allowed"
+    advice = "Give the account the right, or use another credentials block."
+
+
+class RequestRefused(RequestFailed):
+    """The server says that the request itself is wrong. Sending it again cannot help."""
+
+    unexecuted = True
+    meaning = "the server refused the request"
+
+
+class NotFound(RequestFailed):
+    """The object that the request names is not there, or not visible to this account."""
+
+    unexecuted = True
+    meaning = "not found"
+    advice = "Check the id, and that this account may see it."
+
+
+class OperationFailed(RequestFailed):
+    """The operation ran and ended with an error of which only the text is known."""
+
+    meaning = "the operation failed"
+
+
+class BadReply(RequestFailed):
+    """The answer is not GraphQL, has not the promised shape, or is larger than the bound."""
+
+    transient = True
+    meaning = "the answer cannot be read"
+
+
+class BadEndpoint(RequestFailed):
+    """The address is not that of the service: certificate, redirect, or a path that does not exist."""
+
+    unexecuted = True
+    meaning = "this is not the service's address"
+    advice = "Check the base URL in the credentials block."
+
+
+class SubmissionUnknown(GraphqlJobsError):
+    """A create was sent and its answer never came: the job may or may not exist, so it is not sent again.
+
+    `sent_at` is an ISO 8601 instant; `cause` is the text of what went wrong.
+    """
+
+    def __init__(self, provider: str, operation: str, subject: str, sent_at: str, cause: str) -> None:
+        super().__init__(provider, operation, subject, sent_at, cause)
+        self.provider = provider
+        self.operation = operation
+        self.subject = subject
+        self.sent_at = sent_at
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return (
+            f"{self.provider} {self.operation} ({self.subject}), sent at {self.sent_at}: it is not known whether the "
+            f"job was created: {self.cause} It was not sent again, since that could start, and bill, a second job. "
+            f"Look at {self.provider} for a job created at that time: if it is there, wait for it by its id; "
+            "if it is not, submit again."
+        )
+
+
+class JobError(GraphqlJobsError):
+    """About one job: `provider` and `job_id` say which."""
+
+    def __init__(self, provider: str, job_id: str, detail: str) -> None:
+        super().__init__(provider, job_id, detail)
+        self.provider = provider
+        self.job_id = job_id
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.provider} job {self.job_id}: {self.detail}"
+
+
+class JobEnded(JobError):
+    """A job that ended otherwise than well. Carries the last `job` that was read."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.provider, job.job_id, job.describe())
+        self.job = job
+        self.args = (job,)  # what unpickling calls the class with
+
+
+class JobFailed(JobEnded):
+    """The provider says that the job failed."""
+
+
+class JobCancelled(JobEnded):
+    """Somebody cancelled the job at the provider."""
+
+
+class JobNotFound(JobError):
+    """The provider does not know the job: a wrong id, another account, or it is gone."""
+
+
+class CancelRefused(JobError):
+    """The provider would not cancel the job, or has no way to: it was left running."""
+
+
+class ResultUnavailable(JobError):
+    """The job itself is fine; what it made could not be fetched."""
+
+
+class WaitStopped(GraphqlJobsError):
+    """We stopped waiting. The job itself may still finish."""
+
+    def __init__(self, provider: str, job_ids: Sequence[str], waited_s: float, detail: str) -> None:
+        super().__init__(provider, tuple(job_ids), waited_s, detail)
+        self.provider = provider
+        self.job_ids = tuple(job_ids)
+        self.waited_s = waited_s
+        self.detail = detail
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.job_ids[:3]) + (f" and {len(self.job_ids) - 3} more" if len(self.job_ids) > 3 else "")
+        return (
+            f"{self.provider} job {shown}: gave up after {self.waited_s:.0f} s: {self.detail} "
+            "The job was left as it is and may still finish: wait for it again by its id."
+        )
+
+
+class WaitTimedOut(WaitStopped):
+    """A deadline passed and the job had not ended. `detail` names the deadline and the last status seen."""
+
+
+class ProviderLost(WaitStopped):
+    """Every check failed for longer than the outage budget. `detail` is the last failure."""

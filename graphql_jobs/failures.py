@@ -1,0 +1,198 @@
+"""From what came back to what it means: the one place where an answer becomes one of our errors.
+
+Sources: reference/gql-tenacity.md 1.3 (what gql raises), section 4 (which failures prove that nothing was sent), and
+each provider's table of codes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import aiohttp
+from gql.transport.exceptions import TransportError
+
+from graphql_jobs import errors
+from graphql_jobs.wire import Exchange, ReplyTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphql import ExecutionResult
+
+#: Our choice: enough for a sentence and an id in a log line; servers may send megabytes.
+MAX_DETAIL_CHARACTERS = 400
+#: Our choice: a server that asks for more is asked again after an hour.
+MAX_RETRY_AFTER_S = 3600.0
+
+Kind = type[errors.RequestFailed]
+
+#: The codes that GraphQL servers built with Apollo give in `extensions.code`.
+#: Source: apollographql.com/docs/apollo-server/data/errors (built-in error codes).
+COMMON_CODES: Mapping[str, Kind] = {
+    "UNAUTHENTICATED": errors.SignInFailed,
+    "FORBIDDEN": errors.NotAllowed,
+    "BAD_REQUEST": errors.RequestRefused,
+    "BAD_USER_INPUT": errors.RequestRefused,
+    "GRAPHQL_PARSE_FAILED": errors.RequestRefused,
+    "GRAPHQL_VALIDATION_FAILED": errors.RequestRefused,
+    "OPERATION_RESOLUTION_FAILURE": errors.RequestRefused,
+    "INTERNAL_SERVER_ERROR": errors.ServerFailed,
+}
+
+_BY_STATUS: Mapping[int, Kind] = {
+    401: errors.SignInFailed,
+    403: errors.NotAllowed,
+    404: errors.BadEndpoint,
+    405: errors.BadEndpoint,
+    408: errors.ConnectionLost,
+    410: errors.BadEndpoint,
+    413: errors.TooMuchAtOnce,
+    429: errors.RateLimited,
+}
+
+# These never concern one field only, whatever path the server gives them.
+_REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited)
+
+# Nothing had been written when these were raised. `ClientConnectorError` is a child of `ClientOSError`, which proves
+# nothing, and so is `ConnectionTimeoutError` a sibling of `SocketTimeoutError`: match the child, never the parent.
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_WRONG_PEER = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
+_NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one provider words its errors: where the code stands in an entry of `errors`, and what each code means."""
+
+    provider: str
+    code_of: Callable[[Mapping[str, object]], str]
+    kinds: Mapping[str, Kind]
+
+    def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
+        """The class for one entry of `errors`; None for a code that neither table knows."""
+        code = self.code_of(entry)
+        return self.kinds.get(code) or COMMON_CODES.get(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What went wrong with a request: the class of the error, the words for it, and the wait that was asked for."""
+
+    kind: Kind
+    detail: str
+    retry_after_s: float | None = None
+
+
+def diagnose(
+    dialect: Dialect, exchange: Exchange, raised: BaseException | None, result: ExecutionResult | None
+) -> Finding | None:
+    """What is wrong with this exchange as a whole, or None if the `data` of its `result` can be used.
+
+    `raised` is what gql raised, if it did. A status other than 2xx decides even where the body holds data; a known
+    code in the body is more exact than the status. Errors of single fields beside good data are left to the caller.
+    Raises `raised` again if it is neither the network's nor the server's doing: then it is a bug, not an outage.
+    """
+    entries = error_entries(result.errors if result else None)
+    if finding := diagnose_http(dialect, exchange, raised, entries):
+        return finding
+    data = result.data if result else None
+    if isinstance(data, dict) and not _concerns_all(dialect, data, entries):
+        return None
+    if not entries:
+        return Finding(errors.BadReply, "neither data nor errors in the answer.")
+    worst = next((entry for entry in entries if dialect.kind_of(entry) in _REQUEST_WIDE), entries[0])
+    kind = dialect.kind_of(worst) or errors.OperationFailed
+    return Finding(kind, words_of(dialect, [worst, *entries[1:]]), retry_after_s(exchange))
+
+
+def diagnose_http(
+    dialect: Dialect, exchange: Exchange, raised: BaseException | None, entries: Sequence[Mapping[str, object]] = ()
+) -> Finding | None:
+    """The part of `diagnose` that holds for any HTTP request; `entries` are the errors in its body."""
+    if exchange.status is not None and not 200 <= exchange.status < 300:
+        return _refused_by_status(dialect, exchange, exchange.status, entries)
+    return _broken(exchange, raised) if raised is not None else None
+
+
+def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
+    """Whether the errors speak of the whole request: a rejected token, or no data at all and no path to blame."""
+    if any(dialect.kind_of(entry) in _REQUEST_WIDE for entry in entries):
+        return True
+    empty = all(value is None for value in data.values())
+    return empty and any(not entry.get("path") for entry in entries)
+
+
+def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
+    """The `errors` of an answer as a list of objects, whatever a hostile server put there."""
+    if not isinstance(reply_errors, list):
+        return []
+    return [entry if isinstance(entry, dict) else {"message": str(entry)} for entry in reply_errors]
+
+
+def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
+    """The first error's code and message, and how many more there are."""
+    if not entries:
+        return "no reason given."
+    code = dialect.code_of(entries[0])
+    more = f" (and {len(entries) - 1} more)" if len(entries) > 1 else ""
+    return f"{code + ': ' if code else ''}{entries[0].get('message') or 'no message'}{more}"
+
+
+def _refused_by_status(
+    dialect: Dialect, exchange: Exchange, status: int, entries: Sequence[Mapping[str, object]]
+) -> Finding:
+    said = f": {words_of(dialect, entries)}" if entries else ""
+    detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}){said}"
+    known = dialect.kind_of(entries[0]) if entries and status != 429 else None
+    return Finding(known or _kind_of_status(status), detail, retry_after_s(exchange))
+
+
+def _kind_of_status(status: int) -> Kind:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return errors.ServerFailed
+    return errors.RequestRefused if status >= 400 else errors.BadEndpoint
+
+
+def _broken(exchange: Exchange, raised: BaseException) -> Finding:
+    cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
+    words = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    if isinstance(cause, ReplyTooLarge):
+        return Finding(errors.TooMuchAtOnce, f"the answer has {cause}.")
+    if isinstance(cause, _WRONG_PEER):
+        return Finding(errors.BadEndpoint, words)
+    if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
+        return Finding(errors.Unreachable, words)
+    if isinstance(cause, _NETWORK):
+        return Finding(errors.ConnectionLost, words)
+    if exchange.status is not None and not isinstance(cause, OSError):  # a full disk is nobody's answer
+        kind = exchange.headers.get("Content-Type", "no content type")
+        return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status}, {kind}).")
+    raise raised
+
+
+def retry_after_s(exchange: Exchange) -> float | None:
+    """The wait that the server asked for: seconds or an HTTP date (RFC 9110 10.2.3), within 0 and an hour."""
+    text = exchange.headers.get("Retry-After")
+    if not text:
+        return None
+    try:
+        delay_s = float(text)
+    except ValueError:
+        delay_s = _until(text, exchange.headers.get("Date"))
+    return None if math.isnan(delay_s) else min(max(delay_s, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _until(http_date: str, server_date: str | None) -> float:
+    try:
+        then = parsedate_to_datetime(http_date)
+        # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
+        now = parsedate_to_datetime(server_date) if server_date else datetime.now(UTC)
+        return (then - now).total_seconds()
+    except (ValueError, TypeError):  # not a date, or one without a zone
+        return math.nan

@@ -1,0 +1,159 @@
+"""The model: what a job is, whichever provider runs it. Pure, and plain JSON both ways.
+
+All instants are aware datetimes in UTC; in JSON they are ISO 8601 text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from graphql_jobs.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+#: Our choice: long enough for every id seen (76 characters, aiWARE's older tasks), short enough to log.
+MAX_ID_CHARACTERS = 200
+
+
+class JobState(StrEnum):
+    """The six states of a job or task. UNKNOWN is a word that the provider's table lacks: not an end."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the provider will not change it any more by itself."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why a job or one of its tasks failed, in the provider's words (cut to a bounded length)."""
+
+    reason: str
+    message: str
+    task_id: str | None = None
+
+    def __str__(self) -> str:
+        where = f"task {self.task_id}: " if self.task_id else ""
+        return f"{where}{self.reason}" + (f" ({self.message})" if self.message else "")
+
+
+@dataclass(frozen=True, slots=True)
+class JobTask:
+    """One task of a job. `engine_id` and the instants are None where the provider gives none."""
+
+    task_id: str
+    state: JobState
+    raw_status: str
+    engine_id: str | None = None
+    started_at: datetime | None = None
+    failure: JobFailure | None = None
+    #: A failure of this task does not count: a standby stood in for it, or it is a standby that nobody needed.
+    excused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it was when it was last read.
+
+    `state` is our judgement (law 4: a job that says complete may be FAILED), `raw_status` the provider's word.
+    `progress_percent` is for showing only: Datasaur leaves it at 0 on delivered jobs.
+    """
+
+    provider: str
+    job_id: str
+    state: JobState
+    raw_status: str
+    tasks: tuple[JobTask, ...] = ()
+    failures: tuple[JobFailure, ...] = ()
+    progress_percent: int | None = None
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    target_id: str | None = None
+    result_id: str | None = None
+
+    def describe(self) -> str:
+        """One line for a log or a state message: the state, the provider's word, the tasks, the failures."""
+        parts = [f"{self.state} (status {self.raw_status!r})"]
+        if self.tasks:
+            done = sum(task.state.is_terminal for task in self.tasks)
+            parts.append(f"{done} of {len(self.tasks)} tasks ended")
+        if self.failures:
+            parts.append("; ".join(str(failure) for failure in self.failures[:3]))
+        if len(self.failures) > 3:
+            parts.append(f"and {len(self.failures) - 3} more failures")
+        return ", ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; tasks are counted by their status, since a job may have thousands."""
+        counts: dict[str, int] = {}
+        for task in self.tasks:
+            counts[task.raw_status] = counts.get(task.raw_status, 0) + 1
+        return {
+            "provider": self.provider,
+            "job_id": self.job_id,
+            "state": str(self.state),
+            "raw_status": self.raw_status,
+            "task_counts": counts,
+            "failures": [str(failure) for failure in self.failures],
+            "created_at": self.created_at.isoformat() if self.created_at else None,
+            "modified_at": self.modified_at.isoformat() if self.modified_at else None,
+            "target_id": self.target_id,
+            "result_id": self.result_id,
+        }
+
+
+class JobHandle(BaseModel):
+    """All that is needed to wait for, read, cancel or collect a job, from any process and on any later day.
+
+    Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the answer to the
+    submission told: an aiWARE job's `target_id`; a Datasaur export's `file_url`, a pre-signed address that lets anyone
+    download for some hours, which is why it stays out of the repr.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    provider: str = Field(min_length=1)
+    endpoint: str = Field(min_length=1)
+    job_id: str = Field(min_length=1, max_length=MAX_ID_CHARACTERS)
+    operation: str | None = None
+    submitted_at: AwareDatetime | None = None
+    details: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, plain: object) -> Self:
+        """Read what `to_json` wrote. Raises `InvalidInput` that names the first wrong field."""
+        try:
+            return cls.model_validate(plain)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = ".".join(["handle", *map(str, first["loc"])])
+            raise InvalidInput(name, f"{first['msg']}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOutcome:
+    """What came of a cancel. `confirmed`: the provider was read again and no longer runs the job."""
+
+    job_id: str
+    confirmed: bool
+    message: str
+    job: Job | None = field(default=None, repr=False)

@@ -1,0 +1,134 @@
+"""The contract that an adapter fulfils: submit, check, cancel, collect, with a plain handle in between.
+
+An adapter is a `JobClient` with a status table, documents and pure readers of its own; see `providers/`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import InvalidInput, JobNotFound, RequestFailed, TooMuchAtOnce
+from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from graphql_jobs.session import Session
+
+#: What one look at one job can give. A failed check concerns the check, not the job.
+Seen = Job | JobNotFound | RequestFailed
+
+
+class JobSpec(BaseModel):
+    """What to run. Checked when it is made, so that bad input is found before anything is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Make one from keyword arguments. Raises `InvalidInput` that names the parameter and never shows a value."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = ".".join(map(str, first["loc"])) or cls.__name__
+            raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
+
+
+class JobClient(ABC):
+    """One provider, seen through one session. Use within `async with`; any number may share a session."""
+
+    #: The provider's name in handles, messages and parameters.
+    provider: ClassVar[str]
+    #: Whether the provider has a way to cancel a job; where it has none, `cancel` raises `CancelRefused`.
+    can_cancel: ClassVar[bool]
+    #: Jobs per request.
+    max_batch: ClassVar[int] = 100
+    _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    async def __aenter__(self) -> Self:
+        await self.session.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.session.__aexit__(*exc_info)
+
+    @abstractmethod
+    async def submit(self, spec: JobSpec) -> JobHandle:
+        """Start a job. Raises `RequestFailed` if surely nothing was started, `SubmissionUnknown` if nobody can tell."""
+
+    @abstractmethod
+    async def cancel(self, job_id: str) -> CancelOutcome:
+        """Ask the provider to cancel, then read the job. Raises `CancelRefused` where it would not or cannot."""
+
+    @abstractmethod
+    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+        """What a succeeded job made, as plain JSON; files go into `folder`. Raises `ResultUnavailable`."""
+
+    @abstractmethod
+    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """One look at up to `max_batch` different jobs. May leave ids out that the provider does not know."""
+
+    def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
+        """The handle for a bare id, or the given handle if it is one of ours. Raises `InvalidInput`."""
+        if isinstance(job, str):
+            return JobHandle(provider=self.provider, endpoint=self.session.url, job_id=self._checked(job, parameter))
+        if job.provider != self.provider:
+            raise InvalidInput(parameter, f"the handle is for {job.provider}, the credentials are for {self.provider}.")
+        if job.endpoint != self.session.url:
+            raise InvalidInput(
+                parameter, f"the handle is for {job.endpoint}, the credentials are for {self.session.url}."
+            )
+        self._checked(job.job_id, parameter)
+        return job
+
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """Look at jobs, `max_batch` per request; every id that was asked is in the answer.
+
+        Raises `RequestFailed` if a whole request failed; what concerns one job alone stands at that job.
+        """
+        unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
+        seen: dict[str, Seen] = {}
+        for start in range(0, len(unique), self.max_batch):
+            seen |= await self._check_or_halve(unique[start : start + self.max_batch])
+        return {job_id: seen.get(job_id) or self._not_found(job_id) for job_id in unique}
+
+    async def _check_or_halve(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        try:
+            return await self._check_batch(job_ids)
+        except TooMuchAtOnce:
+            if len(job_ids) == 1:
+                raise
+            middle = len(job_ids) // 2
+            return await self._check_or_halve(job_ids[:middle]) | await self._check_or_halve(job_ids[middle:])
+
+    def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
+        return JobHandle(
+            provider=self.provider,
+            endpoint=self.session.url,
+            job_id=job_id,
+            operation=operation,
+            submitted_at=instant(self.session.clock.now()),
+            details={name: value for name, value in details.items() if value is not None},
+        )
+
+    def _not_found(self, job_id: str) -> JobNotFound:
+        detail = "the provider does not know it. Check the id, the account and the address; it may also be gone."
+        return JobNotFound(self.provider, job_id, detail)
+
+    def _checked(self, job_id: str, parameter: str) -> str:
+        stripped = job_id.strip()
+        if not stripped:
+            raise InvalidInput(parameter, "the job id is empty.")
+        if len(stripped) > MAX_ID_CHARACTERS or not self._job_id.fullmatch(stripped):
+            raise InvalidInput(parameter, f"{stripped[:80]!r} does not look like a job id of {self.provider}.")
+        return stripped

@@ -1,0 +1,1 @@
+"""The adapters: one package each, with its status table, documents, specs, readers and client."""

@@ -1,0 +1,75 @@
+"""aiWARE's documents. Each is validated in tests against the SDL in `graphql_jobs/emulator/schema/aiware.graphql`.
+
+Source: reference/aiware.md sections 2, 3.4 and 8. Inputs whose type name no public source shows are inlined, with
+variables of scalar types, so that no text is ever pasted into a document (section 2.1, points 3 and 4).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from graphql_jobs.operation import Operation
+
+#: The documented default page of a task list; caps on larger pages are not published (aiware.md 4.6).
+TASK_PAGE = 30
+#: A check is sent with the smallest of these numbers of aliases that holds all its ids, so that only four documents
+#: exist, here and in the server's cache. Our choice of steps; 100 is the largest that reference/gql-tenacity.md 2.1
+#: found worth its size.
+ALIAS_SIZES = (1, 5, 20, 100)
+
+CREATE_JOB = Operation("mutation CreateJob($input: CreateJob!) { createJob(input: $input) { id targetId status } }")
+CREATE_TDO = Operation("mutation CreateTDO($input: CreateTDO!) { createTDO(input: $input) { id } }")
+CREATE_TDO_WITH_ASSET = Operation(
+    "mutation CreateTDOWithAsset($input: CreateTDOWithAsset!) { createTDOWithAsset(input: $input) { id } }"
+)
+CANCEL_JOB = Operation("mutation CancelJob($id: ID!) { cancelJob(id: $id) { id message } }")
+RETRY_JOB = Operation("mutation RetryJob($id: ID!) { retryJob(id: $id) { id targetId status } }")
+ENGINE_RESULTS = Operation("""
+query EngineResults($jobId: ID!) {
+  engineResults(jobId: $jobId) {
+    records { tdoId engineId taskId assetId startOffsetMs stopOffsetMs jsondata }
+  }
+}
+""")
+
+_JOB_FIELDS = """
+fragment JobFields on Job {
+  id
+  status
+  targetId
+  createdDateTime
+  modifiedDateTime
+  tasks(offset: $offset, limit: $limit) {
+    records {
+      id
+      status
+      engineId
+      startedDateTime
+      failureReason
+      failureMessage
+      standbyTask { id status }
+    }
+  }
+}
+"""
+
+
+@cache
+def check_jobs(aliases: int) -> Operation:
+    """The check of `aliases` jobs in one request: `j0` to `jN`, ids in `$id0` to `$idN`, one page of tasks each."""
+    variables = "".join(f"$id{number}: ID!, " for number in range(aliases))
+    fields = " ".join(f"j{number}: job(id: $id{number}) {{ ...JobFields }}" for number in range(aliases))
+    return Operation(f"query CheckJobs({variables}$offset: Int, $limit: Int) {{ {fields} }} {_JOB_FIELDS}")
+
+
+@cache
+def launch_engine_job(source: str, fields: int) -> Operation:
+    """Launch by "uploadUrl" or "targetId", with `fields` template fields in `$name0`, `$value0` and so on."""
+    source_type = {"uploadUrl": "String", "targetId": "ID"}[source]
+    variables = "".join(f", $name{number}: String!, $value{number}: String" for number in range(fields))
+    listed = " ".join(f"{{fieldName: $name{number}, fieldValue: $value{number}}}" for number in range(fields))
+    return Operation(
+        f"mutation LaunchSingleEngineJob($engineId: ID!, $source: {source_type}{variables}) {{"
+        f" launchSingleEngineJob(input: {{engineId: $engineId, {source}: $source, fields: [{listed}]}})"
+        " { id targetId status } }"
+    )

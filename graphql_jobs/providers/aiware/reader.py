@@ -1,0 +1,138 @@
+"""From aiWARE's answers to the model. Pure functions and tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs import errors
+from graphql_jobs.failures import Dialect, Kind
+from graphql_jobs.job import Job, JobFailure, JobState, JobTask
+from graphql_jobs.reading import Entry, instant_or_none, text_or_none
+from graphql_jobs.status import StatusTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+
+PROVIDER = "aiware"
+
+# Source: reference/aiware.md 3.1. `Job.status` has the type of `Task.status`, so one table serves both.
+# An aborted job is what a cancelled one ends as (KB 4164); an aborted task counts against its job (law 4).
+STATES = StatusTable(
+    PROVIDER,
+    {
+        "pending": JobState.PENDING,
+        "accepted": JobState.PENDING,
+        "queued": JobState.PENDING,
+        "standby_pending": JobState.PENDING,
+        "running": JobState.RUNNING,
+        "waiting": JobState.RUNNING,
+        "resuming": JobState.RUNNING,
+        "paused": JobState.RUNNING,
+        "complete": JobState.SUCCEEDED,
+        "failed": JobState.FAILED,
+        "cancelled": JobState.CANCELLED,
+        "aborted": JobState.CANCELLED,
+    },
+)
+
+# Source: reference/aiware.md 4.2, the codes of D:apis/error-codes.md.
+CODES: Mapping[str, Kind] = {
+    "not_found": errors.NotFound,
+    "not_allowed": errors.NotAllowed,
+    "invalid_input": errors.RequestRefused,
+    "not_implemented": errors.RequestRefused,
+    "authentication_error": errors.SignInFailed,
+    "rate_limited": errors.RateLimited,
+    "capacity_exceeded": errors.TooMuchAtOnce,
+    "service_unavailable": errors.ServerFailed,
+    "service_failure": errors.ServerFailed,
+    "internal_error": errors.ServerFailed,
+}
+
+
+def code_of(entry: Mapping[str, object]) -> str:
+    """aiWARE's code stands at the top level of an error, not under `extensions` (reference/aiware.md 4.1)."""
+    name = entry.get("name")
+    return name if isinstance(name, str) else ""
+
+
+DIALECT = Dialect(PROVIDER, code_of, CODES)
+
+
+def read_job(
+    entry: Entry, task_entries: list[Entry], *, lenient: bool = False, clean: Callable[[str], str] = str
+) -> Job:
+    """The job of a check, from its entry and the records of all pages of its tasks.
+
+    A job that says complete is FAILED if a task failed, was aborted or cancelled and no standby of it completed,
+    unless `lenient` (law 4). `clean` cuts and redacts the provider's words.
+    """
+    excused = _excused(task_entries)
+    tasks = tuple(read_task(task, excused, clean) for task in task_entries)
+    raw_status = text_or_none(entry, "status") or ""
+    state = STATES.state_of(raw_status)
+    failures = tuple(task.failure for task in tasks if task.failure and not task.excused)
+    if state is JobState.SUCCEEDED and failures and not lenient:
+        state = JobState.FAILED
+    return Job(
+        PROVIDER,
+        str(entry.get("id")),
+        state,
+        raw_status,
+        tasks,
+        failures,
+        None,
+        instant_or_none(entry.get("createdDateTime")),
+        instant_or_none(entry.get("modifiedDateTime")),
+        text_or_none(entry, "targetId"),
+    )
+
+
+def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str], str] = str) -> JobTask:
+    """One record of a job's tasks; `excused` are the ids of tasks whose failure does not count."""
+    raw_status = text_or_none(entry, "status") or ""
+    state = STATES.state_of(raw_status)
+    task_id = (text_or_none(entry, "id") or "").strip()
+    failure = None
+    if state is JobState.FAILED or state is JobState.CANCELLED:
+        message = text_or_none(entry, "failureMessage")
+        reason = text_or_none(entry, "failureReason") or raw_status
+        failure = JobFailure(clean(reason), clean(message) if message else "", task_id)
+    return JobTask(
+        task_id,
+        state,
+        raw_status,
+        text_or_none(entry, "engineId"),
+        instant_or_none(entry.get("startedDateTime")),
+        failure,
+        task_id in excused,
+    )
+
+
+def read_records(value: Any) -> list[Entry]:
+    """The records of a `TaskList` or `EngineResultList`."""
+    records = value.get("records") if isinstance(value, dict) else None
+    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+
+
+def _excused(task_entries: list[Entry]) -> set[str]:
+    """Tasks whose failure does not count: a standby stood in for them, or they were a standby that nobody needed.
+
+    A standby may have a standby of its own (reference/aiware.md 2.5), so the chain is followed.
+    """
+    standby_of: dict[str, str] = {}
+    status_of: dict[str, object] = {}
+    for entry in task_entries:
+        task_id, standby = str(entry.get("id")).strip(), entry.get("standbyTask")
+        status_of[task_id] = entry.get("status")
+        if isinstance(standby, dict):
+            standby_of[task_id] = str(standby.get("id")).strip()
+            status_of.setdefault(standby_of[task_id], standby.get("status"))
+    excused: set[str] = set()
+    for task_id in standby_of:
+        chain = [task_id]
+        while (following := standby_of.get(chain[-1])) and following not in chain:
+            chain.append(following)
+        if any(status_of.get(member) == "complete" for member in chain):
+            excused.update(chain)
+    return excused

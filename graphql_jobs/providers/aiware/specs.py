@@ -1,0 +1,134 @@
+"""What can be run on aiWARE. Source: reference/aiware.md 2.5 and 2.6; names on the wire are given by aliases."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from graphql_jobs.endpoint import base_url
+from graphql_jobs.provider import JobSpec
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class _Wire(BaseModel):
+    """A part of a spec that is sent under camelCase names, without what was not set."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        alias_generator=AliasGenerator(serialization_alias=to_camel),
+    )
+
+
+class IOFolder(_Wire):
+    """An input or output of a task: a stream or chunks, named so that routes can speak of it."""
+
+    reference_id: Name = Field(description="Name that routes refer to.")
+    mode: Literal["stream", "chunk"] = Field(description="How data travels.")
+    type: Literal["input", "output"] = Field(description="Which way it travels.")
+
+
+class ExecutionPreferences(_Wire):
+    """How a task is scheduled. What is not set is the provider's default."""
+
+    priority: int | None = Field(default=None, description="Lower runs earlier; guidelines are -100 to 50.")
+    max_retries: int | None = Field(default=None, ge=0, description="Retries inside the platform.")
+    max_engines: int | None = Field(default=None, ge=1, description="Engine instances at most.")
+    parallel_processing: bool | None = Field(default=None, description="Whether chunks run in parallel.")
+    parent_complete_before_starting: bool | None = Field(default=None, description="Wait for the whole parent.")
+
+
+class EngineTask(_Wire):
+    """One task of a job: an engine with its payload and its folders."""
+
+    engine_id: Name = Field(description="The engine's id.")
+    payload: dict[str, Any] = Field(default_factory=dict, description="The engine's own parameters.")
+    io_folders: list[IOFolder] = Field(default_factory=list, description="Inputs and outputs that routes connect.")
+    execution_preferences: ExecutionPreferences | None = Field(default=None, description="How it is scheduled.")
+    standby_task: EngineTask | None = Field(default=None, description="Runs only if this task fails.")
+
+
+class Route(_Wire):
+    """Connects an output folder to an input folder."""
+
+    parent_io_folder_reference_id: Name = Field(description="The folder that data comes from.")
+    child_io_folder_reference_id: Name = Field(description="The folder that data goes to.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The route's own options.")
+
+
+class NewTarget(_Wire):
+    """A temporal data object that is made together with the job."""
+
+    name: str | None = Field(default=None, description="Name of the new object.")
+    start_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
+    stop_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
+    details: dict[str, Any] | None = Field(default=None, description="Free JSON kept with the object.")
+
+
+class AiwareJobSpec(JobSpec):
+    """A job of one or more tasks (`createJob`), on an existing target, a new one, or none."""
+
+    tasks: list[EngineTask] = Field(min_length=1, description="The tasks; adapters first.")
+    routes: list[Route] = Field(default_factory=list, description="How folders are connected.")
+    target_id: Name | None = Field(default=None, description="An existing data object.")
+    target: NewTarget | None = Field(default=None, description="A data object to make.")
+    cluster_id: Name | None = Field(default=None, description="Where to run; else the organisation's default.")
+    job_config: dict[str, Any] = Field(default_factory=dict, description="Free JSON kept with the job.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.target_id and self.target:
+            raise ValueError("give target_id or target, not both")
+        folders = {folder.reference_id for task in _with_standbys(self.tasks) for folder in task.io_folders}
+        for route in self.routes:
+            for name in (route.parent_io_folder_reference_id, route.child_io_folder_reference_id):
+                if name not in folders:
+                    raise ValueError(f"routes: no task has an io folder {name!r}")
+        return self
+
+    def to_wire(self) -> dict[str, Any]:
+        """The value of `createJob(input:)`."""
+        wire: dict[str, Any] = {
+            "tasks": [task.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True) for task in self.tasks]
+        }
+        if self.routes:
+            wire["routes"] = [route.model_dump(by_alias=True) for route in self.routes]
+        if self.target:
+            wire["target"] = self.target.model_dump(by_alias=True, exclude_none=True)
+        optional = {"targetId": self.target_id, "clusterId": self.cluster_id, "jobConfig": self.job_config or None}
+        return wire | {name: value for name, value in optional.items() if value is not None}
+
+
+class EngineJobSpec(JobSpec):
+    """One engine on one recording (`launchSingleEngineJob`), through the engine's own job template."""
+
+    engine_id: Name = Field(description="The engine's id.")
+    upload_url: str | None = Field(default=None, description="Media to fetch into a new data object.")
+    target_id: Name | None = Field(default=None, description="An existing data object that holds the media.")
+    fields: dict[Name, str] = Field(default_factory=dict, description="Values for the engine's job template.")
+
+    @field_validator("upload_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        base_url(url.split("?")[0], "upload_url")  # a query is fine here: pre-signed addresses have one
+        return url
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.upload_url) == bool(self.target_id):
+            raise ValueError("give either upload_url or target_id")
+        return self
+
+
+def _with_standbys(tasks: list[EngineTask]) -> list[EngineTask]:
+    found = list(tasks)
+    for task in found:  # grows while it is walked: standby tasks may have standby tasks
+        if task.standby_task:
+            found.append(task.standby_task)  # noqa: PERF401 (a comprehension would not see what was added)
+    return found

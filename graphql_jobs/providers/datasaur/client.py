@@ -1,0 +1,111 @@
+"""Datasaur's adapter: I/O between the documents and the readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from graphql_jobs import errors
+from graphql_jobs.download import download
+from graphql_jobs.endpoint import base_url
+from graphql_jobs.job import CancelOutcome, Job, JobHandle
+from graphql_jobs.provider import JobClient, JobSpec, Seen
+from graphql_jobs.providers.datasaur import documents, reader
+from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
+from graphql_jobs.reading import Entry, objects, text_or_none
+from graphql_jobs.session import Limits
+from graphql_jobs.sharing import shared_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from graphql_jobs.auth import Auth
+    from graphql_jobs.operation import Operation
+
+
+class DatasaurClient(JobClient):
+    """Datasaur through one session. It has no way to cancel a job and none to list them."""
+
+    provider: ClassVar[str] = reader.PROVIDER
+    can_cancel: ClassVar[bool] = False
+
+    @classmethod
+    def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
+        """A client for the installation at the base URL `url`, on this event loop's shared session."""
+        return cls(shared_session(f"{base_url(url)}/graphql", auth, reader.DIALECT, limits))
+
+    async def submit(self, spec: JobSpec) -> JobHandle:
+        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says."""
+        if isinstance(spec, AutoLabelSpec):
+            self.session.keep_secret(spec.target_secret.get_secret_value())
+            return await self._start(documents.AUTO_LABEL, spec.to_wire(), f"project {spec.project_id}")
+        if isinstance(spec, ProjectSpec):
+            return await self._start(documents.CREATE_PROJECT, spec.to_wire(), f"project {spec.name!r}")
+        if isinstance(spec, ExportSpec):
+            return await self._export(spec)
+        raise errors.InvalidInput(
+            "spec", f"Datasaur runs AutoLabelSpec, ExportSpec and ProjectSpec, not {type(spec).__name__}."
+        )
+
+    async def cancel(self, job_id: str) -> CancelOutcome:
+        """Always raises `CancelRefused`: Datasaur's API has no cancel (reference/datasaur.md 2.1)."""
+        checked = self._checked(job_id, "job_id")
+        raise errors.CancelRefused(self.provider, checked, "Datasaur has no way to cancel a job; left running there.")
+
+    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+        """What the job made: a new project's id, or the exported file, downloaded into `folder`.
+
+        An auto-label job writes labels into its project and has no result of its own: then it is empty.
+        """
+        if file_url := handle.details.get("file_url"):
+            # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon has no place in a file name.
+            to = folder / f"{handle.job_id.replace(':', '-')}.zip"
+            try:
+                size_bytes = await download(self.session, file_url, to)
+            except errors.RequestFailed as failure:
+                raise errors.ResultUnavailable(self.provider, handle.job_id, str(failure)) from failure
+            return {"file": str(to), "size_bytes": size_bytes}
+        if handle.operation == documents.EXPORT_PROJECT.field:
+            raise errors.ResultUnavailable(
+                self.provider, handle.job_id, "only the answer to its submission held the file's address. Export again."
+            )
+        return {"result_id": job.result_id} if job.result_id else {}
+
+    async def _start(self, operation: Operation, wire: dict[str, Any], subject: str) -> JobHandle:
+        entry = reader.read_submitted(await self.session.create(operation, {"input": wire}, subject))
+        if entry is None:
+            raise self.session.unknown(operation.field, subject, "the answer holds no job.")
+        return self._new_handle(entry["id"], operation.field, {})
+
+    async def _export(self, spec: ExportSpec) -> JobHandle:
+        operation, subject = documents.EXPORT_PROJECT, f"projects {', '.join(spec.project_ids)}"
+        value = await self.session.create(operation, {"input": spec.to_wire()}, subject)
+        export_id = text_or_none(value, "exportId") if isinstance(value, dict) else None
+        if not export_id:
+            raise self.session.unknown(operation.field, subject, "the answer holds no export id.")
+        return self._new_handle(export_id, operation.field, {"file_url": text_or_none(value, "fileUrl")})
+
+    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        if len(job_ids) > 1:
+            return await self._check_many(job_ids)
+        job_id = job_ids[0]
+        reply = await self.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
+        if failure := reply.error_at("result"):
+            return {job_id: failure}
+        seen = self._by_id([reply.data.get("result")], job_ids)
+        job = seen.get(job_id)
+        # The page's query has no errors and no result id; they matter once, at the end.
+        return await self._check_many(job_ids) if isinstance(job, Job) and job.state.is_terminal else seen
+
+    async def _check_many(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
+        reply = await self.session.read(documents.GET_JOBS, {"jobIds": list(job_ids)}, subject)
+        value = reply.data.get("result")
+        if value is None:
+            raise reply.error_at("result") or self.session.bad_reply("getJobs", subject, "the list is missing.")
+        return self._by_id(value, job_ids)
+
+    def _by_id(self, entries: object, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
+        found: dict[str, Entry] = {str(entry.get("id")): entry for entry in objects(entries)}
+        return {job_id: reader.read_job(found[job_id], self.session.redact) for job_id in job_ids if job_id in found}

@@ -1,0 +1,29 @@
+"""Datasaur's documents. Each is validated in tests against `graphql_jobs/emulator/schema/datasaur.graphql`.
+
+Source: reference/datasaur.md section 8, and the vendor's page on checking a job (reference/seeds/001).
+"""
+
+from __future__ import annotations
+
+from graphql_jobs.operation import Operation
+
+#: As the vendor's page has it; what else a job holds is asked for once it has ended.
+GET_JOB = Operation("query GetJobQuery($jobId: String!) { result: getJob(jobId: $jobId) { id status progress } }")
+
+_JOB_FIELDS = "id status progress errors { id stack args } resultId createdAt updatedAt"
+
+GET_JOBS = Operation(f"query GetJobs($jobIds: [String!]!) {{ result: getJobs(jobIds: $jobIds) {{ {_JOB_FIELDS} }} }}")
+
+AUTO_LABEL = Operation(
+    "mutation AutoLabelTokenBasedProjectMutation($input: AutoLabelTokenBasedProjectInput!) {"
+    " result: autoLabelTokenBasedProject(input: $input) { id status progress } }"
+)
+CREATE_PROJECT = Operation(
+    "mutation CreateProjectMutation($input: LaunchProjectInput!) {"
+    " result: createProject(input: $input) { name job { id status progress } } }"
+)
+#: A query by its keyword only: it starts an export, so it is sent as a create.
+EXPORT_PROJECT = Operation(
+    "query ExportTextProjectQuery($input: ExportTextProjectInput!) {"
+    " result: exportTextProject(input: $input) { exportId fileUrl fileUrlExpiredAt queued redirect } }"
+)

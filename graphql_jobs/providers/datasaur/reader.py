@@ -1,0 +1,78 @@
+"""From Datasaur's answers to the model. Pure functions and tables."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from graphql_jobs import errors
+from graphql_jobs.failures import Dialect, Kind
+from graphql_jobs.job import Job, JobFailure, JobState
+from graphql_jobs.reading import Entry, instant_or_none, objects, text_or_none
+from graphql_jobs.status import StatusTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PROVIDER = "datasaur"
+
+# Source: reference/datasaur.md section 3 (enum JobStatus, introspection of 2022-12, unchanged in the 2026 samples).
+STATES = StatusTable(
+    PROVIDER,
+    {
+        "QUEUED": JobState.PENDING,
+        "NONE": JobState.PENDING,
+        "IN_PROGRESS": JobState.RUNNING,
+        "DELIVERED": JobState.SUCCEEDED,
+        "FAILED": JobState.FAILED,
+    },
+)
+
+# Source: reference/datasaur.md section 4: the one error whose shape is known.
+CODES: Mapping[str, Kind] = {"AuthenticationError": errors.SignInFailed}
+
+
+def code_of(entry: Mapping[str, object]) -> str:
+    """`extensions.type` where it is known, else `extensions.code`, which was never seen (datasaur.md section 4)."""
+    extensions = entry.get("extensions")
+    if not isinstance(extensions, dict):
+        return ""
+    kind, code = extensions.get("type"), extensions.get("code")
+    return kind if isinstance(kind, str) else code if isinstance(code, str) else ""
+
+
+DIALECT = Dialect(PROVIDER, code_of, CODES)
+
+
+def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
+    """One job. `progress` is shown and decides nothing; `clean` cuts and redacts the provider's words."""
+    raw_status = text_or_none(entry, "status") or ""
+    progress = entry.get("progress")
+    return Job(
+        PROVIDER,
+        str(entry.get("id")),
+        STATES.state_of(raw_status),
+        raw_status,
+        (),
+        tuple(_read_failure(failure, clean) for failure in objects(entry.get("errors"))),
+        progress if isinstance(progress, int) else None,
+        instant_or_none(entry.get("createdAt")),
+        instant_or_none(entry.get("updatedAt")),
+        None,
+        text_or_none(entry, "resultId"),
+    )
+
+
+def read_submitted(value: object) -> Entry | None:
+    """The job in the answer to a submission: the answer itself, or its `job` beside a `name`. None if there is none."""
+    if not isinstance(value, dict):
+        return None
+    job = value.get("job", value)
+    return job if isinstance(job, dict) and isinstance(job.get("id"), str) and job["id"] else None
+
+
+def _read_failure(entry: Entry, clean: Callable[[str], str]) -> JobFailure:
+    stack = text_or_none(entry, "stack") or ""
+    args = json.dumps(entry["args"]) if entry.get("args") else ""
+    message = " ".join(part for part in (stack.split("\n", 1)[0], args) if part)
+    return JobFailure(clean(text_or_none(entry, "id") or "unknown"), clean(message))

@@ -1,0 +1,113 @@
+"""What can be run on Datasaur. Source: reference/datasaur.md 2.2."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+
+from graphql_jobs.endpoint import base_url
+from graphql_jobs.provider import JobSpec
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Role = Literal["LABELER", "REVIEWER"]
+
+
+class AutoLabelSpec(JobSpec):
+    """Have a model of your own label a span project (`autoLabelTokenBasedProject`)."""
+
+    project_id: Name = Field(description="The project to label.")
+    labeler_email: Name = Field(description="The team member as whom labels are written.")
+    target_endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
+    target_secret: SecretStr = Field(description="What Datasaur shows to the model to be let in.")
+    lines_per_request: int = Field(default=0, ge=0, description="Lines per call to the model; 0: all of a document.")
+    role: Role | None = Field(default=None, description="In which role the labels are written.")
+
+    @field_validator("target_endpoint")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        base_url(url.split("?")[0], "target_endpoint")
+        return url
+
+    def to_wire(self) -> dict[str, Any]:
+        """The value of `autoLabelTokenBasedProject(input:)`. Holds the secret."""
+        wire: dict[str, Any] = {
+            "labelerEmail": self.labeler_email,
+            "projectId": self.project_id,
+            # The name misleads: the documentation counts lines (reference/datasaur.md 2.2). Only CUSTOM works here.
+            "options": {"numberOfFilesPerRequest": self.lines_per_request, "serviceProvider": "CUSTOM"},
+            "targetAPI": {"endpoint": self.target_endpoint, "secretKey": self.target_secret.get_secret_value()},
+        }
+        return wire | ({"role": self.role} if self.role else {})
+
+
+class ExportSpec(JobSpec):
+    """Export one or more projects into one file (`exportTextProject`, method FILE_STORAGE)."""
+
+    project_ids: list[Name] = Field(min_length=1, description="The projects to export.")
+    file_name: Name = Field(description="Name of the file, without its ending.")
+    format: Name = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
+    role: Role = Field(default="REVIEWER", description="Whose labels are exported.")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The value of `exportTextProject(input:)`."""
+        return {
+            "projectIds": self.project_ids,
+            "fileName": self.file_name,
+            "format": self.format,
+            "role": self.role,
+            "method": "FILE_STORAGE",
+        }
+
+
+class ProjectDocument(BaseModel):
+    """One document of a new project: a file that was uploaded before, or one at a public address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: Name = Field(description="File name with its ending.")
+    external_url: str | None = Field(default=None, description="Address to fetch it from.")
+    object_key: str | None = Field(default=None, description="Key that the upload gave.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.external_url) == bool(self.object_key):
+            raise ValueError("give either external_url or object_key")
+        return self
+
+    def to_wire(self) -> dict[str, Any]:
+        """One item of `LaunchProjectInput.documents`."""
+        where = {"externalUrl": self.external_url} if self.external_url else {"objectKey": self.object_key}
+        return {"document": {"name": self.name, **where}}
+
+
+class ProjectSpec(JobSpec):
+    """Make a labeling project (`createProject`)."""
+
+    name: Name = Field(description="The project's name; make it unique, since the server does not.")
+    documents: list[ProjectDocument] = Field(min_length=1, max_length=100, description="The files to label.")
+    team_id: Name | None = Field(default=None, description="The team; none is the personal workspace.")
+    kinds: list[Literal["TOKEN_BASED", "ROW_BASED", "DOCUMENT_BASED", "BBOX_BASED"]] = Field(
+        default=["TOKEN_BASED"], min_length=1, description="What is labeled."
+    )
+    purpose: Literal["LABELING", "LABELER_TEST", "VALIDATION"] = Field(default="LABELING", description="What for.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="More of createProject's input by its own names, such as tokenLabelSets."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = {"name", "documents", "teamId", "kinds", "purpose"} & self.settings.keys()
+        if named:
+            raise ValueError(f"settings: {', '.join(sorted(named))} has a parameter of its own")
+        return self
+
+    def to_wire(self) -> dict[str, Any]:
+        """The value of `createProject(input:)`."""
+        return self.settings | {
+            "name": self.name,
+            "kinds": self.kinds,
+            "purpose": self.purpose,
+            "documents": [document.to_wire() for document in self.documents],
+            **({"teamId": self.team_id} if self.team_id else {}),
+        }

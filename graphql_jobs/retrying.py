@@ -1,0 +1,74 @@
+"""Sending one request again: when, how often, how long. Polling a job is another thing (`waiting`)."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+from tenacity.wait import wait_base
+
+from graphql_jobs.errors import RequestFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphql_jobs.clock import Clock
+
+logger = logging.getLogger(__name__)
+
+#: Our choice: those who were told to come back at the same instant come back within this span.
+_SPREAD_S = 1.0
+
+
+def retrying(predicate: Callable[[BaseException], bool], attempts: int, budget_s: float, clock: Clock) -> AsyncRetrying:
+    """Up to `attempts` attempts for errors that `predicate` accepts; no pause is begun that would end after `budget_s`.
+
+    A fresh one per request: a shared `AsyncRetrying` mixes up concurrent calls (reference/gql-tenacity.md 3.2).
+    """
+    give_up_at = clock.now() + budget_s
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= attempts or clock.now() + state.upcoming_sleep > give_up_at
+
+    return AsyncRetrying(
+        retry=retry_if_exception(predicate),
+        wait=_RetryAfter(),
+        stop=stop,
+        sleep=clock.sleep,
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Asking again may help: enough for a read."""
+    return isinstance(error, RequestFailed) and error.transient
+
+
+def surely_undone(error: BaseException) -> bool:
+    """Sending again may help, and nothing can have happened yet: what a create needs (law 2)."""
+    return isinstance(error, RequestFailed) and error.transient and error.unexecuted
+
+
+def spread_s() -> float:
+    """A random addition to a wait that many share."""
+    return random.uniform(0, _SPREAD_S)  # noqa: S311 (spreads load, guards nothing)
+
+
+class _RetryAfter(wait_base):
+    """The wait that the server asked for, spread a little, else exponential with full jitter."""
+
+    def __init__(self) -> None:
+        self._fallback = wait_random_exponential(multiplier=0.5, max=15)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        asked_s = getattr(error, "retry_after_s", None)
+        return self._fallback(retry_state) if asked_s is None else float(asked_s) + spread_s()
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    logger.warning("Attempt %d: %s Trying again in %.1f s.", state.attempt_number, error, state.upcoming_sleep)

@@ -1,0 +1,285 @@
+"""One endpoint and one credential: every request of this package goes through here, and is retried nowhere else.
+
+A session is shared by all that runs in one event loop (`sharing.shared_session`), opened by the first `async with` and
+closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (law 2), pauses
+as a whole when the server says so (law 6), and keeps secrets out of every message (law 7).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiohttp
+from gql.transport.aiohttp import AIOHTTPTransport
+
+from graphql_jobs import errors
+from graphql_jobs.clock import Clock, SystemClock, instant
+from graphql_jobs.failures import (
+    MAX_DETAIL_CHARACTERS,
+    Dialect,
+    Finding,
+    Kind,
+    diagnose,
+    diagnose_http,
+    error_entries,
+    words_of,
+)
+from graphql_jobs.retrying import is_transient, retrying, spread_s, surely_undone
+from graphql_jobs.wire import BoundedResponse, Exchange, tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from graphql import ExecutionResult
+    from tenacity import AsyncRetrying
+
+    from graphql_jobs.auth import Auth
+    from graphql_jobs.operation import Operation
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how often a request may try. Seconds; our choices, in the order of aiohttp's phases.
+
+    `connect_s` bounds name look-up, TCP and TLS together with the wait for a pooled connection, `read_s` the silence
+    between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    request_s: float = 60.0
+    budget_s: float = 60.0
+    attempts: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer whose `data` can be used. `field_errors` holds what was wrong with single fields, by their path."""
+
+    data: Mapping[str, Any]
+    field_errors: Mapping[tuple[str | int, ...], errors.RequestFailed] = field(default_factory=dict)
+
+    def error_at(self, alias: str) -> errors.RequestFailed | None:
+        """The first error at or below the root field `alias`, or one that names no field."""
+        return next((error for path, error in self.field_errors.items() if path[:1] in {(), (alias,)}), None)
+
+
+class Session:
+    """Sends operations to one GraphQL endpoint with one credential. Use within `async with`."""
+
+    def __init__(
+        self, url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits(), clock: Clock | None = None
+    ) -> None:
+        self.url = url
+        self.auth = auth
+        self.dialect = dialect
+        self.limits = limits
+        self.clock = clock or SystemClock()
+        self._transport: AIOHTTPTransport | None = None
+        self._users = 0
+        self._not_before = 0.0
+        self._more_secrets: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._transport is None:
+            self._transport = self._new_transport()
+            await self._transport.connect()  # only builds the client; no await before `_users` counts us
+        self._users += 1
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._users -= 1
+        if self._users == 0 and self._transport is not None:
+            transport, self._transport = self._transport, None
+            await transport.close()
+
+    async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
+        """Ask, and ask again after failures that pass. Raises `RequestFailed`.
+
+        `subject` is what is asked about, for the message of an error. A reply may hold errors of single fields.
+        """
+        reply: Reply = await self._retrying(is_transient)(self._attempt, operation, variables, subject)
+        return reply
+
+    async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
+        """Send something that must happen at most once; gives the value of its root field.
+
+        Sent again only after failures that prove that nothing was done. Raises `RequestFailed` if surely nothing
+        happened, `SubmissionUnknown` if nobody can tell.
+        """
+        try:
+            reply: Reply = await self._retrying(surely_undone)(self._attempt, operation, variables, subject)
+            value = reply.data.get(operation.alias)
+            if value is None:
+                raise reply.error_at(operation.alias) or self.bad_reply(operation.field, subject, "it holds no result.")
+        except errors.RequestFailed as error:
+            if error.unexecuted:
+                raise
+            raise self.unknown(operation.field, subject, str(error)) from error
+        for path, partial in reply.field_errors.items():
+            logger.warning("%s was done, but a part of the answer is missing at %s: %s", operation.name, path, partial)
+        return value
+
+    def redact(self, text: str) -> str:
+        """`text` cut to a bounded length, on one line, without any secret that this session knows."""
+        for secret in (*self.auth.secrets, *self._more_secrets):
+            text = text.replace(secret, "***")
+        printable = "".join(character if character.isprintable() else " " for character in text)
+        cut = printable[:MAX_DETAIL_CHARACTERS]
+        return cut if len(printable) == len(cut) else f"{cut}..."
+
+    def keep_secret(self, secret: str) -> None:
+        """Never show `secret`, which some request carries in its variables and the server may repeat."""
+        if secret:
+            self._more_secrets.add(secret)
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        operation: str,
+        subject: str,
+        kinds: Mapping[int, Kind],
+        **request: Any,
+    ) -> T:
+        """A plain HTTP request with the retries, bounds and errors of a read, and without an Authorization header.
+
+        `consume` reads a successful response; `kinds` names what single status codes mean here. Raises `RequestFailed`.
+        """
+
+        async def once() -> T:
+            exchange = Exchange()
+            try:
+                async with self._http().request(
+                    method, url, allow_redirects=False, trace_request_ctx=exchange, **request
+                ) as response:
+                    if response.ok and response.status < 300:
+                        return await consume(response)
+                finding = diagnose_http(self.dialect, exchange, None)
+            except Exception as error:  # what is not the network's doing is raised again
+                finding = diagnose_http(self.dialect, exchange, error)
+            assert finding is not None  # noqa: S101 (neither a good status nor an exception: not possible)
+            kind = kinds.get(exchange.status or 0, finding.kind)
+            raise self._error(operation, subject, replace(finding, kind=kind))
+
+        result: T = await self._retrying(is_transient)(once)
+        return result
+
+    def bad_reply(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
+        """The error for an answer that is not what the provider promises."""
+        return self._error(operation, subject, Finding(errors.BadReply, detail))
+
+    def unknown(self, operation: str, subject: str, cause: str) -> errors.SubmissionUnknown:
+        """The error for a create that was sent and may or may not have happened."""
+        sent_at = instant(self.clock.now()).isoformat(timespec="seconds")
+        return errors.SubmissionUnknown(self.dialect.provider, operation, subject, sent_at, cause)
+
+    def _new_transport(self) -> AIOHTTPTransport:
+        limits = self.limits
+        timeout = aiohttp.ClientTimeout(
+            total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
+        )
+        return AIOHTTPTransport(
+            self.url,
+            ssl=True,
+            client_session_args={
+                "timeout": timeout,
+                "response_class": BoundedResponse,
+                "trace_configs": [tracing()],
+                "cookie_jar": aiohttp.DummyCookieJar(),
+            },
+        )
+
+    async def _attempt(self, operation: Operation, variables: Mapping[str, object], subject: str) -> Reply:
+        await self._pass_gate(operation.field, subject)
+        token = await self.auth.token(self._post_form, self.clock)
+        try:
+            return await self._send(operation, variables, subject, token)
+        except errors.SignInFailed:
+            # Refused before any work (law 2), so that this is safe for creates too.
+            if not self.auth.reject(token):
+                raise
+        token = await self.auth.token(self._post_form, self.clock)
+        return await self._send(operation, variables, subject, token)
+
+    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
+        exchange = Exchange()
+        result: ExecutionResult | None = None
+        raised: Exception | None = None
+        try:
+            result = await self._opened().execute(
+                operation.bind(variables),
+                extra_args={
+                    "headers": {"Authorization": f"Bearer {token}"},
+                    "allow_redirects": False,
+                    "trace_request_ctx": exchange,
+                },
+            )
+        except Exception as error:  # gql wraps everything, bugs too: diagnose() raises those again
+            raised = error
+        if finding := diagnose(self.dialect, exchange, raised, result):
+            raise self._error(operation.field, subject, finding) from raised
+        return self._reply(operation, subject, result)
+
+    def _reply(self, operation: Operation, subject: str, result: ExecutionResult | None) -> Reply:
+        found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
+        for entry in error_entries(result.errors if result else None):
+            path = entry.get("path")
+            kind = self.dialect.kind_of(entry) or errors.OperationFailed
+            finding = Finding(kind, words_of(self.dialect, [entry]))
+            at = tuple(path) if isinstance(path, list) else ()
+            found.setdefault(at, self._error(operation.field, subject, finding))
+        return Reply(result.data if result and result.data else {}, found)
+
+    def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
+        if finding.retry_after_s:
+            self._not_before = max(self._not_before, self.clock.now() + finding.retry_after_s)
+        return finding.kind(
+            self.dialect.provider, operation, subject, self.redact(finding.detail), finding.retry_after_s
+        )
+
+    async def _pass_gate(self, operation: str, subject: str) -> None:
+        """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
+        pause_s = self._not_before - self.clock.now()
+        if pause_s <= 0:
+            return
+        if pause_s > self.limits.budget_s:
+            detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
+            raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
+        await self.clock.sleep(pause_s + spread_s())
+
+    async def _post_form(
+        self, url: str, form: Mapping[str, str], basic: aiohttp.BasicAuth | None
+    ) -> Mapping[str, object]:
+        """Sign-in. What RFC 6749 5.2 answers with 400 is a matter of the credentials."""
+        answer = await self.fetch(
+            "POST", url, _json, "sign-in", url, {400: errors.SignInFailed}, data=dict(form), auth=basic
+        )
+        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
+            raise self.bad_reply("sign-in", url, "the answer holds no access_token.")
+        return answer
+
+    def _http(self) -> aiohttp.ClientSession:
+        http = self._opened().session
+        assert http is not None  # noqa: S101 (an opened transport has one; gql types it as optional)
+        return http
+
+    def _opened(self) -> AIOHTTPTransport:
+        if self._transport is None:
+            raise RuntimeError("use the session within `async with`")
+        return self._transport
+
+    def _retrying(self, predicate: Callable[[BaseException], bool]) -> AsyncRetrying:
+        return retrying(predicate, self.limits.attempts, self.limits.budget_s, self.clock)
+
+
+async def _json(response: aiohttp.ClientResponse) -> object:
+    answer: object = await response.json(content_type=None)
+    return answer

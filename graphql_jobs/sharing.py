@@ -1,0 +1,31 @@
+"""One session for all that talks to the same endpoint with the same credential in one event loop (law 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.session import Limits, Session
+
+if TYPE_CHECKING:
+    from graphql_jobs.auth import Auth
+    from graphql_jobs.failures import Dialect
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Session]] = WeakKeyDictionary()
+
+
+def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
+    """The session of this event loop for this endpoint and credential; made if there is none yet.
+
+    Call it in async code. A session is bound to its loop, since aiohttp's connections are. The first caller's limits
+    hold for all.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvalidInput(
+            "get_client", "it was called outside of async code. Call it in an `async def` or through a task."
+        ) from None
+    return _shared.setdefault(loop, {}).setdefault((url, auth.fingerprint), Session(url, auth, dialect, limits))

@@ -1,0 +1,33 @@
+"""A provider's status words as a table that a reviewer can hold against the provider's page."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from graphql_jobs.job import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+
+class StatusTable:
+    """Maps words to states. A word that is not in it is UNKNOWN (not an end) and is reported once."""
+
+    def __init__(self, provider: str, states: Mapping[str, JobState]) -> None:
+        self.provider = provider
+        self.states = dict(states)
+        self._reported: set[str] = set()
+
+    def state_of(self, word: str) -> JobState:
+        """The state that `word` stands for."""
+        state = self.states.get(word)
+        if state is not None:
+            return state
+        # The word comes from outside: at most a hundred different ones are remembered and reported.
+        if word not in self._reported and len(self._reported) < 100:
+            self._reported.add(word)
+            logger.warning("%s gave a status that is not in our table: %.60r. Waiting goes on.", self.provider, word)
+        return JobState.UNKNOWN

@@ -1,0 +1,174 @@
+"""Waiting in line: one loop that looks at jobs until each has ended, or until we stop waiting for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from graphql_jobs.errors import (
+    GraphqlJobsError,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    ProviderLost,
+    RequestFailed,
+    WaitTimedOut,
+)
+from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.schedule import WaitPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from graphql_jobs.provider import JobClient, Seen
+
+#: How a wait ended: the job in a terminal state, good or bad, or why there is none to show.
+Ended = Job | GraphqlJobsError
+
+
+def require_success(job: Job) -> Job:
+    """The job itself. Raises `JobFailed` or `JobCancelled` if it ended otherwise than well."""
+    if job.state is JobState.CANCELLED:
+        raise JobCancelled(job)
+    if job.state is not JobState.SUCCEEDED:
+        raise JobFailed(job)
+    return job
+
+
+async def wait(
+    client: JobClient,
+    handle: JobHandle,
+    policy: WaitPolicy = WaitPolicy(),
+    *,
+    rng: Random | None = None,
+    on_change: Callable[[Job], None] | None = None,
+) -> Job:
+    """The job in its terminal state, good or bad.
+
+    Raises `JobNotFound`, `WaitTimedOut`, `ProviderLost`, or the `RequestFailed` that no repetition can mend.
+    """
+    async for _, ended in wait_many(client, [handle], policy, rng=rng, on_change=on_change):
+        if isinstance(ended, Job):
+            return ended
+        raise ended
+    raise AssertionError("a wait for one job ends with that job")
+
+
+async def wait_many(
+    client: JobClient,
+    handles: Sequence[JobHandle],
+    policy: WaitPolicy = WaitPolicy(),
+    *,
+    rng: Random | None = None,
+    on_change: Callable[[Job], None] | None = None,
+) -> AsyncIterator[tuple[JobHandle, Ended]]:
+    """Each handle with how its wait ended, as the ends come; handles of one job are waited for once.
+
+    All that still wait are looked at together, in the client's batches. `on_change` gets each job whose status, tasks
+    or progress changed. The time comes from the client's session.
+    """
+    clock = client.session.clock
+    delays = policy.schedule.delays(rng or Random())  # noqa: S311 (spreads load, guards nothing)
+    watches = {handle.job_id: _Watch(handle, clock.now()) for handle in handles}
+    while watches:
+        seen_now = await _look(client, list(watches))
+        now = clock.now()
+        for job_id, seen in seen_now.items():
+            watch = watches[job_id]
+            if isinstance(seen, Job) and watch.changed(seen) and on_change:
+                on_change(seen)
+            if (ended := watch.judge(seen, policy, now)) is not None:
+                del watches[job_id]
+                yield watch.handle, ended
+        if watches:
+            wake_at = min([clock.now() + next(delays), *(watch.deadline_at(policy)[0] for watch in watches.values())])
+            await clock.sleep(max(wake_at - clock.now(), 0.0))
+
+
+async def _look(client: JobClient, job_ids: list[str]) -> dict[str, Seen]:
+    try:
+        return await client.check(job_ids)
+    except RequestFailed as failure:
+        return dict.fromkeys(job_ids, failure)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What a wait remembers about one job."""
+
+    handle: JobHandle
+    first_look_at: float
+    last: Job | None = None
+    running_since: float | None = None
+    failing_since: float | None = None
+    missing_since: float | None = None
+
+    def changed(self, job: Job) -> bool:
+        last = self.last
+        return last is None or (last.raw_status, last.tasks, last.progress_percent) != (
+            job.raw_status,
+            job.tasks,
+            job.progress_percent,
+        )
+
+    def judge(self, seen: Seen, policy: WaitPolicy, now: float) -> Ended | None:
+        """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
+        if isinstance(seen, RequestFailed):
+            return self._judge_failure(seen, policy, now)
+        self.failing_since = None
+        if isinstance(seen, JobNotFound):
+            return self._judge_absence(seen, policy, now)
+        self.missing_since = None
+        self.last = seen
+        if seen.state.is_terminal:
+            return seen
+        if self.running_since is None and seen.state is not JobState.PENDING:
+            self.running_since = _started_at(seen, now)
+        return self._judge_deadline(policy, now)
+
+    def deadline_at(self, policy: WaitPolicy) -> tuple[float, str]:
+        """The instant and name of the limit that counts now: an outage and an absence have their own."""
+        if self.failing_since is not None:
+            return self.failing_since + policy.outage_budget_s, "outage_budget_s"
+        if self.missing_since is not None:
+            return self.missing_since + policy.not_found_grace_s, "not_found_grace_s"
+        state = self.last.state if self.last else JobState.PENDING
+        return policy.deadlines.next_at(state, self._began_at(), self.running_since)
+
+    def _judge_failure(self, failure: RequestFailed, policy: WaitPolicy, now: float) -> Ended | None:
+        if not failure.transient:
+            return failure
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        lost_s = now - self.failing_since
+        if lost_s < policy.outage_budget_s:
+            return None
+        detail = f"every check failed for {lost_s:.0f} s (outage_budget_s={policy.outage_budget_s:g}): {failure}"
+        return ProviderLost(self.handle.provider, [self.handle.job_id], now - self._began_at(), detail)
+
+    def _judge_absence(self, absence: JobNotFound, policy: WaitPolicy, now: float) -> Ended | None:
+        self.missing_since = now if self.missing_since is None else self.missing_since
+        if now - self.missing_since >= policy.not_found_grace_s:
+            return absence
+        return None
+
+    def _judge_deadline(self, policy: WaitPolicy, now: float) -> Ended | None:
+        at, name = self.deadline_at(policy)
+        if now < at:
+            return None
+        last = self.last.describe() if self.last else "it was never seen"
+        detail = f"the deadline {name} passed; last seen: {last}."
+        return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self._began_at(), detail)
+
+    def _began_at(self) -> float:
+        """The most durable beginning there is, so that a restart does not start the deadlines anew."""
+        if self.handle.submitted_at:
+            return self.handle.submitted_at.timestamp()
+        if self.last and self.last.created_at:
+            return self.last.created_at.timestamp()
+        return self.first_look_at
+
+
+def _started_at(job: Job, now: float) -> float:
+    starts = [task.started_at.timestamp() for task in job.tasks if task.started_at]
+    return min([*starts, now])

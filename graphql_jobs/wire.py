@@ -1,0 +1,89 @@
+"""What one HTTP exchange did, recorded per request, and answers bounded in size.
+
+gql keeps response headers on the transport, where concurrent requests overwrite each other's, and loses the status of
+an error answer that holds JSON (reference/gql-tenacity.md 1.2, 1.3); an `Exchange` of its own travels with each
+request instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import SimpleNamespace
+
+#: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
+MAX_REPLY_BYTES = 32 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+
+# At DEBUG gql's transport logs whole requests, variables and so secrets included: never from this package.
+logging.getLogger("gql.transport.aiohttp").setLevel(logging.INFO)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request's fate: whether its head was written, and what status and headers came back."""
+
+    sent: bool = False
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReplyTooLarge(Exception):
+    """The answer is larger than its bound; the rest was not read."""
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """A response whose `read` (and so `text` and `json`) stops at `MAX_REPLY_BYTES`, decompressed."""
+
+    async def read(self) -> bytes:
+        """The body. Raises `ReplyTooLarge`."""
+        if self._body is None:
+            body = bytearray()
+            async for chunk in bounded_chunks(self, MAX_REPLY_BYTES):
+                body += chunk
+            self._body = bytes(body)
+        return self._body
+
+
+async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces. Raises `ReplyTooLarge` before handing out more than `max_bytes` in all."""
+    seen = 0
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        seen += len(chunk)
+        if seen > max_bytes:
+            response.close()
+            raise ReplyTooLarge(f"more than {max_bytes} bytes")
+        yield chunk
+
+
+def tracing() -> aiohttp.TraceConfig:
+    """Fills the `Exchange` that a request carries as its `trace_request_ctx`."""
+    config = aiohttp.TraceConfig()
+
+    async def on_sent(
+        session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        if exchange := _exchange(context):
+            exchange.sent = True
+
+    async def on_end(
+        session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+    ) -> None:
+        if exchange := _exchange(context):
+            exchange.status = params.response.status
+            exchange.headers = params.response.headers
+
+    config.on_request_headers_sent.append(on_sent)
+    config.on_request_end.append(on_end)
+    return config
+
+
+def _exchange(context: SimpleNamespace) -> Exchange | None:
+    exchange = context.trace_request_ctx
+    return exchange if isinstance(exchange, Exchange) else None
