@@ -1,8 +1,8 @@
 """One endpoint and one credential: every request of this package goes through here, and is retried nowhere else.
 
 A session is shared by all that runs in one event loop (`sharing.shared_session`), opened by the first `async with` and
-closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (law 2), pauses
-as a whole when the server says so (law 6), and keeps secrets out of every message (law 7).
+closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (law 2),
+pauses as a whole when the server says so (law 6), and keeps secrets out of every message (law 7).
 """
 
 from __future__ import annotations
