@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MIN_DELAY_S = 0.2
 
 
+def _require_positive(name: str, value_s: float | None) -> None:
+    if value_s is not None and not value_s > 0:
+        raise InvalidInput(name, f"it must be more than 0 seconds, not {value_s}.")
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The pauses between two looks: exponential growth to a cap, with full jitter, so the mean is half of each step.
@@ -89,8 +94,3 @@ class WaitPolicy:
         _require_positive("outage_budget_s", self.outage_budget_s)
         if not self.not_found_grace_s >= 0:
             raise InvalidInput("not_found_grace_s", f"it must not be negative, but is {self.not_found_grace_s}.")
-
-
-def _require_positive(name: str, value_s: float | None) -> None:
-    if value_s is not None and not value_s > 0:
-        raise InvalidInput(name, f"it must be more than 0 seconds, not {value_s}.")

@@ -1,0 +1,81 @@
+"""Blocks for Veritone aiWARE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.blocks.abstract import CredentialsBlock, JobBlock
+from pydantic import ConfigDict, Field, SecretStr, field_validator
+
+from blocks.job_run import RemoteJobRun, start
+from blocks.settings import WaitSettings, checked_base_url
+from graphql_jobs import BearerToken
+from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
+
+_DOCUMENTATION = "https://docs.veritone.com/#/apis/"
+
+
+class AiwareCredentials(CredentialsBlock):
+    """Where a Veritone aiWARE installation is, and the token to sign in with.
+
+    Example:
+        ```python
+        from blocks.aiware import AiwareCredentials
+
+        credentials = AiwareCredentials.load("BLOCK_NAME")
+        ```
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    _block_type_name = "aiWARE Credentials"
+    _block_type_slug = "aiware-credentials"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
+
+    base_url: str = Field(
+        default="https://api.veritone.com",
+        description="Address of the installation, without the path /v3/graphql.",
+    )
+    token: SecretStr = Field(description="API key of the organisation, or a session or OAuth token.")
+    lenient: bool = Field(
+        default=False, description="Believe a job that says complete although one of its tasks failed."
+    )
+
+    _check_base_url = field_validator("base_url")(checked_base_url)
+
+    def get_client(self) -> AiwareClient:
+        """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
+        return AiwareClient.connect(self.base_url, BearerToken(self.token.get_secret_value()), lenient=self.lenient)
+
+
+class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+    """One aiWARE engine on one recording, such as a transcription.
+
+    Example:
+        ```python
+        from blocks.aiware import AiwareEngineJob
+
+        engine_job = AiwareEngineJob.load("BLOCK_NAME")
+        run = await engine_job.trigger()
+        await run.wait_for_completion()
+        result = await run.fetch_result()
+        ```
+    """
+
+    _block_type_name = "aiWARE Engine Job"
+    _block_type_slug = "aiware-engine-job"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
+
+    credentials: AiwareCredentials = Field(description="Where to run it.")
+    engine_id: str = Field(description="Id of the engine.")
+    upload_url: str | None = Field(default=None, description="Address of the media; or give a target.")
+    target_id: str | None = Field(default=None, description="Id of a data object that holds the media.")
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="Values for the engine's job template, such as clusterId."
+    )
+    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+
+    async def trigger(self) -> RemoteJobRun:
+        """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        values: dict[str, Any] = {"upload_url": self.upload_url, "target_id": self.target_id, "fields": self.fields}
+        spec = EngineJobSpec.of(engine_id=self.engine_id, **values)
+        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())

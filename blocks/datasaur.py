@@ -1,0 +1,154 @@
+"""Blocks for Datasaur."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from prefect.blocks.abstract import CredentialsBlock, JobBlock
+from prefect.blocks.core import Block
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from blocks.job_run import RemoteJobRun, start
+from blocks.settings import WaitSettings, checked_base_url
+from graphql_jobs import BearerToken, ClientCredentials
+from graphql_jobs.auth import Auth
+from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
+
+_DOCUMENTATION = "https://docs.datasaur.ai/api"
+
+
+class DatasaurCredentials(CredentialsBlock):
+    """Where a Datasaur installation is, and how to sign in: client id and secret, or a token.
+
+    Example:
+        ```python
+        from blocks.datasaur import DatasaurCredentials
+
+        credentials = DatasaurCredentials.load("BLOCK_NAME")
+        ```
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    _block_type_name = "Datasaur Credentials"
+    _block_type_slug = "datasaur-credentials"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
+
+    base_url: str = Field(
+        default="https://app.datasaur.ai", description="Address of the installation, without the path /graphql."
+    )
+    client_id: str | None = Field(default=None, description="Client id of the account; its tokens renew themselves.")
+    client_secret: SecretStr | None = Field(default=None, description="Client secret that belongs to the client id.")
+    token: SecretStr | None = Field(
+        default=None, description="A token instead of id and secret; it expires and cannot be renewed."
+    )
+    token_url: str | None = Field(
+        default=None, description="Where tokens are given out, if not at /api/oauth/token of the installation."
+    )
+    sign_in_style: Literal["body", "basic"] = Field(
+        default="body", description="Whether id and secret go into the form or into a Basic header."
+    )
+
+    _check_base_url = field_validator("base_url")(checked_base_url)
+
+    @model_validator(mode="after")
+    def _check_sign_in(self) -> Self:
+        if bool(self.client_id) != bool(self.client_secret) or bool(self.client_id) == bool(self.token):
+            raise ValueError("Give client_id and client_secret, or a token alone.")
+        return self
+
+    def get_client(self) -> DatasaurClient:
+        """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
+        return DatasaurClient.connect(self.base_url, self._auth())
+
+    def _auth(self) -> Auth:
+        if self.token:
+            return BearerToken(self.token.get_secret_value())
+        assert self.client_id and self.client_secret  # noqa: S101, PT018 (_check_sign_in saw to it)
+        token_url = checked_base_url(self.token_url or f"{self.base_url}/api/oauth/token")
+        return ClientCredentials(token_url, self.client_id, self.client_secret.get_secret_value(), self.sign_in_style)
+
+
+class DatasaurTargetApi(Block):
+    """A model of your own that Datasaur calls to label a project, and the key that lets it in.
+
+    Example:
+        ```python
+        from blocks.datasaur import DatasaurTargetApi
+
+        target_api = DatasaurTargetApi.load("BLOCK_NAME")
+        ```
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+    _block_type_name = "Datasaur Target API"
+    _block_type_slug = "datasaur-target-api"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
+
+    endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
+    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.")
+
+
+class DatasaurAutoLabel(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+    """Auto-label a Datasaur project with a model of your own.
+
+    Example:
+        ```python
+        from blocks.datasaur import DatasaurAutoLabel
+
+        auto_label = DatasaurAutoLabel.load("BLOCK_NAME")
+        run = await auto_label.trigger()
+        await run.wait_for_completion()
+        ```
+    """
+
+    _block_type_name = "Datasaur Auto-Label"
+    _block_type_slug = "datasaur-auto-label"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
+
+    credentials: DatasaurCredentials = Field(description="Where to run it.")
+    target_api: DatasaurTargetApi = Field(description="The model that labels.")
+    project_id: str = Field(description="Id of the project to label.")
+    labeler_email: str = Field(description="Team member as whom labels are written.")
+    lines_per_request: int = Field(default=0, ge=0, description="Lines per call to the model; 0 is a whole document.")
+    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+
+    async def trigger(self) -> RemoteJobRun:
+        """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        spec = AutoLabelSpec.of(
+            project_id=self.project_id,
+            labeler_email=self.labeler_email,
+            target_endpoint=self.target_api.endpoint,
+            target_secret=self.target_api.secret_key,
+            lines_per_request=self.lines_per_request,
+        )
+        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())
+
+
+class DatasaurExport(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+    """Export Datasaur projects into a file and download it.
+
+    Example:
+        ```python
+        from blocks.datasaur import DatasaurExport
+
+        export = DatasaurExport.load("BLOCK_NAME")
+        run = await export.trigger()
+        result = await run.fetch_result()
+        ```
+    """
+
+    _block_type_name = "Datasaur Export"
+    _block_type_slug = "datasaur-export"
+    _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
+
+    credentials: DatasaurCredentials = Field(description="Where to run it.")
+    project_ids: list[str] = Field(description="Ids of the projects to export.")
+    file_name: str = Field(description="Name of the file at Datasaur, without its ending.")
+    format: str = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
+    role: Literal["REVIEWER", "LABELER"] = Field(default="REVIEWER", description="Whose labels are exported.")
+    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+
+    async def trigger(self) -> RemoteJobRun:
+        """Submit the export. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        spec = ExportSpec.of(project_ids=self.project_ids, file_name=self.file_name, format=self.format, role=self.role)
+        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())

@@ -1,0 +1,58 @@
+"""What triggering a job block gives: a remote job to wait for, to collect from and to cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefect.blocks.abstract import JobRun
+
+from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
+
+
+class JobCredentials(Protocol):
+    """Credentials of any provider: a block whose client fulfils the contract of `graphql_jobs.provider`."""
+
+    def get_client(self) -> JobClient:
+        """A client on the running event loop's shared session."""
+        ...
+
+
+class RemoteJobRun(JobRun[dict[str, Any]]):
+    """One remote job. Holds no connection: each call opens the shared session for as long as it needs it."""
+
+    def __init__(self, credentials: JobCredentials, handle: JobHandle, policy: WaitPolicy, folder: Path) -> None:
+        self.handle = handle
+        self.job: Job | None = None
+        self._credentials = credentials
+        self._policy = policy
+        self._folder = folder
+
+    async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
+        """Return when the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`."""
+        async with self._credentials.get_client() as client:
+            self.job = await wait(client, self.handle, self._policy, on_change=self._log)
+        require_success(self.job)
+
+    async def fetch_result(self) -> dict[str, Any]:
+        """What the job made, as plain JSON; waits for its end first if nobody has. Files go into the folder."""
+        if self.job is None:
+            await self.wait_for_completion()
+        assert self.job is not None  # noqa: S101 (wait_for_completion sets it or raises)
+        job = require_success(self.job)
+        async with self._credentials.get_client() as client:
+            return await client.result(self.handle, job, self._folder)
+
+    async def cancel(self) -> CancelOutcome:
+        """Cancel the job at the provider. Raises `CancelRefused` where it would not or cannot: it is left running."""
+        async with self._credentials.get_client() as client:
+            return await client.cancel(self.handle.job_id)
+
+    def _log(self, job: Job) -> None:
+        self.logger.info("%s job %s: %s", job.provider, job.job_id, job.describe())
+
+
+async def start(credentials: JobCredentials, spec: Any, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
+    """Submit `spec` and give the run to wait for. What all job blocks do."""
+    async with credentials.get_client() as client:
+        return RemoteJobRun(credentials, await client.submit(spec), policy, folder)

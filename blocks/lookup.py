@@ -1,0 +1,46 @@
+"""Finding a saved block by its name: what flows get as parameters, since a parameter must never hold a secret."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+
+from blocks.aiware import AiwareCredentials
+from blocks.datasaur import DatasaurCredentials
+from blocks.job_run import JobCredentials
+from graphql_jobs.errors import InvalidInput
+
+B = TypeVar("B", bound=Block)
+
+#: The providers that there are, as flow parameters spell them.
+ProviderName = Literal["aiware", "datasaur"]
+
+_CREDENTIALS: dict[str, type[AiwareCredentials] | type[DatasaurCredentials]] = {
+    "aiware": AiwareCredentials,
+    "datasaur": DatasaurCredentials,
+}
+
+
+async def load_credentials(provider: ProviderName, name: str, parameter: str = "credentials") -> JobCredentials:
+    """The credentials block `name` of `provider`. Raises `InvalidInput` that says which ones there are."""
+    return await load_block(_CREDENTIALS[provider], name, parameter)
+
+
+async def load_block(block_class: type[B], name: str, parameter: str) -> B:
+    """The saved block `name`. Raises `InvalidInput` that says which ones there are."""
+    try:
+        return await block_class.aload(name)
+    except ValueError as error:
+        if "Unable to find block document" not in str(error):
+            raise InvalidInput(parameter, f"the block {name!r} cannot be loaded: {type(error).__name__}.") from error
+    slug = block_class.get_block_type_slug()
+    async with get_client() as client:
+        try:
+            saved = [document.name or "" for document in await client.read_block_documents_by_type(slug)]
+        except Exception:
+            saved = []
+    known = f"Saved ones: {', '.join(sorted(saved))}." if saved else "None of that type is saved."
+    kind = block_class.get_block_type_name()
+    raise InvalidInput(parameter, f"there is no {kind} block named {name!r}. {known} Create it in the UI under Blocks.")

@@ -1,0 +1,56 @@
+"""Create a Datasaur project from documents and hand over."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from blocks.lookup import load_credentials
+from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
+from tasks.downstream import require_deployments
+from tasks.parameters import Name, PauseSeconds, WaitSeconds
+from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
+
+
+@flow(name="create-datasaur-project", retries=0)
+async def create_datasaur_project(
+    name: Name,
+    documents: list[ProjectDocument],
+    team_id: Name | None = None,
+    kinds: list[Literal["TOKEN_BASED", "ROW_BASED", "DOCUMENT_BASED", "BBOX_BASED"]] = ["TOKEN_BASED"],  # noqa: B006
+    purpose: Literal["LABELING", "LABELER_TEST", "VALIDATION"] = "LABELING",
+    settings: dict[str, Any] = {},  # noqa: B006 (never changed; the form needs a plain default)
+    credentials: Name = "datasaur",
+    give_up_after_s: WaitSeconds = 86400.0,
+    queued_at_most_s: WaitSeconds | None = None,
+    running_at_most_s: WaitSeconds | None = None,
+    longest_pause_s: PauseSeconds = 60.0,
+    downstream: list[Name] = [],  # noqa: B006 (as above)
+) -> dict[str, Any] | State[Any]:
+    """Create a labeling project, wait until it is there and start the downstream deployments.
+
+    Args:
+        name: Name of the project. Make it unique; Datasaur does not.
+        documents: The files to label, each at an address or uploaded before.
+        team_id: Id of the team. Empty for the personal workspace.
+        kinds: What is labeled.
+        purpose: What the project is for.
+        settings: More of createProject's input under its own names, such as tokenLabelSets.
+        credentials: Name of the Datasaur Credentials block.
+        give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
+        queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
+        running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
+        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
+
+    Returns:
+        The outcome: provider, job_id, state and result (result_id is the new project's id), as plain JSON.
+    """
+    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    spec = ProjectSpec.of(
+        name=name, documents=documents, team_id=team_id, kinds=kinds, purpose=purpose, settings=settings
+    )
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream)

@@ -1,0 +1,67 @@
+"""Run a job on aiWARE and hand over what it made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from blocks.lookup import load_credentials
+from graphql_jobs import JobSpec
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, Route
+from tasks.downstream import require_deployments
+from tasks.parameters import Name, PauseSeconds, WaitSeconds
+from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
+
+
+@flow(name="run-aiware-job", retries=0)
+async def run_aiware_job(
+    engine_id: Name | None = None,
+    media_url: Name | None = None,
+    target_id: Name | None = None,
+    template_fields: dict[str, str] = {},  # noqa: B006 (never changed; the form needs a plain default)
+    tasks: list[EngineTask] = [],  # noqa: B006 (as above)
+    routes: list[Route] = [],  # noqa: B006 (as above)
+    cluster_id: Name | None = None,
+    credentials: Name = "aiware",
+    give_up_after_s: WaitSeconds = 86400.0,
+    queued_at_most_s: WaitSeconds | None = None,
+    running_at_most_s: WaitSeconds | None = None,
+    longest_pause_s: PauseSeconds = 60.0,
+    downstream: list[Name] = [],  # noqa: B006 (as above)
+) -> dict[str, Any] | State[Any]:
+    """Run one aiWARE job to its end, fetch its engine results and start the downstream deployments.
+
+    Give an engine and media for a job by the engine's own template, or tasks for a job of your own making.
+
+    Args:
+        engine_id: Id of one engine, to run it by its own job template. Leave empty if you give tasks.
+        media_url: Address of the recording that the engine fetches. Or give a target.
+        target_id: Id of a data object (TDO) that holds the recording, for an engine or for tasks.
+        template_fields: Values for the engine's job template, such as language. Only with an engine.
+        tasks: The tasks of a job of your own making, adapters first. Leave empty if you give an engine.
+        routes: How the tasks' folders are connected. Only with tasks.
+        cluster_id: Where to run; empty for the organisation's default.
+        credentials: Name of the aiWARE Credentials block.
+        give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
+        queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
+        running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
+        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
+
+    Returns:
+        The outcome: provider, job_id, state, task_counts, target_id and result, as plain JSON.
+    """
+    if bool(engine_id) == bool(tasks):
+        raise InvalidInput("engine_id", "give an engine or tasks, and not both.")
+    spec: JobSpec
+    if engine_id:
+        fields = template_fields | ({"clusterId": cluster_id} if cluster_id else {})
+        spec = EngineJobSpec.of(engine_id=engine_id, upload_url=media_url, target_id=target_id, fields=fields)
+    else:
+        spec = AiwareJobSpec.of(tasks=tasks, routes=routes, target_id=target_id, cluster_id=cluster_id)
+    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    return await run_to_the_end(await load_credentials("aiware", credentials), spec, policy, None, downstream)

@@ -1,0 +1,61 @@
+"""Auto-label a Datasaur project and hand over."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from blocks.datasaur import DatasaurTargetApi
+from blocks.lookup import load_block, load_credentials
+from graphql_jobs.providers.datasaur import AutoLabelSpec
+from tasks.downstream import require_deployments
+from tasks.parameters import Lines, Name, PauseSeconds, WaitSeconds
+from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
+
+
+@flow(name="run-datasaur-auto-label", retries=0)
+async def run_datasaur_auto_label(
+    project_id: Name,
+    labeler_email: Name,
+    target_api: Name = "datasaur-target-api",
+    lines_per_request: Lines = 0,
+    role: Literal["LABELER", "REVIEWER"] | None = None,
+    credentials: Name = "datasaur",
+    give_up_after_s: WaitSeconds = 86400.0,
+    queued_at_most_s: WaitSeconds | None = None,
+    running_at_most_s: WaitSeconds | None = None,
+    longest_pause_s: PauseSeconds = 60.0,
+    downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
+) -> dict[str, Any] | State[Any]:
+    """Have a model of your own label a Datasaur project, wait for the end and start the downstream deployments.
+
+    Args:
+        project_id: Id of the project to label.
+        labeler_email: Team member as whom the labels are written.
+        target_api: Name of the Datasaur Target API block: the model's address and key.
+        lines_per_request: Lines per call to the model. 0 sends all lines of a document at once.
+        role: Role in which the labels are written. Empty for the provider's default.
+        credentials: Name of the Datasaur Credentials block.
+        give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
+        queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
+        running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
+        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
+
+    Returns:
+        The outcome: provider, job_id, state and result, as plain JSON.
+    """
+    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    model = await load_block(DatasaurTargetApi, target_api, "target_api")
+    spec = AutoLabelSpec.of(
+        project_id=project_id,
+        labeler_email=labeler_email,
+        target_endpoint=model.endpoint,
+        target_secret=model.secret_key,
+        lines_per_request=lines_per_request,
+        role=role,
+    )
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream)

@@ -1,0 +1,54 @@
+"""Export Datasaur projects, download the file and hand over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from blocks.lookup import load_credentials
+from graphql_jobs.providers.datasaur import ExportSpec
+from tasks.downstream import require_deployments
+from tasks.parameters import Name, PauseSeconds, WaitSeconds
+from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
+
+
+@flow(name="run-datasaur-export", retries=0)
+async def run_datasaur_export(
+    project_ids: list[Name],
+    file_name: Name,
+    format: Name = "JSON_ADVANCED",
+    role: Literal["REVIEWER", "LABELER"] = "REVIEWER",
+    result_folder: Name | None = None,
+    credentials: Name = "datasaur",
+    give_up_after_s: WaitSeconds = 86400.0,
+    queued_at_most_s: WaitSeconds | None = None,
+    running_at_most_s: WaitSeconds | None = None,
+    longest_pause_s: PauseSeconds = 60.0,
+    downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
+) -> dict[str, Any] | State[Any]:
+    """Export Datasaur projects into one file, download it and start the downstream deployments.
+
+    Args:
+        project_ids: Ids of the projects to export.
+        file_name: Name of the file at Datasaur, without its ending.
+        format: Format of the export, such as JSON_ADVANCED, CSV, TSV or CONLL_2003.
+        role: Whose labels are exported.
+        result_folder: Folder for the downloaded file, on the worker. Empty for one in Prefect's home.
+        credentials: Name of the Datasaur Credentials block.
+        give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
+        queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
+        running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
+        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
+
+    Returns:
+        The outcome: provider, job_id, state and result (file and size_bytes), as plain JSON.
+    """
+    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
+    folder = Path(result_folder) if result_folder else None
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, folder, downstream)

@@ -1,0 +1,56 @@
+"""An example of what comes downstream: keep finished jobs in a local SQLite file that one can look at."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from blocks.settings import default_result_folder
+from tasks.parameters import Name
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS jobs (
+  provider TEXT NOT NULL,
+  job_id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  result TEXT,
+  outcome TEXT NOT NULL,
+  stored_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (provider, job_id)
+)
+"""
+_STORE = """
+INSERT INTO jobs (provider, job_id, state, result, outcome) VALUES (:provider, :job_id, :state, :result, :outcome)
+ON CONFLICT DO UPDATE SET state = excluded.state, result = excluded.result, outcome = excluded.outcome,
+  stored_at = CURRENT_TIMESTAMP
+"""
+
+
+@flow(name="store-results", retries=0)
+def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> int:
+    """Store the outcomes of finished jobs in the table jobs of a SQLite file; storing one twice changes nothing.
+
+    Args:
+        jobs: The outcomes, as the flows of this project hand them over.
+        database: Path of the SQLite file, on the worker. Empty for results.sqlite in Prefect's home.
+
+    Returns:
+        How many outcomes were stored.
+    """
+    path = Path(database).expanduser() if database else default_result_folder() / "results.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+        connection.execute(_TABLE)
+        connection.executemany(_STORE, [_row(job) for job in jobs])
+    get_run_logger().info("Stored %d jobs in %s.", len(jobs), path)
+    return len(jobs)
+
+
+def _row(job: dict[str, Any]) -> dict[str, Any]:
+    texts = {"result": json.dumps(job.get("result")), "outcome": json.dumps(job)}
+    return {name: str(job[name]) for name in ("provider", "job_id", "state")} | texts

@@ -1,0 +1,67 @@
+"""The sensor: wait for jobs that anybody submitted, then start what comes next."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from blocks.lookup import ProviderName, load_credentials
+from graphql_jobs import GraphqlJobsError, Job
+from tasks import waiting
+from tasks.downstream import require_deployments
+from tasks.outcome import outcome, overall_state, run_state
+from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
+from tasks.pipeline import JOBS_PARAMETER, start_downstream, wait_policy
+
+
+@flow(name="wait-for-jobs", retries=0)
+async def wait_for_jobs(
+    provider: ProviderName,
+    job_ids: JobIds,
+    credentials: Name | None = None,
+    until: Literal["all ended", "first failure"] = "all ended",
+    start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "all succeeded",
+    give_up_after_s: WaitSeconds = 86400.0,
+    queued_at_most_s: WaitSeconds | None = None,
+    running_at_most_s: WaitSeconds | None = None,
+    longest_pause_s: PauseSeconds = 60.0,
+    downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
+) -> list[dict[str, Any]] | State[Any]:
+    """Wait for one or many jobs of one provider, whoever submitted them, and start the downstream deployments.
+
+    All jobs are looked at together, a hundred per request. The run fails if any job did not succeed.
+
+    Args:
+        provider: Where the jobs are.
+        job_ids: Ids of the jobs. One that is named twice is waited for once.
+        credentials: Name of the credentials block. Empty for the block that is called like the provider.
+        until: Wait until all have ended, or stop with the first that did not succeed.
+        start_downstream_when: Start what comes next only if all jobs succeeded, if any did, or however they ended.
+        give_up_after_s: Stop waiting for a job this many seconds after it was created. The job itself goes on.
+        queued_at_most_s: Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.
+        running_at_most_s: Stop waiting for a job that runs longer than this many seconds. Empty for no limit.
+        longest_pause_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
+        downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
+
+    Returns:
+        The outcomes, in the order of their ends, as plain JSON.
+    """
+    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    block = await load_credentials(provider, credentials or provider)
+    try:
+        async with block.get_client() as client:
+            ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
+            finished = [outcome(provider, job_id, how) for job_id, how in ended.items()]
+            if _is_due(start_downstream_when, ended):
+                await start_downstream(downstream, provider, client.session.url, finished)
+    except GraphqlJobsError as error:
+        return run_state(error)
+    return overall_state(ended) or finished
+
+
+def _is_due(when: str, ended: dict[str, Job | GraphqlJobsError]) -> bool:
+    successes = [waiting.succeeded(how) for how in ended.values()]
+    return when == "always" or (any(successes) if when == "any succeeded" else all(successes))

@@ -1,0 +1,24 @@
+"""Tasks: one remote action each, observable in the UI, for flows of your own.
+
+All are async. In a sync flow call them by Prefect's own means: `check_job.submit(credentials, job_id).result()`.
+None caches its result, and none that creates something is retried by Prefect: the session below knows what may be
+sent again (law 2).
+"""
+
+from tasks.cancellation import cancel_job
+from tasks.checking import check_job, check_jobs
+from tasks.collection import fetch_result
+from tasks.downstream import start_deployment
+from tasks.submission import submit_job
+from tasks.waiting import wait_for_job, wait_for_jobs
+
+__all__ = [
+    "cancel_job",
+    "check_job",
+    "check_jobs",
+    "fetch_result",
+    "start_deployment",
+    "submit_job",
+    "wait_for_job",
+    "wait_for_jobs",
+]

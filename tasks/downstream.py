@@ -1,0 +1,60 @@
+"""Starting what comes next: a run of a deployment, once per key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import arun_deployment
+from prefect.exceptions import ObjectNotFound
+
+from graphql_jobs.errors import InvalidInput
+
+
+@task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
+async def start_deployment(deployment: str, parameters: dict[str, Any], key: str) -> UUID:
+    """Start `deployment` ("flow/name") with `parameters`, once per `key`, and give the id of its run.
+
+    A second start with the same key, from any process at any later time, gives the first one's run (law 8).
+    """
+    run = await arun_deployment(deployment, parameters=parameters, idempotency_key=key, timeout=0)
+    get_run_logger().info("%s: run %s (%s) follows.", deployment, run.name, run.id)
+    return run.id
+
+
+def downstream_key(deployment: str, provider: str, endpoint: str, job_ids: Sequence[str]) -> str:
+    """The key under which `deployment` starts once for these jobs, whoever asks and however often (law 8)."""
+    text = "\n".join([deployment, provider, endpoint, *sorted(set(job_ids))])
+    return f"graphql-jobs-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+async def require_deployments(deployments: Sequence[str], parameter: str, takes: str) -> None:
+    """Raise `InvalidInput` unless each deployment exists and has a parameter called `takes` and no other must."""
+    async with get_client() as client:
+        for name in deployments:
+            if name.count("/") != 1:
+                raise InvalidInput(parameter, f"{name!r} is not of the form 'flow name/deployment name'.")
+            try:
+                deployment = await client.read_deployment_by_name(name)
+            except ObjectNotFound:
+                raise InvalidInput(parameter, f"there is no deployment {name!r}. Deploy it first.") from None
+            _require_parameter(deployment, name, parameter, takes)
+
+
+def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str, takes: str) -> None:
+    schema = deployment.parameter_openapi_schema or {}
+    if takes not in schema.get("properties", {}):
+        raise InvalidInput(
+            parameter, f"the flow of {name!r} has no parameter {takes!r}, through which it gets the finished jobs."
+        )
+    missing = set(schema.get("required", [])) - {takes} - deployment.parameters.keys()
+    if missing:
+        raise InvalidInput(
+            parameter, f"{name!r} needs a value for {', '.join(sorted(missing))}; give it in the deployment."
+        )

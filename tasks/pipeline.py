@@ -1,0 +1,65 @@
+"""What all flows have in common: check the parameters, run a job to its end, and start what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+
+from blocks.job_run import JobCredentials
+from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, Schedule, WaitPolicy, require_success
+from tasks.collection import fetch_result
+from tasks.downstream import downstream_key, start_deployment
+from tasks.outcome import outcome, run_state
+from tasks.submission import submit_job
+from tasks.waiting import wait_for_job
+
+#: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
+JOBS_PARAMETER = "jobs"
+
+
+async def run_to_the_end(
+    credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path | None, downstream: Sequence[str]
+) -> dict[str, Any] | State[Any]:
+    """Submit, wait, fetch and hand over. Gives the `outcome`, or the state that tells how it went wrong.
+
+    One session stays open throughout, so that the steps share their connections and their token.
+    """
+    try:
+        async with credentials.get_client():
+            handle = await submit_job(credentials, spec)
+            job = require_success(await wait_for_job(credentials, handle, policy))
+            result = await fetch_result(credentials, handle, job, folder)
+            finished = outcome(job.provider, job.job_id, job, result)
+            await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
+            return finished
+    except GraphqlJobsError as error:
+        return run_state(error)
+
+
+async def start_downstream(
+    deployments: Sequence[str], provider: str, endpoint: str, finished: Sequence[dict[str, Any]]
+) -> list[UUID]:
+    """Start each deployment once for these outcomes, and give the ids of the runs."""
+    job_ids = [entry["job_id"] for entry in finished]
+    return [
+        await start_deployment(
+            deployment,
+            {JOBS_PARAMETER: list(finished)},
+            downstream_key(deployment, provider, endpoint, job_ids),
+        )
+        for deployment in dict.fromkeys(deployments)
+    ]
+
+
+def wait_policy(
+    give_up_after_s: float, queued_at_most_s: float | None, running_at_most_s: float | None, longest_pause_s: float
+) -> WaitPolicy:
+    """The flows' parameters as a policy."""
+    return WaitPolicy(
+        schedule=Schedule(max_delay_s=longest_pause_s),
+        deadlines=Deadlines(total_s=give_up_after_s, queued_s=queued_at_most_s, running_s=running_at_most_s),
+    )
