@@ -1,0 +1,87 @@
+"""`python -m graphql_jobs.emulator`: the emulator as a process of its own.
+
+Prints one line of JSON once it listens, and ends with 0 on SIGINT or SIGTERM.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from graphql_jobs.emulator import Emulator, Pace, SystemClock
+
+_LAST_PORT = 65_535
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {_LAST_PORT}, got {text}")
+    return port
+
+
+def _number(*, above_zero: bool) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+        if not 0 <= number < float("inf") or (above_zero and number == 0):
+            raise argparse.ArgumentTypeError(f"must be {'above 0' if above_zero else '0 or more'}, got {text}")
+        return number
+
+    return parse
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m graphql_jobs.emulator", description="Two job services, emulated.")
+    parser.add_argument("--port", type=_port, default=0, help="loopback port; 0 takes a free one (default)")
+    parser.add_argument("--seed", type=int, default=1, help="decides ids, order of tasks and random faults")
+    parser.add_argument("--queued-s", type=_number(above_zero=False), default=2.0, help="how long a job waits")
+    parser.add_argument("--running-s", type=_number(above_zero=False), default=5.0, help="how long a job works")
+    parser.add_argument(
+        "--token-lifetime-s", type=_number(above_zero=True), default=3600.0, help="life of tokens, in emulated seconds"
+    )
+    parser.add_argument("--speed", type=_number(above_zero=True), default=1.0, help="emulated seconds per real second")
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with Emulator(
+        clock=SystemClock(options.speed),
+        seed=options.seed,
+        port=options.port,
+        pace=Pace(options.queued_s, options.running_s),
+        token_lifetime_s=options.token_lifetime_s,
+    ) as emulator:
+        sys.stdout.write(json.dumps(_introduction(emulator)) + "\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def _introduction(emulator: Emulator) -> dict[str, str]:
+    return {
+        "url": emulator.url,
+        "aiware_token": emulator.accounts.aiware_token,
+        "datasaur_client_id": emulator.accounts.datasaur_client_id,
+        "datasaur_client_secret": emulator.accounts.datasaur_client_secret,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run until a signal comes. A wrong argument, or a port that is taken, ends with 2 and says why."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(_serve(options))
+    except OSError as error:
+        parser.error(f"cannot listen on port {options.port}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

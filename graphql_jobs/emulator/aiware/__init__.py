@@ -1,0 +1,1 @@
+"""The aiWARE half of the emulator."""

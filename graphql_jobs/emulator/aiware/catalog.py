@@ -1,0 +1,70 @@
+"""Engines and clusters: a few known ones, and any engine whose id looks like a UUID."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+# Ids of the single-engine template's steps: aiware.md 2.6.
+WEBSTREAM_ADAPTER_ID = "9e611ad7-2d3b-48f6-a51b-0a1ba40fe255"
+PLAYBACK_ID = "352556c7-de07-4d55-b33f-74b1cf237f25"
+CHUNKER_ID = "8bdb0e3b-ff28-4f6e-a3ba-887bd06e6440"
+OUTPUT_WRITER_ID = "8eccf9cc-6b6d-4d7d-8cb3-7ebf4950c5f3"
+# Invented: the one engine that has no job template.
+NO_TEMPLATE_ID = "00000000-0000-4000-8000-000000000000"
+# Steps that carry data and leave no result of their own. The last one is the adapter of D:apis/job-quickstart.
+HELPER_IDS = frozenset(
+    {WEBSTREAM_ADAPTER_ID, PLAYBACK_ID, CHUNKER_ID, OUTPUT_WRITER_ID, "9e611ad7-2d3b-48f6-a51b-0a1ba40feab4"}
+)
+
+# Names are ours; ids are from aiware.md 2.6 and 8.
+_NAMES = {
+    WEBSTREAM_ADAPTER_ID: "Webstream Adapter",
+    PLAYBACK_ID: "Playback Segment Creator",
+    CHUNKER_ID: "Chunker",
+    OUTPUT_WRITER_ID: "Output Writer",
+    "c0e55cde-340b-44d7-bb42-2e0d65e98255": "Transcription - English V3",
+    "54525249-da68-4dbf-b6fe-aea9a1aefd4d": "Transcription - English",
+    NO_TEMPLATE_ID: "Engine without a job template",
+}
+_TEMPLATES = tuple(
+    {"type": kind, "template": '{"tasks": "the emulator fills its own"}', "templateLanguage": "Handlebars"}
+    for kind in ("Upload", "Reprocess")
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that tasks run."""
+
+    id: str
+    name: str
+    category_id: str = "67cd4dd0-2f75-445d-a6f0-2f297d6cd182"
+    state: str = "active"
+    owner_organization_id: str = "1"
+    fields: tuple[Any, ...] = ()
+    templates: tuple[dict[str, str], ...] = _TEMPLATES
+
+
+def find_engine(engine_id: str) -> Engine | None:
+    """The engine, or None if the id is neither known nor looks like a UUID.
+
+    Invented: the real service knows its engines; accepting any UUID lets users try their own.
+    """
+    if not _UUID.fullmatch(engine_id):
+        return None
+    engine = Engine(engine_id, _NAMES.get(engine_id, f"Engine {engine_id[:8]}"))
+    return replace(engine, templates=()) if engine_id == NO_TEMPLATE_ID else engine
+
+
+def known_engines() -> list[Engine]:
+    """The engines that a listing shows."""
+    return [engine for engine in map(find_engine, _NAMES) if engine is not None]
+
+
+# The first is the default US production cluster in the documented samples.
+CLUSTERS = (
+    {"id": "rt-1cdc1d6d-a500-467a-bc46-d3c5bf3d6901", "name": "Emulated cluster", "organizationId": "1"},
+    {"id": "rt-00000000-0000-4000-8000-000000000001", "name": "Second cluster", "organizationId": "1"},
+)

@@ -1,0 +1,101 @@
+"""What aiWARE keeps: data objects, assets, jobs and tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql_jobs.emulator.lifecycle import Course
+
+
+@dataclass(eq=False)
+class Asset:
+    """A file that belongs to a data object."""
+
+    id: str
+    container_id: str
+    created_at: float
+    asset_type: str
+    content_type: str | None = None
+    name: str | None = None
+    description: str | None = None
+    uri: str | None = None
+    details: Any = None
+    jsondata: Any = None
+    source_task_id: str | None = None
+    source_engine_id: str | None = None
+
+
+@dataclass(eq=False)
+class Tdo:
+    """A temporal data object: what jobs work on."""
+
+    id: str
+    created_at: float
+    start_at: float
+    stop_at: float
+    name: str | None = None
+    description: str | None = None
+    status: str | None = None
+    details: Any = None
+    is_public: bool = False
+    assets: list[Asset] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Task:
+    """One step of a job."""
+
+    id: str
+    job: "Job"
+    order: int
+    engine_id: str
+    # The part of the job's work that is this task's, from 0 to 1.
+    begin: float = 0.0
+    end: float = 1.0
+    payload: Any = None
+    output: Any = None
+    # How it ends if nothing interferes, and why.
+    ending: str = "complete"
+    failure_reason: str | None = None
+    failure_message: str | None = None
+    # A status that does not follow the clock: planted, or written by updateTask.
+    fixed_status: str | None = None
+    standby_task: "Task | None" = None
+    standby_for_task: "Task | None" = None
+    io_folders: Sequence[Mapping[str, Any]] = ()
+    execution_preferences: Mapping[str, Any] | None = None
+    build_id: str | None = None
+    is_clone: bool | None = None
+    test_task: bool | None = None
+
+
+@dataclass(eq=False)
+class Job:
+    """Tasks that run on one target."""
+
+    id: str
+    course: Course
+    created_at: float
+    # In the order in which lists show them: shuffled once, then stable.
+    tasks: list[Task] = field(default_factory=list)
+    target_id: str | None = None
+    cluster_id: str | None = None
+    config: Any = None
+    routes: Sequence[Mapping[str, Any]] = ()
+    fixed_status: str | None = None
+    cancelled_at: float | None = None
+    # Of `cancelled_word`: what its unfinished tasks became.
+    cancelled_word: str = "aborted"
+
+
+@dataclass(frozen=True)
+class PlantedTask:
+    """A task for `AiwareWorld.plant`: its status stays as given."""
+
+    status: str = "complete"
+    id: str | None = None
+    engine_id: str = "54525249-da68-4dbf-b6fe-aea9a1aefd4d"
+    failure_reason: str | None = None
+    failure_message: str | None = None
+    # A second task that stands by for this one; it is listed right after it.
+    standby: "PlantedTask | None" = None

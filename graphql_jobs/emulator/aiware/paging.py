@@ -1,0 +1,16 @@
+"""Lists come in pages: `count` is the number of records in this page, and there is no total (aiware.md 4.6)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphql_jobs.emulator.aiware.errors import AiwareError
+
+
+def page(records: Sequence[Any], offset: int | None, limit: int | None, page_limit: int) -> dict[str, Any]:
+    """One page; empty past the end. Raises invalid_input for a limit above `page_limit` or a negative number."""
+    offset, limit = offset or 0, 30 if limit is None else limit
+    if offset < 0 or not 0 <= limit <= page_limit:
+        # Documented code; the text and the cap are invented.
+        raise AiwareError("invalid_input", f"offset must be 0 or more and limit between 0 and {page_limit}")
+    shown = list(records[offset : offset + limit])
+    return {"records": shown, "offset": offset, "limit": limit, "count": len(shown)}

@@ -1,0 +1,84 @@
+"""Answers, and the honest and dishonest ways of sending them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+_CHUNK_BYTES = 64 * 1024
+
+Manner = Literal["whole", "drop", "truncate", "stream"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back on the wire, and how."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    # drop: reset the connection. truncate: promise all, send half. stream: chunked, without Content-Length.
+    manner: Manner = "whole"
+
+
+def json_answer(payload: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, json.dumps(payload).encode(), headers=headers or {})
+
+
+def html_answer(status: int, title: str) -> Answer:
+    """An answer as a proxy in between would give it."""
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return Answer(status, page.encode(), "text/html")
+
+
+async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Put the answer on the wire."""
+    if answer.manner == "drop":
+        return _drop(request)
+    if answer.manner == "truncate":
+        return await _send_half(request, answer)
+    if answer.manner == "stream":
+        return await _send_stream(request, answer)
+    return web.Response(
+        status=answer.status, body=answer.body, content_type=answer.content_type, headers=answer.headers
+    )
+
+
+def _drop(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    # aiohttp wants a response; the connection it would use is gone.
+    return web.Response(status=500)
+
+
+def _stream_response(answer: Answer) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_type = answer.content_type
+    return response
+
+
+async def _send_half(request: web.Request, answer: Answer) -> web.StreamResponse:
+    response = _stream_response(answer)
+    response.content_length = len(answer.body)
+    await response.prepare(request)
+    await response.write(answer.body[: len(answer.body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+async def _send_stream(request: web.Request, answer: Answer) -> web.StreamResponse:
+    response = _stream_response(answer)
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    try:
+        for start in range(0, len(answer.body), _CHUNK_BYTES):
+            await response.write(answer.body[start : start + _CHUNK_BYTES])
+    except ConnectionError:
+        # A careful client stops reading and hangs up: nothing left to do.
+        pass
+    return response

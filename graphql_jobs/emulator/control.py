@@ -1,0 +1,64 @@
+"""The control plane: the same levers as the Python objects, for other processes on this machine."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from graphql_jobs.emulator.clock import Clock
+from graphql_jobs.emulator.faults import FaultPlan, fault_from_json
+from graphql_jobs.emulator.ledger import Ledger
+
+
+class ControlPlane:
+    """Routes below /_emulator; they pass no fault and leave no record."""
+
+    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._ledger = ledger
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to the application."""
+        return [
+            web.get("/_emulator/health", self._health),
+            web.get("/_emulator/ledger", self._show_ledger),
+            web.post("/_emulator/faults", self._add_fault),
+            web.delete("/_emulator/faults", self._clear_faults),
+            web.post("/_emulator/clock", self._advance),
+        ]
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "now_at": self._clock.now()})
+
+    async def _show_ledger(self, _request: web.Request) -> web.Response:
+        return web.json_response(text=self._ledger.to_json())
+
+    async def _add_fault(self, request: web.Request) -> web.Response:
+        try:
+            self._faults.add(fault_from_json(await _json_object(request)))
+        except (TypeError, ValueError) as error:
+            return _bad_request(error)
+        return web.json_response({"status": "added"}, status=201)
+
+    async def _clear_faults(self, _request: web.Request) -> web.Response:
+        self._faults.clear()
+        return web.json_response({"status": "cleared"})
+
+    async def _advance(self, request: web.Request) -> web.Response:
+        try:
+            self._clock.advance(float((await _json_object(request))["advance_s"]))
+        except (KeyError, TypeError, ValueError) as error:
+            return _bad_request(error)
+        return web.json_response({"now_at": self._clock.now()})
+
+
+async def _json_object(request: web.Request) -> dict[str, Any]:
+    data = json.loads(await request.text())
+    if not isinstance(data, dict):
+        raise ValueError("the body must be one JSON object")
+    return data
+
+
+def _bad_request(error: Exception) -> web.Response:
+    return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)

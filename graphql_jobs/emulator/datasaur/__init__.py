@@ -1,0 +1,1 @@
+"""The Datasaur half of the emulator."""

@@ -1,0 +1,16 @@
+"""The job and the project of the vendor's pages, planted in every emulator: fixed for ever.
+
+Source: "Check Job", Example Response, and the project id in the same page's cURL block.
+"""
+
+from graphql_jobs.emulator.datasaur.world import DatasaurWorld
+
+JOB_ID = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
+PROJECT_ID = "HvdyIL2iwZn"
+
+
+def plant_samples(world: DatasaurWorld) -> None:
+    """Put the page's job and project into the world."""
+    world.plant(JOB_ID, status="DELIVERED")
+    # The name is ours: the page does not say it.
+    world.plant_project(PROJECT_ID, name="Sample project")

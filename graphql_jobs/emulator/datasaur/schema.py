@@ -1,0 +1,21 @@
+"""The executable Datasaur schema, built once per process."""
+
+from functools import cache
+
+from graphql_jobs.emulator.datasaur import readers, starters
+from graphql_jobs.emulator.execution import Executor, bind
+
+
+@cache
+def datasaur_executor() -> Executor:
+    """The executor for Datasaur's slice."""
+    return Executor(
+        "datasaur.graphql",
+        [
+            bind("Query", resolvers={**readers.QUERIES, **starters.QUERIES}),
+            bind("Mutation", resolvers=starters.MUTATIONS),
+            readers.job,
+            readers.export_status,
+            readers.project,
+        ],
+    )

@@ -1,0 +1,125 @@
+"""Everything that starts a job: mutations, and the queries that start work too (datasaur.md 2.1)."""
+
+from typing import Any
+
+from graphql_jobs.emulator.datasaur.errors import DatasaurError
+from graphql_jobs.emulator.datasaur.model import Job
+from graphql_jobs.emulator.datasaur.world import Info
+from graphql_jobs.emulator.execution import Resolver
+from graphql_jobs.emulator.lifecycle import iso_text
+
+
+def _launch(operation: str) -> Resolver:
+    """createProject and its older sister. Names need not be unique: twins are possible."""
+
+    def resolve(_root: None, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+        world = info.context.world
+        job = world.submit(operation, key=input["name"], target_id=input.get("teamId"), spec=input)
+        world.add_project(job, input)
+        return {"job": job, "name": input["name"]}
+
+    return resolve
+
+
+def _add_documents(_root: None, info: Info, input: dict[str, Any]) -> dict[str, Any]:
+    world = info.context.world
+    project = world.existing_project(input["projectId"])
+    job = world.submit("addDocumentsToProject", key=project.name, target_id=project.id, spec=input)
+    job.document_ids = [world.ids.datasaur_project() for _ in input["documents"]]
+    return {"job": job, "name": project.name}
+
+
+def _auto_label(_root: None, info: Info, input: dict[str, Any]) -> Job:
+    world = info.context.world
+    project = world.existing_project(input["projectId"])
+    # No key: nothing in the input could carry one.
+    return world.submit("autoLabelTokenBasedProject", key=None, target_id=project.id, spec=input)
+
+
+def _on_project(operation: str) -> Resolver:
+    def resolve(_root: None, info: Info, **arguments: Any) -> Job:
+        project = info.context.world.existing_project(arguments["projectId"])
+        return info.context.world.submit(operation, key=None, target_id=project.id, spec=arguments)
+
+    return resolve
+
+
+def _collect_dataset(_root: None, info: Info, input: dict[str, Any]) -> Job:
+    return info.context.world.submit("collectDataset", key=None, target_id=input["teamId"], spec=input)
+
+
+def _run_automation(_root: None, info: Info, **arguments: Any) -> Job:
+    world = info.context.world
+    job = world.submit("runAutomation", key=None, target_id=arguments["automationId"], spec=arguments)
+    job.automation_activity_id = world.ids.uuid()
+    return job
+
+
+def _predict(_root: None, info: Info, input: dict[str, Any]) -> Job:
+    target_id = input["dataProgrammingId"]
+    return info.context.world.submit("getDataProgrammingPredictions", key=None, target_id=target_id, spec=input)
+
+
+def _export(operation: str) -> Resolver:
+    """An export: a query with a side effect; every call starts another one."""
+
+    def resolve(_root: None, info: Info, input: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
+        world, values = info.context.world, input or others
+        for project_id in _project_ids(values):
+            world.existing_project(project_id)
+        key = values.get("fileName")
+        job = world.submit(operation, key=key, target_id=_export_target(values), spec=values)
+        return _export_answer(info, job, values)
+
+    return resolve
+
+
+def _project_ids(values: dict[str, Any]) -> list[str]:
+    project_ids = values.get("projectIds")
+    if project_ids is not None and not project_ids:
+        raise DatasaurError("projectIds must not be empty", "invalid_input")
+    return list(project_ids or ([values["projectId"]] if values.get("projectId") else []))
+
+
+def _export_target(values: dict[str, Any]) -> str | None:
+    project_ids = _project_ids(values)
+    if project_ids:
+        return ",".join(project_ids)
+    return values.get("documentId") or values.get("teamId")
+
+
+def _export_answer(info: Info, job: Job, values: dict[str, Any]) -> dict[str, Any]:
+    """The address is told for FILE_STORAGE only. EMAIL and CUSTOM_WEBHOOK are written down but never delivered:
+    an invented restriction, since the emulator calls nobody."""
+    # exportTeamIAA has no method; invented: it goes the common way.
+    method = values.get("method", "FILE_STORAGE")
+    answer: dict[str, Any] = {"exportId": job.id, "queued": True}
+    if method in ("FILE_STORAGE", "DOWNLOAD", "DOWNLOAD_REQUEST"):
+        file = info.context.world.add_file(job, f"{values.get('fileName') or 'export'}.zip")
+        url = f"{info.context.base_url}/_files/{file.id}?signature={file.signature}"
+        answer["fileUrl" if method == "FILE_STORAGE" else "redirect"] = url
+        answer["fileUrlExpiredAt"] = iso_text(file.expires_at)
+    if method == "EXTERNAL_OBJECT_STORAGE":
+        prefix = (values.get("externalObjectStorageParameter") or {}).get("prefix") or ""
+        answer["key"] = f"{prefix}{values.get('fileName')}.zip"
+    return answer
+
+
+MUTATIONS: dict[str, Resolver] = {
+    "createProject": _launch("createProject"),
+    "launchTextProjectAsync": _launch("launchTextProjectAsync"),
+    "addDocumentsToProject": _add_documents,
+    "autoLabelTokenBasedProject": _auto_label,
+    "calculateAgreementTables": _on_project("calculateAgreementTables"),
+    "collectDataset": _collect_dataset,
+    "runAutomation": _run_automation,
+}
+QUERIES: dict[str, Resolver] = {
+    "replicateCabinet": _on_project("replicateCabinet"),
+    "getDataProgrammingPredictions": _predict,
+    "exportTextProject": _export("exportTextProject"),
+    "exportTextProjectDocument": _export("exportTextProjectDocument"),
+    "exportTeamOverview": _export("exportTeamOverview"),
+    "exportTestProjectResult": _export("exportTestProjectResult"),
+    "exportTeamIAA": _export("exportTeamIAA"),
+}

@@ -1,0 +1,80 @@
+"""What each kind of request fault does to an answer. Kinds in BEFORE replace the work; kinds in AFTER follow it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from graphql_jobs.emulator.answers import Answer, html_answer, json_answer
+from graphql_jobs.emulator.call import Dialect
+from graphql_jobs.emulator.execution import Outline
+from graphql_jobs.emulator.faults import Fault
+
+Before = Callable[[Fault, Dialect, Outline], Answer]
+After = Callable[[Fault, Dialect, Answer], Answer]
+
+_TITLES = {
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+def _server_error(fault: Fault) -> Answer:
+    return html_answer(fault.status, f"{fault.status} {_TITLES.get(fault.status, 'Error')}")
+
+
+def _rate_limited(fault: Fault, dialect: Dialect, _outline: Outline) -> Answer:
+    if not fault.with_errors:
+        return Answer(429, b"Too Many Requests", "text/plain")
+    # Invented: no sample of a 429 body is public; aiWARE only says that the body explains why.
+    return json_answer({"errors": [dialect.entry("rate_limited", "Too many requests")]}, 429)
+
+
+def _named(name: str) -> Before:
+    return lambda _fault, dialect, outline: dialect.failure(name, outline)
+
+
+BEFORE: Mapping[str, Before] = {
+    "rate_limited": _rate_limited,
+    "server_error": lambda fault, _dialect, _outline: _server_error(fault),
+    "drop_before": lambda _fault, _dialect, _outline: Answer(0, manner="drop"),
+    "data_null": lambda _fault, _dialect, _outline: json_answer({"data": None}),
+    "garbage": lambda _fault, _dialect, _outline: html_answer(200, "Scheduled maintenance"),
+    "not_object": lambda _fault, _dialect, _outline: json_answer(5),
+    "redirect": lambda _fault, _dialect, _outline: Answer(302, b"", "text/plain", {"Location": "/elsewhere"}),
+    "unauthorized": _named("authentication_error"),
+    "capacity_exceeded": _named("capacity_exceeded"),
+    "forbidden": _named("not_allowed"),
+    "internal_error": _named("internal_error"),
+    "body_too_large": lambda _fault, dialect, _outline: dialect.too_large(0, 0),
+}
+
+
+def _partial(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
+    """The first root field becomes null and gets an error entry of its own."""
+    reply = json.loads(answer.body)
+    data = reply.get("data") if isinstance(reply, dict) else None
+    if not data:
+        return answer
+    first = next(iter(data))
+    data[first] = None
+    entry = dialect.entry("service_failure", "A service behind the API failed", [first])
+    reply["errors"] = [*reply.get("errors", []), entry]
+    return json_answer(reply, answer.status)
+
+
+def _padded(fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
+    """The same JSON object with one very long member, so that only its size is wrong."""
+    padding = b', "extensions": {"padding": "' + b"x" * fault.pad_bytes + b'"}}'
+    return replace(answer, body=answer.body.rstrip()[:-1] + padding, manner="stream")
+
+
+AFTER: Mapping[str, After] = {
+    "delay": lambda _fault, _dialect, answer: answer,
+    "server_error_after": lambda fault, _dialect, _answer: _server_error(fault),
+    "drop_after": lambda _fault, _dialect, answer: replace(answer, manner="drop"),
+    "truncate": lambda _fault, _dialect, answer: replace(answer, manner="truncate"),
+    "partial": _partial,
+    "too_large": _padded,
+}

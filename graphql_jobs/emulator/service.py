@@ -1,0 +1,97 @@
+"""One GraphQL endpoint: from a request to an answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from graphql_jobs.emulator.accounts import Accounts, bearer_token
+from graphql_jobs.emulator.answers import Answer, json_answer
+from graphql_jobs.emulator.bodies import GraphqlRequest, MalformedRequest, read_graphql
+from graphql_jobs.emulator.call import Call, Dialect
+from graphql_jobs.emulator.clock import Clock
+from graphql_jobs.emulator.execution import Document, Executor, Outline, outline
+from graphql_jobs.emulator.gate import Exchange, Gate
+from graphql_jobs.emulator.ledger import Provider
+from graphql_jobs.emulator.ratelimit import WINDOW_S, RateWindow
+
+
+@dataclass(frozen=True)
+class GraphqlService:
+    """What one provider's endpoint consists of."""
+
+    provider: Provider
+    executor: Executor
+    dialect: Dialect
+    world: Any
+    accounts: Accounts
+    clock: Clock
+    gate: Gate
+    knows_token: Callable[[str], bool]
+    base_url: Callable[[], str]
+    body_limit_bytes: int
+    rate: RateWindow
+    # Root fields that need no token.
+    open_fields: frozenset[str] = frozenset()
+    takes_operations: bool = False
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """The aiohttp handler."""
+        exchange = Exchange(self.provider, self.dialect)
+        try:
+            asked = await read_graphql(request, takes_operations=self.takes_operations)
+        except MalformedRequest as error:
+            return await self._refuse(request, exchange, self._malformed(str(error)))
+        except web.HTTPRequestEntityTooLarge:
+            return await self._refuse(request, exchange, self._too_large(request))
+        document = self.executor.read(asked.query)
+        exchange.outline = outline(document, asked)
+
+        async def work() -> Answer:
+            return await self._work(request, exchange, asked, document)
+
+        return await self.gate.serve(request, exchange, work)
+
+    async def _refuse(self, request: web.Request, exchange: Exchange, answer: Answer) -> web.StreamResponse:
+        async def work() -> Answer:
+            return answer
+
+        return await self.gate.serve(request, exchange, work)
+
+    async def _work(
+        self, request: web.Request, exchange: Exchange, asked: GraphqlRequest, document: Document
+    ) -> Answer:
+        if request.content.total_bytes > self.body_limit_bytes:
+            return self._too_large(request)
+        if self.rate.is_exceeded():
+            return self._rate_limited()
+        if not self._may_ask(request, exchange.outline):
+            return self.dialect.failure("authentication_error", exchange.outline)
+        call = Call(self.world, self.accounts, asked, self.clock.now(), self.base_url())
+        reply = await self.executor.execute(asked, document, call, self.dialect.format_error)
+        exchange.job_ids = tuple(call.job_ids)
+        call.place_unknown_words(reply.get("data"))
+        return json_answer(self.dialect.finish(reply), 200 if _reached_resolvers(reply) else 400)
+
+    def _may_ask(self, request: web.Request, asked: Outline) -> bool:
+        if asked.fields and self.open_fields.issuperset(asked.fields):
+            return True
+        return self.knows_token(bearer_token(request.headers.get("Authorization")))
+
+    def _malformed(self, reason: str) -> Answer:
+        """400 with `errors`. Invented: neither vendor shows this body."""
+        return json_answer({"errors": [self.dialect.entry("invalid_input", reason)]}, 400)
+
+    def _rate_limited(self) -> Answer:
+        """429. Invented body, and a Retry-After of one whole window."""
+        errors = [self.dialect.entry("rate_limited", "Too many requests")]
+        return json_answer({"errors": errors}, 429, {"Retry-After": f"{WINDOW_S:.0f}"})
+
+    def _too_large(self, request: web.Request) -> Answer:
+        return self.dialect.too_large(request.content.total_bytes, self.body_limit_bytes)
+
+
+def _reached_resolvers(reply: dict[str, Any]) -> bool:
+    """Whether the document ran: syntax, validation and variable errors have no path and leave no data."""
+    return bool(reply.get("data")) or any("path" in error for error in reply.get("errors", ()))

@@ -1,0 +1,49 @@
+"""`python -m graphql_jobs.emulator` as a process."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+async def start(*arguments: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "graphql_jobs.emulator", *arguments, stdout=PIPE, stderr=PIPE, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_introduces_itself_serves_and_ends_with_zero(
+    http: aiohttp.ClientSession, number: signal.Signals
+) -> None:
+    """One JSON line with the address and credentials; a signal ends it cleanly, with nothing on stderr."""
+    process = await start("--port", "0", "--seed", "3", "--speed", "10", "--running-s", "1")
+    assert process.stdout is not None
+    introduction = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+    assert set(introduction) == {"url", "aiware_token", "datasaur_client_id", "datasaur_client_secret"}
+    headers = {"Authorization": f"Bearer {introduction['aiware_token']}"}
+    body = {"query": "{ me { id } }"}
+    async with http.post(f"{introduction['url']}/v3/graphql", json=body, headers=headers) as response:
+        assert (await response.json())["data"]["me"]["id"]
+    process.send_signal(number)
+    rest, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, rest, errors) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--queued-s", "-1"), ("--port", "70000"), ("--port", "x"), ("--speed", "0"), ("--token-lifetime-s", "0")],
+)
+async def test_a_wrong_argument_is_explained(arguments: tuple[str, str]) -> None:
+    """Exit code 2, and the name of the argument on stderr."""
+    process = await start(*arguments)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert arguments[0].encode() in errors
