@@ -1,0 +1,40 @@
+# Everything that one does with this project. Needs Python 3.11+, git, make and a C compiler; the rest is installed
+# into .venv from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check up bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/installed ## run real jobs on a real Prefect server, against the emulator, and print what happened
+	$(BIN)/python -m scripts.demo
+
+test: .venv/installed ## all tests; PYTEST_ARGS adds arguments
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/installed ## ruff, mypy strict and pyright over all folders
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
+	$(BIN)/python -m scripts.up
+
+bench: .venv/installed ## client CPU per status beside a raw request of the same body
+	$(BIN)/python -m scripts.bench
+
+lock: .venv/installed ## renew requirements.lock: newest versions within the bounds of pyproject.toml
+	$(BIN)/python -m scripts.lock
+
+clean: ## remove the environment and all caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	touch $@
