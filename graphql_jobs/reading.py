@@ -12,7 +12,7 @@ Entry = dict[str, Any]
 def text_or_none(entry: Entry, name: str) -> str | None:
     """The value if it is text or a whole number (ids come as both), else None."""
     value = entry.get(name)
-    if isinstance(value, str):
+    if value is None or type(value) is str:  # nearly always; this runs several times for each task of each job
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -24,6 +24,8 @@ def objects(value: object) -> list[Entry]:
 
 def instant_or_none(value: object) -> datetime | None:
     """An instant from ISO 8601 text with a zone, epoch seconds or epoch milliseconds; None for anything else."""
+    if value is None:
+        return None
     try:
         if isinstance(value, str):
             parsed = datetime.fromisoformat(value)

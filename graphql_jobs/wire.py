@@ -44,10 +44,7 @@ class BoundedResponse(aiohttp.ClientResponse):
     async def read(self) -> bytes:
         """The body. Raises `ReplyTooLarge`."""
         if self._body is None:
-            body = bytearray()
-            async for chunk in bounded_chunks(self, MAX_REPLY_BYTES):
-                body += chunk
-            self._body = bytes(body)
+            self._body = b"".join([chunk async for chunk in bounded_chunks(self, MAX_REPLY_BYTES)])
         return self._body
 
 

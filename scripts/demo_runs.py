@@ -7,19 +7,23 @@ import sqlite3
 import zipfile
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-from prefect.client.schemas.objects import FlowRun
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
-from scripts.stack import Stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from prefect.client.schemas.objects import FlowRun
+    from rich.console import Console
+
+    from scripts.stack import Stack
 
 #: Our choice: ten times what the demo takes on two busy cores.
 _GIVE_UP_AFTER_S = 400.0
@@ -178,7 +182,7 @@ def _problems(stack: Stack, plan: list[_Shown], ledger: dict[str, Any]) -> list[
     exported = (plan[2].job.get("result") or {}).get("file")
     if not exported or not zipfile.is_zipfile(exported):
         problems.append("the exported file is not there, or no zip.")
-    return problems
+    return problems + [f"{leak} in clear." for leak in stack.leaks()]
 
 
 def _stored(path: Path) -> dict[str, str]:

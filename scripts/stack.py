@@ -89,7 +89,7 @@ class Stack:
         self.run("prefect", "work-pool", "create", POOL, "--type", "process")
         self.run("prefect", "--no-prompt", "deploy", "--all")
 
-    def start_worker(self) -> psutil.Process:
+    def start_worker(self) -> subprocess.Popen[bytes]:
         """Start a process worker, in an empty folder of its own, and return when it polls."""
         self._workers += 1
         name = f"worker-{self._workers}"
@@ -100,7 +100,7 @@ class Stack:
         return worker
 
     def log(self, name: str) -> str:
-        """What a part of the stack printed so far: "server", "emulator" or "worker-1"."""
+        """What a part of the stack printed so far: "server" or "worker-1"."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def ledger(self) -> dict[str, Any]:
@@ -109,37 +109,55 @@ class Stack:
             ledger: dict[str, Any] = json.load(answer)
             return ledger
 
+    def leaks(self) -> list[str]:
+        """Where in the folder (logs, database, results) one of the stack's secrets stands in clear: file and secret."""
+        names = ("aiware_token", "datasaur_client_secret")
+        wanted = {name: self.emulator[name] for name in names} | {"target_secret": self.target_secret}
+        # An export's address is pre-signed: whoever reads it may download.
+        wanted["file address"] = "?signature="
+        return [
+            f"{path.relative_to(self.folder)} holds the {name}"
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+            for name, secret in wanted.items()
+            if secret.encode() in path.read_bytes()
+        ]
+
     def _start_emulator(self) -> None:
-        emulator = self._start("emulator", "graphql_jobs.emulator", "--port", "0", *self._emulator_options)
-        self._wait_until(lambda: "\n" in self.log("emulator"), emulator, "emulator")
-        self.emulator = json.loads(self.log("emulator").splitlines()[0])
+        """Its first line, with the credentials, is read from a pipe: they must stand in no file."""
+        emulator = self._start("emulator", "graphql_jobs.emulator", "--port", "0", *self._emulator_options, pipe=True)
+        assert emulator.stdout is not None  # noqa: S101 (a pipe was asked for)
+        first_line = emulator.stdout.readline()
+        if not first_line:
+            raise StackError("the emulator ended while it started; run `python -m graphql_jobs.emulator` to see why.")
+        self.emulator = json.loads(first_line)
 
     def _start_server(self) -> None:
         port = self.environment["PREFECT_SERVER_API_PORT"]
         server = self._start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
         self._wait_until(lambda: _answers(f"{self.url}/api/health"), server, "server")
 
-    def _start(self, name: str, *arguments: str, cwd: Path = ROOT) -> psutil.Process:
+    def _start(self, name: str, *arguments: str, cwd: Path = ROOT, pipe: bool = False) -> subprocess.Popen[bytes]:
         log: IO[str] = self._resources.enter_context((self.folder / f"{name}.log").open("w"))
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=cwd,
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE if pipe else log,
+            stderr=log,
             # A session of its own, so that Ctrl-C reaches us alone and we end the parts in order. A shell's `&` leaves
             # SIGINT ignored, and a worker that inherits that survives SIGTERM.
             start_new_session=True,
             preexec_fn=_default_interrupt,
         )
         self._resources.callback(_end, process)
-        return psutil.Process(process.pid)
+        return process
 
-    def _wait_until(self, ready: Any, process: psutil.Process, name: str) -> None:
+    def _wait_until(self, ready: Any, process: subprocess.Popen[bytes], name: str) -> None:
         give_up_at = time.monotonic() + _START_WITHIN_S
         while not ready():
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            if process.poll() is not None:
                 raise StackError(f"the {name} ended while it started:\n{self.log(name)[-3000:]}")
             if time.monotonic() > give_up_at:
                 raise StackError(f"the {name} did not start in {_START_WITHIN_S:.0f} s:\n{self.log(name)[-3000:]}")
@@ -192,6 +210,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except psutil.NoSuchProcess:
         family = []
     process.terminate()
+    if process.stdout:
+        process.stdout.close()
     try:
         process.wait(_STOP_WITHIN_S)
     except subprocess.TimeoutExpired:

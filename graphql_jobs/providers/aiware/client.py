@@ -142,25 +142,39 @@ class AiwareClient(JobClient):
         return reply.error_at("cancelJob")
 
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        entries: dict[str, Entry] = {}
-        tasks: dict[str, list[Entry]] = {}
         seen: dict[str, Seen] = {}
-        asking, offset = list(job_ids), 0
-        while asking:
-            page = await self._read_page(asking, offset, seen)
-            for job_id, entry in page.items():
-                # The status of the first page counts: tasks of earlier pages are older than a later page's status.
-                entries.setdefault(job_id, entry)
-                tasks.setdefault(job_id, []).extend(reader.read_records(entry.get("tasks")))
-            offset += documents.TASK_PAGE
-            asking = [job_id for job_id in page if len(tasks[job_id]) >= offset]
-            if asking and offset >= MAX_TASKS:
-                raise self.session.bad_reply("job", f"job {asking[0]}", f"more than {MAX_TASKS} tasks.")
-        for job_id, entry in entries.items():
-            if job_id not in seen:
-                job = reader.read_job(entry, tasks[job_id], lenient=self.lenient, clean=self.session.redact)
-                seen[job_id] = job
+        longer: dict[str, tuple[Entry, list[Entry]]] = {}
+        for job_id, entry in (await self._read_page(job_ids, 0, seen)).items():
+            tasks = reader.read_records(entry.get("tasks"))
+            if len(tasks) < documents.TASK_PAGE:
+                seen[job_id] = self._read(entry, tasks)
+            else:
+                longer[job_id] = (entry, tasks)
+        if longer:
+            await self._page_in(longer, seen)
         return seen
+
+    async def _page_in(self, longer: dict[str, tuple[Entry, list[Entry]]], seen: dict[str, Seen]) -> None:
+        """Read the further pages of jobs with many tasks, together, and then the jobs.
+
+        The status of the first page counts: tasks of earlier pages are older than a later page's status.
+        """
+        offset = documents.TASK_PAGE
+        while longer:
+            if offset >= MAX_TASKS:
+                raise self.session.bad_reply("job", f"job {next(iter(longer))}", f"more than {MAX_TASKS} tasks.")
+            page = await self._read_page(list(longer), offset, seen)
+            offset += documents.TASK_PAGE
+            for job_id, later in page.items():
+                entry, tasks = longer[job_id]
+                tasks += reader.read_records(later.get("tasks"))
+                if len(tasks) < offset:
+                    seen[job_id] = self._read(entry, tasks)
+            # A job that is gone by now is in neither.
+            longer = {job_id: longer[job_id] for job_id in page if job_id not in seen}
+
+    def _read(self, entry: Entry, tasks: list[Entry]) -> Job:
+        return reader.read_job(entry, tasks, lenient=self.lenient, clean=self.session.redact)
 
     async def _read_page(self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]) -> Mapping[str, Entry]:
         """One page of tasks of each job, by job id; what went wrong with a single job goes into `seen`."""
@@ -172,9 +186,8 @@ class AiwareClient(JobClient):
         reply = await self.session.read(documents.check_jobs(size), variables, subject)
         page: dict[str, Entry] = {}
         for number, job_id in enumerate(job_ids):
-            alias = f"j{number}"
-            entry = reply.data.get(alias)
-            if failure := reply.error_at(alias) if reply.field_errors else None:
+            entry = reply.data.get(f"j{number}")
+            if reply.field_errors and (failure := reply.error_at(f"j{number}")):
                 seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
             elif isinstance(entry, dict) and entry.get("id") == job_id:
                 page[job_id] = entry

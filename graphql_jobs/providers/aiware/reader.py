@@ -68,10 +68,10 @@ def read_job(
     unless `lenient` (law 4). `clean` cuts and redacts the provider's words.
     """
     excused = _excused(task_entries)
-    tasks = tuple(read_task(task, excused, clean) for task in task_entries)
+    tasks = tuple([read_task(task, excused, clean) for task in task_entries])
     raw_status = text_or_none(entry, "status") or ""
     state = STATES.state_of(raw_status)
-    failures = tuple(task.failure for task in tasks if task.failure and not task.excused)
+    failures = tuple([task.failure for task in tasks if task.failure and not task.excused])
     if state is JobState.SUCCEEDED and failures and not lenient:
         state = JobState.FAILED
     return Job(
@@ -93,20 +93,24 @@ def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str],
     raw_status = text_or_none(entry, "status") or ""
     state = STATES.state_of(raw_status)
     task_id = (text_or_none(entry, "id") or "").strip()
-    failure = None
-    if state is JobState.FAILED or state is JobState.CANCELLED:
-        message = text_or_none(entry, "failureMessage")
-        reason = text_or_none(entry, "failureReason") or raw_status
-        failure = JobFailure(clean(reason), clean(message) if message else "", task_id)
+    started = entry.get("startedDateTime")
     return JobTask(
         task_id,
         state,
         raw_status,
         text_or_none(entry, "engineId"),
-        instant_or_none(entry.get("startedDateTime")),
-        failure,
-        task_id in excused,
+        instant_or_none(started) if started else None,
+        _read_failure(entry, task_id, raw_status, clean) if state in _UNSUCCESSFUL else None,
+        task_id in excused if excused else False,
     )
+
+
+_UNSUCCESSFUL = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+def _read_failure(entry: Entry, task_id: str, raw_status: str, clean: Callable[[str], str]) -> JobFailure:
+    message = text_or_none(entry, "failureMessage")
+    return JobFailure(clean(text_or_none(entry, "failureReason") or raw_status), clean(message or ""), task_id)
 
 
 def read_records(value: Any) -> list[Entry]:
@@ -120,6 +124,8 @@ def _excused(task_entries: list[Entry]) -> set[str]:
 
     A standby may have a standby of its own (reference/aiware.md 2.5), so the chain is followed.
     """
+    if not any(entry.get("standbyTask") for entry in task_entries):
+        return set()
     standby_of: dict[str, str] = {}
     status_of: dict[str, object] = {}
     for entry in task_entries:

@@ -47,14 +47,14 @@ DIALECT = Dialect(PROVIDER, code_of, CODES)
 def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
     """One job. `progress` is shown and decides nothing; `clean` cuts and redacts the provider's words."""
     raw_status = text_or_none(entry, "status") or ""
-    progress = entry.get("progress")
+    progress, failures = entry.get("progress"), entry.get("errors")
     return Job(
         PROVIDER,
         str(entry.get("id")),
         STATES.state_of(raw_status),
         raw_status,
         (),
-        tuple(_read_failure(failure, clean) for failure in objects(entry.get("errors"))),
+        tuple([_read_failure(failure, clean) for failure in objects(failures)]) if failures else (),
         progress if isinstance(progress, int) else None,
         instant_or_none(entry.get("createdAt")),
         instant_or_none(entry.get("updatedAt")),

@@ -1,0 +1,150 @@
+"""`make bench`: the client's CPU per status, beside a raw aiohttp post of the same bytes in the same run.
+
+The floor is what no client of this API can go below: aiohttp sends the same body, reads the answer and decodes its
+JSON. Ours adds gql, sign-in, retries, error mapping and the model. CPU time of this process alone; the emulator is
+another process. Exits with 1 if a ratio is above its gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+
+from graphql_jobs import BearerToken, ClientCredentials, Job, JobClient
+from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
+from graphql_jobs.providers.aiware import documents as aiware_documents
+from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient
+from graphql_jobs.providers.datasaur import documents as datasaur_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from graphql_jobs.operation import Operation
+
+_JOBS = 100
+_REQUESTS_PER_ROUND = 10
+_ROUNDS = 5 if os.environ.get("QUICK") else 15
+#: Done-when 6 of the main job: at most twice the floor.
+_GATE = 2.0
+
+
+@dataclass
+class _Case:
+    name: str
+    client: JobClient
+    job_ids: list[str]
+    body: bytes
+
+
+def main() -> int:
+    """Start an emulator, measure both providers, print the table. Gives the exit status."""
+    emulator = subprocess.Popen(
+        [sys.executable, "-m", "graphql_jobs.emulator", "--queued-s", "0", "--running-s", "86400"],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert emulator.stdout is not None  # noqa: S101 (a pipe was asked for)
+        return asyncio.run(_measure(json.loads(emulator.stdout.readline())))
+    finally:
+        emulator.terminate()
+        emulator.communicate()
+
+
+async def _measure(emulator: dict[str, str]) -> int:
+    table = Table("check of 100 jobs", "jobs per request", "floor µs/status", "ours µs/status", "ratio", "gate")
+    passed = True
+    async with (
+        AiwareClient.connect(emulator["url"], BearerToken(emulator["aiware_token"])) as aiware,
+        DatasaurClient.connect(emulator["url"], _datasaur_sign_in(emulator)) as datasaur,
+        aiohttp.ClientSession() as raw,
+    ):
+        for case in [await _aiware_case(aiware), await _datasaur_case(datasaur)]:
+            floor_us, ours_us, ratio = await _compare(case, raw)
+            passed = passed and ratio <= _GATE
+            row = (case.name, str(len(case.job_ids)), f"{floor_us:.1f}", f"{ours_us:.1f}", f"{ratio:.2f}", f"{_GATE:g}")
+            table.add_row(*row)
+    console = Console(width=120)
+    console.print(table)
+    console.print(_conditions(), highlight=False)
+    return 0 if passed else 1
+
+
+async def _compare(case: _Case, raw: aiohttp.ClientSession) -> tuple[float, float, float]:
+    """Medians over rounds that take turns, so that a busy machine slows both alike; the ratio is the median ratio."""
+    token = await case.client.session.auth.token(case.client.session._post_form, case.client.session.clock)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    async def floor() -> None:
+        async with raw.post(case.client.session.url, data=case.body, headers=headers) as response:
+            json.loads(await response.read())
+
+    async def ours() -> None:
+        seen = await case.client.check(case.job_ids)
+        assert all(isinstance(job, Job) for job in seen.values())  # noqa: S101 (else the work was not done)
+
+    await _cpu_us(floor)
+    await _cpu_us(ours)
+    pairs = [(await _cpu_us(floor), await _cpu_us(ours)) for _ in range(_ROUNDS)]
+    floors, owns = zip(*pairs, strict=True)
+    ratio = statistics.median(own / base for base, own in pairs)
+    return statistics.median(floors), statistics.median(owns), ratio
+
+
+async def _cpu_us(work: Callable[[], Awaitable[None]]) -> float:
+    began = time.process_time()
+    for _ in range(_REQUESTS_PER_ROUND):
+        await work()
+    return (time.process_time() - began) * 1e6 / (_REQUESTS_PER_ROUND * _JOBS)
+
+
+async def _aiware_case(client: AiwareClient) -> _Case:
+    spec = EngineJobSpec(engine_id="c0e55cde-340b-44d7-bb42-2e0d65e98255", upload_url="https://media.example.com/a")
+    job_ids = [(await client.submit(spec)).job_id for _ in range(_JOBS)]
+    variables = {f"id{number}": job_id for number, job_id in enumerate(job_ids)}
+    body = _body(aiware_documents.check_jobs(_JOBS), variables | {"offset": 0, "limit": aiware_documents.TASK_PAGE})
+    return _Case("aiWARE, 100 aliases, 5 tasks each", client, job_ids, body)
+
+
+async def _datasaur_case(client: DatasaurClient) -> _Case:
+    spec = AutoLabelSpec.of(
+        project_id="HvdyIL2iwZn",
+        labeler_email="labeler@example.com",
+        target_endpoint="https://model.example.com/predict",
+        target_secret="not shown",
+    )
+    job_ids = [(await client.submit(spec)).job_id for _ in range(_JOBS)]
+    return _Case("Datasaur, one list", client, job_ids, _body(datasaur_documents.GET_JOBS, {"jobIds": job_ids}))
+
+
+def _body(operation: Operation, variables: dict[str, object]) -> bytes:
+    return json.dumps(operation.bind(variables).payload).encode()
+
+
+def _datasaur_sign_in(emulator: dict[str, str]) -> ClientCredentials:
+    url = f"{emulator['url']}/api/oauth/token"
+    return ClientCredentials(url, emulator["datasaur_client_id"], emulator["datasaur_client_secret"])
+
+
+def _conditions() -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "gql", "graphql-core", "tenacity"))
+    return (
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {packages}; CPU time of the client alone, one "
+        f"request at a time, median of {_ROUNDS} rounds of {_REQUESTS_PER_ROUND} requests that take turns."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

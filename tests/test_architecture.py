@@ -1,0 +1,114 @@
+"""What holds the house together: arrows between packages, the size of files, the wheel, the picture of the tree."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("graphql_jobs", "blocks", "tasks", "flows")
+
+# Who may import whom among ourselves, and Prefect (design.md: arrows run one way).
+ALLOWED = {
+    "graphql_jobs": {"graphql_jobs"},
+    "blocks": {"blocks", "graphql_jobs", "prefect"},
+    "tasks": {"tasks", "blocks", "graphql_jobs", "prefect"},
+    "flows": {"tasks", "blocks", "graphql_jobs", "prefect"},
+}
+WATCHED = {*PACKAGES, "prefect", "scripts", "tests"}
+
+
+def sources(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all imports in the file, also of those inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_run_one_way(package: str) -> None:
+    """A block that imports a task, or a core that knows Prefect, would close a circle."""
+    wrong = {
+        str(path.relative_to(ROOT)): imported(path) & WATCHED - ALLOWED[package]
+        for path in sources(package)
+        if imported(path) & WATCHED - ALLOWED[package]
+    }
+    assert wrong == {}
+
+
+def test_the_emulator_is_an_independent_judge() -> None:
+    """It imports nothing else of this project: a judge that shares code with the accused sees the same mistakes."""
+    for path in sources("graphql_jobs/emulator"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphql_jobs"):
+                assert (node.module or "").startswith("graphql_jobs.emulator"), path
+
+
+def test_no_flow_file_shadows_a_package() -> None:
+    """`flows/` lands on `sys.path` with file entrypoints, so a `flows/gql.py` would hide gql."""
+    lock = (ROOT / "requirements.lock").read_text()
+    packages = {line.split("==")[0].replace("-", "_") for line in lock.splitlines() if "==" in line}
+    assert {path.stem for path in sources("flows")} & {*packages, *PACKAGES, *sys.stdlib_module_names} == set()
+
+
+@pytest.mark.parametrize("folder", [*PACKAGES, "scripts", "tests"])
+def test_no_file_is_longer_than_300_lines(folder: str) -> None:
+    """A file is one noun."""
+    assert {str(path): lines for path in sources(folder) if (lines := len(path.read_text().splitlines())) > 300} == {}
+
+
+def test_the_wheel_holds_the_core_alone(tmp_path: Path) -> None:
+    """`blocks`, `tasks` and `flows` are names that another package may own; they run from a clone."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"graphql_jobs"}
+    assert {"graphql_jobs/py.typed", "graphql_jobs/emulator/schema/aiware.graphql"} <= set(names)
+
+
+def test_the_lock_holds_pins_and_hashes_and_no_address() -> None:
+    """It must serve any mirror."""
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
+    assert pins
+    assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+def test_one_version() -> None:
+    """pyproject.toml, the core and the blocks' schemas speak of the same one."""
+    from blocks import __version__ as of_blocks
+    from graphql_jobs import __version__ as of_core
+
+    assert of_core == of_blocks == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_the_tree_in_the_readme_is_the_tree() -> None:
+    """Each file and folder that the README's picture names exists, and each Python file of the layers is in it."""
+    text = (ROOT / "README.md").read_text()
+    picture = text.split("## The tree", 1)[1].split("```")[1]
+    drawn = {line.split()[0].rstrip("/") for line in picture.splitlines() if line.strip()}
+    tops = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} | {".ci"}
+    for folder in ("blocks", "tasks", "flows", "graphql_jobs"):
+        for path in (ROOT / folder).glob("*.py"):
+            if path.stem != "__init__":
+                assert path.name in drawn, f"{folder}/{path.name} is not in the README's tree"
+    assert {"graphql_jobs", "blocks", "tasks", "flows", "tests", "scripts", "docs"} <= drawn & tops

@@ -1,0 +1,145 @@
+"""The whole installation: a real server, a real process worker elsewhere, every deployment of prefect.yaml.
+
+Waits for real processes, so it really sleeps between two looks at the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from scripts.demo_runs import save_blocks
+from scripts.stack import ROOT, Stack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from prefect.client.schemas.objects import FlowRun
+
+pytestmark = pytest.mark.prefect
+
+PREFECT_YAML: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+ENTRYPOINTS = sorted({deployment["entrypoint"] for deployment in PREFECT_YAML["deployments"]})
+ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+SOON = {"longest_pause_s": 1}
+STORE = {"downstream": ["store-results/default"]}
+#: Far above what the runs take on two busy cores.
+GIVE_UP_AFTER_S = 300
+
+# Deployment, parameters beside the deployment's own, name of the state in which the run must end.
+RUNS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "run-aiware-job/default",
+        {"engine_id": ENGINE_ID, "media_url": "https://media.example.com/a", **SOON},
+        "Completed",
+    ),
+    (
+        "run-aiware-job/default",
+        {"engine_id": "no-such-engine", "media_url": "https://a.example.com/b"},
+        "RequestFailed",
+    ),
+    (
+        "run-datasaur-auto-label/default",
+        {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com", **SOON},
+        "Completed",
+    ),
+    ("run-datasaur-export/default", {"project_ids": ["HvdyIL2iwZn"], "file_name": "out", **SOON, **STORE}, "Completed"),
+    ("run-datasaur-export/nightly", SOON, "Completed"),
+    (
+        "create-datasaur-project/default",
+        {"name": "made here", "documents": [{"name": "a.txt", "external_url": "https://a.example.com/a.txt"}], **SOON},
+        "Completed",
+    ),
+    (
+        "wait-for-jobs/default",
+        {"provider": "datasaur", "job_ids": ["AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"], **STORE},
+        "Completed",
+    ),
+    (
+        "wait-for-jobs/default",
+        {"provider": "aiware", "job_ids": ["2791851b-0d02-4aaf-97e0-cd77a2e771ad"], "give_up_after_s": 1},
+        "TimedOut",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
+        stack.deploy()
+        stack.start_worker()
+        yield stack
+
+
+@pytest.fixture
+async def client(stack: Stack) -> AsyncIterator[PrefectClient]:
+    with temporary_settings({PREFECT_API_URL: stack.environment["PREFECT_API_URL"]}):
+        async with get_client() as client:
+            await save_blocks(stack)
+            yield client
+
+
+async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stack, client: PrefectClient) -> None:
+    """Run through the API, among them a job that is refused and one that does not end in time; nothing leaks."""
+    runs = [await start(client, name, parameters) for name, parameters, _ in RUNS]
+    ended = await all_ended(client, runs)
+    assert [(run.state.name if run.state else None) for run in ended] == [state for *_, state in RUNS], stack.log(
+        "worker-1"
+    )[-5000:]
+    await the_hand_over_happened_once(client)
+    submitted = [entry["operation"] for entry in stack.ledger()["submissions"]]
+    assert submitted.count("launchSingleEngineJob") == 1
+    assert submitted.count("autoLabelTokenBasedProject") == 1
+    assert submitted.count("exportTextProject") == 2
+    assert stack.leaks() == []
+
+
+async def the_hand_over_happened_once(client: PrefectClient) -> None:
+    """Three of the runs name the example flow as what comes next: three runs of it, each with the finished jobs."""
+    deployment = await client.read_deployment_by_name("store-results/default")
+    followers = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+    ended = await all_ended(client, followers)
+    assert [run.state.name for run in ended if run.state] == ["Completed"] * 3
+    assert {run.parameters["jobs"][0]["state"] for run in ended} == {"SUCCEEDED"}
+
+
+@pytest.mark.parametrize("entrypoint", ENTRYPOINTS)
+def test_every_entrypoint_loads_in_a_clean_interpreter(entrypoint: str, tmp_path: Path) -> None:
+    """`python -I` sees neither the caller's path nor an installed project; the clone's root is all it gets."""
+    module, flow = entrypoint.rsplit(".", 1)
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {module} import {flow}; print({flow}.name)"
+    environment = os.environ | {"PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == flow.replace("_", "-")
+
+
+def test_every_flow_is_deployed() -> None:
+    """A flow that prefect.yaml forgets cannot be started from the UI."""
+    files = {f"flows.{path.stem}.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"}
+    assert files == set(ENTRYPOINTS)
+
+
+async def start(client: PrefectClient, deployment_name: str, parameters: dict[str, Any]) -> FlowRun:
+    deployment = await client.read_deployment_by_name(deployment_name)
+    return await client.create_flow_run_from_deployment(deployment.id, parameters=deployment.parameters | parameters)
+
+
+async def all_ended(client: PrefectClient, runs: list[FlowRun]) -> list[FlowRun]:
+    for _ in range(GIVE_UP_AFTER_S):
+        runs = [await client.read_flow_run(run.id) for run in runs]
+        if all(run.state and run.state.is_final() for run in runs):
+            break
+        await asyncio.sleep(1)
+    return runs
