@@ -1,0 +1,191 @@
+"""Job blocks, walked whole: saved, loaded, triggered, waited for, collected from and cancelled."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from prefect.blocks.abstract import JobBlock
+
+from blocks import (
+    AiwareCredentials,
+    AiwareEngineJob,
+    DatasaurAutoLabel,
+    DatasaurCredentials,
+    DatasaurExport,
+    DatasaurTargetApi,
+)
+from blocks.job_run import RemoteJobRun
+from blocks.settings import WaitSettings
+from graphql_jobs.emulator import Emulator, Fault, JobFault
+from graphql_jobs.errors import CancelRefused, InvalidInput, JobCancelled, JobFailed, SubmissionUnknown, WaitTimedOut
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+MEDIA_URL = "https://media.example.invalid/a.mp4?signature=x"
+Make = Callable[[str], JobBlock]
+
+
+@pytest.fixture
+def make(
+    aiware: AiwareCredentials, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi, tmp_path: Path
+) -> Make:
+    """Makes a job block of each kind."""
+    waiting = WaitSettings(give_up_after_s=600, result_folder=str(tmp_path / "results"))
+
+    def build(kind: str) -> JobBlock:
+        if kind == "engine":
+            return AiwareEngineJob(
+                credentials=aiware, engine_id=ENGINE_ID, upload_url=MEDIA_URL, fields={"language": "en"}, waiting=waiting
+            )
+        if kind == "auto-label":
+            return DatasaurAutoLabel(
+                credentials=datasaur,
+                target_api=target_api,
+                project_id="HvdyIL2iwZn",
+                labeler_email="labeler@example.invalid",
+                waiting=waiting,
+            )
+        return DatasaurExport(credentials=datasaur, project_ids=["HvdyIL2iwZn"], file_name="all", waiting=waiting)
+
+    return build
+
+
+async def stored(block: JobBlock) -> JobBlock:
+    """The block as it comes back from Prefect."""
+    await block.asave("walked", overwrite=True)
+    return cast("JobBlock", await type(block).aload("walked"))
+
+
+async def trigger(block: JobBlock) -> RemoteJobRun:
+    """The run of the triggered block."""
+    run = await block.trigger()
+    assert isinstance(run, RemoteJobRun)
+    return run
+
+
+async def test_an_engine_job_is_walked_whole(make: Make, emulator: Emulator) -> None:
+    """Load by name, trigger, wait, fetch: one job at aiWARE, and what its engine wrote."""
+    run = await trigger(await stored(make("engine")))
+    await run.wait_for_completion()
+    result = await run.fetch_result()
+    assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
+    assert [(done.operation, done.job_id) for done in emulator.ledger.submissions] == [
+        ("launchSingleEngineJob", run.handle.job_id)
+    ]
+    assert emulator.ledger.submissions[0].spec["fields"] == [{"fieldName": "language", "fieldValue": "en"}]
+
+
+async def test_an_auto_label_is_walked_whole(make: Make, emulator: Emulator) -> None:
+    """Load by name, trigger, wait, fetch: the labels are in the project, so the result is empty."""
+    run = await trigger(await stored(make("auto-label")))
+    await run.wait_for_completion()
+    assert await run.fetch_result() == {}
+    assert [done.operation for done in emulator.ledger.submissions] == ["autoLabelTokenBasedProject"]
+
+
+async def test_an_export_is_walked_whole(make: Make, tmp_path: Path) -> None:
+    """Load by name, trigger, wait, fetch: a zip in the folder that the block names."""
+    run = await trigger(await stored(make("export")))
+    await run.wait_for_completion()
+    result = await run.fetch_result()
+    file = Path(result["file"])
+    assert file.parent == tmp_path / "results"
+    assert zipfile.is_zipfile(file)
+    assert result["size_bytes"] == file.stat().st_size
+
+
+@pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
+async def test_fetching_waits_for_the_end_if_nobody_has(kind: str, make: Make) -> None:
+    """trigger, then fetch_result at once: it waits, and gives what the job made."""
+    run = await trigger(make(kind))
+    assert isinstance(await run.fetch_result(), dict)
+    assert run.job is not None
+    assert run.job.state.is_terminal
+
+
+@pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
+async def test_a_job_that_fails_raises_why(kind: str, make: Make, emulator: Emulator) -> None:
+    """Waiting and fetching both raise `JobFailed` with the provider's reason and the job's id."""
+    emulator.faults.add(JobFault("job_fails", failure_reason="engine_crash"))
+    run = await trigger(make(kind))
+    with pytest.raises(JobFailed, match="engine_crash") as raised:
+        await run.wait_for_completion()
+    assert raised.value.job_id == run.handle.job_id
+    with pytest.raises(JobFailed):
+        await run.fetch_result()
+
+
+async def test_a_job_that_takes_too_long_is_left_running(make: Make, emulator: Emulator) -> None:
+    """give_up_after_s=600 and a job that never starts: `WaitTimedOut` after 600 s, with the id to wait for again."""
+    emulator.faults.add(JobFault("stuck"))
+    run = await trigger(make("engine"))
+    with pytest.raises(WaitTimedOut, match=r"total_s=600") as raised:
+        await run.wait_for_completion()
+    assert raised.value.job_ids == (run.handle.job_id,)
+    assert emulator.ledger.cancels == []
+
+
+async def test_a_queued_aiware_job_can_be_cancelled(make: Make, emulator: Emulator) -> None:
+    """Cancelled before a task runs: confirmed by reading the job, and a wait then raises `JobCancelled`."""
+    run = await trigger(make("engine"))
+    outcome = await run.cancel()
+    assert outcome.confirmed
+    assert [done.accepted for done in emulator.ledger.cancels] == [True]
+    with pytest.raises(JobCancelled):
+        await run.wait_for_completion()
+
+
+async def test_a_running_aiware_job_is_not_cancelled_and_runs_on(make: Make, emulator: Emulator) -> None:
+    """Once a task runs aiWARE refuses: `CancelRefused` says "left running", and the job still succeeds."""
+    run = await trigger(make("engine"))
+    emulator.clock.advance(4)
+    with pytest.raises(CancelRefused, match="left running"):
+        await run.cancel()
+    await run.wait_for_completion()
+
+
+@pytest.mark.parametrize("kind", ["auto-label", "export"])
+async def test_a_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulator: Emulator) -> None:
+    """Datasaur has no cancel: nothing is sent, and the error says that the job was left running."""
+    run = await trigger(make(kind))
+    asked = len(emulator.ledger.requests)
+    with pytest.raises(CancelRefused, match="left running"):
+        await run.cancel()
+    assert len(emulator.ledger.requests) == asked
+
+
+async def test_a_trigger_whose_answer_is_lost_is_not_repeated(make: Make, emulator: Emulator) -> None:
+    """The connection breaks after the job was made: `SubmissionUnknown`, and one job at aiWARE, not two."""
+    emulator.faults.add(Fault("drop_after", operation="launchSingleEngineJob"))
+    with pytest.raises(SubmissionUnknown):
+        await make("engine").trigger()
+    assert len(emulator.ledger.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [{}, {"upload_url": MEDIA_URL, "target_id": "1"}, {"upload_url": "ftp://x.invalid/a"}],
+    ids=["no media", "two media", "ftp"],
+)
+async def test_an_engine_job_that_cannot_work_sends_nothing(
+    source: dict[str, str], aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """No media, two media or an address that is not http(s): `InvalidInput`, and an empty ledger."""
+    with pytest.raises(InvalidInput, match="upload_url"):
+        await AiwareEngineJob(credentials=aiware, engine_id=ENGINE_ID, **source).trigger()
+    assert emulator.ledger.requests == []
+
+
+async def test_no_secret_shows_in_a_run(make: Make, secrets: set[str], emulator: Emulator) -> None:
+    """Neither the run's repr nor its handle's holds a token, a secret or the signature of a file's address."""
+    known = {emulator.accounts.aiware_token, emulator.accounts.datasaur_client_secret, *secrets}
+    for kind in ("engine", "auto-label", "export"):
+        run = await trigger(make(kind))
+        shown = f"{run!r} {run.handle!r} {run.handle} {run.job!r}"
+        assert [secret for secret in known if secret in shown] == []
+        assert "signature" not in shown

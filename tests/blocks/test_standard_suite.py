@@ -1,0 +1,40 @@
+"""Prefect's own standard for blocks, over every block of the package."""
+
+from __future__ import annotations
+
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+
+import blocks
+
+ALL = [getattr(blocks, name) for name in blocks.__all__]
+
+
+class TestEveryBlockMeetsPrefectsStandard(BlockStandardTestSuite):
+    """Description, documentation, described fields, and an example that imports and loads."""
+
+    @pytest.fixture(params=ALL, ids=lambda block: block.__name__)
+    def block(self, request: pytest.FixtureRequest) -> type[Block]:
+        """Each block class in turn."""
+        found: type[Block] = request.param
+        return found
+
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """No logo: Prefect's client takes none but an http(s) address, which every browser would fetch over the net."""
+        assert block._logo_url is None
+
+    def test_its_slug_is_spelled_out(self, block: type[Block]) -> None:
+        """A slug derived from the class's name would change with it, and with it lose what users saved."""
+        assert "_block_type_slug" in vars(block)["__private_attributes__"] or block._block_type_slug
+
+
+def test_every_block_of_the_package_is_exported() -> None:
+    """A block class that `blocks.__all__` lacks would not be registered by `prefect block register -m blocks`."""
+    defined = {
+        name
+        for module in (blocks.aiware, blocks.datasaur)
+        for name, member in vars(module).items()
+        if isinstance(member, type) and issubclass(member, Block) and member.__module__ == module.__name__
+    }
+    assert defined == set(blocks.__all__)

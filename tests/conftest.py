@@ -1,0 +1,216 @@
+"""What the tests of blocks, tasks and flows share: one Prefect server, and emulators whose time the waits drive."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+# Prefect reads its settings and makes its home when it is imported: neither may be those of whoever runs the tests.
+PREFECT_HOME = Path(tempfile.mkdtemp(prefix="graphql-jobs-tests-"))
+atexit.register(shutil.rmtree, PREFECT_HOME, ignore_errors=True)
+for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
+    del os.environ[_name]
+os.environ |= {
+    "PREFECT_HOME": str(PREFECT_HOME),
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+    "DO_NOT_TRACK": "1",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
+
+from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
+from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+#: The key that lets Datasaur into the model; no test may ever see it again in clear.
+TARGET_SECRET = "tgt-5ecret-that-nobody-may-see"
+#: Real seconds of a job on a clock that runs by itself.
+SHORT = Pace(queued_s=0.05, running_s=0.1)
+
+# Every secret that an emulator of this session gave out; the one test that greps for them comes last.
+_secrets: set[str] = {TARGET_SECRET}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prefect leaves the sockets of its synchronous clients to the garbage collector, which may run in any test.
+
+    Sockets of asyncio, which is what this project opens, are reported in other words ("unclosed transport").
+    """
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
+
+
+class DrivenClock:
+    """The waits' clock and the emulator's are one: a pause of the code under test passes at once."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.slept_s = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let `delay_s` seconds pass, and the other tasks run."""
+        self.slept_s += delay_s
+        self._clock.advance(delay_s)
+        await asyncio.sleep(0)
+
+
+class Deploy(Protocol):
+    """Makes a deployment without a worker and gives its name; the schema is that of store_results unless given."""
+
+    def __call__(
+        self, flow_name: str, schema: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> Awaitable[str]: ...
+
+
+class RunsOf(Protocol):
+    """The flow runs of a deployment."""
+
+    def __call__(self, deployment: str) -> Awaitable[list[FlowRun]]: ...
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[Path]:
+    """A Prefect server on a free port; gives the file of its database. Takes 20 s: only for tests marked `prefect`."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with (
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        prefect_test_harness(server_startup_timeout=180),
+    ):
+        address = get_current_settings().server.database.connection_url
+        assert address is not None
+        yield Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+
+
+@pytest.fixture
+def secrets() -> set[str]:
+    """Every secret of this session so far."""
+    return _secrets
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """Both services; time stands still but for the pauses of the blocks below."""
+    async with Emulator(clock=ManualClock(), seed=7) as running:
+        yield running
+    _note_secrets(running)
+
+
+@pytest.fixture
+async def live_emulator() -> AsyncIterator[Emulator]:
+    """Both services in real time, for code that runs in other threads with the machine's own clock."""
+    async with Emulator(clock=SystemClock(), seed=7, pace=SHORT) as running:
+        yield running
+    _note_secrets(running)
+
+
+@pytest.fixture
+async def aiware(emulator: Emulator) -> AiwareCredentials:
+    """The emulator's aiWARE. Whoever waits with it in this event loop drives the emulator's time."""
+    block = aiware_credentials(emulator)
+    block.get_client().session.clock = driven(emulator)
+    return block
+
+
+@pytest.fixture
+async def datasaur(emulator: Emulator) -> DatasaurCredentials:
+    """The emulator's Datasaur. Whoever waits with it in this event loop drives the emulator's time."""
+    block = datasaur_credentials(emulator)
+    block.get_client().session.clock = driven(emulator)
+    return block
+
+
+@pytest.fixture
+def target_api() -> DatasaurTargetApi:
+    """A model of one's own, which nobody calls."""
+    return DatasaurTargetApi(endpoint="https://model.example.invalid/predict", secret_key=TARGET_SECRET)
+
+
+@pytest.fixture
+async def saved(
+    prefect_server: Path, aiware: AiwareCredentials, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi
+) -> None:
+    """The blocks, under the names that the flows have as defaults."""
+    await aiware.asave("aiware", overwrite=True)
+    await datasaur.asave("datasaur", overwrite=True)
+    await target_api.asave("datasaur-target-api", overwrite=True)
+
+
+@pytest.fixture
+def deploy(prefect_server: Path) -> Deploy:
+    """Makes deployments."""
+    from prefect.client.orchestration import get_client
+    from prefect.utilities.callables import parameter_schema
+
+    from flows.store_results import store_results
+
+    async def make(
+        flow_name: str, schema: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> str:
+        async with get_client() as client:
+            await client.create_deployment(
+                flow_id=await client.create_flow_from_name(flow_name),
+                name="default",
+                parameter_openapi_schema=dict(schema or parameter_schema(store_results).model_dump_for_openapi()),
+                parameters=dict(parameters or {}),
+                enforce_parameter_schema=True,
+            )
+        return f"{flow_name}/default"
+
+    return make
+
+
+@pytest.fixture
+def runs_of(prefect_server: Path) -> RunsOf:
+    """Reads flow runs."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+
+    async def read(deployment: str) -> list[FlowRun]:
+        async with get_client() as client:
+            found = await client.read_deployment_by_name(deployment)
+            only = DeploymentFilter(id=DeploymentFilterId(any_=[found.id]))
+            return list(await client.read_flow_runs(deployment_filter=only))
+
+    return read
+
+
+def driven(emulator: Emulator) -> DrivenClock:
+    """A clock for a session, whose pauses move the emulator's time."""
+    assert isinstance(emulator.clock, ManualClock)
+    return DrivenClock(emulator.clock)
+
+
+def aiware_credentials(emulator: Emulator, **others: Any) -> AiwareCredentials:
+    """The right credentials for the emulator's aiWARE."""
+    return AiwareCredentials(**{"base_url": emulator.url, "token": emulator.accounts.aiware_token} | others)
+
+
+def datasaur_credentials(emulator: Emulator) -> DatasaurCredentials:
+    """The right credentials for the emulator's Datasaur."""
+    return DatasaurCredentials(
+        base_url=emulator.url,
+        client_id=emulator.accounts.datasaur_client_id,
+        client_secret=emulator.accounts.datasaur_client_secret,
+    )
+
+
+def _note_secrets(emulator: Emulator) -> None:
+    accounts = emulator.accounts
+    tokens = accounts._datasaur_tokens
+    signatures = [file.signature for file in emulator.datasaur.files.values()]
+    _secrets.update([accounts.aiware_token, accounts.datasaur_client_secret, *tokens, *signatures])

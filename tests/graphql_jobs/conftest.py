@@ -1,0 +1,293 @@
+"""What the tests of the core share: a clock that passes time at once, and real servers on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from aiohttp import web
+from graphql import GraphQLSchema, build_schema
+from hypothesis import HealthCheck, settings
+
+from graphql_jobs.auth import Auth, BearerToken
+from graphql_jobs.operation import Operation
+from graphql_jobs.provider import JobClient, JobSpec, Seen
+from graphql_jobs.providers.aiware import reader
+from graphql_jobs.session import Limits, Session
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from graphql_jobs.clock import Clock
+    from graphql_jobs.failures import Dialect
+    from graphql_jobs.job import CancelOutcome, Job, JobHandle
+
+# No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
+settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests" / "samples"
+
+#: What a loopback server does with one request: plain data is a JSON answer, text a body of its own; a tuple adds the
+#: status and headers; anything callable makes its own answer.
+Answer = dict[str, Any] | list[Any] | str | tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
+Step = Answer | Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class FakeClock:
+    """Time passes only by sleeping, and then at once."""
+
+    def __init__(self, now_s: float = 1_800_000_000.0) -> None:
+        self.now_s = now_s
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.now_s
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let `delay_s` seconds pass, and the other tasks run."""
+        self.slept.append(delay_s)
+        self.now_s += delay_s
+        await asyncio.sleep(0)
+
+
+@dataclass
+class ScriptedServer:
+    """Answers the n-th request with the n-th step; the last step answers all that come after."""
+
+    steps: list[Step]
+    url: str = ""
+    bodies: list[Any] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many requests came."""
+        return len(self.bodies)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Note the request and take the next step."""
+        text = await request.text()
+        step = self.steps[min(self.count, len(self.steps) - 1)]
+        self.bodies.append(json.loads(text) if request.content_type == "application/json" else text)
+        self.headers.append(request.headers)
+        self.paths.append(request.path_qs)
+        return await step(request) if callable(step) else plain_answer(step)
+
+
+def plain_answer(answer: Answer) -> web.Response:
+    """The response that plain data stands for."""
+    status, body, headers = 200, answer, {}
+    if isinstance(answer, tuple):
+        status, body = answer[0], answer[1]
+        headers = dict(answer[2]) if len(answer) == 3 else {}
+    if isinstance(body, str):
+        return web.Response(status=status, text=body, headers=headers, content_type="text/html")
+    return web.json_response(body, status=status, headers=headers)
+
+
+class ScriptedClient(JobClient):
+    """A provider that exists only in the test: `script` gives what is seen of a job so many seconds after the start.
+
+    None leaves the job out of the answer; an exception fails the whole batch.
+    """
+
+    provider = "fake"
+    can_cancel = False
+
+    def __init__(self, clock: FakeClock, script: Callable[[str, float], Seen | None]) -> None:
+        super().__init__(Session("http://fake.invalid/graphql", BearerToken("x"), reader.DIALECT, clock=clock))
+        self.clock = clock
+        self.began_at = clock.now()
+        self.script = script
+        #: When each look was taken, in seconds after the start, and at which jobs.
+        self.looks: list[tuple[float, tuple[str, ...]]] = []
+        self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
+
+    async def submit(self, spec: JobSpec) -> JobHandle:
+        """Nothing can be submitted."""
+        raise NotImplementedError
+
+    async def cancel(self, job_id: str) -> CancelOutcome:
+        """Nothing can be cancelled."""
+        raise NotImplementedError
+
+    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+        """There are no results."""
+        raise NotImplementedError
+
+    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        at_s = self.clock.now() - self.began_at
+        self.looks.append((at_s, tuple(job_ids)))
+        if error := self.failing(job_ids, at_s):
+            raise error
+        return {job_id: seen for job_id in job_ids if (seen := self.script(job_id, at_s)) is not None}
+
+
+class Scripted(Protocol):
+    """Makes a `ScriptedClient` on the fake clock."""
+
+    def __call__(self, script: Callable[[str, float], Seen | None]) -> ScriptedClient: ...
+
+
+class Serve(Protocol):
+    """Starts a `ScriptedServer`; it is stopped when the test ends."""
+
+    async def __call__(self, *steps: Step) -> ScriptedServer: ...
+
+
+class ServeRaw(Protocol):
+    """Starts a TCP server; gives its address and the list that grows by one with each connection."""
+
+    async def __call__(self, talk: Talk, ssl: SSLContext | None = None) -> RawServer: ...
+
+
+class OpenSession(Protocol):
+    """Makes and opens a session; it is closed when the test ends."""
+
+    async def __call__(
+        self,
+        url: str,
+        auth: Auth | None = None,
+        *,
+        dialect: Dialect = reader.DIALECT,
+        limits: Limits = Limits(),
+        clock: Clock | None = None,
+    ) -> Session: ...
+
+
+@dataclass
+class RawServer:
+    """A TCP server that speaks as the test tells it."""
+
+    url: str
+    port: int
+    connections: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that passes time at once."""
+    return FakeClock()
+
+
+@pytest.fixture
+def scripted(clock: FakeClock) -> Scripted:
+    """Clients whose jobs go as the test says."""
+    return lambda script: ScriptedClient(clock, script)
+
+
+@pytest.fixture
+def operation() -> Operation:
+    """Some operation whose root field is `job`."""
+    return Operation("query ReadJob($id: ID!) { job(id: $id) { id } }")
+
+
+@pytest.fixture
+def creation() -> Operation:
+    """Some operation that must happen at most once; its root field is `createJob`."""
+    return Operation("mutation CreateJob($input: CreateJob!) { createJob(input: $input) { id } }")
+
+
+@pytest.fixture
+async def closing() -> AsyncIterator[AsyncExitStack]:
+    """What is entered here is left when the test ends, also when it fails."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def serve(closing: AsyncExitStack) -> Serve:
+    """Starts scripted GraphQL servers at a free port."""
+
+    async def start(*steps: Step) -> ScriptedServer:
+        server = ScriptedServer(list(steps))
+        app = web.Application(client_max_size=8 * 1024**2)
+        app.router.add_route("*", "/{path:.*}", server.handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
+        await runner.setup()
+        closing.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/graphql"
+        return server
+
+    return start
+
+
+@pytest.fixture
+def serve_raw(closing: AsyncExitStack) -> ServeRaw:
+    """Starts TCP servers at a free port."""
+
+    async def start(talk: Talk, ssl: SSLContext | None = None) -> RawServer:
+        raw = RawServer("", 0)
+        talks: set[asyncio.Task[None]] = set()
+
+        async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            raw.connections.append(len(raw.connections))
+            task = asyncio.current_task()
+            assert task is not None
+            talks.add(task)
+            try:
+                await talk(reader, writer)
+            except (asyncio.CancelledError, ConnectionError):
+                pass
+            finally:
+                writer.transport.abort()
+
+        async def stop() -> None:
+            server.close()
+            for task in talks:
+                task.cancel()
+            await asyncio.gather(*talks, return_exceptions=True)
+            await server.wait_closed()
+
+        server = await asyncio.start_server(run, "127.0.0.1", 0, ssl=ssl)
+        closing.push_async_callback(stop)
+        raw.port = server.sockets[0].getsockname()[1]
+        raw.url = f"http://127.0.0.1:{raw.port}/graphql"
+        return raw
+
+    return start
+
+
+@pytest.fixture
+def open_session(closing: AsyncExitStack, clock: FakeClock) -> OpenSession:
+    """Opens sessions that run on the fake clock and sign in with the token "t0k3n-of-test"."""
+
+    async def start(
+        url: str,
+        auth: Auth | None = None,
+        *,
+        dialect: Dialect = reader.DIALECT,
+        limits: Limits = Limits(),
+        clock: Clock | None = clock,
+    ) -> Session:
+        session = Session(url, auth or BearerToken("t0k3n-of-test"), dialect, limits, clock)
+        return await closing.enter_async_context(session)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def schemas() -> dict[str, GraphQLSchema]:
+    """Both providers' schemas, from the project's own copies."""
+    folder = ROOT / "graphql_jobs" / "emulator" / "schema"
+    return {path.stem: build_schema(path.read_text()) for path in sorted(folder.glob("*.graphql"))}
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[[str], Any]:
+    """Reads a recorded answer: `sample("aiware/job_running")`."""
+    return lambda name: json.loads((SAMPLES / f"{name}.json").read_text())

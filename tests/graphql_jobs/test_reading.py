@@ -1,0 +1,62 @@
+"""Reading what a server sent without trusting it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_jobs.reading import instant_or_none, objects, text_or_none
+
+ANY: st.SearchStrategy[object] = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.just({})
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a", "a"), ("", ""), (7, "7"), (True, None), (1.5, None), (None, None), ([], None), ({}, None)],
+)
+def test_text_and_whole_numbers_are_text(value: object, expected: str | None) -> None:
+    """Ids come as both; nothing else is one."""
+    assert text_or_none({"id": value}, "id") == expected
+    assert text_or_none({}, "id") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2023-12-11T04:18:56.059Z", datetime(2023, 12, 11, 4, 18, 56, 59000, tzinfo=UTC)),
+        ("2023-12-11T06:18:56+02:00", datetime(2023, 12, 11, 4, 18, 56, tzinfo=UTC)),
+        ("2023-12-11T04:18:56", datetime(2023, 12, 11, 4, 18, 56, tzinfo=UTC)),
+        (1702268336, datetime(2023, 12, 11, 4, 18, 56, tzinfo=UTC)),
+        (1702268336059, datetime(2023, 12, 11, 4, 18, 56, 59000, tzinfo=UTC)),
+        (True, None),
+        ("soon", None),
+        ("", None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (10**400, None),
+        (-(10**20), None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_an_instant_is_read_in_each_form_or_not_at_all(value: object, expected: datetime | None) -> None:
+    """ISO text with or without a zone, epoch seconds, epoch milliseconds."""
+    assert instant_or_none(value) == expected
+
+
+@given(ANY)
+def test_anything_is_an_aware_instant_or_none(value: object) -> None:
+    """And an instant can be compared and shown."""
+    instant = instant_or_none(value)
+    assert instant is None or (instant.tzinfo is not None and instant.isoformat() and instant.timestamp() is not None)
+
+
+@given(st.one_of(st.lists(ANY), ANY))
+def test_only_objects_are_objects(value: object) -> None:
+    """Whatever else is in the list is passed over."""
+    assert all(isinstance(item, dict) for item in objects(value))
