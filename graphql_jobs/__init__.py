@@ -13,9 +13,10 @@ Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the re
 from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, JobSpec
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.session import Limits, Session
+from graphql_jobs.session import Session
 from graphql_jobs.waiting import require_success, wait, wait_many
 
 __version__ = "0.1.0"

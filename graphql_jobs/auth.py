@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from base64 import b64encode
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
-
-import aiohttp
 
 from graphql_jobs.errors import InvalidInput
 
@@ -20,9 +19,12 @@ _EARLY_MAX_S = 60.0
 #: Used when the answer has no `expires_in` (RFC 6749 5.1 allows that): Datasaur's documented hour.
 _DEFAULT_LIFETIME_S = 3600.0
 
-#: Posts a form, with or without Basic credentials, and gives the JSON object of the answer, which has a textual
-#: `access_token`. Raises `RequestFailed`.
-PostForm = Callable[[str, Mapping[str, str], aiohttp.BasicAuth | None], Awaitable[Mapping[str, object]]]
+#: Replaced tokens that are still secrets: they live on at the provider, and requests with them may be in flight.
+_REMEMBERED_TOKENS = 8
+
+#: Posts a form with headers and gives the JSON object of the answer, whose `access_token` can stand in a header.
+#: Raises `RequestFailed`.
+PostForm = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Mapping[str, object]]]
 
 
 class Auth(Protocol):
@@ -39,7 +41,7 @@ class Auth(Protocol):
         ...
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """The bearer token to send now. Raises `RequestFailed` if it could not be had."""
+        """The bearer token to send now. Raises `RequestFailed` if it could not be had. Never called twice at once."""
         ...
 
     def reject(self, token: str) -> bool:
@@ -89,7 +91,7 @@ class ClientCredentials:
         self._style = style
         self._current: str | None = None
         self._renew_at = 0.0
-        self._lock = asyncio.Lock()
+        self._given: deque[str] = deque(maxlen=_REMEMBERED_TOKENS)
 
     @property
     def fingerprint(self) -> str:
@@ -98,16 +100,14 @@ class ClientCredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The client secret, and the token while there is one."""
-        return (self._client_secret, *([self._current] if self._current else []))
+        """The client secret, what Basic makes of it, and the latest tokens."""
+        return (self._client_secret, self._basic(), *self._given)
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
         """The current token, fetched first if there is none or it is about to expire."""
-        async with self._lock:
-            if self._current is None or clock.now() >= self._renew_at:
-                await self._fetch(post_form, clock)
-            assert self._current is not None  # noqa: S101 (what _fetch leaves behind, for the type checker)
-            return self._current
+        if self._current is None or clock.now() >= self._renew_at:
+            self._current = await self._fetch(post_form, clock)
+        return self._current
 
     def reject(self, token: str) -> bool:
         """Forget `token`; a rejection of one that was already replaced changes nothing."""
@@ -115,27 +115,36 @@ class ClientCredentials:
             self._current = None
         return True
 
-    async def _fetch(self, post_form: PostForm, clock: Clock) -> None:
-        form = {"grant_type": "client_credentials"}
-        basic = None
+    async def _fetch(self, post_form: PostForm, clock: Clock) -> str:
+        form, headers = {"grant_type": "client_credentials"}, {}
         if self._style == "basic":
-            basic = aiohttp.BasicAuth(self._client_id, self._client_secret)
+            headers = {"Authorization": f"Basic {self._basic()}"}
         else:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         asked_at = clock.now()
-        answer = await post_form(self._token_url, form, basic)
+        answer = await post_form(self._token_url, form, headers)
         lifetime_s = answer.get("expires_in")
         if not isinstance(lifetime_s, int | float) or lifetime_s <= 0:
             lifetime_s = _DEFAULT_LIFETIME_S
-        self._current = str(answer["access_token"])
         self._renew_at = asked_at + lifetime_s - min(lifetime_s * _EARLY_SHARE, _EARLY_MAX_S)
+        token = str(answer["access_token"])
+        self._given.append(token)
+        return token
+
+    def _basic(self) -> str:
+        return b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
+
+
+def can_stand_in_a_header(token: object) -> bool:
+    """Whether `token` is text that HTTP lets into a header, and not empty."""
+    return isinstance(token, str) and bool(token.strip()) and token.isprintable() and token.isascii()
 
 
 def _clean(parameter: str, secret: str) -> str:
     stripped = secret.strip()
     if not stripped:
         raise InvalidInput(parameter, "it is empty.")
-    if not stripped.isprintable() or not stripped.isascii():
+    if not can_stand_in_a_header(stripped):
         raise InvalidInput(parameter, "it holds characters that cannot stand in an HTTP header.")
     return stripped
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from graphql_jobs import errors
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.wire import bounded_chunks
 
 if TYPE_CHECKING:
-    import aiohttp
+    from pathlib import Path
 
     from graphql_jobs.session import Session
 
@@ -28,22 +30,36 @@ async def download(session: Session, url: str, to: Path, max_bytes: int = MAX_FI
     The address comes from the server and is a pre-signed one: it gets no Authorization header, no redirect is
     followed, and neither it nor its query is shown. `to` appears only when the file is whole. Raises `RequestFailed`.
     """
-    parts = urlsplit(url)
-    base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
+    try:
+        parts = urlsplit(url)
+        base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
+    except ValueError as error:  # InvalidInput is one too
+        raise session.bad_reply("download", to.name, "the address of the file cannot be used.") from error
     session.keep_secret(parts.query)
     kinds = {404: errors.NotFound, 403: errors.NotAllowed}
-    return await session.fetch("GET", url, lambda response: _save(response, to, max_bytes), "download", to.name, kinds)
+    # No limit on the whole: a large file takes its time, and `read_s` sees to it that it goes on.
+    timeout = aiohttp.ClientTimeout(
+        total=None,
+        connect=session.limits.connect_s,
+        sock_connect=session.limits.connect_s,
+        sock_read=session.limits.read_s,
+    )
+    return await session.fetch(
+        "GET", url, lambda response: _save(response, to, max_bytes), "download", to.name, kinds, timeout=timeout
+    )
 
 
 async def _save(response: aiohttp.ClientResponse, to: Path, max_bytes: int) -> int:
     await asyncio.to_thread(to.parent.mkdir, parents=True, exist_ok=True)
-    descriptor, part = await asyncio.to_thread(tempfile.mkstemp, dir=to.parent, prefix=f".{to.name}.")
+    # Not in a thread: a cancel while it waits for one would leave file and descriptor behind.
+    descriptor, part = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
     size_bytes = 0
     try:
         with os.fdopen(descriptor, "wb") as file:
             async for chunk in bounded_chunks(response, max_bytes):
                 size_bytes += await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(os.replace, part, to)
+        os.replace(part, to)
     finally:
-        await asyncio.to_thread(Path(part).unlink, missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
     return size_bytes

@@ -13,16 +13,16 @@ def base_url(url: str, parameter: str = "base_url") -> str:
     Raises `InvalidInput` unless it is http(s) with a host, and without user, password, query or fragment: what a URL
     carries ends up in logs, so credentials belong into the credentials block.
     """
-    shown = "the URL"
+    shown = "the URL"  # never its text: what cannot be parsed may hold a password
     try:
         parts = urlsplit(url.strip())
         _ = parts.port  # parsed on access; a bad one raises
-    except ValueError as error:
-        raise InvalidInput(parameter, f"{shown} cannot be parsed: {error}.") from None
+    except ValueError:
+        raise InvalidInput(parameter, f"{shown} cannot be parsed.") from None
     if parts.username is not None or parts.password is not None:
         raise InvalidInput(parameter, f"{shown} carries a user name or password; keep them in a credentials block.")
     if parts.scheme not in {"http", "https"}:
-        raise InvalidInput(parameter, f"{shown} must start with https:// or http://, not {parts.scheme!r}.")
+        raise InvalidInput(parameter, f"{shown} must start with https:// or http://, which it does not.")
     if not parts.hostname:
         raise InvalidInput(parameter, f"{shown} names no host.")
     if parts.query or parts.fragment:
@@ -30,3 +30,9 @@ def base_url(url: str, parameter: str = "base_url") -> str:
     if any(character.isspace() or not character.isprintable() for character in parts.geturl()):
         raise InvalidInput(parameter, f"{shown} holds white space or control characters.")
     return parts.geturl().rstrip("/")
+
+
+def address(url: str, parameter: str) -> str:
+    """The URL as it is; unlike a base URL it may have a query. Raises `InvalidInput` as `base_url` does."""
+    base_url(url.split("?", 1)[0].split("#", 1)[0], parameter)
+    return url

@@ -8,6 +8,7 @@
     │   ├── ServerFailed           5xx, or the provider's own words for "my fault"
     │   ├── RateLimited            429; refused before any work, with the wait that the server asked for
     │   ├── TooMuchAtOnce          the request was too big or too dear: ask for less
+    │   │   └── AnswerTooLarge     it was answered, with more than we read
     │   ├── SignInFailed           the credentials were not accepted
     │   ├── NotAllowed             known, but without the right
     │   ├── RequestRefused         the server says that the request is wrong
@@ -17,8 +18,9 @@
     │   └── BadEndpoint            TLS, redirect or a path that does not exist: the address is wrong
     ├── SubmissionUnknown          a create was sent and nobody knows whether it happened
     ├── JobError                   about one job
-    │   ├── JobFailed              the provider says so
-    │   ├── JobCancelled           somebody cancelled it there
+    │   ├── JobEnded               it ended otherwise than well
+    │   │   ├── JobFailed          the provider says so
+    │   │   └── JobCancelled       somebody cancelled it there
     │   ├── JobNotFound            the provider does not know it (any more)
     │   ├── CancelRefused          the provider would not, or cannot, cancel it
     │   └── ResultUnavailable      the job is fine, its result cannot be had
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs.job import Job
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "...")) else f"{text}."
 
 
 class GraphqlJobsError(Exception):
@@ -68,8 +74,8 @@ class RequestFailed(GraphqlJobsError):
 
     #: Asking again may help.
     transient: ClassVar[bool] = False
-    #: The server surely did no work for this request, so a create may be sent again.
-    unexecuted: ClassVar[bool] = False
+    #: The server surely did no work for this request, so a create may be sent again. An instance may know it too.
+    unexecuted: bool = False
     meaning: ClassVar[str] = "the request failed"
     advice: ClassVar[str] = ""
 
@@ -85,7 +91,9 @@ class RequestFailed(GraphqlJobsError):
 
     def __str__(self) -> str:
         about = f" ({self.subject})" if self.subject else ""
-        return f"{self.provider} {self.operation}{about}: {self.meaning}: {self.detail} {self.advice}".strip()
+        return (
+            f"{self.provider} {self.operation}{about}: {self.meaning}: {_sentence(self.detail)} {self.advice}".strip()
+        )
 
 
 class Unreachable(RequestFailed):
@@ -123,8 +131,16 @@ class RateLimited(RequestFailed):
 class TooMuchAtOnce(RequestFailed):
     """The request was too large or too expensive; a smaller one may pass."""
 
+    unexecuted = True
     meaning = "the request was too large or too expensive"
     advice = "Ask for fewer jobs at once."
+
+
+class AnswerTooLarge(TooMuchAtOnce):
+    """The request was answered, with more than the bound: it was done, and its answer was not read."""
+
+    unexecuted = False
+    meaning = "the answer was too large"
 
 
 class SignInFailed(RequestFailed):
@@ -159,8 +175,12 @@ class NotFound(RequestFailed):
 
 
 class OperationFailed(RequestFailed):
-    """The operation ran and ended with an error of which only the text is known."""
+    """The operation ran and ended with an error of which only the text is known.
 
+    Datasaur publishes no codes, so this may be anything; a read that got it is sent again.
+    """
+
+    transient = True
     meaning = "the operation failed"
 
 
@@ -194,11 +214,12 @@ class SubmissionUnknown(GraphqlJobsError):
         self.cause = cause
 
     def __str__(self) -> str:
+        about = f" ({self.subject})" if self.subject else ""
         return (
-            f"{self.provider} {self.operation} ({self.subject}), sent at {self.sent_at}: it is not known whether the "
-            f"job was created: {self.cause} It was not sent again, since that could start, and bill, a second job. "
-            f"Look at {self.provider} for a job created at that time: if it is there, wait for it by its id; "
-            "if it is not, submit again."
+            f"{self.provider} {self.operation}{about}, sent at {self.sent_at}: it is not known whether the "
+            f"job was created: {_sentence(self.cause)} It was not sent again, since that could start, and bill, a "
+            f"second job. Look at {self.provider} for a job created at that time: if it is there, wait for it by its "
+            "id; if it is not, submit again."
         )
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
-#: Our choice: enough for a sentence and an id in a log line; servers may send megabytes.
-MAX_DETAIL_CHARACTERS = 400
 #: Our choice: a server that asks for more is asked again after an hour.
 MAX_RETRY_AFTER_S = 3600.0
 
@@ -45,7 +43,8 @@ COMMON_CODES: Mapping[str, Kind] = {
 
 _BY_STATUS: Mapping[int, Kind] = {
     401: errors.SignInFailed,
-    403: errors.NotAllowed,
+    # What a rejected token looks like is not published; it may be either (reference/aiware.md 4.4).
+    403: errors.SignInFailed,
     404: errors.BadEndpoint,
     405: errors.BadEndpoint,
     408: errors.ConnectionLost,
@@ -54,8 +53,8 @@ _BY_STATUS: Mapping[int, Kind] = {
     429: errors.RateLimited,
 }
 
-# These never concern one field only, whatever path the server gives them.
-_REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited)
+# These concern the whole request, whatever path the server gives them, unless the field has a value all the same.
+_REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited, errors.TooMuchAtOnce)
 
 # Nothing had been written when these were raised. `ClientConnectorError` is a child of `ClientOSError`, which proves
 # nothing, and so is `ConnectionTimeoutError` a sibling of `SocketTimeoutError`: match the child, never the parent.
@@ -119,11 +118,20 @@ def diagnose_http(
 
 
 def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
-    """Whether the errors speak of the whole request: a rejected token, or no data at all and no path to blame."""
-    if any(dialect.kind_of(entry) in _REQUEST_WIDE for entry in entries):
-        return True
+    """Whether the errors speak of the whole request: a rejected token, or no data at all and no field to blame."""
     empty = all(value is None for value in data.values())
-    return empty and any(not entry.get("path") for entry in entries)
+    for entry in entries:
+        kind, root = dialect.kind_of(entry), _root_of(entry)
+        if kind in _REQUEST_WIDE and (data.get(root) is None if root is not None else empty):
+            return True
+        if root is None and empty and kind is not errors.NotFound:  # aiWARE gives no path to "not found" (4.1)
+            return True
+    return False
+
+
+def _root_of(entry: Mapping[str, object]) -> str | None:
+    path = entry.get("path")
+    return path[0] if isinstance(path, list) and path and isinstance(path[0], str) else None
 
 
 def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
@@ -147,7 +155,8 @@ def _refused_by_status(
 ) -> Finding:
     said = f": {words_of(dialect, entries)}" if entries else ""
     detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}){said}"
-    known = dialect.kind_of(entries[0]) if entries and status != 429 else None
+    # These two are clear, and aiWARE words its 413 as invalid_input (reference/aiware.md 4.3).
+    known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
     return Finding(known or _kind_of_status(status), detail, retry_after_s(exchange))
 
 
@@ -161,9 +170,11 @@ def _kind_of_status(status: int) -> Kind:
 
 def _broken(exchange: Exchange, raised: BaseException) -> Finding:
     cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
-    words = f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__
+    # These show the whole address, and a pre-signed one is a secret.
+    nameless = isinstance(cause, aiohttp.ClientResponseError | aiohttp.InvalidURL) or not str(cause)
+    words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
     if isinstance(cause, ReplyTooLarge):
-        return Finding(errors.TooMuchAtOnce, f"the answer has {cause}.")
+        return Finding(errors.AnswerTooLarge, f"it has {cause}.")
     if isinstance(cause, _WRONG_PEER):
         return Finding(errors.BadEndpoint, words)
     if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
@@ -194,5 +205,5 @@ def _until(http_date: str, server_date: str | None) -> float:
         # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
         now = parsedate_to_datetime(server_date) if server_date else datetime.now(UTC)
         return (then - now).total_seconds()
-    except (ValueError, TypeError):  # not a date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # not a date, or one without a zone
         return math.nan

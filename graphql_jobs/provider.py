@@ -28,7 +28,7 @@ Seen = Job | JobNotFound | RequestFailed
 class JobSpec(BaseModel):
     """What to run. Checked when it is made, so that bad input is found before anything is sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -37,6 +37,9 @@ class JobSpec(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
+            cause = first.get("ctx", {}).get("error")
+            if isinstance(cause, InvalidInput):
+                raise cause from None
             name = ".".join(map(str, first["loc"])) or cls.__name__
             raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
 
@@ -88,8 +91,7 @@ class JobClient(ABC):
             raise InvalidInput(
                 parameter, f"the handle is for {job.endpoint}, the credentials are for {self.session.url}."
             )
-        self._checked(job.job_id, parameter)
-        return job
+        return job.model_copy(update={"job_id": self._checked(job.job_id, parameter)})
 
     async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """Look at jobs, `max_batch` per request; every id that was asked is in the answer.
@@ -112,14 +114,19 @@ class JobClient(ABC):
             return await self._check_or_halve(job_ids[:middle]) | await self._check_or_halve(job_ids[middle:])
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
-        return JobHandle(
-            provider=self.provider,
-            endpoint=self.session.url,
-            job_id=job_id,
-            operation=operation,
-            submitted_at=instant(self.session.clock.now()),
-            details={name: value for name, value in details.items() if value is not None},
-        )
+        """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""
+        try:
+            return JobHandle(
+                provider=self.provider,
+                endpoint=self.session.url,
+                job_id=self._checked(job_id, "id"),
+                operation=operation,
+                submitted_at=instant(self.session.clock.now()),
+                details={name: value for name, value in details.items() if value is not None},
+            )
+        except ValueError as error:  # pydantic's and ours
+            shown = self.session.redact(job_id)
+            raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from error
 
     def _not_found(self, job_id: str) -> JobNotFound:
         detail = "the provider does not know it. Check the id, the account and the address; it may also be gone."

@@ -9,12 +9,22 @@ from typing import Any
 Entry = dict[str, Any]
 
 
-def text_or_none(entry: Entry, name: str) -> str | None:
-    """The value if it is text or a whole number (ids come as both), else None."""
+#: Our choice: an id or a status word is never longer, and a server may send anything.
+MAX_WORD_CHARACTERS = 200
+#: An id that was just made must not be cut to another one: it is read whole, and refused if it is too long.
+MAX_ANSWER_ID_CHARACTERS = 1_000
+#: Our choice: pre-signed addresses have some hundred characters.
+MAX_ADDRESS_CHARACTERS = 10_000
+
+
+def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACTERS) -> str | None:
+    """The value, cut, if it is text or a whole number (ids come as both), else None."""
     value = entry.get(name)
-    if value is None or type(value) is str:  # nearly always; this runs several times for each task of each job
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if value is None:
+        return None
+    if type(value) is str:  # nearly always; this runs several times for each task of each job
+        return value if len(value) <= max_characters else value[:max_characters]
+    return str(value)[:max_characters] if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def objects(value: object) -> list[Entry]:
@@ -23,16 +33,19 @@ def objects(value: object) -> list[Entry]:
 
 
 def instant_or_none(value: object) -> datetime | None:
-    """An instant from ISO 8601 text with a zone, epoch seconds or epoch milliseconds; None for anything else."""
+    """An instant from ISO 8601 text, epoch seconds or epoch milliseconds; None for anything else.
+
+    Also for what lies before 1970: aiWARE prints the year 1 where it knows no time.
+    """
     if value is None:
         return None
     try:
         if isinstance(value, str):
             parsed = datetime.fromisoformat(value)
-            return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)) if parsed.year >= 1970 else None
         if isinstance(value, int | float) and not isinstance(value, bool):
             # aiWARE takes both; a number of seconds this large would be the year 5138.
-            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC) if value > 0 else None
     except (ValueError, OverflowError, OSError):
         return None
     return None

@@ -6,6 +6,7 @@ Durations are seconds, instants are epoch seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import InvalidInput
@@ -20,8 +21,8 @@ MIN_DELAY_S = 0.2
 
 
 def _require_positive(name: str, value_s: float | None) -> None:
-    if value_s is not None and not value_s > 0:
-        raise InvalidInput(name, f"it must be more than 0 seconds, not {value_s}.")
+    if value_s is not None and not 0 < value_s < inf:
+        raise InvalidInput(name, f"it must be more than 0 seconds, and not for ever, but is {value_s}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Schedule:
     def __post_init__(self) -> None:
         _require_positive("first_delay_s", self.first_delay_s)
         _require_positive("max_delay_s", self.max_delay_s)
-        if not self.growth >= 1:
+        if not 1 <= self.growth < inf:
             raise InvalidInput("growth", f"it must be at least 1, not {self.growth}.")
 
     def delays(self, rng: Random) -> Iterator[float]:
@@ -68,7 +69,7 @@ class Deadlines:
     def next_at(self, state: JobState, began_at: float, running_since: float | None) -> tuple[float, str]:
         """The first deadline that a job in `state` can miss: its instant and its name."""
         limits = [(began_at + self.total_s, f"total_s={self.total_s:g}")]
-        if self.queued_s is not None and state is JobState.PENDING:
+        if self.queued_s is not None and state is JobState.PENDING and running_since is None:
             limits.append((began_at + self.queued_s, f"queued_s={self.queued_s:g}"))
         if self.running_s is not None and running_since is not None:
             limits.append((running_since + self.running_s, f"running_s={self.running_s:g}"))
@@ -92,5 +93,7 @@ class WaitPolicy:
 
     def __post_init__(self) -> None:
         _require_positive("outage_budget_s", self.outage_budget_s)
-        if not self.not_found_grace_s >= 0:
-            raise InvalidInput("not_found_grace_s", f"it must not be negative, but is {self.not_found_grace_s}.")
+        if not 0 <= self.not_found_grace_s < inf:
+            raise InvalidInput(
+                "not_found_grace_s", f"it must be 0 or more seconds, and not for ever, but is {self.not_found_grace_s}."
+            )

@@ -7,17 +7,18 @@ pauses as a whole when the server says so (law 6), and keeps secrets out of ever
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import aiohttp
 from gql.transport.aiohttp import AIOHTTPTransport
 
 from graphql_jobs import errors
+from graphql_jobs.auth import can_stand_in_a_header
 from graphql_jobs.clock import Clock, SystemClock, instant
 from graphql_jobs.failures import (
-    MAX_DETAIL_CHARACTERS,
     Dialect,
     Finding,
     Kind,
@@ -26,6 +27,9 @@ from graphql_jobs.failures import (
     error_entries,
     words_of,
 )
+from graphql_jobs.limits import Limits
+from graphql_jobs.redaction import redacted
+from graphql_jobs.reply import Reply
 from graphql_jobs.retrying import is_transient, retrying, spread_s, surely_undone
 from graphql_jobs.wire import BoundedResponse, Exchange, tracing
 
@@ -43,33 +47,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how often a request may try. Seconds; our choices, in the order of aiohttp's phases.
-
-    `connect_s` bounds name look-up, TCP and TLS together with the wait for a pooled connection, `read_s` the silence
-    between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request.
-    """
-
-    connect_s: float = 10.0
-    read_s: float = 30.0
-    request_s: float = 60.0
-    budget_s: float = 60.0
-    attempts: int = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer whose `data` can be used. `field_errors` holds what was wrong with single fields, by their path."""
-
-    data: Mapping[str, Any]
-    field_errors: Mapping[tuple[str | int, ...], errors.RequestFailed] = field(default_factory=dict)
-
-    def error_at(self, alias: str) -> errors.RequestFailed | None:
-        """The first error at or below the root field `alias`, or one that names no field."""
-        return next((error for path, error in self.field_errors.items() if path[:1] in {(), (alias,)}), None)
-
-
 class Session:
     """Sends operations to one GraphQL endpoint with one credential. Use within `async with`."""
 
@@ -85,10 +62,13 @@ class Session:
         self._users = 0
         self._not_before = 0.0
         self._more_secrets: set[str] = set()
+        self._signing_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         if self._transport is None:
             self._transport = self._new_transport()
+            # A lock that was waited for keeps its event loop alive, and `sharing` forgets loops that are gone.
+            self._signing_in = asyncio.Lock()
             await self._transport.connect()  # only builds the client; no await before `_users` counts us
         self._users += 1
         return self
@@ -113,26 +93,36 @@ class Session:
         Sent again only after failures that prove that nothing was done. Raises `RequestFailed` if surely nothing
         happened, `SubmissionUnknown` if nobody can tell.
         """
+        sent_at = self.clock.now()
+
+        async def attempt() -> Reply:
+            nonlocal sent_at
+            sent_at = self.clock.now()
+            return await self._attempt(operation, variables, subject)
+
         try:
-            reply: Reply = await self._retrying(surely_undone)(self._attempt, operation, variables, subject)
-            value = reply.data.get(operation.alias)
-            if value is None:
-                raise reply.error_at(operation.alias) or self.bad_reply(operation.field, subject, "it holds no result.")
+            reply: Reply = await self._retrying(surely_undone)(attempt)
         except errors.RequestFailed as error:
             if error.unexecuted:
                 raise
-            raise self.unknown(operation.field, subject, str(error)) from error
+            raise self.unknown(operation.field, subject, str(error), sent_at) from error
+        return self._created(operation, subject, reply, sent_at)
+
+    def _created(self, operation: Operation, subject: str, reply: Reply, sent_at: float) -> Any:
+        """The value of the root field. An error below the root proves that the create ran, whatever it says."""
+        value = reply.data.get(operation.alias)
+        if value is None:
+            failure = reply.error_at(operation.alias)
+            if failure and failure.unexecuted and not any(len(path) > 1 for path in reply.field_errors):
+                raise failure
+            raise self.unknown(operation.field, subject, str(failure or "the answer holds no result."), sent_at)
         for path, partial in reply.field_errors.items():
             logger.warning("%s was done, but a part of the answer is missing at %s: %s", operation.name, path, partial)
         return value
 
     def redact(self, text: str) -> str:
         """`text` cut to a bounded length, on one line, without any secret that this session knows."""
-        for secret in (*self.auth.secrets, *self._more_secrets):
-            text = text.replace(secret, "***")
-        printable = "".join(character if character.isprintable() else " " for character in text)
-        cut = printable[:MAX_DETAIL_CHARACTERS]
-        return cut if len(printable) == len(cut) else f"{cut}..."
+        return redacted(text, {*self.auth.secrets, *self._more_secrets})
 
     def keep_secret(self, secret: str) -> None:
         """Never show `secret`, which some request carries in its variables and the server may repeat."""
@@ -154,32 +144,45 @@ class Session:
         `consume` reads a successful response; `kinds` names what single status codes mean here. Raises `RequestFailed`.
         """
 
-        async def once() -> T:
-            exchange = Exchange()
-            try:
-                async with self._http().request(
-                    method, url, allow_redirects=False, trace_request_ctx=exchange, **request
-                ) as response:
-                    if response.ok and response.status < 300:
-                        return await consume(response)
-                finding = diagnose_http(self.dialect, exchange, None)
-            except Exception as error:  # what is not the network's doing is raised again
-                finding = diagnose_http(self.dialect, exchange, error)
-            assert finding is not None  # noqa: S101 (neither a good status nor an exception: not possible)
-            kind = kinds.get(exchange.status or 0, finding.kind)
-            raise self._error(operation, subject, replace(finding, kind=kind))
-
-        result: T = await self._retrying(is_transient)(once)
+        result: T = await self._retrying(is_transient)(
+            self._fetch_once, method, url, consume, operation, subject, kinds, **request
+        )
         return result
+
+    async def _fetch_once(
+        self,
+        method: str,
+        url: str,
+        consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        operation: str,
+        subject: str,
+        kinds: Mapping[int, Kind],
+        **request: Any,
+    ) -> T:
+        exchange = Exchange()
+        try:
+            async with self._http().request(
+                method, url, allow_redirects=False, trace_request_ctx=exchange, **request
+            ) as response:
+                if response.ok and response.status < 300:
+                    return await consume(response)
+            finding = diagnose_http(self.dialect, exchange, None)
+        except Exception as error:  # what is not the network's doing is raised again
+            finding = diagnose_http(self.dialect, exchange, error)
+        assert finding is not None  # noqa: S101 (neither a good status nor an exception: not possible)
+        kind = kinds.get(exchange.status or 0, finding.kind)
+        raise self._error(operation, subject, replace(finding, kind=kind))
 
     def bad_reply(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
         """The error for an answer that is not what the provider promises."""
         return self._error(operation, subject, Finding(errors.BadReply, detail))
 
-    def unknown(self, operation: str, subject: str, cause: str) -> errors.SubmissionUnknown:
-        """The error for a create that was sent and may or may not have happened."""
-        sent_at = instant(self.clock.now()).isoformat(timespec="seconds")
-        return errors.SubmissionUnknown(self.dialect.provider, operation, subject, sent_at, cause)
+    def unknown(
+        self, operation: str, subject: str, cause: str, sent_at: float | None = None
+    ) -> errors.SubmissionUnknown:
+        """The error for a create that was sent, now or at `sent_at`, and may or may not have happened."""
+        at = instant(self.clock.now() if sent_at is None else sent_at).isoformat(timespec="seconds")
+        return errors.SubmissionUnknown(self.dialect.provider, operation, subject, at, cause)
 
     def _new_transport(self) -> AIOHTTPTransport:
         limits = self.limits
@@ -199,15 +202,23 @@ class Session:
 
     async def _attempt(self, operation: Operation, variables: Mapping[str, object], subject: str) -> Reply:
         await self._pass_gate(operation.field, subject)
-        token = await self.auth.token(self._post_form, self.clock)
+        token = await self._token()
         try:
             return await self._send(operation, variables, subject, token)
         except errors.SignInFailed:
             # Refused before any work (law 2), so that this is safe for creates too.
             if not self.auth.reject(token):
                 raise
-        token = await self.auth.token(self._post_form, self.clock)
-        return await self._send(operation, variables, subject, token)
+        return await self._send(operation, variables, subject, await self._token())
+
+    async def _token(self) -> str:
+        """The token to send, fetched once for any number of requests that wait for it."""
+        async with self._signing_in:
+            try:
+                return await self.auth.token(self._post_form, self.clock)
+            except errors.RequestFailed as failure:
+                failure.unexecuted = True  # the request that needs the token was not sent
+                raise
 
     async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
         exchange = Exchange()
@@ -225,6 +236,8 @@ class Session:
         except Exception as error:  # gql wraps everything, bugs too: diagnose() raises those again
             raised = error
         if finding := diagnose(self.dialect, exchange, raised, result):
+            if finding.retry_after_s:
+                self._not_before = max(self._not_before, self.clock.now() + finding.retry_after_s)
             raise self._error(operation.field, subject, finding) from raised
         return self._reply(operation, subject, result)
 
@@ -234,36 +247,33 @@ class Session:
             path = entry.get("path")
             kind = self.dialect.kind_of(entry) or errors.OperationFailed
             finding = Finding(kind, words_of(self.dialect, [entry]))
-            at = tuple(path) if isinstance(path, list) else ()
+            at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
             found.setdefault(at, self._error(operation.field, subject, finding))
         return Reply(result.data if result and result.data else {}, found)
 
     def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
-        if finding.retry_after_s:
-            self._not_before = max(self._not_before, self.clock.now() + finding.retry_after_s)
         return finding.kind(
             self.dialect.provider, operation, subject, self.redact(finding.detail), finding.retry_after_s
         )
 
     async def _pass_gate(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
-        pause_s = self._not_before - self.clock.now()
-        if pause_s <= 0:
-            return
-        if pause_s > self.limits.budget_s:
-            detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
-            raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
-        await self.clock.sleep(pause_s + spread_s())
+        while (pause_s := self._not_before - self.clock.now()) > 0:
+            if pause_s > self.limits.budget_s:
+                detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
+                raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
+            await self.clock.sleep(pause_s + spread_s())
 
-    async def _post_form(
-        self, url: str, form: Mapping[str, str], basic: aiohttp.BasicAuth | None
-    ) -> Mapping[str, object]:
-        """Sign-in. What RFC 6749 5.2 answers with 400 is a matter of the credentials."""
-        answer = await self.fetch(
-            "POST", url, _json, "sign-in", url, {400: errors.SignInFailed}, data=dict(form), auth=basic
+    async def _post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, object]:
+        """Sign-in, once: the request that needs the token is what is tried again.
+
+        What RFC 6749 5.2 answers with 400 is a matter of the credentials.
+        """
+        answer = await self._fetch_once(
+            "POST", url, _json, "sign-in", url, {400: errors.SignInFailed}, data=dict(form), headers=headers
         )
-        if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-            raise self.bad_reply("sign-in", url, "the answer holds no access_token.")
+        if not isinstance(answer, dict) or not can_stand_in_a_header(answer.get("access_token")):
+            raise self.bad_reply("sign-in", url, "the answer holds no access_token that can be used.")
         return answer
 
     def _http(self) -> aiohttp.ClientSession:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.session import Limits, Session
+from graphql_jobs.limits import Limits
+from graphql_jobs.session import Session
 
 if TYPE_CHECKING:
     from graphql_jobs.auth import Auth

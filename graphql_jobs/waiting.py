@@ -70,7 +70,8 @@ async def wait_many(
     """
     clock = client.session.clock
     delays = policy.schedule.delays(rng or Random())  # noqa: S311 (spreads load, guards nothing)
-    watches = {handle.job_id: _Watch(handle, clock.now()) for handle in handles}
+    own = [client.handle(handle) for handle in handles]
+    watches = {handle.job_id: _Watch(handle, clock.now()) for handle in own}
     while watches:
         seen_now = await _look(client, list(watches))
         now = clock.now()
@@ -124,7 +125,7 @@ class _Watch:
         if seen.state.is_terminal:
             return seen
         if self.running_since is None and seen.state is not JobState.PENDING:
-            self.running_since = _started_at(seen, now)
+            self.running_since = max(_started_at(seen, now), self._began_at())
         return self._judge_deadline(policy, now)
 
     def deadline_at(self, policy: WaitPolicy) -> tuple[float, str]:

@@ -41,10 +41,18 @@ class ReplyTooLarge(Exception):
 class BoundedResponse(aiohttp.ClientResponse):
     """A response whose `read` (and so `text` and `json`) stops at `MAX_REPLY_BYTES`, decompressed."""
 
+    _refused: ReplyTooLarge | None = None
+
     async def read(self) -> bytes:
-        """The body. Raises `ReplyTooLarge`."""
+        """The body. Raises `ReplyTooLarge`, and again when it is read again, as gql does after a failure."""
+        if self._refused:
+            raise self._refused
         if self._body is None:
-            self._body = b"".join([chunk async for chunk in bounded_chunks(self, MAX_REPLY_BYTES)])
+            try:
+                self._body = b"".join([chunk async for chunk in bounded_chunks(self, MAX_REPLY_BYTES)])
+            except ReplyTooLarge as refusal:
+                self._refused = refusal
+                raise
         return self._body
 
 

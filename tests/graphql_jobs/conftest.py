@@ -16,10 +16,11 @@ from graphql import GraphQLSchema, build_schema
 from hypothesis import HealthCheck, settings
 
 from graphql_jobs.auth import Auth, BearerToken
+from graphql_jobs.limits import Limits
 from graphql_jobs.operation import Operation
 from graphql_jobs.provider import JobClient, JobSpec, Seen
 from graphql_jobs.providers.aiware import reader
-from graphql_jobs.session import Limits, Session
+from graphql_jobs.session import Session
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.download import download
-from graphql_jobs.session import Limits
+from graphql_jobs.limits import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,6 @@ async def test_a_cancelled_download_leaves_no_part(serve: Serve, open_session: O
     assert names(tmp_path) == []
 
 
-# BUG: the file is made in a thread; a cancel that comes then loses its name and its descriptor (download._save).
 async def test_a_download_that_is_cancelled_at_its_beginning_leaves_no_part(
     serve: Serve, open_session: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,15 +161,12 @@ async def test_each_refusal_of_a_file_has_its_class(
     assert server.count == count
 
 
-# BUG: download's own docstring promises RequestFailed; urlsplit's ValueError comes out, since the address is parsed
-# before anything guards it.
 async def test_an_address_that_is_none_is_one_of_our_errors(open_session: OpenSession, tmp_path: Path) -> None:
     """A hostile server says http://[x."""
     with pytest.raises(errors.GraphqlJobsError):
         await download(await open_session("http://127.0.0.1:9"), "http://[x", tmp_path / "f")
 
 
-# BUG: a download has request_s (60 s) in all like any request, so that a large export on a slow line never arrives.
 async def test_a_download_may_take_longer_than_a_request(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
@@ -189,7 +185,6 @@ async def test_a_download_may_take_longer_than_a_request(
     assert await download(session, server.url, tmp_path / "f") == 10
 
 
-# BUG: the gate is the session's, and a file lies at another host: its 503 pauses the GraphQL endpoint.
 async def test_a_pause_that_another_host_asks_for_does_not_pause_the_service(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:

@@ -52,7 +52,6 @@ def test_what_is_no_base_url_is_refused_by_name(url: str, problem: str) -> None:
     assert caught.value.parameter == "aiware_url"
 
 
-# BUG: the text of urlsplit's ValueError is shown, and it holds the part that it could not read (endpoint.base_url).
 @pytest.mark.parametrize(
     "url",
     [

@@ -58,7 +58,6 @@ def drawn() -> set[tuple[str, str]]:
     return pairs
 
 
-# BUG: JobEnded stands between JobError and JobFailed/JobCancelled in the code and not in the drawing.
 def test_the_tree_is_the_one_that_is_drawn() -> None:
     """Every class of the module stands in its docstring, under the class that it is a child of."""
     assert drawn() == {(kind.__name__, kind.__bases__[0].__name__) for kind in ALL[1:]}
@@ -123,13 +122,11 @@ def test_bad_input_is_a_value_error() -> None:
     assert str(error) == "base_url: it is empty. Nothing was sent."
 
 
-# BUG: Session.unknown gets an empty subject from AiwareClient._created_id, and the text has empty brackets.
 def test_an_unknown_submission_without_a_subject_has_no_empty_brackets() -> None:
     """It reads: aiware createJob, sent at ..."""
     assert "()" not in str(errors.SubmissionUnknown("aiware", "createJob", "", "2026-11-21", "no id."))
 
 
-# BUG: detail and advice are joined by a blank: "HTTP 404 (text/html) Check the base URL" reads as one sentence.
 def test_detail_and_advice_are_two_sentences() -> None:
     """It reads: HTTP 404. Check the base URL."""
     assert "HTTP 404. Check" in str(errors.BadEndpoint("aiware", "job", "", "HTTP 404"))

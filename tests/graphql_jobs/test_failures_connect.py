@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.session import Limits
+from graphql_jobs.limits import Limits
 
 if TYPE_CHECKING:
     from graphql_jobs.operation import Operation

@@ -11,7 +11,7 @@ import pytest
 
 from graphql_jobs import errors
 from graphql_jobs.clock import SystemClock
-from graphql_jobs.session import Limits
+from graphql_jobs.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

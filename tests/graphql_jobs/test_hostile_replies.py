@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from graphql_jobs import errors
 from graphql_jobs.auth import BearerToken
 from graphql_jobs.job import Job
+from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec
 from graphql_jobs.providers.aiware.reader import DIALECT
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient
-from graphql_jobs.session import Limits, Session
+from graphql_jobs.session import Session
 
 if TYPE_CHECKING:
     from graphql_jobs.provider import JobClient

@@ -13,7 +13,7 @@ from graphql_jobs import errors
 from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.download import download
 from graphql_jobs.job import JobHandle
-from graphql_jobs.session import Limits
+from graphql_jobs.limits import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +132,6 @@ async def test_an_empty_secret_is_no_secret(open_session: OpenSession) -> None:
     assert session.redact("text") == "text"
 
 
-# BUG: Session.redact replaces in the order of a set, so that a secret within another leaves the rest of the other.
 async def test_a_secret_that_holds_another_is_removed_whole(open_session: OpenSession) -> None:
     """The token "abc" and the kept secret "abc-def": nothing of either is left."""
     session = await open_session("http://127.0.0.1:9", BearerToken("abc"))
@@ -140,8 +139,6 @@ async def test_a_secret_that_holds_another_is_removed_whole(open_session: OpenSe
     assert "def" not in session.redact("you sent abc-def")
 
 
-# BUG: ClientCredentials.secrets forgets a token when it is replaced, while answers to requests with it still come in,
-# and it stays valid for another minute when it was renewed early.
 async def test_a_token_that_was_replaced_is_still_a_secret(clock: FakeClock) -> None:
     """Renewed: the old token is echoed by the answer to a request that is still under way."""
     auth = ClientCredentials("http://h", "id", SECRET)
@@ -158,7 +155,6 @@ async def test_a_token_that_was_replaced_is_still_a_secret(clock: FakeClock) -> 
     assert "second-token" in auth.secrets
 
 
-# BUG: aiohttp names the address in some of its errors in yarl's spelling, which the kept query does not match.
 async def test_a_pre_signed_address_is_not_shown_in_another_spelling(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:

@@ -139,8 +139,6 @@ def test_nothing_is_left_unclosed(serve: Serve, recwarn: pytest.WarningsRecorder
     assert not recwarn.list
 
 
-# BUG: a session holds its loop (asyncio.Lock remembers it once two have waited), so that the WeakKeyDictionary never
-# forgets: each loop of a long-lived process leaves its sessions and secrets behind (sharing._shared).
 def test_a_loop_that_is_gone_takes_its_sessions_along() -> None:
     """Two requests at once waited for one token; then the loop ended: the session is gone, too."""
 

@@ -165,7 +165,6 @@ async def test_a_task_that_started_is_where_running_begins(scripted: Scripted, c
     assert clock.now() - client.began_at == pytest.approx(10, abs=1e-3)
 
 
-# BUG: waiting._started_at trusts any instant: Go's zero time, which aiWARE prints (reference/aiware.md 8.4), is year 1.
 async def test_an_instant_before_the_submission_is_not_the_start_of_a_task(
     scripted: Scripted, clock: FakeClock
 ) -> None:
@@ -176,7 +175,6 @@ async def test_an_instant_before_the_submission_is_not_the_start_of_a_task(
     assert (await wait(client, handle(submitted_at=clock.now()), policy)).state is JobState.SUCCEEDED
 
 
-# BUG: wait_many looks seen ids up in its own table, and `check` strips ids: KeyError for a handle with a blank.
 async def test_a_blank_around_a_job_id_does_no_harm(scripted: Scripted) -> None:
     """A handle that somebody typed as "a ": waited for, or refused as `InvalidInput`."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED))
@@ -186,7 +184,6 @@ async def test_a_blank_around_a_job_id_does_no_harm(scripted: Scripted) -> None:
         assert "job_id" in refused.parameter  # noqa: PT017 (either is right)
 
 
-# BUG: wait_many never asks `client.handle`, so a handle of another provider or account is asked for all the same.
 async def test_a_handle_of_another_provider_is_refused(scripted: Scripted) -> None:
     """A Datasaur handle given to another provider's client: `InvalidInput`, and nothing is sent."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED))

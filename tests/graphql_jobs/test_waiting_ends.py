@@ -110,7 +110,6 @@ async def test_the_queue_deadline_is_off_once_the_job_runs(scripted: Scripted, c
     assert (await wait(client, handle(clock.now()), policy)).state is JobState.SUCCEEDED
 
 
-# BUG: Deadlines.next_at looks at the state of now, while its docstring says "until it leaves PENDING".
 async def test_the_queue_deadline_stays_off_when_the_job_is_queued_again(scripted: Scripted, clock: FakeClock) -> None:
     """Running at 10 s, queued again at 100 s (aiWARE's retry of a task), done at 500 s: it had left the queue."""
     states = ((500, JobState.SUCCEEDED), (100, JobState.PENDING), (10, JobState.RUNNING), (0, JobState.PENDING))
@@ -181,7 +180,6 @@ async def test_a_failure_that_no_repetition_mends_ends_the_wait_at_once(
     assert len(client.looks) == 1
 
 
-# BUG: OperationFailed is permanent, so one hiccup that the server gives no known code ends every wait (law 1).
 async def test_an_error_without_a_known_code_does_not_end_a_wait(scripted: Scripted) -> None:
     """Datasaur publishes no codes at all: "database timeout" once, then the job is seen complete: succeeded."""
     hiccup = errors.OperationFailed("fake", "check", "", "database timeout")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from graphql_jobs import errors
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
+from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, JobSpec, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
-from graphql_jobs.reading import Entry, text_or_none
-from graphql_jobs.session import Limits
+from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, objects, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class AiwareClient(JobClient):
         variables: dict[str, object] = {"engineId": spec.engine_id, "source": value}
         for number, (name, field_value) in enumerate(spec.fields.items()):
             variables |= {f"name{number}": name, f"value{number}": field_value}
+        self.session.keep_secret(urlsplit(spec.upload_url or "").query)
         operation = documents.launch_engine_job(source, len(spec.fields))
         subject = f"engine {spec.engine_id}"
         return self._started(operation.field, await self.session.create(operation, variables, subject))
@@ -126,7 +128,7 @@ class AiwareClient(JobClient):
         return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
 
     def _created_id(self, operation: str, value: object) -> str:
-        created_id = text_or_none(value, "id") if isinstance(value, dict) else None
+        created_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not created_id:
             raise self.session.unknown(operation, "", "the answer holds no id.")
         return created_id
@@ -143,41 +145,49 @@ class AiwareClient(JobClient):
 
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         seen: dict[str, Seen] = {}
-        longer: dict[str, tuple[Entry, list[Entry]]] = {}
+        longer: dict[str, tuple[Entry, list[Any]]] = {}
         for job_id, entry in (await self._read_page(job_ids, 0, seen)).items():
-            tasks = reader.read_records(entry.get("tasks"))
-            if len(tasks) < documents.TASK_PAGE:
-                seen[job_id] = self._read(entry, tasks)
+            records = entry["tasks"]["records"]
+            if len(records) < documents.TASK_PAGE:
+                seen[job_id] = self._read(job_id, entry, records)
             else:
-                longer[job_id] = (entry, tasks)
+                longer[job_id] = (entry, records)
         if longer:
             await self._page_in(longer, seen)
         return seen
 
-    async def _page_in(self, longer: dict[str, tuple[Entry, list[Entry]]], seen: dict[str, Seen]) -> None:
+    async def _page_in(self, longer: dict[str, tuple[Entry, list[Any]]], seen: dict[str, Seen]) -> None:
         """Read the further pages of jobs with many tasks, together, and then the jobs.
 
         The status of the first page counts: tasks of earlier pages are older than a later page's status.
         """
         offset = documents.TASK_PAGE
-        while longer:
-            if offset >= MAX_TASKS:
-                raise self.session.bad_reply("job", f"job {next(iter(longer))}", f"more than {MAX_TASKS} tasks.")
+        while longer and offset < MAX_TASKS:
             page = await self._read_page(list(longer), offset, seen)
             offset += documents.TASK_PAGE
             for job_id, later in page.items():
-                entry, tasks = longer[job_id]
-                tasks += reader.read_records(later.get("tasks"))
-                if len(tasks) < offset:
-                    seen[job_id] = self._read(entry, tasks)
+                entry, records = longer[job_id]
+                records += later["tasks"]["records"]
+                if len(records) < offset:
+                    seen[job_id] = self._read(job_id, entry, records)
             # A job that is gone by now is in neither.
             longer = {job_id: longer[job_id] for job_id in page if job_id not in seen}
+        for job_id in longer:
+            seen[job_id] = self.session.bad_reply("job", f"job {job_id}", f"more than {MAX_TASKS} tasks.")
 
-    def _read(self, entry: Entry, tasks: list[Entry]) -> Job:
-        return reader.read_job(entry, tasks, lenient=self.lenient, clean=self.session.redact)
+    def _read(self, job_id: str, entry: Entry, records: list[Any]) -> Seen:
+        """The job, unless it claims to be complete and a task of it could not be read (law 4)."""
+        tasks = objects(records)
+        job = reader.read_job(entry, tasks, lenient=self.lenient, clean=self.session.redact)
+        if job.state is JobState.SUCCEEDED and len(tasks) < len(records):
+            return self.session.bad_reply("job", f"job {job_id}", "it says complete, but a task of it cannot be read.")
+        return job
 
     async def _read_page(self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]) -> Mapping[str, Entry]:
-        """One page of tasks of each job, by job id; what went wrong with a single job goes into `seen`."""
+        """One page of tasks of each job, by job id; what went wrong with a single job goes into `seen`.
+
+        An entry in the answer is about the right job and has a list of tasks.
+        """
         size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
         padded = [*job_ids, *[job_ids[-1]] * (size - len(job_ids))]
         variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
@@ -186,11 +196,16 @@ class AiwareClient(JobClient):
         reply = await self.session.read(documents.check_jobs(size), variables, subject)
         page: dict[str, Entry] = {}
         for number, job_id in enumerate(job_ids):
-            entry = reply.data.get(f"j{number}")
-            if reply.field_errors and (failure := reply.error_at(f"j{number}")):
-                seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
-            elif isinstance(entry, dict) and entry.get("id") == job_id:
-                page[job_id] = entry
-            elif entry is not None:
+            alias = f"j{number}"
+            entry = reply.data.get(alias)
+            if entry is None:
+                if failure := reply.error_at(alias):
+                    seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
+            elif not isinstance(entry, dict) or entry.get("id") != job_id:
                 seen[job_id] = self.session.bad_reply("job", f"job {job_id}", "the answer is about another job.")
+            elif not isinstance(entry.get("tasks"), dict) or not isinstance(entry["tasks"].get("records"), list):
+                missing = self.session.bad_reply("job", f"job {job_id}", "the list of its tasks is missing.")
+                seen[job_id] = reply.error_at(alias) or missing
+            else:
+                page[job_id] = entry
         return page

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import errors
 from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
-from graphql_jobs.reading import Entry, instant_or_none, text_or_none
+from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.status import StatusTable
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ def code_of(entry: Mapping[str, object]) -> str:
 DIALECT = Dialect(PROVIDER, code_of, CODES)
 
 
+# By identity, and looked up once: hashing an enum's member, or finding it on its class, costs as much as a row.
+_FAILED, _CANCELLED = JobState.FAILED, JobState.CANCELLED
+
+
 def read_job(
     entry: Entry, task_entries: list[Entry], *, lenient: bool = False, clean: Callable[[str], str] = str
 ) -> Job:
@@ -90,26 +94,34 @@ def read_job(
 
 def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str], str] = str) -> JobTask:
     """One record of a job's tasks; `excused` are the ids of tasks whose failure does not count."""
-    raw_status = text_or_none(entry, "status") or ""
+    # Runs for each task of each job: what is text is taken as it is, and only the rest is looked at.
+    task_id, raw_status, engine_id = entry.get("id"), entry.get("status"), entry.get("engineId")
+    if (
+        not (type(task_id) is type(raw_status) is type(engine_id) is str)
+        or len(task_id) + len(raw_status) > MAX_WORD_CHARACTERS
+    ):
+        task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
+        engine_id = text_or_none(entry, "engineId")
+    task_id = task_id.strip()
     state = STATES.state_of(raw_status)
-    task_id = (text_or_none(entry, "id") or "").strip()
     started = entry.get("startedDateTime")
     return JobTask(
         task_id,
         state,
         raw_status,
-        text_or_none(entry, "engineId"),
+        engine_id,
         instant_or_none(started) if started else None,
-        _read_failure(entry, task_id, raw_status, clean) if state in _UNSUCCESSFUL else None,
+        _read_failure(entry, task_id, raw_status, clean) if state is _FAILED or state is _CANCELLED else None,
         task_id in excused if excused else False,
     )
 
 
-_UNSUCCESSFUL = frozenset({JobState.FAILED, JobState.CANCELLED})
+#: Our choice: read that much, cut again to what a message may hold.
+_MESSAGE_CHARACTERS = 5_000
 
 
 def _read_failure(entry: Entry, task_id: str, raw_status: str, clean: Callable[[str], str]) -> JobFailure:
-    message = text_or_none(entry, "failureMessage")
+    message = text_or_none(entry, "failureMessage", _MESSAGE_CHARACTERS)
     return JobFailure(clean(text_or_none(entry, "failureReason") or raw_status), clean(message or ""), task_id)
 
 
@@ -124,7 +136,10 @@ def _excused(task_entries: list[Entry]) -> set[str]:
 
     A standby may have a standby of its own (reference/aiware.md 2.5), so the chain is followed.
     """
-    if not any(entry.get("standbyTask") for entry in task_entries):
+    for entry in task_entries:
+        if entry.get("standbyTask"):
+            break
+    else:
         return set()
     standby_of: dict[str, str] = {}
     status_of: dict[str, object] = {}
@@ -134,11 +149,34 @@ def _excused(task_entries: list[Entry]) -> set[str]:
         if isinstance(standby, dict):
             standby_of[task_id] = str(standby.get("id")).strip()
             status_of.setdefault(standby_of[task_id], standby.get("status"))
-    excused: set[str] = set()
+    completed = {task_id for task_id, status in status_of.items() if status == "complete"}
+    return _rescued(standby_of, completed) | _needless(standby_of, completed)
+
+
+def _rescued(standby_of: Mapping[str, str], completed: Container[str]) -> set[str]:
+    """Tasks with a completed standby somewhere down their chain; each link is followed once."""
+    rescued: set[str] = set()
+    known: dict[str, bool] = {}
     for task_id in standby_of:
-        chain = [task_id]
-        while (following := standby_of.get(chain[-1])) and following not in chain:
-            chain.append(following)
-        if any(status_of.get(member) == "complete" for member in chain):
-            excused.update(chain)
-    return excused
+        chain: list[str] = []
+        current: str | None = task_id
+        while current is not None and current not in known and current not in completed:
+            known[current] = False  # also ends a circle
+            chain.append(current)
+            current = standby_of.get(current)
+        if current is not None and (current in completed or known[current]):
+            known.update(dict.fromkeys(chain, True))
+            rescued.update(chain)
+    return rescued
+
+
+def _needless(standby_of: Mapping[str, str], completed: Container[str]) -> set[str]:
+    """Standbys of tasks that completed by themselves; each link is followed once."""
+    needless: set[str] = set()
+    for task_id in standby_of:
+        if task_id in completed:
+            current = standby_of.get(task_id)
+            while current is not None and current not in needless:
+                needless.add(current)
+                current = standby_of.get(current)
+    return needless

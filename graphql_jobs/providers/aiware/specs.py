@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from graphql_jobs.endpoint import base_url
+from graphql_jobs.endpoint import address
 from graphql_jobs.provider import JobSpec
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -20,6 +29,7 @@ class _Wire(BaseModel):
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         alias_generator=AliasGenerator(serialization_alias=to_camel),
     )
 
@@ -46,7 +56,7 @@ class EngineTask(_Wire):
     """One task of a job: an engine with its payload and its folders."""
 
     engine_id: Name = Field(description="The engine's id.")
-    payload: dict[str, Any] = Field(default_factory=dict, description="The engine's own parameters.")
+    payload: dict[str, JsonValue] = Field(default_factory=dict, description="The engine's own parameters.")
     io_folders: list[IOFolder] = Field(default_factory=list, description="Inputs and outputs that routes connect.")
     execution_preferences: ExecutionPreferences | None = Field(default=None, description="How it is scheduled.")
     standby_task: EngineTask | None = Field(default=None, description="Runs only if this task fails.")
@@ -57,7 +67,7 @@ class Route(_Wire):
 
     parent_io_folder_reference_id: Name = Field(description="The folder that data comes from.")
     child_io_folder_reference_id: Name = Field(description="The folder that data goes to.")
-    options: dict[str, Any] = Field(default_factory=dict, description="The route's own options.")
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="The route's own options.")
 
 
 class NewTarget(_Wire):
@@ -66,7 +76,7 @@ class NewTarget(_Wire):
     name: str | None = Field(default=None, description="Name of the new object.")
     start_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
     stop_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
-    details: dict[str, Any] | None = Field(default=None, description="Free JSON kept with the object.")
+    details: dict[str, JsonValue] | None = Field(default=None, description="Free JSON kept with the object.")
 
 
 class AiwareJobSpec(JobSpec):
@@ -77,7 +87,7 @@ class AiwareJobSpec(JobSpec):
     target_id: Name | None = Field(default=None, description="An existing data object.")
     target: NewTarget | None = Field(default=None, description="A data object to make.")
     cluster_id: Name | None = Field(default=None, description="Where to run; else the organisation's default.")
-    job_config: dict[str, Any] = Field(default_factory=dict, description="Free JSON kept with the job.")
+    job_config: dict[str, JsonValue] = Field(default_factory=dict, description="Free JSON kept with the job.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -107,17 +117,14 @@ class EngineJobSpec(JobSpec):
     """One engine on one recording (`launchSingleEngineJob`), through the engine's own job template."""
 
     engine_id: Name = Field(description="The engine's id.")
-    upload_url: str | None = Field(default=None, description="Media to fetch into a new data object.")
+    upload_url: str | None = Field(default=None, repr=False, description="Media to fetch into a new data object.")
     target_id: Name | None = Field(default=None, description="An existing data object that holds the media.")
     fields: dict[Name, str] = Field(default_factory=dict, description="Values for the engine's job template.")
 
     @field_validator("upload_url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        base_url(url.split("?")[0], "upload_url")  # a query is fine here: pre-signed addresses have one
-        return url
+        return None if url is None else address(url, "upload_url")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

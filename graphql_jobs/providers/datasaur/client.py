@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from graphql_jobs import errors
 from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle
+from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, JobSpec, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
-from graphql_jobs.reading import Entry, objects, text_or_none
-from graphql_jobs.session import Limits
+from graphql_jobs.reading import MAX_ADDRESS_CHARACTERS, MAX_ANSWER_ID_CHARACTERS, Entry, objects, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class DatasaurClient(JobClient):
         """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says."""
         if isinstance(spec, AutoLabelSpec):
             self.session.keep_secret(spec.target_secret.get_secret_value())
+            self.session.keep_secret(urlsplit(spec.target_endpoint).query)
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), f"project {spec.project_id}")
         if isinstance(spec, ProjectSpec):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), f"project {spec.name!r}")
@@ -59,7 +61,7 @@ class DatasaurClient(JobClient):
         """
         if file_url := handle.details.get("file_url"):
             # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon has no place in a file name.
-            to = folder / f"{handle.job_id.replace(':', '-')}.zip"
+            to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
             try:
                 size_bytes = await download(self.session, file_url, to)
             except errors.RequestFailed as failure:
@@ -80,10 +82,12 @@ class DatasaurClient(JobClient):
     async def _export(self, spec: ExportSpec) -> JobHandle:
         operation, subject = documents.EXPORT_PROJECT, f"projects {', '.join(spec.project_ids)}"
         value = await self.session.create(operation, {"input": spec.to_wire()}, subject)
-        export_id = text_or_none(value, "exportId") if isinstance(value, dict) else None
+        export_id = text_or_none(value, "exportId", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not export_id:
             raise self.session.unknown(operation.field, subject, "the answer holds no export id.")
-        return self._new_handle(export_id, operation.field, {"file_url": text_or_none(value, "fileUrl")})
+        return self._new_handle(
+            export_id, operation.field, {"file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS)}
+        )
 
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         if len(job_ids) > 1:
@@ -103,7 +107,9 @@ class DatasaurClient(JobClient):
         value = reply.data.get("result")
         if value is None:
             raise reply.error_at("result") or self.session.bad_reply("getJobs", subject, "the list is missing.")
-        return self._by_id(value, job_ids)
+        failure = reply.error_at("result")
+        # An error that took the place of a job is a check that failed, not a job that is not there.
+        return dict.fromkeys(job_ids, failure) | self._by_id(value, job_ids) if failure else self._by_id(value, job_ids)
 
     def _by_id(self, entries: object, job_ids: Sequence[str]) -> dict[str, Seen]:
         """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from graphql_jobs import errors
-from graphql_jobs.failures import Dialect, Kind
+from graphql_jobs.failures import COMMON_CODES, Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState
 from graphql_jobs.reading import Entry, instant_or_none, objects, text_or_none
 from graphql_jobs.status import StatusTable
@@ -37,8 +37,8 @@ def code_of(entry: Mapping[str, object]) -> str:
     extensions = entry.get("extensions")
     if not isinstance(extensions, dict):
         return ""
-    kind, code = extensions.get("type"), extensions.get("code")
-    return kind if isinstance(kind, str) else code if isinstance(code, str) else ""
+    words = [word for word in (extensions.get("type"), extensions.get("code")) if isinstance(word, str)]
+    return next((word for word in words if word in CODES or word in COMMON_CODES), words[0] if words else "")
 
 
 DIALECT = Dialect(PROVIDER, code_of, CODES)
@@ -55,7 +55,7 @@ def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
         raw_status,
         (),
         tuple([_read_failure(failure, clean) for failure in objects(failures)]) if failures else (),
-        progress if isinstance(progress, int) else None,
+        progress if type(progress) is int else None,
         instant_or_none(entry.get("createdAt")),
         instant_or_none(entry.get("updatedAt")),
         None,
@@ -71,8 +71,12 @@ def read_submitted(value: object) -> Entry | None:
     return job if isinstance(job, dict) and isinstance(job.get("id"), str) and job["id"] else None
 
 
+#: Our choice: the first line is shown, cut again to what a message may hold.
+_STACK_CHARACTERS = 5_000
+
+
 def _read_failure(entry: Entry, clean: Callable[[str], str]) -> JobFailure:
-    stack = text_or_none(entry, "stack") or ""
+    stack = text_or_none(entry, "stack", _STACK_CHARACTERS) or ""
     args = json.dumps(entry["args"]) if entry.get("args") else ""
     message = " ".join(part for part in (stack.split("\n", 1)[0], args) if part)
     return JobFailure(clean(text_or_none(entry, "id") or "unknown"), clean(message))

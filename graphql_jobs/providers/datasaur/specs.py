@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-from graphql_jobs.endpoint import base_url
+from graphql_jobs.endpoint import address
 from graphql_jobs.provider import JobSpec
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -18,16 +27,15 @@ class AutoLabelSpec(JobSpec):
 
     project_id: Name = Field(description="The project to label.")
     labeler_email: Name = Field(description="The team member as whom labels are written.")
-    target_endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
-    target_secret: SecretStr = Field(description="What Datasaur shows to the model to be let in.")
+    target_endpoint: str = Field(repr=False, description="Address of the model; Datasaur's servers must reach it.")
+    target_secret: SecretStr = Field(min_length=1, description="What Datasaur shows to the model to be let in.")
     lines_per_request: int = Field(default=0, ge=0, description="Lines per call to the model; 0: all of a document.")
     role: Role | None = Field(default=None, description="In which role the labels are written.")
 
     @field_validator("target_endpoint")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        base_url(url.split("?")[0], "target_endpoint")
-        return url
+        return address(url, "target_endpoint")
 
     def to_wire(self) -> dict[str, Any]:
         """The value of `autoLabelTokenBasedProject(input:)`. Holds the secret."""
@@ -66,8 +74,13 @@ class ProjectDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Name = Field(description="File name with its ending.")
-    external_url: str | None = Field(default=None, description="Address to fetch it from.")
+    external_url: str | None = Field(default=None, repr=False, description="Address to fetch it from.")
     object_key: str | None = Field(default=None, description="Key that the upload gave.")
+
+    @field_validator("external_url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        return None if url is None else address(url, "external_url")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -91,7 +104,7 @@ class ProjectSpec(JobSpec):
         default=["TOKEN_BASED"], min_length=1, description="What is labeled."
     )
     purpose: Literal["LABELING", "LABELER_TEST", "VALIDATION"] = Field(default="LABELING", description="What for.")
-    settings: dict[str, Any] = Field(
+    settings: dict[str, JsonValue] = Field(
         default_factory=dict, description="More of createProject's input by its own names, such as tokenLabelSets."
     )
 

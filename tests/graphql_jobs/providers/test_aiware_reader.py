@@ -201,7 +201,6 @@ def test_hostile_lists_never_raise(value: object) -> None:
     assert all(isinstance(record, dict) for record in reader.read_records(value))
 
 
-# BUG: raw_status, target_id and task ids are taken as long as the server sends them (reader.read_job, read_task).
 def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
     """A status of a million characters does not become a log line or a stored result of a million characters."""
     huge = "x" * 1_000_000
@@ -210,8 +209,6 @@ def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
     assert len(json.dumps(job.to_json())) < 10_000
 
 
-# BUG: reader._excused walks the whole chain for each of its members: 1200 tasks took 4 s, the 10,000 that are allowed
-# would hold the event loop for the better part of an hour.
 def test_a_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
     """300 tasks, each the standby of the one before: a few lines run for each, not a few hundred."""
     chain = [task(f"t{number}", "failed", (f"t{number + 1}", "failed")) for number in range(300)]

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT
-from graphql_jobs.session import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,6 @@ async def test_a_spec_of_another_provider_is_refused(connect: Callable[..., Any]
     assert server.count == 0
 
 
-# BUG: see test_aiware: ids that no handle can hold, and ids that no check accepts, are not noticed at the submission.
 @pytest.mark.parametrize("job_id", [None, "", 7.5, "x" * 201, "a\ud800", "../../../etc/passwd"])
 @pytest.mark.parametrize("spec", [AUTO_LABEL, EXPORT])
 async def test_a_submission_without_a_usable_id_is_unknown(
@@ -97,7 +96,6 @@ async def test_a_submission_without_a_usable_id_is_unknown(
     assert server.count == 1
 
 
-# BUG: the same for a file address that is no proper text: pydantic's ValidationError after the export was started.
 async def test_an_export_with_a_broken_address_keeps_its_handle(connect: Callable[..., Any]) -> None:
     """A lone surrogate in `fileUrl`: the export runs, so there is a handle, or `SubmissionUnknown`."""
     client, _ = await connect({"data": {"result": {"exportId": "ExportQueue:1", "fileUrl": "https://h/\ud800"}}})
@@ -176,7 +174,6 @@ async def test_an_error_at_the_one_job_stands_at_it(connect: Callable[..., Any])
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.OperationFailed)
 
 
-# BUG: errors of single items of `getJobs` are not looked at: a job whose check failed counts as not there (law 1).
 async def test_an_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..., Any]) -> None:
     """The second item failed and is null: a failed check at q:2, the first is read."""
     entry = {"message": "database timeout", "path": ["result", 1]}
@@ -237,8 +234,6 @@ async def test_the_result_of_an_export_is_its_file(connect: Callable[..., Any], 
     assert "Authorization" not in server.headers[0]
 
 
-# BUG: DatasaurClient.result catches RequestFailed alone: InvalidInput and urlsplit's ValueError come out for an
-# address that the server gave (download.download).
 @pytest.mark.parametrize("file_url", [None, "ftp://h/f", "http://[bad", "//h/f", "https://u:p@h/f", "https://h:x/f"])
 async def test_a_file_that_cannot_be_had_is_an_unavailable_result(
     file_url: str | None, connect: Callable[..., Any], tmp_path: Path
@@ -249,7 +244,6 @@ async def test_a_file_that_cannot_be_had_is_an_unavailable_result(
         await client.result(exported(client, file_url), DONE, tmp_path)
 
 
-# BUG: the job id, which the server gave, becomes part of a path without a check (DatasaurClient.result).
 async def test_a_hostile_job_id_writes_nowhere_else(connect: Callable[..., Any], tmp_path: Path) -> None:
     """An export named "../outside": refused, and no file appears beside the folder."""
     client, server = await connect("zip bytes")

@@ -137,14 +137,12 @@ def test_arguments_nested_to_the_limit_of_the_parser_never_raise() -> None:
     assert reader.read_job(entry).state is JobState.FAILED
 
 
-# BUG: bool is an int to isinstance (reader.read_job): `"progress": true` becomes progress_percent=True.
 def test_a_progress_that_is_no_number_is_none() -> None:
     """true, "50" and null are no percentages."""
     for progress in (True, "50", None):
         assert reader.read_job({"id": "q:1", "status": "QUEUED", "progress": progress}).progress_percent is None
 
 
-# BUG: raw_status and result_id are taken as long as the server sends them (reader.read_job).
 def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
     """A status of a million characters does not become a log line or a stored result of a million characters."""
     job = reader.read_job({"id": "q:1", "status": "x" * 1_000_000, "resultId": "y" * 1_000_000})

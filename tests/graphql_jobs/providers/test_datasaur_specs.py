@@ -111,21 +111,18 @@ def test_the_models_secret_is_in_the_wire_value_alone() -> None:
     assert "s3cret" not in f"{spec!r} {spec} {spec.model_dump_json()}"
 
 
-# BUG: target_secret may be empty, while the schema wants a text and the model would be open to anyone.
 def test_an_empty_secret_is_bad_input() -> None:
     """A block field that was forgotten."""
     with pytest.raises(InvalidInput, match="target_secret"):
         AutoLabelSpec.of(**AUTO_LABEL | {"target_secret": ""})
 
 
-# BUG: external_url is not checked, other than upload_url and target_endpoint.
 def test_a_documents_address_is_an_address() -> None:
     """A path on this machine means nothing to Datasaur's servers."""
     with pytest.raises(InvalidInput, match="external_url"):
         ProjectSpec.of(name="n", documents=[{"name": "a", "external_url": "/home/me/a.txt"}])
 
 
-# BUG: settings is dict[str, Any]: what is no JSON is found only when it is sent, as gql's own error.
 def test_what_is_no_json_is_bad_input() -> None:
     """A set in the settings: named before anything is sent."""
     with pytest.raises(InvalidInput, match="settings"):
