@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from pydantic import SecretStr
 from rich.live import Live
 from rich.table import Table
 
@@ -97,15 +98,14 @@ async def show(stack: Stack, console: Console) -> list[str]:
 async def save_blocks(stack: Stack) -> None:
     """Save the credentials of the stack's emulator under the names that prefect.yaml gives."""
     emulator = stack.emulator
-    await AiwareCredentials(base_url=emulator["url"], token=emulator["aiware_token"]).asave("aiware")
+    await AiwareCredentials(base_url=emulator["url"], token=SecretStr(emulator["aiware_token"])).asave("aiware")
     await DatasaurCredentials(
         base_url=emulator["url"],
         client_id=emulator["datasaur_client_id"],
-        client_secret=emulator["datasaur_client_secret"],
+        client_secret=SecretStr(emulator["datasaur_client_secret"]),
     ).asave("datasaur")
-    await DatasaurTargetApi(endpoint="https://model.example.com/predict", secret_key=stack.target_secret).asave(
-        "datasaur-target-api"
-    )
+    model = DatasaurTargetApi(endpoint="https://model.example.com/predict", secret_key=SecretStr(stack.target_secret))
+    await model.asave("datasaur-target-api")
 
 
 async def _watch(client: PrefectClient, plan: list[_Shown], downstream_id: UUID, console: Console) -> None:

@@ -36,7 +36,7 @@ def headers(emulator: Emulator) -> dict[str, str]:
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 async def test_aiware_takes_every_form(emulator: Emulator, http: aiohttp.ClientSession, form: dict[str, Any]) -> None:
     """JSON, JSON with text variables, URL-encoded and multipart say the same; the query string says nothing."""
-    arguments = {name: value() if callable(value) else value for name, value in form.items()}
+    arguments: dict[str, Any] = {name: value() if callable(value) else value for name, value in form.items()}
     async with http.post(f"{emulator.url}/v3/graphql?query=x", headers=headers(emulator), **arguments) as response:
         assert await response.json() == {"data": {"job": {"status": "running"}}}
     assert emulator.ledger.requests[-1].operation == ("job",)

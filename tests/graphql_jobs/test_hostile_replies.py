@@ -103,7 +103,7 @@ async def test_any_json_is_read_or_is_one_of_our_errors(
     caplog.set_level(logging.CRITICAL)
     replies: list[Any] = []
 
-    @settings(max_examples=150, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
     @given(REPLY)
     def collect(reply: Any) -> None:
         replies.append(reply)

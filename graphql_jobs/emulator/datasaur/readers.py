@@ -16,7 +16,7 @@ def _get_job(_root: None, info: Info, **arguments: Any) -> Job | None:
 
 def _get_jobs(_root: None, info: Info, **arguments: Any) -> list[Job | None]:
     world = info.context.world
-    jobs = [world.find_job(job_id) for job_id in arguments["jobIds"]]
+    jobs: list[Job | None] = [world.find_job(job_id) for job_id in arguments["jobIds"]]
     if world.behaviour.missing_jobs == "omit":
         jobs = [job for job in jobs if job is not None]
     return jobs[::-1] if world.behaviour.reverse_get_jobs else jobs

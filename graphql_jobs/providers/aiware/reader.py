@@ -94,14 +94,10 @@ def read_job(
 
 def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str], str] = str) -> JobTask:
     """One record of a job's tasks; `excused` are the ids of tasks whose failure does not count."""
-    # Runs for each task of each job: what is text is taken as it is, and only the rest is looked at.
-    task_id, raw_status, engine_id = entry.get("id"), entry.get("status"), entry.get("engineId")
-    if (
-        not (type(task_id) is type(raw_status) is type(engine_id) is str)
-        or len(task_id) + len(raw_status) > MAX_WORD_CHARACTERS
-    ):
+    # Runs for each task of each job: what is short text is taken as it is, and only the rest is looked at.
+    task_id, raw_status = entry.get("id"), entry.get("status")
+    if type(task_id) is not str or type(raw_status) is not str or len(task_id) + len(raw_status) > MAX_WORD_CHARACTERS:
         task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
-        engine_id = text_or_none(entry, "engineId")
     task_id = task_id.strip()
     state = STATES.state_of(raw_status)
     started = entry.get("startedDateTime")
@@ -109,7 +105,7 @@ def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str],
         task_id,
         state,
         raw_status,
-        engine_id,
+        text_or_none(entry, "engineId"),
         instant_or_none(started) if started else None,
         _read_failure(entry, task_id, raw_status, clean) if state is _FAILED or state is _CANCELLED else None,
         task_id in excused if excused else False,

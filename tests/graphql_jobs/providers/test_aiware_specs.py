@@ -20,6 +20,7 @@ from graphql_jobs.providers.aiware import (
     Route,
     documents,
 )
+from graphql_jobs.providers.aiware.specs import ExecutionPreferences
 
 if TYPE_CHECKING:
     from graphql_jobs.operation import Operation
@@ -37,7 +38,9 @@ FULL = AiwareJobSpec.of(
             engine_id="8bdb0e3b",
             payload={"url": "https://h/m", "ffmpeg": {"chunkSizeInSeconds": "300"}},
             io_folders=[IOFolder(reference_id="si", mode="stream", type="output")],
-            execution_preferences={"priority": -10, "parent_complete_before_starting": True, "max_retries": 0},
+            execution_preferences=ExecutionPreferences(
+                priority=-10, parent_complete_before_starting=True, max_retries=0
+            ),
             standby_task=EngineTask(engine_id="other", standby_task=EngineTask(engine_id="third")),
         ),
         EngineTask(engine_id="c0e55cde", io_folders=[IOFolder(reference_id="engine", mode="chunk", type="input")]),
