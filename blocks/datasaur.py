@@ -9,7 +9,7 @@ from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from blocks.job_run import RemoteJobRun, start
-from blocks.settings import WaitSettings, checked_base_url
+from blocks.settings import WaitSettings, checked_base_url, checked_endpoint, checked_token_url
 from graphql_jobs import BearerToken, ClientCredentials
 from graphql_jobs.auth import Auth
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
@@ -49,6 +49,7 @@ class DatasaurCredentials(CredentialsBlock):
     )
 
     _check_base_url = field_validator("base_url")(checked_base_url)
+    _check_token_url = field_validator("token_url")(checked_token_url)
 
     @model_validator(mode="after")
     def _check_sign_in(self) -> Self:
@@ -64,7 +65,7 @@ class DatasaurCredentials(CredentialsBlock):
         if self.token:
             return BearerToken(self.token.get_secret_value())
         assert self.client_id and self.client_secret  # noqa: S101, PT018 (_check_sign_in saw to it)
-        token_url = checked_base_url(self.token_url or f"{self.base_url}/api/oauth/token")
+        token_url = self.token_url or f"{self.base_url}/api/oauth/token"
         return ClientCredentials(token_url, self.client_id, self.client_secret.get_secret_value(), self.sign_in_style)
 
 
@@ -85,7 +86,9 @@ class DatasaurTargetApi(Block):
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
     endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
-    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.")
+    secret_key: SecretStr = Field(min_length=1, description="Key that Datasaur shows to the model.")
+
+    _check_endpoint = field_validator("endpoint")(checked_endpoint)
 
 
 class DatasaurAutoLabel(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, Field
 
 from graphql_jobs import Deadlines, WaitPolicy
-from graphql_jobs.endpoint import base_url
+from graphql_jobs.endpoint import address, base_url
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
 
 
-def checked_base_url(url: Any) -> str:
+def checked_base_url(url: str) -> str:
     """For field validators: the URL without a trailing slash. Raises a `ValueError` that does not show it."""
-    return base_url(str(url))
+    return base_url(url)
+
+
+def checked_token_url(url: str | None) -> str | None:
+    """The same for where tokens are given out."""
+    return None if url is None else address(url, "token_url")
+
+
+def checked_endpoint(url: str) -> str:
+    """The same for the address of a model."""
+    return address(url, "endpoint")
 
 
 def default_result_folder() -> Path:

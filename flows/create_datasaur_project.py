@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from blocks.lookup import load_credentials
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks.downstream import require_deployments
+from tasks.outcome import ends_in_a_state
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
 
 
 @flow(name="create-datasaur-project", retries=0)
+@ends_in_a_state
 async def create_datasaur_project(
     name: Name,
     documents: list[ProjectDocument],
@@ -28,7 +29,7 @@ async def create_datasaur_project(
     running_at_most_s: WaitSeconds | None = None,
     longest_pause_s: PauseSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (as above)
-) -> dict[str, Any] | State[Any]:
+) -> dict[str, Any]:
     """Create a labeling project, wait until it is there and start the downstream deployments.
 
     Args:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from blocks.lookup import load_credentials
 from graphql_jobs import JobSpec
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, Route
 from tasks.downstream import require_deployments
-from tasks.parameters import Name, PauseSeconds, WaitSeconds
+from tasks.outcome import ends_in_a_state
+from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
 
 
 @flow(name="run-aiware-job", retries=0)
+@ends_in_a_state
 async def run_aiware_job(
     engine_id: Name | None = None,
-    media_url: Name | None = None,
+    upload_url: Address | None = None,
     target_id: Name | None = None,
     template_fields: dict[str, str] = {},  # noqa: B006 (never changed; the form needs a plain default)
     tasks: list[EngineTask] = [],  # noqa: B006 (as above)
@@ -31,14 +32,14 @@ async def run_aiware_job(
     running_at_most_s: WaitSeconds | None = None,
     longest_pause_s: PauseSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (as above)
-) -> dict[str, Any] | State[Any]:
+) -> dict[str, Any]:
     """Run one aiWARE job to its end, fetch its engine results and start the downstream deployments.
 
     Give an engine and media for a job by the engine's own template, or tasks for a job of your own making.
 
     Args:
         engine_id: Id of one engine, to run it by its own job template. Leave empty if you give tasks.
-        media_url: Address of the recording that the engine fetches. Or give a target.
+        upload_url: Address of the recording that the engine fetches. Or give a target.
         target_id: Id of a data object (TDO) that holds the recording, for an engine or for tasks.
         template_fields: Values for the engine's job template, such as language. Only with an engine.
         tasks: The tasks of a job of your own making, adapters first. Leave empty if you give an engine.
@@ -56,10 +57,14 @@ async def run_aiware_job(
     """
     if bool(engine_id) == bool(tasks):
         raise InvalidInput("engine_id", "give an engine or tasks, and not both.")
+    stray = {"routes": routes} if engine_id else {"upload_url": upload_url, "template_fields": template_fields}
+    for parameter, value in stray.items():
+        if value:
+            raise InvalidInput(parameter, "it goes with tasks." if engine_id else "it goes with an engine.")
     spec: JobSpec
     if engine_id:
         fields = template_fields | ({"clusterId": cluster_id} if cluster_id else {})
-        spec = EngineJobSpec.of(engine_id=engine_id, upload_url=media_url, target_id=target_id, fields=fields)
+        spec = EngineJobSpec.of(engine_id=engine_id, upload_url=upload_url, target_id=target_id, fields=fields)
     else:
         spec = AiwareJobSpec.of(tasks=tasks, routes=routes, target_id=target_id, cluster_id=cluster_id)
     policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from blocks.datasaur import DatasaurTargetApi
 from blocks.lookup import load_block, load_credentials
 from graphql_jobs.providers.datasaur import AutoLabelSpec
 from tasks.downstream import require_deployments
+from tasks.outcome import ends_in_a_state
 from tasks.parameters import Lines, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
 
 
 @flow(name="run-datasaur-auto-label", retries=0)
+@ends_in_a_state
 async def run_datasaur_auto_label(
     project_id: Name,
     labeler_email: Name,
@@ -28,7 +29,7 @@ async def run_datasaur_auto_label(
     running_at_most_s: WaitSeconds | None = None,
     longest_pause_s: PauseSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
-) -> dict[str, Any] | State[Any]:
+) -> dict[str, Any]:
     """Have a model of your own label a Datasaur project, wait for the end and start the downstream deployments.
 
     Args:

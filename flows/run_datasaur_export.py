@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from blocks.lookup import load_credentials
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks.downstream import require_deployments
+from tasks.outcome import ends_in_a_state
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
 
 
 @flow(name="run-datasaur-export", retries=0)
+@ends_in_a_state
 async def run_datasaur_export(
     project_ids: list[Name],
     file_name: Name,
@@ -28,7 +29,7 @@ async def run_datasaur_export(
     running_at_most_s: WaitSeconds | None = None,
     longest_pause_s: PauseSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
-) -> dict[str, Any] | State[Any]:
+) -> dict[str, Any]:
     """Export Datasaur projects into one file, download it and start the downstream deployments.
 
     Args:
@@ -49,6 +50,6 @@ async def run_datasaur_export(
     """
     policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
-    folder = Path(result_folder) if result_folder else None
+    folder = Path(result_folder).expanduser() if result_folder else None  # noqa: ASYNC240 (reads one variable)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
     return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, folder, downstream)

@@ -11,6 +11,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from blocks.settings import default_result_folder
+from graphql_jobs.errors import InvalidInput
 from tasks.parameters import Name
 
 _TABLE = """
@@ -42,6 +43,9 @@ def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> i
     Returns:
         How many outcomes were stored.
     """
+    for number, job in enumerate(jobs):
+        if missing := {"provider", "job_id", "state"} - job.keys():
+            raise InvalidInput(f"jobs.{number}", f"it is no outcome: {', '.join(sorted(missing))} is missing.")
     path = Path(database).expanduser() if database else default_result_folder() / "results.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, timeout=60)) as connection, connection:

@@ -11,12 +11,13 @@ from blocks.lookup import ProviderName, load_credentials
 from graphql_jobs import GraphqlJobsError, Job
 from tasks import waiting
 from tasks.downstream import require_deployments
-from tasks.outcome import outcome, overall_state, run_state
+from tasks.outcome import ends_in_a_state, outcome, overall_state
 from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, start_downstream, wait_policy
 
 
 @flow(name="wait-for-jobs", retries=0)
+@ends_in_a_state
 async def wait_for_jobs(
     provider: ProviderName,
     job_ids: JobIds,
@@ -51,14 +52,11 @@ async def wait_for_jobs(
     policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
     block = await load_credentials(provider, credentials or provider)
-    try:
-        async with block.get_client() as client:
-            ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
-            finished = [outcome(provider, job_id, how) for job_id, how in ended.items()]
-            if _is_due(start_downstream_when, ended):
-                await start_downstream(downstream, provider, client.session.url, finished)
-    except GraphqlJobsError as error:
-        return run_state(error)
+    async with block.get_client() as client:
+        ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
+        finished = [outcome(provider, job_id, how) for job_id, how in ended.items()]
+        if _is_due(start_downstream_when, ended):
+            await start_downstream(downstream, provider, client.session.url, finished)
     return overall_state(ended) or finished
 
 

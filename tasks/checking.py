@@ -32,6 +32,8 @@ async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dic
 
     Raises `RequestFailed` if a whole request failed.
     """
+    if isinstance(job_ids, str):  # which is a sequence of texts, too
+        raise InvalidInput("job_ids", "it is one text; give a list of ids.")
     if not job_ids:
         raise InvalidInput("job_ids", "the list is empty.")
     async with credentials.get_client() as client:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
 from graphql_jobs import GraphqlJobsError, Job, JobState, errors, require_success
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 #: Our choice: Prefect's server refuses parameters of more than 512 KiB in all (PREFECT_SERVER_API_MAX_PARAMETER_SIZE).
 MAX_RESULT_CHARACTERS = 200_000
+MAX_OUTCOMES_CHARACTERS = 450_000
 
 # The name of the run's state for each way in which a flow can fail.
 _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
@@ -45,15 +51,24 @@ def outcome(
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:
-    """The state of a run that waited for several jobs: None if all succeeded, else by the first that did not."""
+    """The state of a run that waited for several jobs: None if all succeeded, else by those that did not."""
     failures = [failure for how in ended.values() if (failure := _failure(how))]
     if not failures:
         return None
+    # A job that was cancelled must not hide one that failed: only if all were cancelled is the run cancelled.
+    failures.sort(key=lambda failure: isinstance(failure, errors.JobCancelled))
     state = run_state(failures[0])
     if len(ended) > 1:
-        others = "".join(f"\n{failure}" for failure in failures[1:3])
-        state.message = f"{len(failures)} of {len(ended)} jobs did not succeed. {failures[0]}{others}"
+        shown = "\n".join(map(str, failures[:3]))
+        state.message = f"{len(failures)} of {len(ended)} jobs did not succeed. {shown}"
     return state
+
+
+def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The outcomes as they are if they fit into one run's parameters, else in their shortest form."""
+    if len(json.dumps(outcomes)) <= MAX_OUTCOMES_CHARACTERS:
+        return list(outcomes)
+    return [{name: outcome[name] for name in ("provider", "job_id", "state")} for outcome in outcomes]
 
 
 def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:
@@ -64,6 +79,21 @@ def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:
     except errors.JobEnded as failure:
         return failure
     return None
+
+
+def ends_in_a_state(flow: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | State[Any]]]:
+    """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns."""
+
+    @wraps(flow)
+    async def ending(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+        try:
+            return await flow(*args, **kwargs)
+        except GraphqlJobsError as error:
+            return run_state(error)
+
+    # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
+    ending.__signature__ = inspect.signature(flow, eval_str=True)  # type: ignore[attr-defined] # PEP 362
+    return ending
 
 
 def run_state(error: GraphqlJobsError) -> State[Any]:

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import State
-
 from blocks.job_run import JobCredentials
-from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, Schedule, WaitPolicy, require_success
+from graphql_jobs import Deadlines, JobSpec, Schedule, WaitPolicy, require_success
 from tasks.collection import fetch_result
 from tasks.downstream import downstream_key, start_deployment
-from tasks.outcome import outcome, run_state
+from tasks.outcome import fitting, outcome
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
 
@@ -23,21 +21,18 @@ JOBS_PARAMETER = "jobs"
 
 async def run_to_the_end(
     credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path | None, downstream: Sequence[str]
-) -> dict[str, Any] | State[Any]:
-    """Submit, wait, fetch and hand over. Gives the `outcome`, or the state that tells how it went wrong.
+) -> dict[str, Any]:
+    """Submit, wait, fetch and hand over. Gives the `outcome`.
 
     One session stays open throughout, so that the steps share their connections and their token.
     """
-    try:
-        async with credentials.get_client():
-            handle = await submit_job(credentials, spec)
-            job = require_success(await wait_for_job(credentials, handle, policy))
-            result = await fetch_result(credentials, handle, job, folder)
-            finished = outcome(job.provider, job.job_id, job, result)
-            await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
-            return finished
-    except GraphqlJobsError as error:
-        return run_state(error)
+    async with credentials.get_client():
+        handle = await submit_job(credentials, spec)
+        job = require_success(await wait_for_job(credentials, handle, policy))
+        result = await fetch_result(credentials, handle, job, folder)
+        finished = outcome(job.provider, job.job_id, job, result)
+        await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
+        return finished
 
 
 async def start_downstream(
@@ -48,7 +43,7 @@ async def start_downstream(
     return [
         await start_deployment(
             deployment,
-            {JOBS_PARAMETER: list(finished)},
+            {JOBS_PARAMETER: fitting(finished)},
             downstream_key(deployment, provider, endpoint, job_ids),
         )
         for deployment in dict.fromkeys(deployments)

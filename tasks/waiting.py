@@ -46,6 +46,8 @@ async def wait_for_jobs(
     With "first failure" the others are missing once a job ended otherwise than well. Raises `InvalidInput` for an
     empty list or an id that cannot be one.
     """
+    if isinstance(jobs, str):  # which is a sequence of texts, too
+        raise InvalidInput("job_ids", "it is one text; give a list of ids.")
     if not jobs:
         raise InvalidInput("job_ids", "the list is empty.")
     logger = get_run_logger()

@@ -39,12 +39,12 @@ GIVE_UP_AFTER_S = 300
 RUNS: list[tuple[str, dict[str, Any], str]] = [
     (
         "run-aiware-job/default",
-        {"engine_id": ENGINE_ID, "media_url": "https://media.example.com/a", **SOON},
+        {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON},
         "Completed",
     ),
     (
         "run-aiware-job/default",
-        {"engine_id": "no-such-engine", "media_url": "https://a.example.com/b"},
+        {"engine_id": "no-such-engine", "upload_url": "https://a.example.com/b"},
         "RequestFailed",
     ),
     (

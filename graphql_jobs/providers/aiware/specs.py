@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AliasGenerator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,19 +21,21 @@ from graphql_jobs.provider import JobSpec
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
-class _Wire(BaseModel):
-    """A part of a spec that is sent under camelCase names, without what was not set."""
+class _Part(BaseModel):
+    """A part of a spec. Its fields are sent under camelCase names (`_wire`).
+
+    Not by aliases: Prefect writes flow parameters by alias and reads them by name.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        alias_generator=AliasGenerator(serialization_alias=to_camel),
     )
 
 
-class IOFolder(_Wire):
+class IOFolder(_Part):
     """An input or output of a task: a stream or chunks, named so that routes can speak of it."""
 
     reference_id: Name = Field(description="Name that routes refer to.")
@@ -42,7 +43,7 @@ class IOFolder(_Wire):
     type: Literal["input", "output"] = Field(description="Which way it travels.")
 
 
-class ExecutionPreferences(_Wire):
+class ExecutionPreferences(_Part):
     """How a task is scheduled. What is not set is the provider's default."""
 
     priority: int | None = Field(default=None, description="Lower runs earlier; guidelines are -100 to 50.")
@@ -52,7 +53,7 @@ class ExecutionPreferences(_Wire):
     parent_complete_before_starting: bool | None = Field(default=None, description="Wait for the whole parent.")
 
 
-class EngineTask(_Wire):
+class EngineTask(_Part):
     """One task of a job: an engine with its payload and its folders."""
 
     engine_id: Name = Field(description="The engine's id.")
@@ -62,7 +63,7 @@ class EngineTask(_Wire):
     standby_task: EngineTask | None = Field(default=None, description="Runs only if this task fails.")
 
 
-class Route(_Wire):
+class Route(_Part):
     """Connects an output folder to an input folder."""
 
     parent_io_folder_reference_id: Name = Field(description="The folder that data comes from.")
@@ -70,7 +71,7 @@ class Route(_Wire):
     options: dict[str, JsonValue] = Field(default_factory=dict, description="The route's own options.")
 
 
-class NewTarget(_Wire):
+class NewTarget(_Part):
     """A temporal data object that is made together with the job."""
 
     name: str | None = Field(default=None, description="Name of the new object.")
@@ -102,13 +103,11 @@ class AiwareJobSpec(JobSpec):
 
     def to_wire(self) -> dict[str, Any]:
         """The value of `createJob(input:)`."""
-        wire: dict[str, Any] = {
-            "tasks": [task.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True) for task in self.tasks]
-        }
+        wire: dict[str, Any] = {"tasks": [_wire(task) for task in self.tasks]}
         if self.routes:
-            wire["routes"] = [route.model_dump(by_alias=True) for route in self.routes]
+            wire["routes"] = [{"options": {}} | _wire(route) for route in self.routes]
         if self.target:
-            wire["target"] = self.target.model_dump(by_alias=True, exclude_none=True)
+            wire["target"] = _wire(self.target)
         optional = {"targetId": self.target_id, "clusterId": self.cluster_id, "jobConfig": self.job_config or None}
         return wire | {name: value for name, value in optional.items() if value is not None}
 
@@ -131,6 +130,17 @@ class EngineJobSpec(JobSpec):
         if bool(self.upload_url) == bool(self.target_id):
             raise ValueError("give either upload_url or target_id")
         return self
+
+
+def _wire(part: _Part) -> dict[str, Any]:
+    """The part under the provider's names, without what is empty; what the caller's own JSON holds is not touched."""
+    return {to_camel(name): _wire_value(value) for name, value in part if value not in (None, [], {})}
+
+
+def _wire_value(value: Any) -> Any:
+    if isinstance(value, _Part):
+        return _wire(value)
+    return [_wire_value(item) for item in value] if isinstance(value, list) else value
 
 
 def _with_standbys(tasks: list[EngineTask]) -> list[EngineTask]:
