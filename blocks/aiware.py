@@ -61,6 +61,7 @@ class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` wou
         ```
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
     _block_type_name = "aiWARE Engine Job"
     _block_type_slug = "aiware-engine-job"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above

@@ -104,6 +104,7 @@ class DatasaurAutoLabel(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` w
         ```
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
     _block_type_name = "Datasaur Auto-Label"
     _block_type_slug = "datasaur-auto-label"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
@@ -140,6 +141,7 @@ class DatasaurExport(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` woul
         ```
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
     _block_type_name = "Datasaur Export"
     _block_type_slug = "datasaur-export"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from prefect.blocks.abstract import JobRun
 
-from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
+from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, JobSpec, WaitPolicy, require_success, wait
 
 
 class JobCredentials(Protocol):
@@ -52,7 +52,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         self.logger.info("%s job %s: %s", job.provider, job.job_id, job.describe())
 
 
-async def start(credentials: JobCredentials, spec: Any, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
+async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
     """Submit `spec` and give the run to wait for. What all job blocks do."""
     async with credentials.get_client() as client:
         return RemoteJobRun(credentials, await client.submit(spec), policy, folder)

@@ -34,7 +34,7 @@ async def load_block(block_class: type[B], name: str, parameter: str) -> B:
         return await block_class.aload(name)
     except ValueError as error:
         if "Unable to find block document" not in str(error):
-            raise InvalidInput(parameter, f"the block {name!r} cannot be loaded: {type(error).__name__}.") from error
+            raise InvalidInput(parameter, f"the block {name!r} cannot be loaded: {type(error).__name__}.") from None
     slug = block_class.get_block_type_slug()
     async with get_client() as client:
         try:

@@ -9,7 +9,7 @@ from prefect import flow
 from blocks.lookup import load_credentials
 from graphql_jobs import JobSpec
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, Route
+from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
@@ -25,6 +25,8 @@ async def run_aiware_job(
     template_fields: dict[str, str] = {},  # noqa: B006 (never changed; the form needs a plain default)
     tasks: list[EngineTask] = [],  # noqa: B006 (as above)
     routes: list[Route] = [],  # noqa: B006 (as above)
+    target: NewTarget | None = None,
+    job_config: dict[str, Any] = {},  # noqa: B006 (as above)
     cluster_id: Name | None = None,
     credentials: Name = "aiware",
     give_up_after_s: WaitSeconds = 86400.0,
@@ -44,6 +46,8 @@ async def run_aiware_job(
         template_fields: Values for the engine's job template, such as language. Only with an engine.
         tasks: The tasks of a job of your own making, adapters first. Leave empty if you give an engine.
         routes: How the tasks' folders are connected. Only with tasks.
+        target: A data object (TDO) to make together with the job, instead of an existing one. Only with tasks.
+        job_config: Free JSON that is kept with the job. Only with tasks.
         cluster_id: Where to run; empty for the organisation's default.
         credentials: Name of the aiWARE Credentials block.
         give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
@@ -57,7 +61,8 @@ async def run_aiware_job(
     """
     if bool(engine_id) == bool(tasks):
         raise InvalidInput("engine_id", "give an engine or tasks, and not both.")
-    stray = {"routes": routes} if engine_id else {"upload_url": upload_url, "template_fields": template_fields}
+    with_tasks = {"routes": routes, "target": target, "job_config": job_config}
+    stray = with_tasks if engine_id else {"upload_url": upload_url, "template_fields": template_fields}
     for parameter, value in stray.items():
         if value:
             raise InvalidInput(parameter, "it goes with tasks." if engine_id else "it goes with an engine.")
@@ -66,7 +71,7 @@ async def run_aiware_job(
         fields = template_fields | ({"clusterId": cluster_id} if cluster_id else {})
         spec = EngineJobSpec.of(engine_id=engine_id, upload_url=upload_url, target_id=target_id, fields=fields)
     else:
-        spec = AiwareJobSpec.of(tasks=tasks, routes=routes, target_id=target_id, cluster_id=cluster_id)
+        spec = AiwareJobSpec.of(tasks=tasks, **with_tasks, target_id=target_id, cluster_id=cluster_id)
     policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
     return await run_to_the_end(await load_credentials("aiware", credentials), spec, policy, None, downstream)

@@ -24,8 +24,10 @@
     │   ├── JobNotFound            the provider does not know it (any more)
     │   ├── CancelRefused          the provider would not, or cannot, cancel it
     │   └── ResultUnavailable      the job is fine, its result cannot be had
+    ├── HandOverFailed             the jobs are done, what comes next could not be started
     └── WaitStopped                we stopped waiting; the job may still finish
         ├── WaitTimedOut           a deadline passed
+        ├── CheckRefused           the provider does not let us ask
         └── ProviderLost           the outage lasted longer than its budget
 
 Three different things are three different classes: a check that failed (`RequestFailed`), a job that failed
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "...")) else f"{text}."
+
+
+def _some(job_ids: Sequence[str]) -> str:
+    return f"job {', '.join(job_ids[:3])}" + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
 
 
 class GraphqlJobsError(Exception):
@@ -177,7 +183,7 @@ class NotFound(RequestFailed):
 class OperationFailed(RequestFailed):
     """The operation ran and ended with an error of which only the text is known.
 
-    Datasaur publishes no codes, so this may be anything; a read that got it is sent again.
+    Datasaur publishes no codes, so this may be anything: a wait goes on, within its outage budget.
     """
 
     transient = True
@@ -265,6 +271,21 @@ class ResultUnavailable(JobError):
     """The job itself is fine; what it made could not be fetched."""
 
 
+class HandOverFailed(GraphqlJobsError):
+    """The jobs are done; what comes next could not be started. `problems` says what went wrong with which."""
+
+    def __init__(self, job_ids: Sequence[str], problems: Sequence[str]) -> None:
+        super().__init__(tuple(job_ids), tuple(problems))
+        self.job_ids = tuple(job_ids)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return (
+            f"{_some(self.job_ids)}: done, but not all that follows could be started: {'; '.join(self.problems)}. "
+            "Mend that, then hand over again with the sensor flow wait-for-jobs: what was started is not started twice."
+        )
+
+
 class WaitStopped(GraphqlJobsError):
     """We stopped waiting. The job itself may still finish."""
 
@@ -276,15 +297,18 @@ class WaitStopped(GraphqlJobsError):
         self.detail = detail
 
     def __str__(self) -> str:
-        shown = ", ".join(self.job_ids[:3]) + (f" and {len(self.job_ids) - 3} more" if len(self.job_ids) > 3 else "")
         return (
-            f"{self.provider} job {shown}: gave up after {self.waited_s:.0f} s: {self.detail} "
+            f"{self.provider} {_some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} "
             "The job was left as it is and may still finish: wait for it again by its id."
         )
 
 
 class WaitTimedOut(WaitStopped):
     """A deadline passed and the job had not ended. `detail` names the deadline and the last status seen."""
+
+
+class CheckRefused(WaitStopped):
+    """The first look was refused in a way that no repetition mends. `detail` is the refusal."""
 
 
 class ProviderLost(WaitStopped):

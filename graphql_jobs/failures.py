@@ -7,7 +7,7 @@ each provider's table of codes.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -70,6 +70,8 @@ class Dialect:
     provider: str
     code_of: Callable[[Mapping[str, object]], str]
     kinds: Mapping[str, Kind]
+    #: The id of the object that an error without a path is about, where the provider gives it.
+    object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
 
     def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
         """The class for one entry of `errors`; None for a code that neither table knows."""
@@ -84,6 +86,8 @@ class Finding:
     kind: Kind
     detail: str
     retry_after_s: float | None = None
+    #: There is proof that the operation was begun, whatever the words say: a create must not be sent again.
+    begun: bool = False
 
 
 def diagnose(
@@ -96,16 +100,24 @@ def diagnose(
     Raises `raised` again if it is neither the network's nor the server's doing: then it is a bug, not an outage.
     """
     entries = error_entries(result.errors if result else None)
-    if finding := diagnose_http(dialect, exchange, raised, entries):
-        return finding
     data = result.data if result else None
+    begun = _was_begun(exchange, data, entries)
+    if finding := diagnose_http(dialect, exchange, raised, entries):
+        return replace(finding, begun=begun)
     if isinstance(data, dict) and not _concerns_all(dialect, data, entries):
         return None
     if not entries:
         return Finding(errors.BadReply, "neither data nor errors in the answer.")
     worst = next((entry for entry in entries if dialect.kind_of(entry) in _REQUEST_WIDE), entries[0])
     kind = dialect.kind_of(worst) or errors.OperationFailed
-    return Finding(kind, words_of(dialect, [worst, *entries[1:]]), retry_after_s(exchange))
+    return Finding(kind, words_of(dialect, [worst, *entries[1:]]), retry_after_s(exchange), begun)
+
+
+def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, object]]) -> bool:
+    """Data, an error below a root field, or a server that broke down over it: the operation had reached a resolver."""
+    has_data = isinstance(data, dict) and any(value is not None for value in data.values())
+    deep = any(isinstance(path := entry.get("path"), list) and len(path) > 1 for entry in entries)
+    return has_data or deep or (exchange.status or 0) >= 500
 
 
 def diagnose_http(

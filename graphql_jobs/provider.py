@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import InvalidInput, JobNotFound, RequestFailed, TooMuchAtOnce
+from graphql_jobs.errors import (
+    BadEndpoint,
+    InvalidInput,
+    JobNotFound,
+    NotAllowed,
+    NotFound,
+    OperationFailed,
+    RateLimited,
+    RequestFailed,
+    RequestRefused,
+    SignInFailed,
+    TooMuchAtOnce,
+    Unreachable,
+)
 from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
 
 if TYPE_CHECKING:
@@ -23,6 +36,12 @@ if TYPE_CHECKING:
 
 #: What one look at one job can give. A failed check concerns the check, not the job.
 Seen = Job | JobNotFound | RequestFailed
+
+
+# No other request would fare better.
+_ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
+# A smaller request may pass, or all but one.
+_MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
 
 
 class JobSpec(BaseModel):
@@ -94,22 +113,28 @@ class JobClient(ABC):
         return job.model_copy(update={"job_id": self._checked(job.job_id, parameter)})
 
     async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """Look at jobs, `max_batch` per request; every id that was asked is in the answer.
+        """Look at jobs, `max_batch` per request; every id that was asked is in the answer, if only with why not.
 
-        Raises `RequestFailed` if a whole request failed; what concerns one job alone stands at that job.
+        Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen: dict[str, Seen] = {}
         for start in range(0, len(unique), self.max_batch):
-            seen |= await self._check_or_halve(unique[start : start + self.max_batch])
+            try:
+                seen |= await self._check_or_halve(unique[start : start + self.max_batch])
+            except _ENDPOINT_WIDE as failure:
+                return dict.fromkeys(unique, failure) | seen
+            except RequestFailed as failure:
+                seen |= dict.fromkeys(unique[start : start + self.max_batch], failure)
         return {job_id: seen.get(job_id) or self._not_found(job_id) for job_id in unique}
 
     async def _check_or_halve(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """A batch; one that is refused, for its size or for a member, in ever smaller parts."""
         try:
             return await self._check_batch(job_ids)
-        except TooMuchAtOnce:
+        except _MAY_BE_A_MEMBER as failure:
             if len(job_ids) == 1:
-                raise
+                return {job_ids[0]: failure}
             middle = len(job_ids) // 2
             return await self._check_or_halve(job_ids[:middle]) | await self._check_or_halve(job_ids[middle:])
 
@@ -124,9 +149,9 @@ class JobClient(ABC):
                 submitted_at=instant(self.session.clock.now()),
                 details={name: value for name, value in details.items() if value is not None},
             )
-        except ValueError as error:  # pydantic's and ours
+        except ValueError:  # pydantic's and ours
             shown = self.session.redact(job_id)
-            raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from error
+            raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from None
 
     def _not_found(self, job_id: str) -> JobNotFound:
         detail = "the provider does not know it. Check the id, the account and the address; it may also be gone."

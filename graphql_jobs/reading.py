@@ -23,6 +23,8 @@ def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACT
     if value is None:
         return None
     if type(value) is str:  # nearly always; this runs several times for each task of each job
+        if not value.isascii():  # half of a surrogate pair is JSON, and cannot be sent on
+            value = value.encode(errors="replace").decode()
         return value if len(value) <= max_characters else value[:max_characters]
     return str(value)[:max_characters] if isinstance(value, int) and not isinstance(value, bool) else None
 

@@ -17,6 +17,8 @@ class Reply:
 
     data: Mapping[str, Any]
     field_errors: Mapping[tuple[str | int, ...], errors.RequestFailed] = field(default_factory=dict)
+    #: Errors that name no field, by the id of the object that they do name.
+    object_errors: Mapping[str, errors.RequestFailed] = field(default_factory=dict)
 
     def error_at(self, alias: str) -> errors.RequestFailed | None:
         """The first error at or below the root field `alias`, or one that names no field: for a field that is null."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 from tenacity.wait import wait_base
 
-from graphql_jobs.errors import RequestFailed
+from graphql_jobs.errors import OperationFailed, RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,8 @@ def retrying(predicate: Callable[[BaseException], bool], attempts: int, budget_s
 
 
 def is_transient(error: BaseException) -> bool:
-    """Asking again may help: enough for a read."""
-    return isinstance(error, RequestFailed) and error.transient
+    """Asking again at once may help: enough for a read. An error of the operation itself is left for the next look."""
+    return isinstance(error, RequestFailed) and error.transient and not isinstance(error, OperationFailed)
 
 
 def surely_undone(error: BaseException) -> bool:

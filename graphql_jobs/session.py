@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 from gql.transport.aiohttp import AIOHTTPTransport
@@ -46,6 +48,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Our choice: each is looked for in each message, so the oldest are let go.
+_KEPT_SECRETS = 500
+#: Our choice: shorter values are dates and names, and stars would make messages unreadable.
+_SHORTEST_SIGNATURE = 16
+
 
 class Session:
     """Sends operations to one GraphQL endpoint with one credential. Use within `async with`."""
@@ -61,7 +68,8 @@ class Session:
         self._transport: AIOHTTPTransport | None = None
         self._users = 0
         self._not_before = 0.0
-        self._more_secrets: set[str] = set()
+        self._longest_pause_s = 0.0
+        self._more_secrets: deque[str] = deque(maxlen=_KEPT_SECRETS)
         self._signing_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -102,6 +110,12 @@ class Session:
 
         try:
             reply: Reply = await self._retrying(surely_undone)(attempt)
+        except asyncio.CancelledError:
+            at = instant(sent_at).isoformat(timespec="seconds")
+            logger.warning(
+                "Cancelled while %s (%s), sent at %s, was on its way: the job may exist.", operation.name, subject, at
+            )
+            raise
         except errors.RequestFailed as error:
             if error.unexecuted:
                 raise
@@ -126,8 +140,14 @@ class Session:
 
     def keep_secret(self, secret: str) -> None:
         """Never show `secret`, which some request carries in its variables and the server may repeat."""
-        if secret:
-            self._more_secrets.add(secret)
+        if secret and secret not in self._more_secrets:
+            self._more_secrets.append(secret)
+
+    def keep_secret_query(self, url: str) -> None:
+        """Never show the query of `url`, nor a long value in it: the signature of a pre-signed address."""
+        query = urlsplit(url).query
+        for secret in (query, *(value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_SIGNATURE)):
+            self.keep_secret(secret)
 
     async def fetch(
         self,
@@ -205,9 +225,9 @@ class Session:
         token = await self._token()
         try:
             return await self._send(operation, variables, subject, token)
-        except errors.SignInFailed:
+        except errors.SignInFailed as failure:
             # Refused before any work (law 2), so that this is safe for creates too.
-            if not self.auth.reject(token):
+            if not self.auth.reject(token) or not failure.unexecuted:
                 raise
         return await self._send(operation, variables, subject, await self._token())
 
@@ -238,27 +258,37 @@ class Session:
         if finding := diagnose(self.dialect, exchange, raised, result):
             if finding.retry_after_s:
                 self._not_before = max(self._not_before, self.clock.now() + finding.retry_after_s)
-            raise self._error(operation.field, subject, finding) from raised
+                self._longest_pause_s = max(self._longest_pause_s, finding.retry_after_s)
+            # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
+            raise self._error(operation.field, subject, finding) from None
         return self._reply(operation, subject, result)
 
     def _reply(self, operation: Operation, subject: str, result: ExecutionResult | None) -> Reply:
         found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
+        by_object: dict[str, errors.RequestFailed] = {}
         for entry in error_entries(result.errors if result else None):
             path = entry.get("path")
             kind = self.dialect.kind_of(entry) or errors.OperationFailed
             finding = Finding(kind, words_of(self.dialect, [entry]))
             at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
-            found.setdefault(at, self._error(operation.field, subject, finding))
-        return Reply(result.data if result and result.data else {}, found)
+            error = self._error(operation.field, subject, finding)
+            if not at and (object_id := self.dialect.object_of(entry)):
+                by_object[object_id] = error
+            found.setdefault(at, error)
+        return Reply(result.data if result and result.data else {}, found, by_object)
 
     def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
-        return finding.kind(
-            self.dialect.provider, operation, subject, self.redact(finding.detail), finding.retry_after_s
-        )
+        detail = self.redact(finding.detail)
+        error = finding.kind(self.dialect.provider, operation, subject, detail, finding.retry_after_s)
+        if finding.begun:
+            error.unexecuted = False
+        return error
 
     async def _pass_gate(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
         while (pause_s := self._not_before - self.clock.now()) > 0:
+            if pause_s > self._longest_pause_s:  # the clock was set back
+                break
             if pause_s > self.limits.budget_s:
                 detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
                 raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import (
+    CheckRefused,
     GraphqlJobsError,
     JobCancelled,
     JobFailed,
@@ -46,7 +47,7 @@ async def wait(
 ) -> Job:
     """The job in its terminal state, good or bad.
 
-    Raises `JobNotFound`, `WaitTimedOut`, `ProviderLost`, or the `RequestFailed` that no repetition can mend.
+    Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`.
     """
     async for _, ended in wait_many(client, [handle], policy, rng=rng, on_change=on_change):
         if isinstance(ended, Job):
@@ -73,7 +74,7 @@ async def wait_many(
     own = [client.handle(handle) for handle in handles]
     watches = {handle.job_id: _Watch(handle, clock.now()) for handle in own}
     while watches:
-        seen_now = await _look(client, list(watches))
+        seen_now = await client.check(list(watches))
         now = clock.now()
         for job_id, seen in seen_now.items():
             watch = watches[job_id]
@@ -85,13 +86,6 @@ async def wait_many(
         if watches:
             wake_at = min([clock.now() + next(delays), *(watch.deadline_at(policy)[0] for watch in watches.values())])
             await clock.sleep(max(wake_at - clock.now(), 0.0))
-
-
-async def _look(client: JobClient, job_ids: list[str]) -> dict[str, Seen]:
-    try:
-        return await client.check(job_ids)
-    except RequestFailed as failure:
-        return dict.fromkeys(job_ids, failure)
 
 
 @dataclass(slots=True)
@@ -117,7 +111,7 @@ class _Watch:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
         if isinstance(seen, RequestFailed):
             return self._judge_failure(seen, policy, now)
-        self.failing_since = None
+        self._end_outage(now)
         if isinstance(seen, JobNotFound):
             return self._judge_absence(seen, policy, now)
         self.missing_since = None
@@ -137,9 +131,16 @@ class _Watch:
         state = self.last.state if self.last else JobState.PENDING
         return policy.deadlines.next_at(state, self._began_at(), self.running_since)
 
+    def _end_outage(self, now: float) -> None:
+        """An outage is not part of an absence: nobody could look."""
+        if self.failing_since is not None and self.missing_since is not None:
+            self.missing_since += now - self.failing_since
+        self.failing_since = None
+
     def _judge_failure(self, failure: RequestFailed, policy: WaitPolicy, now: float) -> Ended | None:
-        if not failure.transient:
-            return failure
+        if not failure.transient and self.last is None:
+            return CheckRefused(self.handle.provider, [self.handle.job_id], now - self._began_at(), str(failure))
+        # What was answered before is not refused for good: a proxy's page, a certificate, a rule that somebody changed.
         self.failing_since = now if self.failing_since is None else self.failing_since
         lost_s = now - self.failing_since
         if lost_s < policy.outage_budget_s:
@@ -149,9 +150,8 @@ class _Watch:
 
     def _judge_absence(self, absence: JobNotFound, policy: WaitPolicy, now: float) -> Ended | None:
         self.missing_since = now if self.missing_since is None else self.missing_since
-        if now - self.missing_since >= policy.not_found_grace_s:
-            return absence
-        return None
+        overdue = now >= self._began_at() + policy.deadlines.total_s
+        return absence if overdue or now - self.missing_since >= policy.not_found_grace_s else None
 
     def _judge_deadline(self, policy: WaitPolicy, now: float) -> Ended | None:
         at, name = self.deadline_at(policy)
@@ -162,12 +162,12 @@ class _Watch:
         return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self._began_at(), detail)
 
     def _began_at(self) -> float:
-        """The most durable beginning there is, so that a restart does not start the deadlines anew."""
-        if self.handle.submitted_at:
-            return self.handle.submitted_at.timestamp()
-        if self.last and self.last.created_at:
-            return self.last.created_at.timestamp()
-        return self.first_look_at
+        """The most durable beginning there is, so that a restart does not start the deadlines anew.
+
+        Not after the first look: a clock that is ahead must not put the deadlines off.
+        """
+        known = self.handle.submitted_at or (self.last.created_at if self.last else None)
+        return min(known.timestamp(), self.first_look_at) if known else self.first_look_at
 
 
 def _started_at(job: Job, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import zipfile
 from contextlib import closing
@@ -179,7 +180,7 @@ def _problems(stack: Stack, plan: list[_Shown], ledger: dict[str, Any]) -> list[
     stored = _stored(stack.folder / "prefect" / "graphql-jobs" / "results" / "results.sqlite")
     if stored != {shown.job.get("job_id"): "SUCCEEDED" for shown in plan}:
         problems.append(f"the downstream file holds {stored}.")
-    exported = (plan[2].job.get("result") or {}).get("file")
+    exported = json.loads(plan[2].job.get("result") or "{}").get("file")
     if not exported or not zipfile.is_zipfile(exported):
         problems.append("the exported file is not there, or no zip.")
     return problems + [f"{leak} in clear." for leak in stack.leaks()]

@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
@@ -154,7 +155,7 @@ class Stack:
         self._resources.callback(_end, process)
         return process
 
-    def _wait_until(self, ready: Any, process: subprocess.Popen[bytes], name: str) -> None:
+    def _wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str) -> None:
         give_up_at = time.monotonic() + _START_WITHIN_S
         while not ready():
             if process.poll() is not None:

@@ -30,7 +30,7 @@ async def check_job(credentials: JobCredentials, job_id: str) -> Job:
 async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dict[str, Seen]:
     """Each id with its job, or with why it could not be read: one bad id spoils no other. 100 jobs are one request.
 
-    Raises `RequestFailed` if a whole request failed.
+    Raises `InvalidInput` for an empty list or an id that cannot be one, and nothing else.
     """
     if isinstance(job_ids, str):  # which is a sequence of texts, too
         raise InvalidInput("job_ids", "it is one text; give a list of ids.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -28,9 +28,13 @@ async def start_deployment(deployment: str, parameters: dict[str, Any], key: str
     return run.id
 
 
-def downstream_key(deployment: str, provider: str, endpoint: str, job_ids: Sequence[str]) -> str:
-    """The key under which `deployment` starts once for these jobs, whoever asks and however often (law 8)."""
-    text = "\n".join([deployment, provider, endpoint, *sorted(set(job_ids))])
+def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """The key under which `deployment` starts once for these outcomes, whoever asks and however often (law 8).
+
+    An outcome is a job and its state: what was handed over as not known yet is handed over again when it has ended.
+    """
+    jobs = {f"{outcome['job_id']} {outcome['state']}" for outcome in outcomes}
+    text = "\n".join([deployment, provider, endpoint, *sorted(jobs)])
     return f"graphql-jobs-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 

@@ -27,6 +27,8 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.JobNotFound: "JobLost",
     errors.ResultUnavailable: "ResultUnavailable",
     errors.WaitTimedOut: "TimedOut",
+    errors.CheckRefused: "CheckRefused",
+    errors.HandOverFailed: "HandOverFailed",
     errors.ProviderLost: "ProviderLost",
     errors.SubmissionUnknown: "SubmissionUnknown",
     errors.InvalidInput: "InvalidInput",
@@ -39,15 +41,16 @@ def outcome(
 ) -> dict[str, Any]:
     """What downstream gets for one job: the job as plain JSON, or why there is none to show in `error`.
 
-    `result` is what the job made; None if there is nothing, or if it is too large for a parameter, and then
-    `result_omitted_characters` says how large.
+    `result` is what the job made, as JSON text: as JSON it would be read by Prefect, which resolves references and
+    templates in parameters, and this is a server's data (law 11). It is None if there is nothing, or if it is too large
+    for a parameter, and then `result_omitted_characters` says how large.
     """
     if not isinstance(ended, Job):
         return {"provider": provider, "job_id": job_id, "state": str(JobState.UNKNOWN), "error": str(ended)}
-    size = len(json.dumps(result))
-    if size > MAX_RESULT_CHARACTERS:
-        return ended.to_json() | {"result": None, "result_omitted_characters": size}
-    return ended.to_json() | {"result": result}
+    text = json.dumps(result) if result is not None else None
+    if text and len(text) > MAX_RESULT_CHARACTERS:
+        return ended.to_json() | {"result": None, "result_omitted_characters": len(text)}
+    return ended.to_json() | {"result": text}
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:

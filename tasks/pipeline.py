@@ -9,6 +9,7 @@ from uuid import UUID
 
 from blocks.job_run import JobCredentials
 from graphql_jobs import Deadlines, JobSpec, Schedule, WaitPolicy, require_success
+from graphql_jobs.errors import HandOverFailed
 from tasks.collection import fetch_result
 from tasks.downstream import downstream_key, start_deployment
 from tasks.outcome import fitting, outcome
@@ -38,23 +39,30 @@ async def run_to_the_end(
 async def start_downstream(
     deployments: Sequence[str], provider: str, endpoint: str, finished: Sequence[dict[str, Any]]
 ) -> list[UUID]:
-    """Start each deployment once for these outcomes, and give the ids of the runs."""
-    job_ids = [entry["job_id"] for entry in finished]
-    return [
-        await start_deployment(
-            deployment,
-            {JOBS_PARAMETER: fitting(finished)},
-            downstream_key(deployment, provider, endpoint, job_ids),
-        )
-        for deployment in dict.fromkeys(deployments)
-    ]
+    """Start each deployment once for these outcomes, and give the ids of the runs.
+
+    One that cannot be started keeps no other from it. Raises `HandOverFailed` that names all which could not.
+    """
+    started: list[UUID] = []
+    problems: list[str] = []
+    parameters = {JOBS_PARAMETER: fitting(finished)}
+    for deployment in dict.fromkeys(deployments):
+        key = downstream_key(deployment, provider, endpoint, finished)
+        try:
+            started.append(await start_deployment(deployment, parameters, key))
+        except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
+            problems.append(f"{deployment}: {type(error).__name__}: {str(error)[:200]}")
+    if problems:
+        raise HandOverFailed([entry["job_id"] for entry in finished], problems)
+    return started
 
 
 def wait_policy(
     give_up_after_s: float, queued_at_most_s: float | None, running_at_most_s: float | None, longest_pause_s: float
 ) -> WaitPolicy:
-    """The flows' parameters as a policy."""
+    """The flows' parameters as a policy. No outage is sat out for longer than the whole wait may take."""
     return WaitPolicy(
+        outage_budget_s=min(WaitPolicy().outage_budget_s, give_up_after_s),
         schedule=Schedule(max_delay_s=longest_pause_s),
         deadlines=Deadlines(total_s=give_up_after_s, queued_s=queued_at_most_s, running_s=running_at_most_s),
     )

@@ -22,7 +22,7 @@ Outcomes = dict[str, Job | GraphqlJobsError]
 async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: WaitPolicy = WaitPolicy()) -> Job:
     """The job in its terminal state, good or bad: ask `require_success` whether it succeeded.
 
-    Raises `JobNotFound`, `WaitTimedOut`, `ProviderLost`, or the `RequestFailed` that no repetition can mend.
+    Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`.
     """
     logger = get_run_logger()
     async with credentials.get_client() as client:

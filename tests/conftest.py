@@ -7,7 +7,6 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,13 +22,21 @@ os.environ |= {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
     "DO_NOT_TRACK": "1",
+    # It writes at the same instants as the flows; SQLite answers 503, and Prefect's client waits 2 s each time, which
+    # trebles the tests' time. What it would write down stands in the events too.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
     "NO_PROXY": "127.0.0.1,localhost",
 }
 
-from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
-from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock
+from pydantic import SecretStr  # noqa: E402 (as above)
+
+from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
+from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
+from scripts.stack import Stack  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+
     from prefect.client.schemas.objects import FlowRun
 
 #: The key that lets Datasaur into the model; no test may ever see it again in clear.
@@ -96,6 +103,15 @@ def prefect_server() -> Iterator[Path]:
         yield Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
 
 
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole installation with one process worker: what `make up` gives, on free ports. Takes half a minute."""
+    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
+        stack.deploy()
+        stack.start_worker()
+        yield stack
+
+
 @pytest.fixture
 def secrets() -> set[str]:
     """Every secret of this session so far."""
@@ -137,7 +153,7 @@ async def datasaur(emulator: Emulator) -> DatasaurCredentials:
 @pytest.fixture
 def target_api() -> DatasaurTargetApi:
     """A model of one's own, which nobody calls."""
-    return DatasaurTargetApi(endpoint="https://model.example.invalid/predict", secret_key=TARGET_SECRET)
+    return DatasaurTargetApi(endpoint="https://model.example.invalid/predict", secret_key=SecretStr(TARGET_SECRET))
 
 
 @pytest.fixture
@@ -189,15 +205,20 @@ def runs_of(prefect_server: Path) -> RunsOf:
     return read
 
 
+def files_in(folder: Path) -> dict[str, int]:
+    """The files of a folder: their paths with their sizes in bytes."""
+    return {str(file): file.stat().st_size for file in folder.iterdir()}
+
+
 def driven(emulator: Emulator) -> DrivenClock:
     """A clock for a session, whose pauses move the emulator's time."""
     assert isinstance(emulator.clock, ManualClock)
     return DrivenClock(emulator.clock)
 
 
-def aiware_credentials(emulator: Emulator, **others: Any) -> AiwareCredentials:
+def aiware_credentials(emulator: Emulator) -> AiwareCredentials:
     """The right credentials for the emulator's aiWARE."""
-    return AiwareCredentials(**{"base_url": emulator.url, "token": emulator.accounts.aiware_token} | others)
+    return AiwareCredentials(base_url=emulator.url, token=SecretStr(emulator.accounts.aiware_token))
 
 
 def datasaur_credentials(emulator: Emulator) -> DatasaurCredentials:
@@ -205,7 +226,7 @@ def datasaur_credentials(emulator: Emulator) -> DatasaurCredentials:
     return DatasaurCredentials(
         base_url=emulator.url,
         client_id=emulator.accounts.datasaur_client_id,
-        client_secret=emulator.accounts.datasaur_client_secret,
+        client_secret=SecretStr(emulator.accounts.datasaur_client_secret),
     )
 
 

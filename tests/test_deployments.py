@@ -20,7 +20,7 @@ from scripts.demo_runs import save_blocks
 from scripts.stack import ROOT, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from prefect.client.schemas.objects import FlowRun
@@ -70,14 +70,6 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
         "TimedOut",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
-        stack.deploy()
-        stack.start_worker()
-        yield stack
 
 
 @pytest.fixture

@@ -7,32 +7,39 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
+from pydantic import SecretStr
 
 import blocks
 from blocks import AiwareCredentials, AiwareEngineJob, DatasaurCredentials, DatasaurExport, DatasaurTargetApi
 from blocks.lookup import load_block, load_credentials
+from blocks.settings import WaitSettings
 from graphql_jobs.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 ROOT = Path(__file__).parents[2]
 S3CRET = "stored-s3cret-value"
 SAVED: dict[str, Block] = {
-    "stored-aiware": AiwareCredentials(base_url="https://a.example.invalid", token=S3CRET, lenient=True),
-    "stored-datasaur": DatasaurCredentials(client_id="someone", client_secret=S3CRET, sign_in_style="basic"),
-    "stored-datasaur-token": DatasaurCredentials(token=S3CRET),
-    "stored-model": DatasaurTargetApi(endpoint="https://model.example.invalid", secret_key=S3CRET),
-    "stored-engine-job": AiwareEngineJob(credentials=AiwareCredentials(token=S3CRET), engine_id="e", target_id="1"),
+    "stored-aiware": AiwareCredentials(base_url="https://a.example.invalid", token=SecretStr(S3CRET), lenient=True),
+    "stored-datasaur": DatasaurCredentials(client_id="someone", client_secret=SecretStr(S3CRET), sign_in_style="basic"),
+    "stored-datasaur-token": DatasaurCredentials(token=SecretStr(S3CRET)),
+    "stored-model": DatasaurTargetApi(endpoint="https://model.example.invalid", secret_key=SecretStr(S3CRET)),
+    "stored-engine-job": AiwareEngineJob(
+        credentials=AiwareCredentials(token=SecretStr(S3CRET)), engine_id="e", target_id="1"
+    ),
     "stored-export": DatasaurExport(
-        credentials=DatasaurCredentials(token=S3CRET),
+        credentials=DatasaurCredentials(token=SecretStr(S3CRET)),
         project_ids=["HvdyIL2iwZn"],
         file_name="all",
-        waiting={"give_up_after_s": 5},
+        waiting=WaitSettings(give_up_after_s=5),
     ),
 }
 
@@ -42,7 +49,7 @@ async def test_a_block_comes_back_as_it_was_saved(name: str) -> None:
     """Saved, loaded by its name: the same fields, the secrets and nested blocks among them."""
     block = SAVED[name]
     await block.asave(name, overwrite=True)
-    loaded = await type(block).aload(name)
+    loaded: Block = await type(block).aload(name)
     secret = {"include_secrets": True}
     assert loaded.model_dump(mode="json", context=secret) == block.model_dump(mode="json", context=secret)
     assert S3CRET in loaded.model_dump_json(context=secret)
@@ -54,9 +61,7 @@ async def test_the_api_shows_no_secret_of_a_block(name: str) -> None:
     block = SAVED[name]
     await block.asave(name, overwrite=True)
     async with get_client() as client:
-        document = await client.read_block_document_by_name(
-            name, block.get_block_type_slug(), include_secrets=False
-        )
+        document = await client.read_block_document_by_name(name, block.get_block_type_slug(), include_secrets=False)
     text = document.model_dump_json()
     assert S3CRET not in text
     assert "****" in text
@@ -75,7 +80,7 @@ async def test_the_database_file_holds_no_secret_in_clear(prefect_server: Path) 
 async def test_an_unknown_block_is_refused_with_the_ones_there_are() -> None:
     """`credentials: there is no aiWARE Credentials block named 'typo'. Saved ones: ..., stored-aiware, ...`."""
     await SAVED["stored-aiware"].asave("stored-aiware", overwrite=True)
-    with pytest.raises(InvalidInput, match="'typo'.*Saved ones: .*stored-aiware") as raised:
+    with pytest.raises(InvalidInput, match=r"'typo'.*Saved ones: .*stored-aiware") as raised:
         await load_credentials("aiware", "typo")
     assert raised.value.parameter == "credentials"
 
@@ -103,7 +108,7 @@ async def test_credentials_load_by_provider_and_name() -> None:
 
 
 async def test_registering_from_the_clone_makes_exactly_our_block_types() -> None:
-    """`python -m prefect block register -m blocks`: our six types with their schema's version, and no `jobblock-str`."""
+    """`python -m prefect block register -m blocks`: our six types, and no `jobblock-str`."""
     before = await _slugs()
     done = await asyncio.to_thread(_register)
     assert done.returncode == 0, done.stdout

@@ -7,6 +7,7 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
 
 import blocks
+from blocks import aiware, datasaur
 
 ALL = [getattr(blocks, name) for name in blocks.__all__]
 
@@ -24,16 +25,12 @@ class TestEveryBlockMeetsPrefectsStandard(BlockStandardTestSuite):
         """No logo: Prefect's client takes none but an http(s) address, which every browser would fetch over the net."""
         assert block._logo_url is None
 
-    def test_its_slug_is_spelled_out(self, block: type[Block]) -> None:
-        """A slug derived from the class's name would change with it, and with it lose what users saved."""
-        assert "_block_type_slug" in vars(block)["__private_attributes__"] or block._block_type_slug
-
 
 def test_every_block_of_the_package_is_exported() -> None:
     """A block class that `blocks.__all__` lacks would not be registered by `prefect block register -m blocks`."""
     defined = {
         name
-        for module in (blocks.aiware, blocks.datasaur)
+        for module in (aiware, datasaur)
         for name, member in vars(module).items()
         if isinstance(member, type) and issubclass(member, Block) and member.__module__ == module.__name__
     }

@@ -143,7 +143,7 @@ async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
 
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
-    session._not_before = began_at + 10
+    session._not_before, session._longest_pause_s = began_at + 10, 40
     sleep = clock.sleep
 
     async def told_more(delay_s: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import urlsplit
 
 from graphql_jobs import errors
 from graphql_jobs.endpoint import base_url
@@ -117,7 +116,7 @@ class AiwareClient(JobClient):
         variables: dict[str, object] = {"engineId": spec.engine_id, "source": value}
         for number, (name, field_value) in enumerate(spec.fields.items()):
             variables |= {f"name{number}": name, f"value{number}": field_value}
-        self.session.keep_secret(urlsplit(spec.upload_url or "").query)
+        self.session.keep_secret_query(spec.upload_url or "")
         operation = documents.launch_engine_job(source, len(spec.fields))
         subject = f"engine {spec.engine_id}"
         return self._started(operation.field, await self.session.create(operation, variables, subject))
@@ -147,11 +146,10 @@ class AiwareClient(JobClient):
         seen: dict[str, Seen] = {}
         longer: dict[str, tuple[Entry, list[Any]]] = {}
         for job_id, entry in (await self._read_page(job_ids, 0, seen)).items():
-            records = entry["tasks"]["records"]
-            if len(records) < documents.TASK_PAGE:
-                seen[job_id] = self._read(job_id, entry, records)
+            if _is_full(entry["tasks"]):
+                longer[job_id] = (entry, entry["tasks"]["records"])
             else:
-                longer[job_id] = (entry, records)
+                seen[job_id] = self._read(job_id, entry, entry["tasks"]["records"])
         if longer:
             await self._page_in(longer, seen)
         return seen
@@ -161,14 +159,16 @@ class AiwareClient(JobClient):
 
         The status of the first page counts: tasks of earlier pages are older than a later page's status.
         """
-        offset = documents.TASK_PAGE
-        while longer and offset < MAX_TASKS:
+        while longer:
+            # One offset for all: where a server's pages differ in size, the shortest list sets the pace.
+            offset = min(len(records) for _, records in longer.values())
+            if offset >= MAX_TASKS:
+                break
             page = await self._read_page(list(longer), offset, seen)
-            offset += documents.TASK_PAGE
             for job_id, later in page.items():
                 entry, records = longer[job_id]
-                records += later["tasks"]["records"]
-                if len(records) < offset:
+                records[offset:] = later["tasks"]["records"]
+                if not _is_full(later["tasks"]):
                     seen[job_id] = self._read(job_id, entry, records)
             # A job that is gone by now is in neither.
             longer = {job_id: longer[job_id] for job_id in page if job_id not in seen}
@@ -199,7 +199,7 @@ class AiwareClient(JobClient):
             alias = f"j{number}"
             entry = reply.data.get(alias)
             if entry is None:
-                if failure := reply.error_at(alias):
+                if failure := reply.object_errors.get(job_id) or reply.error_at(alias):
                     seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
             elif not isinstance(entry, dict) or entry.get("id") != job_id:
                 seen[job_id] = self.session.bad_reply("job", f"job {job_id}", "the answer is about another job.")
@@ -209,3 +209,10 @@ class AiwareClient(JobClient):
             else:
                 page[job_id] = entry
         return page
+
+
+def _is_full(tasks: Entry) -> bool:
+    """Whether there may be more behind this page: it has as many records as the server, or we, put into one."""
+    limit = tasks.get("limit")
+    size = limit if type(limit) is int and 0 < limit < documents.TASK_PAGE else documents.TASK_PAGE
+    return len(tasks["records"]) >= size

@@ -40,6 +40,7 @@ fragment JobFields on Job {
   createdDateTime
   modifiedDateTime
   tasks(offset: $offset, limit: $limit) {
+    limit
     records {
       id
       status

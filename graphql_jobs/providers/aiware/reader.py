@@ -56,7 +56,14 @@ def code_of(entry: Mapping[str, object]) -> str:
     return name if isinstance(name, str) else ""
 
 
-DIALECT = Dialect(PROVIDER, code_of, CODES)
+def object_of(entry: Mapping[str, object]) -> str | None:
+    """The id of what was not found; such an error names no field (reference/aiware.md 4.1)."""
+    data = entry.get("data")
+    object_id = data.get("objectId") if isinstance(data, dict) else None
+    return object_id if isinstance(object_id, str) else None
+
+
+DIALECT = Dialect(PROVIDER, code_of, CODES, object_of)
 
 
 # By identity, and looked up once: hashing an enum's member, or finding it on its class, costs as much as a row.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import urlsplit
 
 from graphql_jobs import errors
 from graphql_jobs.download import download
@@ -39,7 +38,7 @@ class DatasaurClient(JobClient):
         """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says."""
         if isinstance(spec, AutoLabelSpec):
             self.session.keep_secret(spec.target_secret.get_secret_value())
-            self.session.keep_secret(urlsplit(spec.target_endpoint).query)
+            self.session.keep_secret_query(spec.target_endpoint)
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), f"project {spec.project_id}")
         if isinstance(spec, ProjectSpec):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), f"project {spec.name!r}")
@@ -99,7 +98,7 @@ class DatasaurClient(JobClient):
         seen = self._by_id([reply.data.get("result")], job_ids)
         job = seen.get(job_id)
         # The page's query has no errors and no result id; they matter once, at the end.
-        return await self._check_many(job_ids) if isinstance(job, Job) and job.state.is_terminal else seen
+        return seen | await self._check_many(job_ids) if isinstance(job, Job) and job.state.is_terminal else seen
 
     async def _check_many(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")

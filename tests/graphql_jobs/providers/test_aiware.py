@@ -175,12 +175,23 @@ async def test_a_part_that_is_not_found_does_not_make_the_job_not_found(
     assert not isinstance(seen["a"], errors.JobNotFound)
 
 
-async def test_a_request_that_failed_as_a_whole_raises(serve: Serve, open_session: OpenSession) -> None:
-    """502 for all: `check` raises, since nothing was seen."""
+async def test_a_request_that_failed_as_a_whole_stands_at_each_of_its_jobs(
+    serve: Serve, open_session: OpenSession
+) -> None:
+    """502 for all: nothing was seen, and each of them says why; the request was tried as often as a read is."""
     server = await serve((502, ""))
-    with pytest.raises(errors.ServerFailed):
-        await AiwareClient(await open_session(server.url, limits=Limits(attempts=2))).check(["a", "b"])
+    seen = await AiwareClient(await open_session(server.url, limits=Limits(attempts=2))).check(["a", "b"])
+    assert [type(one) for one in seen.values()] == [errors.ServerFailed] * 2
     assert server.count == 2
+
+
+async def test_no_further_batch_is_tried_when_the_endpoint_is_gone(serve: Serve, open_session: OpenSession) -> None:
+    """401 for the first of three batches: no other request would fare better, and every job has the reason."""
+    server = await serve((401, ""))
+    seen = await AiwareClient(await open_session(server.url)).check([f"j{number}" for number in range(250)])
+    assert len(seen) == 250
+    assert all(isinstance(one, errors.SignInFailed) for one in seen.values())
+    assert server.count == 1
 
 
 async def test_a_batch_that_is_too_dear_is_asked_for_in_halves(serve: Serve, open_session: OpenSession) -> None:

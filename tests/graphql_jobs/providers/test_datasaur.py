@@ -184,15 +184,11 @@ async def test_an_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", {}, [5, "x", []]])
-async def test_a_list_that_is_none_raises_or_finds_nothing(value: object, connect: Callable[..., Any]) -> None:
+async def test_a_list_that_is_none_finds_nothing(value: object, connect: Callable[..., Any]) -> None:
     """Whatever stands where the list should: our errors only."""
     client, _ = await connect({"data": {"result": value}})
-    try:
-        seen = await client.check(["q:1", "q:2"])
-    except errors.RequestFailed as failure:
-        assert isinstance(failure, errors.BadReply)  # noqa: PT017 (either outcome is right)
-    else:
-        assert all(isinstance(one, errors.JobNotFound) for one in seen.values())
+    seen = await client.check(["q:1", "q:2"])
+    assert all(isinstance(one, errors.JobNotFound | errors.BadReply) for one in seen.values())
 
 
 async def test_there_is_no_cancel(connect: Callable[..., Any]) -> None:

@@ -1,0 +1,107 @@
+"""The example of what comes next: finished jobs in a local SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flows.store_results import store_results
+from graphql_jobs.emulator import Emulator, JobFault
+from tests.conftest import PREFECT_HOME, Deploy, RunsOf
+from tests.flows.conftest import SUBMITTING, WAITING, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+
+def rows(path: Path) -> list[tuple[Any, ...]]:
+    """What is stored, without the instants."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT provider, job_id, state, result, outcome FROM jobs ORDER BY job_id")
+        return found.fetchall()
+
+
+async def store(jobs: list[dict[str, Any]], database: Path | None) -> int:
+    """Run the flow as a worker would: in a thread of its own, since it is a sync one."""
+    return await asyncio.to_thread(store_results, jobs, str(database) if database else None)
+
+
+def job(job_id: str = "1", state: str = "SUCCEEDED") -> dict[str, Any]:
+    """An outcome."""
+    return {"provider": "aiware", "job_id": job_id, "state": state, "result": {"text": "ünïcode", "n": [1, 2]}}
+
+
+async def test_storing_twice_changes_nothing(tmp_path: Path) -> None:
+    """The same two outcomes twice: two rows, the same as after the first time."""
+    file = tmp_path / "deep" / "down" / "jobs.sqlite"
+    assert await store([job("1"), job("2")], file) == 2
+    once = rows(file)
+    assert await store([job("1"), job("2")], file) == 2
+    assert rows(file) == once
+    assert [json.loads(outcome) for *_, outcome in once] == [job("1"), job("2")]
+
+
+async def test_a_later_outcome_replaces_the_earlier_one(tmp_path: Path) -> None:
+    """A job that was UNKNOWN and then succeeded: one row, with the later state."""
+    file = tmp_path / "jobs.sqlite"
+    await store([{"provider": "aiware", "job_id": "1", "state": "UNKNOWN", "error": "gone"}], file)
+    await store([job("1")], file)
+    assert [row[2] for row in rows(file)] == ["SUCCEEDED"]
+
+
+async def test_hostile_text_is_stored_as_text(tmp_path: Path) -> None:
+    """An id that is a piece of SQL: a row like any other."""
+    file = tmp_path / "jobs.sqlite"
+    await store([job("1'); DROP TABLE jobs; --")], file)
+    assert [row[1] for row in rows(file)] == ["1'); DROP TABLE jobs; --"]
+
+
+async def test_an_entry_that_is_no_outcome_stores_nothing_and_says_what_lacks(tmp_path: Path) -> None:
+    """A list with one good and one malformed entry: the run fails by the parameter's name, and stores neither."""
+    file = tmp_path / "jobs.sqlite"
+    with pytest.raises(Exception, match="jobs") as raised:
+        await store([job("1"), {"provider": "aiware", "job_id": "2"}], file)
+    assert not isinstance(raised.value, KeyError)
+    assert not file.exists() or rows(file) == []
+
+
+async def test_without_a_path_it_goes_into_prefects_home() -> None:
+    """results.sqlite, beside the files of the results."""
+    await store([job("in-the-home")], None)
+    file = PREFECT_HOME / "graphql-jobs" / "results" / "results.sqlite"
+    assert "in-the-home" in [row[1] for row in rows(file)]
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_it_stores_what_each_flow_hands_over(
+    name: str, run: Run, deploy: Deploy, runs_of: RunsOf, tmp_path: Path
+) -> None:
+    """The parameters of the run that a flow started, given to the flow as a worker would: one row of that job."""
+    downstream = await deploy(f"store-{name.replace(' ', '-')}")
+    outcome = await (await run(SUBMITTING[name], downstream=[downstream])).result()
+    [started] = await runs_of(downstream)
+    file = tmp_path / "jobs.sqlite"
+    await store(started.parameters["jobs"], file)
+    [(provider, job_id, state, result, _)] = rows(file)
+    assert (provider, job_id, state) == (outcome["provider"], outcome["job_id"], "SUCCEEDED")
+    assert json.loads(result) == outcome["result"]
+
+
+async def test_it_stores_what_the_sensor_hands_over(
+    run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, tmp_path: Path
+) -> None:
+    """Good, failed and lost jobs, with "always": three rows with their states."""
+    downstream = await deploy("store-sensor")
+    good, failed = emulator.aiware.plant().id, emulator.aiware.plant(fault=JobFault("job_fails")).id
+    await run(WAITING, job_ids=[good, failed, "lost"], start_downstream_when="always", downstream=[downstream])
+    [started] = await runs_of(downstream)
+    await store(started.parameters["jobs"], tmp_path / "jobs.sqlite")
+    states = {row[1]: row[2] for row in rows(tmp_path / "jobs.sqlite")}
+    assert states == {good: "SUCCEEDED", failed: "FAILED", "lost": "UNKNOWN"}

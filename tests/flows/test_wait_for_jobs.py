@@ -1,0 +1,148 @@
+"""The sensor: jobs that anybody submitted, all or the first failure, and what comes next."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.schemas.objects import StateType
+
+from graphql_jobs.emulator import Emulator, JobFault
+from tests.flows.conftest import WAITING, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+
+def plant(emulator: Emulator, *kinds: str) -> list[str]:
+    """One aiWARE job of each kind, by its id."""
+    made: dict[str, Callable[[], str]] = {
+        "good": lambda: emulator.aiware.plant().id,
+        "failed": lambda: emulator.aiware.plant(fault=JobFault("job_fails", failure_message="no audio")).id,
+        "stuck": lambda: emulator.aiware.plant(fault=JobFault("stuck")).id,
+        "cancelled": lambda: emulator.aiware.plant(status="cancelled", tasks=[]).id,
+        "lost": lambda: "nobody-knows",
+    }
+    return [made[kind]() for kind in kinds]
+
+
+@pytest.mark.parametrize("provider", ["aiware", "datasaur"])
+async def test_all_good_jobs_complete_the_run(
+    provider: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """Three jobs, one named twice: three outcomes, and one downstream run with all of them."""
+    world: Any = getattr(emulator, provider)
+    job_ids = [world.plant().id for _ in range(3)]
+    downstream = await deploy(f"after-three-{provider}")
+    state = await run(WAITING, provider=provider, job_ids=[*job_ids, job_ids[0]], downstream=[downstream])
+    assert state.name == "Completed"
+    outcomes = await state.result()
+    assert sorted(outcome["job_id"] for outcome in outcomes) == sorted(job_ids)
+    assert {outcome["state"] for outcome in outcomes} == {"SUCCEEDED"}
+    [started] = await runs_of(downstream)
+    assert started.parameters == {"jobs": outcomes}
+
+
+async def test_one_look_is_one_request_for_all_jobs(run: Run, emulator: Emulator) -> None:
+    """100 Datasaur jobs: every look is one request that names them all."""
+    job_ids = [emulator.datasaur.plant().id for _ in range(100)]
+    assert (await run(WAITING, provider="datasaur", job_ids=job_ids)).name == "Completed"
+    looks = [record for record in emulator.ledger.requests if record.operation == ("getJobs",)]
+    assert {record.statuses_read for record in looks} == {100}
+    assert len(looks) == len(emulator.ledger.requests) - 1  # and one sign-in
+
+
+@pytest.mark.parametrize(
+    ("when", "kinds", "starts"),
+    [
+        ("all succeeded", ("good", "good"), True),
+        ("all succeeded", ("good", "failed"), False),
+        ("any succeeded", ("good", "failed"), True),
+        ("any succeeded", ("failed", "lost"), False),
+        ("always", ("failed", "lost"), True),
+        ("always", ("good",), True),
+    ],
+)
+async def test_what_comes_next_starts_when_it_was_asked_to(
+    when: str, kinds: tuple[str, ...], starts: bool, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """All, any, always: with all outcomes, the failed and the lost ones among them."""
+    downstream = await deploy(f"when-{when.replace(' ', '-')}-{'-'.join(kinds)}")
+    job_ids = plant(emulator, *kinds)
+    state = await run(WAITING, job_ids=job_ids, start_downstream_when=when, downstream=[downstream])
+    assert state.is_completed() == (set(kinds) == {"good"})
+    started = await runs_of(downstream)
+    assert len(started) == int(starts)
+    if started:
+        states = {"good": "SUCCEEDED", "failed": "FAILED", "lost": "UNKNOWN"}
+        told = {outcome["job_id"]: outcome["state"] for outcome in started[0].parameters["jobs"]}
+        assert told == {job_id: states[kind] for job_id, kind in zip(job_ids, kinds, strict=True)}
+
+
+async def test_a_mix_of_ends_fails_the_run_and_says_how_many(run: Run, emulator: Emulator) -> None:
+    """Good, failed and lost: "2 of 3 jobs did not succeed", with both ids and the reason."""
+    _, failed, lost = job_ids = plant(emulator, "good", "failed", "lost")
+    state = await run(WAITING, job_ids=job_ids)
+    assert state.type is StateType.FAILED
+    message = str(state.message)
+    assert "2 of 3 jobs did not succeed" in message
+    assert failed in message
+    assert lost in message
+    assert "no audio" in message
+
+
+async def test_the_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+    """One failed, one stuck for ever: over when the first fails; what comes next does not start."""
+    downstream = await deploy("after-first-failure")
+    began_at = emulator.clock.now()
+    state = await run(
+        WAITING, job_ids=plant(emulator, "stuck", "failed"), until="first failure", downstream=[downstream]
+    )
+    assert (state.name, "no audio" in str(state.message)) == ("JobFailed", True)
+    assert emulator.clock.now() - began_at < 60
+    assert await runs_of(downstream) == []
+
+
+async def test_a_wait_that_stops_early_does_not_use_up_what_comes_next(
+    run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """Stopped at the first failure with "always", then waited for whole: the whole outcome is handed over too."""
+    downstream = await deploy("after-early-and-whole")
+    job_ids = plant(emulator, "failed", "good")
+    failed_first = {"job_ids": job_ids, "start_downstream_when": "always", "downstream": [downstream]}
+    await run(WAITING, **failed_first, until="first failure")
+    await run(WAITING, **failed_first)
+    handed_over = [{outcome["job_id"] for outcome in found.parameters["jobs"]} for found in await runs_of(downstream)]
+    assert set(job_ids) in handed_over
+
+
+async def test_a_sensor_that_runs_twice_starts_what_comes_next_once(
+    run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """The same jobs in another order, in a second run: no second downstream run."""
+    downstream = await deploy("after-twice")
+    job_ids = plant(emulator, "good", "good")
+    await run(WAITING, job_ids=job_ids, downstream=[downstream])
+    await run(WAITING, job_ids=job_ids[::-1], downstream=[downstream])
+    assert len(await runs_of(downstream)) == 1
+
+
+async def test_the_credentials_block_may_have_any_name(run: Run, emulator: Emulator, aiware: Any) -> None:
+    """Empty means the block that is called like the provider; a name means that one."""
+    await aiware.asave("another-name", overwrite=True)
+    [job_id] = plant(emulator, "good")
+    assert (await run(WAITING, job_ids=[job_id], credentials="another-name")).name == "Completed"
+    assert (await run(WAITING, job_ids=[job_id], credentials=None)).name == "Completed"
+
+
+async def test_a_look_is_at_most_the_longest_pause_away(run: Run, emulator: Emulator) -> None:
+    """longest_pause_s=5 for a job that never starts, for ten minutes: no two looks are further apart."""
+    await run(WAITING, job_ids=plant(emulator, "stuck"), longest_pause_s=5, give_up_after_s=600)
+    looks = [record.at for record in emulator.ledger.requests]
+    assert len(looks) > 600 / 5
+    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 5

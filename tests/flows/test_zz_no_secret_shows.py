@@ -1,0 +1,97 @@
+"""After flow runs that went well and badly, no secret stands in clear in any log, in the database or in a file.
+
+The name makes it the last of its folder, so that the database holds the runs of all other tests too.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.logging.handlers import APILogHandler
+
+from graphql_jobs.emulator import Emulator, Fault, JobFault
+from tests.conftest import PREFECT_HOME, TARGET_SECRET, Deploy
+from tests.flows.conftest import SUBMITTING, WAITING, Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+
+def secrets_of(emulator: Emulator) -> set[str]:
+    """All that this emulator gave out or was told, and that nobody may see."""
+    accounts = emulator.accounts
+    signatures = {file.signature for file in emulator.datasaur.files.values()}
+    given = {accounts.aiware_token, accounts.datasaur_client_secret, TARGET_SECRET}
+    return given | signatures | set(accounts._datasaur_tokens)
+
+
+async def run_everything(run: Run, emulator: Emulator, downstream: str) -> None:
+    """Every flow, well and in all ways in which it can go wrong while a secret is about."""
+    for case in SUBMITTING.values():
+        await run(case, downstream=[downstream])
+        emulator.faults.add(JobFault("job_fails"))
+        await run(case)
+        for kind in ("drop_after", "truncate", "internal_error", "unauthorized", "forbidden", "garbage"):
+            emulator.faults.add(Fault(kind, operation=case.operation, times=None))
+            await run(case)
+            emulator.faults.clear()
+    emulator.faults.add(Fault("server_error", operation="download", times=None))
+    await run(SUBMITTING["export"])
+    emulator.faults.clear()
+    job_ids: list[Any] = [done.job_id for done in emulator.ledger.submissions if done.provider == "datasaur"]
+    await run(WAITING, provider="datasaur", job_ids=job_ids, downstream=[downstream], start_downstream_when="always")
+    await run(SUBMITTING["auto-label"], project_id="unknown")
+    emulator.accounts.revoke_all()
+    await run(SUBMITTING["aiware engine"])
+
+
+async def test_no_secret_stands_in_clear_anywhere(
+    run: Run,
+    emulator: Emulator,
+    deploy: Deploy,
+    prefect_server: Path,
+    secrets: set[str],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Logs of our own and Prefect's at every level, the database with its journal, Prefect's home, the output."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="graphql_jobs")
+    await run_everything(run, emulator, await deploy("after-everything"))
+    known = secrets_of(emulator) | secrets
+    await APILogHandler.aflush()
+    async with get_client() as client:
+        logs = await client.read_logs()
+    assert logs
+    printed = capfd.readouterr()
+    found = {
+        "the logs": [secret for secret in known if secret in caplog.text],
+        "the logs at the server": [secret for secret in known if any(secret in log.message for log in logs)],
+        "the output": [secret for secret in known if secret in printed.out + printed.err],
+    }
+    # What is no secret must be found in the same places, or nothing was searched.
+    job_id = str(emulator.ledger.submissions[0].job_id)
+    assert job_id in caplog.text
+    assert any(job_id in log.message for log in logs)
+    assert any(job_id.encode() in file.read_bytes() for file in prefect_server.parent.glob(f"{prefect_server.name}*"))
+    files = [*prefect_server.parent.rglob("*"), *PREFECT_HOME.rglob("*")]
+    for file in files:
+        if file.is_file():
+            content = file.read_bytes()
+            found[file.name] = [secret for secret in known if secret.encode() in content]
+    assert prefect_server.name in found
+    assert {place: len(hits) for place, hits in found.items() if hits} == {}
+
+
+async def test_the_library_below_us_logs_no_secret_when_it_is_told_to_log_all(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """gql logs each request's variables at DEBUG, and Datasaur's auto-label has the model's key among them."""
+    caplog.set_level(logging.DEBUG)
+    await run(SUBMITTING["auto-label"])
+    assert TARGET_SECRET not in caplog.text

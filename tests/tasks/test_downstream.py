@@ -1,0 +1,143 @@
+"""Starting what comes next: once per key, and only what can take the jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import flow
+
+import tasks
+from graphql_jobs import Job, JobState
+from graphql_jobs.errors import InvalidInput
+from tasks.downstream import downstream_key, require_deployments
+from tasks.outcome import MAX_RESULT_CHARACTERS, outcome
+from tasks.pipeline import start_downstream
+
+if TYPE_CHECKING:
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+JOB = {"provider": "aiware", "job_id": "1", "state": "SUCCEEDED"}
+
+
+@flow
+async def starting(deployment: str, keys: list[str]) -> Any:
+    """A user's own flow that starts `deployment` once per entry of `keys`."""
+    return [await tasks.start_deployment(deployment, {"jobs": [JOB]}, key) for key in keys]
+
+
+async def test_the_same_key_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
+    """Twice in one flow and again in another: one flow run, and its id each time."""
+    name = await deploy("once")
+    ids = [*await starting(name, ["k", "k"]), *await starting(name, ["k"])]
+    [run] = await runs_of(name)
+    assert ids == [run.id] * 3
+    assert run.parameters == {"jobs": [JOB]}
+
+
+async def test_the_same_key_at_the_same_time_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
+    """Four flows at once with one key: one flow run."""
+    name = await deploy("once-at-once")
+    given = await asyncio.gather(*[starting(name, ["k"]) for _ in range(4)])
+    [run] = await runs_of(name)
+    assert given == [[run.id]] * 4
+
+
+async def test_another_key_starts_another_run(deploy: Deploy, runs_of: RunsOf) -> None:
+    """Two keys: two flow runs."""
+    name = await deploy("twice")
+    await starting(name, ["a", "b"])
+    assert len(await runs_of(name)) == 2
+
+
+def test_a_key_names_deployment_provider_endpoint_and_jobs() -> None:
+    """Each of the four makes another key; the order of the jobs and a repeated one do not."""
+    key = downstream_key("f/d", "aiware", "https://x.invalid", ["1", "2"])
+    assert downstream_key("f/d", "aiware", "https://x.invalid", ["2", "1", "2"]) == key
+    others = {
+        downstream_key("f/e", "aiware", "https://x.invalid", ["1", "2"]),
+        downstream_key("f/d", "datasaur", "https://x.invalid", ["1", "2"]),
+        downstream_key("f/d", "aiware", "https://y.invalid", ["1", "2"]),
+        downstream_key("f/d", "aiware", "https://x.invalid", ["1"]),
+        downstream_key("f/d", "aiware", "https://x.invalid", ["12"]),
+    }
+    assert len({key, *others}) == 6
+
+
+async def test_a_deployment_that_is_named_twice_is_started_once(deploy: Deploy, runs_of: RunsOf) -> None:
+    """The same name twice in `downstream`: one run."""
+    name = await deploy("named-twice")
+
+    @flow
+    async def mine() -> Any:
+        return await start_downstream([name, name], "aiware", "https://x.invalid", [JOB])
+
+    assert len(await mine()) == 1
+    assert len(await runs_of(name)) == 1
+
+
+async def test_the_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, runs_of: RunsOf) -> None:
+    """A sensor that waited for 2,000 jobs starts what comes next, although Prefect bounds parameters to 512 KiB."""
+    name = await deploy("two-thousand")
+    job: dict[str, Any] = {
+        **JOB,
+        "raw_status": "complete",
+        "task_counts": {"complete": 5},
+        "failures": [],
+        "created_at": "2026-11-21T00:00:00+00:00",
+        "modified_at": "2026-11-21T00:10:00+00:00",
+        "target_id": "1335457894",
+        "result_id": None,
+        "result": None,
+    }
+    finished = [job | {"job_id": f"23114614_{number:010d}"} for number in range(2000)]
+
+    @flow
+    async def mine() -> Any:
+        return await start_downstream([name], "aiware", "https://x.invalid", finished)
+
+    await mine()
+    assert len(await runs_of(name)) == 1
+
+
+async def test_the_largest_result_that_is_handed_over_fits_into_a_parameter(deploy: Deploy, runs_of: RunsOf) -> None:
+    """A result at our bound, of characters that take several bytes: Prefect's server accepts it."""
+    name = await deploy("large")
+    result = {"text": "\u20ac" * ((MAX_RESULT_CHARACTERS - 12) // 6)}
+    large = outcome("aiware", "1", Job("aiware", "1", JobState.SUCCEEDED, "complete"), result)
+    assert large["result"] == result
+
+    @flow
+    async def mine() -> Any:
+        return await start_downstream([name], "aiware", "https://x.invalid", [large])
+
+    await mine()
+    assert [run.parameters["jobs"] for run in await runs_of(name)] == [[large]]
+
+
+@pytest.mark.parametrize("name", ["nobody/knows", "no-slash", "too/many/slashes", "/", " / "])
+async def test_a_deployment_that_is_not_there_is_refused(name: str) -> None:
+    """An unknown name, or one that is not flow/deployment: `InvalidInput` with the parameter and the name."""
+    with pytest.raises(InvalidInput) as raised:
+        await require_deployments([name], "downstream", "jobs")
+    assert raised.value.parameter == "downstream"
+    assert repr(name) in str(raised.value)
+
+
+async def test_a_deployment_whose_flow_takes_no_jobs_is_refused(deploy: Deploy) -> None:
+    """A flow without the parameter `jobs` could not be told which: refused with the parameter's name."""
+    name = await deploy("deaf", {"type": "object", "properties": {"other": {"type": "string"}}})
+    with pytest.raises(InvalidInput, match="has no parameter 'jobs'"):
+        await require_deployments([name], "downstream", "jobs")
+
+
+async def test_a_deployment_that_needs_more_is_refused_unless_it_has_it(deploy: Deploy) -> None:
+    """A second required parameter: refused by its name; accepted where the deployment gives it a value."""
+    schema = {"type": "object", "properties": {"jobs": {}, "database": {}}, "required": ["jobs", "database"]}
+    wanting = await deploy("wanting", schema)
+    with pytest.raises(InvalidInput, match="needs a value for database"):
+        await require_deployments([wanting], "downstream", "jobs")
+    await require_deployments([await deploy("provided", schema, {"database": "x"})], "downstream", "jobs")

@@ -1,0 +1,179 @@
+"""Each task in a user's own async flow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+
+import tasks
+from graphql_jobs import Job, JobState
+from graphql_jobs.errors import CancelRefused, JobFailed, JobNotFound
+from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
+from graphql_jobs.providers.datasaur import ExportSpec
+from tests.conftest import files_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from blocks import AiwareCredentials, DatasaurCredentials
+    from graphql_jobs.emulator import Emulator
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+
+
+async def task_run_names(flow_run_id: object, at_least: int) -> list[str]:
+    """Names of a flow run's task runs, by the events that the server keeps of them; asked until they are there."""
+    related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}"}]
+    only = {
+        "event": {"name": ["prefect.task-run.Completed"]},
+        "related": {"resources_in_roles": [], "labels": related[0]},
+    }
+    names: list[str] = []
+    async with get_client() as client:
+        for _ in range(100):
+            answer = await client._client.post("/events/filter", json={"filter": only})
+            names = [event["resource"]["prefect.resource.name"] for event in answer.json()["events"]]
+            if len(names) >= at_least:
+                break
+            await asyncio.sleep(0.2)  # real: the server writes events in batches, and says so to nobody
+    return sorted(names)
+
+
+async def test_a_job_from_submission_to_what_comes_next(
+    aiware: AiwareCredentials, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """Submit, check, wait, fetch, start downstream, in one flow of one's own; and the runs' names say what they did."""
+    downstream = await deploy("own-async-downstream")
+
+    @flow
+    async def mine() -> tuple[Job, Job, dict[str, Any], object, str]:
+        handle = await tasks.submit_job(aiware, EngineJobSpec(engine_id=ENGINE_ID, upload_url="https://x.invalid/a"))
+        seen = await tasks.check_job(aiware, handle.job_id)
+        job = await tasks.wait_for_job(aiware, handle)
+        result = await tasks.fetch_result(aiware, handle, job)
+        await tasks.start_deployment(downstream, {"jobs": [job.to_json()]}, f"mine-{job.job_id}")
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        return seen, job, result, context.flow_run.id, handle.job_id
+
+    seen, job, result, flow_run_id, job_id = await mine()
+    assert (seen.state, job.state) == (JobState.PENDING, JobState.SUCCEEDED)
+    assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
+    [started] = await runs_of(downstream)
+    assert started.parameters["jobs"] == [job.to_json()]
+    assert len(emulator.ledger.submissions) == 1
+    names = await task_run_names(flow_run_id, 5)
+    assert {
+        "submit EngineJobSpec",
+        f"check {job_id}",
+        f"wait for {job_id}",
+        f"fetch result of {job_id}",
+        f"start {downstream}",
+    } <= set(names)
+
+
+async def test_a_job_of_ones_own_tasks_can_be_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """createJob, then cancel while it is queued: confirmed, and once at the provider."""
+
+    @flow
+    async def mine() -> Any:
+        handle = await tasks.submit_job(aiware, AiwareJobSpec(tasks=[EngineTask(engine_id=ENGINE_ID)]))
+        return await tasks.cancel_job(aiware, handle.job_id)
+
+    outcome = await mine()
+    assert outcome.confirmed
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [outcome.job_id]
+
+
+async def test_a_cancel_that_cannot_be_is_refused(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+    """Datasaur has no cancel: `CancelRefused`, and no request."""
+
+    @flow
+    async def mine() -> Any:
+        return await tasks.cancel_job(datasaur, "AutoLabelQueue:1")
+
+    with pytest.raises(CancelRefused, match="left running"):
+        await mine()
+    assert emulator.ledger.requests == []
+
+
+async def test_an_export_goes_into_the_folder_that_one_names(datasaur: DatasaurCredentials, tmp_path: Path) -> None:
+    """`fetch_result(..., folder)` downloads the zip there."""
+
+    @flow
+    async def mine() -> dict[str, Any]:
+        handle = await tasks.submit_job(datasaur, ExportSpec(project_ids=["HvdyIL2iwZn"], file_name="x"))
+        job = await tasks.wait_for_job(datasaur, handle)
+        return await tasks.fetch_result(datasaur, handle, job, tmp_path)
+
+    result = await mine()
+    assert files_in(tmp_path) == {result["file"]: result["size_bytes"]}
+
+
+async def test_the_result_of_a_failed_job_is_not_fetched(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """`fetch_result` with a job that failed raises `JobFailed`, and asks for nothing."""
+    planted = emulator.aiware.plant(status="failed", tasks=[])
+
+    @flow
+    async def mine() -> Any:
+        job = await tasks.check_job(aiware, planted.id)
+        async with aiware.get_client() as client:
+            return await tasks.fetch_result(aiware, client.handle(planted.id), job)
+
+    with pytest.raises(JobFailed):
+        await mine()
+    assert emulator.ledger.count("engineResults") == 0
+
+
+async def test_one_bad_id_spoils_no_other(
+    aiware: AiwareCredentials, datasaur: DatasaurCredentials, emulator: Emulator
+) -> None:
+    """check_jobs with 99 jobs and one unknown id, at each provider: 99 jobs and one `JobNotFound`, in one request."""
+    good = {
+        "aiware": [emulator.aiware.plant().id for _ in range(99)],
+        "datasaur": [emulator.datasaur.plant().id for _ in range(99)],
+    }
+
+    @flow
+    async def mine(provider: str) -> Any:
+        block = aiware if provider == "aiware" else datasaur
+        return await tasks.check_jobs(block, [*good[provider], "unknown"])
+
+    for provider, job_ids in good.items():
+        seen = await mine(provider)
+        assert isinstance(seen.pop("unknown"), JobNotFound)
+        assert list(seen) == job_ids
+        assert all(isinstance(job, Job) for job in seen.values())
+    assert [record.statuses_read for record in emulator.ledger.requests if record.statuses_read] == [99, 99]
+
+
+async def test_waiting_for_many_is_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """50 jobs until their ends: one task run in all, and as many requests as looks, however many jobs there are."""
+    job_ids = [emulator.aiware.plant().id for _ in range(50)]
+
+    @flow
+    async def mine() -> Any:
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        return context.flow_run.id, await tasks.wait_for_jobs(aiware, job_ids)
+
+    flow_run_id, ended = await mine()
+    assert {job.state for job in ended.values()} == {JobState.SUCCEEDED}
+    assert len(ended) == 50
+    looks = [set(record.job_ids) for record in emulator.ledger.requests]
+    assert looks == [set(job_ids)] * len(looks)
+    # Jobs take 7 s and no pause is shorter than 0.2 s.
+    assert len(looks) <= 7 / 0.2 + 2
+    names = await task_run_names(flow_run_id, 1)
+    assert len(names) == 1
+    assert names[0].startswith("wait for jobs")

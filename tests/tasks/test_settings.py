@@ -1,0 +1,43 @@
+"""What every task of the package has in common."""
+
+from __future__ import annotations
+
+import pytest
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+
+import tasks
+
+ALL = {name: getattr(tasks, name) for name in tasks.__all__}
+
+
+def test_there_is_a_task_for_each_remote_action() -> None:
+    """Submit, check one, check many, wait for one and for many, cancel, fetch, start downstream: real Task objects."""
+    assert set(ALL) == {
+        *("submit_job", "check_job", "check_jobs", "wait_for_job", "wait_for_jobs"),
+        *("cancel_job", "fetch_result", "start_deployment"),
+    }
+    assert all(isinstance(task, Task) and task.isasync for task in ALL.values())
+
+
+@pytest.mark.parametrize("task", ALL.values(), ids=ALL)
+def test_no_task_caches(task: Task[..., object]) -> None:
+    """A status goes stale at once, and a cached submission would hand out an old job."""
+    assert task.cache_policy is NO_CACHE
+    assert not task.persist_result
+    assert task.cache_key_fn is None
+
+
+@pytest.mark.parametrize("task", ALL.values(), ids=ALL)
+def test_prefect_retries_no_task(task: Task[..., object]) -> None:
+    """Law 2: what may be sent again is decided in the session, and nowhere else."""
+    assert task.retries == 0
+    assert task.retry_condition_fn is None
+
+
+@pytest.mark.parametrize("task", ALL.values(), ids=ALL)
+def test_a_task_reads_well_in_the_ui(task: Task[..., object]) -> None:
+    """A name in words, and a description that is one sentence or more."""
+    assert " " in task.name
+    assert "_" not in task.name
+    assert task.description

@@ -1,0 +1,125 @@
+"""Waiting for many, with the ways in which it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect import flow
+from pydantic import SecretStr
+
+import tasks
+from blocks import AiwareCredentials, DatasaurCredentials
+from graphql_jobs import Job, JobState, WaitPolicy
+from graphql_jobs.emulator import Emulator, Fault, JobFault
+from graphql_jobs.errors import JobNotFound, ProviderLost, SignInFailed, WaitTimedOut
+from tests.conftest import driven
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+
+@flow
+async def waiting(block: Any, job_ids: list[str], policy: WaitPolicy, until: Any = "all ended") -> Any:
+    """A user's own flow."""
+    return await tasks.wait_for_jobs(block, job_ids, policy, until)
+
+
+# The parameters are objects, which pydantic is not asked to check.
+waiting.should_validate_parameters = False
+
+
+async def test_each_job_has_an_end_of_its_own(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Good, failed, cancelled, stuck and unknown at once: each by its id with what became of it."""
+    plant = emulator.aiware.plant
+    ids = {
+        "good": plant().id,
+        "failed": plant(fault=JobFault("job_fails")).id,
+        "cancelled": plant(status="cancelled", tasks=[]).id,
+        "stuck": plant(fault=JobFault("stuck")).id,
+        "unknown": "no-such-job",
+    }
+    ended = await waiting(aiware, list(ids.values()), WaitPolicy(not_found_grace_s=5))
+    how = {name: ended[job_id] for name, job_id in ids.items()}
+    assert [how[name].state for name in ("good", "failed", "cancelled")] == [
+        JobState.SUCCEEDED,
+        JobState.FAILED,
+        JobState.CANCELLED,
+    ]
+    assert isinstance(how["stuck"], WaitTimedOut)
+    assert isinstance(how["unknown"], JobNotFound)
+
+
+async def test_the_first_failure_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """One of three fails at 7 s, another is stuck: with "first failure" the wait ends then, without the stuck one."""
+    plant = emulator.aiware.plant
+    good, failed, stuck = (
+        plant(status="complete", tasks=[]).id,
+        plant(fault=JobFault("job_fails")).id,
+        plant(fault=JobFault("stuck")).id,
+    )
+    began_at = emulator.clock.now()
+    ended = await waiting(aiware, [good, failed, stuck], WaitPolicy(), "first failure")
+    assert list(ended) == [good, failed]
+    assert emulator.clock.now() - began_at < 60
+
+
+async def test_an_unknown_job_is_a_failure_too(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+    """ "first failure" with an id that nobody knows: over after the grace, without the stuck job."""
+    stuck = emulator.datasaur.plant(fault=JobFault("stuck")).id
+    ended = await waiting(datasaur, [stuck, "nobody"], WaitPolicy(not_found_grace_s=5), "first failure")
+    assert list(ended) == ["nobody"]
+
+
+async def test_a_job_that_shows_late_is_not_lost(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Not visible for 10 s after its submission, with a grace of 30 s: it succeeds."""
+    job_id = emulator.aiware.plant(fault=JobFault("not_visible", delay_s=10)).id
+    ended = await waiting(aiware, [job_id], WaitPolicy())
+    assert ended[job_id].state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", ["server_error", "drop_before", "drop_after", "truncate", "garbage", "data_null"])
+@pytest.mark.parametrize("provider", ["aiware", "datasaur"])
+async def test_a_poll_that_fails_fails_no_job(
+    kind: Any, provider: str, aiware: AiwareCredentials, datasaur: DatasaurCredentials, emulator: Emulator
+) -> None:
+    """Twenty polls in a row fail, more than one request's retries: the job is waited for and succeeds."""
+    block: Any = {"aiware": aiware, "datasaur": datasaur}[provider]
+    world: Any = getattr(emulator, provider)
+    job_id = world.plant().id
+    for operation in ("job", "getJob", "getJobs"):
+        emulator.faults.add(Fault(kind, operation=operation, times=20, status=503))
+    ended = await waiting(block, [job_id], WaitPolicy())
+    assert isinstance(ended[job_id], Job)
+    assert ended[job_id].state is JobState.SUCCEEDED
+    assert sum(record.fault == kind for record in emulator.ledger.requests) >= 20
+
+
+async def test_an_outage_longer_than_its_budget_is_its_own_end(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """The provider answers 503 for ever: `ProviderLost` after outage_budget_s, not a failed job."""
+    job_id = emulator.aiware.plant().id
+    emulator.faults.add(Fault("server_error", operation="job", times=None, status=503))
+    began_at = emulator.clock.now()
+    ended = await waiting(aiware, [job_id], WaitPolicy(outage_budget_s=300))
+    assert isinstance(ended[job_id], ProviderLost)
+    assert "may still finish" in str(ended[job_id])
+    assert 300 <= emulator.clock.now() - began_at < 300 + 120
+
+
+async def test_a_rejected_token_ends_the_wait_at_once(emulator: Emulator, secrets: set[str]) -> None:
+    """A token that the provider does not accept: `SignInFailed` after one request, and no token in its text."""
+    block = AiwareCredentials(base_url=emulator.url, token=SecretStr("not-the-right-token"))
+    block.get_client().session.clock = driven(emulator)
+    ended = await waiting(block, [emulator.aiware.plant().id], WaitPolicy())
+    [failure] = ended.values()
+    assert isinstance(failure, SignInFailed)
+    assert "not-the-right-token" not in str(failure)
+    assert len(emulator.ledger.requests) == 1
+
+
+async def test_a_thousand_jobs_are_ten_requests_a_look(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+    """1,000 jobs that have all ended: one look, which is ten requests and one sign-in."""
+    job_ids = [emulator.datasaur.plant(status="DELIVERED").id for _ in range(1000)]
+    ended = await waiting(datasaur, job_ids, WaitPolicy())
+    assert len(ended) == 1000
+    assert emulator.ledger.count("getJobs") == 10
+    assert len(emulator.ledger.requests) == 11

@@ -1,0 +1,83 @@
+"""What a person sees: the form of a deployment in Prefect's own UI, in a real browser.
+
+Skipped where there is no chromium; `.ci/run` installs one and proves that nothing was skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from scripts.stack import Stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
+
+#: A page that two busy cores render.
+PATIENCE_MS = 60_000
+#: Without these, Chromium looks up its maker's hosts at every start.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Prefect's own blocks have logos elsewhere; nothing here asks anybody but loopback.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture
+async def page(stack: Stack) -> AsyncIterator[Page]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            page = await browser.new_page(viewport={"width": 1400, "height": 3000})
+            page.set_default_timeout(PATIENCE_MS)
+            yield page
+        finally:
+            await browser.close()
+
+
+def deployment_id(stack: Stack, name: str) -> str:
+    flow, deployment = name.split("/")
+    with urllib.request.urlopen(f"{stack.url}/api/deployments/name/{flow}/{deployment}", timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return str(found["id"])
+
+
+async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: Page) -> None:
+    """The custom run of the sensor: choices are selects, the list of ids can grow, each field says what it is."""
+    await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/default')}/run")
+    await expect(page.get_by_text("Where the jobs are.")).to_be_visible(timeout=PATIENCE_MS)
+    for words in (
+        "Ids of the jobs. One that is named twice is waited for once.",
+        "Wait until all have ended, or stop with the first that did not succeed.",
+        "Stop waiting for a job this many seconds after it was created. The job itself goes on.",
+        "Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.",
+    ):
+        await expect(page.get_by_text(words)).to_be_visible(timeout=PATIENCE_MS)
+
+
+async def test_our_blocks_are_in_the_catalog_and_fetch_no_logo(stack: Stack, page: Page) -> None:
+    """Each of them has a card with Prefect's own icon, and no picture from elsewhere."""
+    await page.goto(f"{stack.url}/blocks/catalog")
+    for name in ("aiWARE Credentials", "Datasaur Credentials", "Datasaur Target API", "aiWARE Engine Job"):
+        await page.get_by_placeholder("Search blocks").first.fill(name)
+        card = page.locator(".block-type-card").filter(has_text=name).first
+        await expect(card).to_be_visible(timeout=PATIENCE_MS)
+        assert await card.locator("img").count() == 0
