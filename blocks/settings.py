@@ -38,7 +38,10 @@ class WaitSettings(BaseModel):
     """How long a job block waits, and where what the job made goes."""
 
     give_up_after_s: float = Field(
-        default=DAY_S, gt=0, allow_inf_nan=False, description="Stop waiting this long after the submission, in seconds; the job goes on."
+        default=DAY_S,
+        gt=0,
+        allow_inf_nan=False,
+        description="Stop waiting this long after the submission, in seconds; the job goes on.",
     )
     result_folder: str | None = Field(
         default=None, description="Folder for files that the job made; by default one in Prefect's home."

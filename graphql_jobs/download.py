@@ -37,7 +37,7 @@ async def download(session: Session, url: str, to: Path, max_bytes: int = MAX_FI
         base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
     except ValueError:  # InvalidInput is one too
         raise session.bad_reply("download", to.name, "the address of the file cannot be used.") from None
-    session.keep_secret_query(url)
+    session.kept_secrets.keep_query(url)
     kinds = {404: errors.NotFound, 403: errors.NotAllowed}
     timeout = aiohttp.ClientTimeout(
         total=MAX_DOWNLOAD_S,

@@ -1,8 +1,10 @@
-"""Making a server's text fit for a message: without secrets, on one line, bounded. Pure."""
+"""Making a server's text fit for a message: without secrets, on one line, bounded."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -11,6 +13,30 @@ if TYPE_CHECKING:
 MAX_DETAIL_CHARACTERS = 400
 #: Our choice: how much of a text is searched for secrets before it is cut.
 _SEARCHED_CHARACTERS = 10_000
+
+
+#: Our choice: each is looked for in each message, so the oldest are let go.
+_KEPT = 500
+#: Our choice: shorter values are dates and names, and stars would make messages unreadable.
+_SHORTEST_SIGNATURE = 16
+
+
+class KeptSecrets(deque[str]):
+    """What some request carries in its variables and a server may repeat."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=_KEPT)
+
+    def keep(self, secret: str) -> None:
+        """Never show `secret`."""
+        if secret and secret not in self:
+            self.append(secret)
+
+    def keep_query(self, url: str) -> None:
+        """Never show the query of `url`, nor a long value in it: the signature of a pre-signed address."""
+        query = urlsplit(url).query
+        for secret in (query, *(value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_SIGNATURE)):
+            self.keep(secret)
 
 
 def redacted(text: str, secrets: AbstractSet[str]) -> str:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 from gql.transport.aiohttp import AIOHTTPTransport
@@ -29,10 +27,11 @@ from graphql_jobs.failures import (
     error_entries,
     words_of,
 )
+from graphql_jobs.gate import Gate
 from graphql_jobs.limits import Limits
-from graphql_jobs.redaction import redacted
+from graphql_jobs.redaction import KeptSecrets, redacted
 from graphql_jobs.reply import Reply
-from graphql_jobs.retrying import is_transient, retrying, spread_s, surely_undone
+from graphql_jobs.retrying import is_transient, retrying, surely_undone
 from graphql_jobs.wire import BoundedResponse, Exchange, tracing
 
 if TYPE_CHECKING:
@@ -48,11 +47,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choice: each is looked for in each message, so the oldest are let go.
-_KEPT_SECRETS = 500
-#: Our choice: shorter values are dates and names, and stars would make messages unreadable.
-_SHORTEST_SIGNATURE = 16
-
 
 class Session:
     """Sends operations to one GraphQL endpoint with one credential. Use within `async with`."""
@@ -67,9 +61,8 @@ class Session:
         self.clock = clock or SystemClock()
         self._transport: AIOHTTPTransport | None = None
         self._users = 0
-        self._not_before = 0.0
-        self._longest_pause_s = 0.0
-        self._more_secrets: deque[str] = deque(maxlen=_KEPT_SECRETS)
+        self.gate = Gate(self.clock)
+        self.kept_secrets = KeptSecrets()
         self._signing_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -88,10 +81,7 @@ class Session:
             await transport.close()
 
     async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
-        """Ask, and ask again after failures that pass. Raises `RequestFailed`.
-
-        `subject` is what is asked about, for the message of an error. A reply may hold errors of single fields.
-        """
+        """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
         reply: Reply = await self._retrying(is_transient)(self._attempt, operation, variables, subject)
         return reply
 
@@ -136,18 +126,7 @@ class Session:
 
     def redact(self, text: str) -> str:
         """`text` cut to a bounded length, on one line, without any secret that this session knows."""
-        return redacted(text, {*self.auth.secrets, *self._more_secrets})
-
-    def keep_secret(self, secret: str) -> None:
-        """Never show `secret`, which some request carries in its variables and the server may repeat."""
-        if secret and secret not in self._more_secrets:
-            self._more_secrets.append(secret)
-
-    def keep_secret_query(self, url: str) -> None:
-        """Never show the query of `url`, nor a long value in it: the signature of a pre-signed address."""
-        query = urlsplit(url).query
-        for secret in (query, *(value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_SIGNATURE)):
-            self.keep_secret(secret)
+        return redacted(text, {*self.auth.secrets, *self.kept_secrets})
 
     async def fetch(
         self,
@@ -257,8 +236,7 @@ class Session:
             raised = error
         if finding := diagnose(self.dialect, exchange, raised, result):
             if finding.retry_after_s:
-                self._not_before = max(self._not_before, self.clock.now() + finding.retry_after_s)
-                self._longest_pause_s = max(self._longest_pause_s, finding.retry_after_s)
+                self.gate.close(finding.retry_after_s)
             # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
             raise self._error(operation.field, subject, finding) from None
         return self._reply(operation, subject, result)
@@ -286,13 +264,9 @@ class Session:
 
     async def _pass_gate(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
-        while (pause_s := self._not_before - self.clock.now()) > 0:
-            if pause_s > self._longest_pause_s:  # the clock was set back
-                break
-            if pause_s > self.limits.budget_s:
-                detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
-                raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
-            await self.clock.sleep(pause_s + spread_s())
+        if pause_s := await self.gate.wait(self.limits.budget_s):
+            detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
+            raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
 
     async def _post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, object]:
         """Sign-in, once: the request that needs the token is what is tried again.

@@ -63,7 +63,7 @@ async def test_what_a_server_repeats_is_not_shown(
     caplog.set_level(logging.DEBUG)
     tokens, api = await serve({"access_token": TOKEN}), await serve(STEPS[where])
     session = await open_session(api.url, ClientCredentials(tokens.url, "id", SECRET), limits=Limits(attempts=2))
-    session.keep_secret(KEPT)
+    session.kept_secrets.keep(KEPT)
     texts: list[str] = []
     for sent in (session.read(operation, {"id": KEPT}, "s"), session.create(creation, {"input": {"key": KEPT}}, "s")):
         try:
@@ -128,14 +128,14 @@ async def test_a_secret_that_spans_the_cut_is_not_shown_in_part(open_session: Op
 async def test_an_empty_secret_is_no_secret(open_session: OpenSession) -> None:
     """Otherwise every place between two characters would be starred."""
     session = await open_session("http://127.0.0.1:9")
-    session.keep_secret("")
+    session.kept_secrets.keep("")
     assert session.redact("text") == "text"
 
 
 async def test_a_secret_that_holds_another_is_removed_whole(open_session: OpenSession) -> None:
     """The token "abc" and the kept secret "abc-def": nothing of either is left."""
     session = await open_session("http://127.0.0.1:9", BearerToken("abc"))
-    session.keep_secret("abc-def")
+    session.kept_secrets.keep("abc-def")
     assert "def" not in session.redact("you sent abc-def")
 
 

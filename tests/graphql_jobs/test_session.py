@@ -126,7 +126,7 @@ async def test_a_wait_pauses_all_requests_of_the_session(
 
 async def later(session: Session, operation: Operation, sent_at: list[float]) -> None:
     """A request that begins once the first was refused."""
-    while not sent_at or session._not_before == 0:  # noqa: ASYNC110 (the session has no event)
+    while not sent_at or session.gate._longest_s == 0:  # noqa: ASYNC110 (the session has no event)
         await asyncio.sleep(0)
     await session.read(operation, {"id": "2"})
 
@@ -143,11 +143,11 @@ async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
 
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
-    session._not_before, session._longest_pause_s = began_at + 10, 40
+    session.gate.close(10)
     sleep = clock.sleep
 
     async def told_more(delay_s: float) -> None:
-        session._not_before = began_at + 40
+        session.gate.close(began_at + 40 - clock.now())
         await sleep(delay_s)
 
     clock.sleep = told_more  # type: ignore[method-assign]

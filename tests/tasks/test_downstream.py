@@ -53,16 +53,17 @@ async def test_another_key_starts_another_run(deploy: Deploy, runs_of: RunsOf) -
     assert len(await runs_of(name)) == 2
 
 
-def test_a_key_names_deployment_provider_endpoint_and_jobs() -> None:
-    """Each of the four makes another key; the order of the jobs and a repeated one do not."""
-    key = downstream_key("f/d", "aiware", "https://x.invalid", ["1", "2"])
-    assert downstream_key("f/d", "aiware", "https://x.invalid", ["2", "1", "2"]) == key
+def test_a_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
+    """Each of the five makes another key; the order of the jobs and a repeated one do not."""
+    one, two = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
+    key = downstream_key("f/d", "aiware", "https://x.invalid", [one, two])
+    assert downstream_key("f/d", "aiware", "https://x.invalid", [two, one, two]) == key
     others = {
-        downstream_key("f/e", "aiware", "https://x.invalid", ["1", "2"]),
-        downstream_key("f/d", "datasaur", "https://x.invalid", ["1", "2"]),
-        downstream_key("f/d", "aiware", "https://y.invalid", ["1", "2"]),
-        downstream_key("f/d", "aiware", "https://x.invalid", ["1"]),
-        downstream_key("f/d", "aiware", "https://x.invalid", ["12"]),
+        downstream_key("f/e", "aiware", "https://x.invalid", [one, two]),
+        downstream_key("f/d", "datasaur", "https://x.invalid", [one, two]),
+        downstream_key("f/d", "aiware", "https://y.invalid", [one, two]),
+        downstream_key("f/d", "aiware", "https://x.invalid", [one]),
+        downstream_key("f/d", "aiware", "https://x.invalid", [one, two | {"state": "UNKNOWN"}]),
     }
     assert len({key, *others}) == 6
 

@@ -116,7 +116,7 @@ class AiwareClient(JobClient):
         variables: dict[str, object] = {"engineId": spec.engine_id, "source": value}
         for number, (name, field_value) in enumerate(spec.fields.items()):
             variables |= {f"name{number}": name, f"value{number}": field_value}
-        self.session.keep_secret_query(spec.upload_url or "")
+        self.session.kept_secrets.keep_query(spec.upload_url or "")
         operation = documents.launch_engine_job(source, len(spec.fields))
         subject = f"engine {spec.engine_id}"
         return self._started(operation.field, await self.session.create(operation, variables, subject))

@@ -37,8 +37,8 @@ class DatasaurClient(JobClient):
     async def submit(self, spec: JobSpec) -> JobHandle:
         """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says."""
         if isinstance(spec, AutoLabelSpec):
-            self.session.keep_secret(spec.target_secret.get_secret_value())
-            self.session.keep_secret_query(spec.target_endpoint)
+            self.session.kept_secrets.keep(spec.target_secret.get_secret_value())
+            self.session.kept_secrets.keep_query(spec.target_endpoint)
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), f"project {spec.project_id}")
         if isinstance(spec, ProjectSpec):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), f"project {spec.name!r}")

@@ -1,0 +1,37 @@
+"""The pause that a server asked for, kept by all that talk to it (law 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql_jobs.retrying import spread_s
+
+if TYPE_CHECKING:
+    from graphql_jobs.clock import Clock
+
+
+class Gate:
+    """Closed while a server wants to hear nothing. The herd that waits before it is spread when it opens."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._opens_at = 0.0
+        self._longest_s = 0.0
+
+    def close(self, pause_s: float) -> None:
+        """Stay closed for `pause_s` from now; never shorter than somebody asked before."""
+        self._opens_at = max(self._opens_at, self._clock.now() + pause_s)
+        self._longest_s = max(self._longest_s, pause_s)
+
+    def remaining_s(self) -> float:
+        """How long it stays closed; 0 if it is open, or if the clock was set back since it was closed."""
+        remaining_s = self._opens_at - self._clock.now()
+        return remaining_s if 0 < remaining_s <= self._longest_s else 0.0
+
+    async def wait(self, at_most_s: float) -> float:
+        """Return 0 when it is open, or at once the time that it stays closed if that is more than `at_most_s`."""
+        while (remaining_s := self.remaining_s()) > 0:  # it may be closed for longer while we wait
+            if remaining_s > at_most_s:
+                return remaining_s
+            await self._clock.sleep(remaining_s + spread_s())
+        return 0.0
