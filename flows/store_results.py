@@ -56,5 +56,6 @@ def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> i
 
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:
-    texts = {"result": job.get("result"), "outcome": json.dumps(job)}
+    result = job.get("result")
+    texts = {"result": result if isinstance(result, str) else json.dumps(result), "outcome": json.dumps(job)}
     return {name: str(job[name]) for name in ("provider", "job_id", "state")} | texts

@@ -24,7 +24,6 @@
     │   ├── JobNotFound            the provider does not know it (any more)
     │   ├── CancelRefused          the provider would not, or cannot, cancel it
     │   └── ResultUnavailable      the job is fine, its result cannot be had
-    ├── HandOverFailed             the jobs are done, what comes next could not be started
     └── WaitStopped                we stopped waiting; the job may still finish
         ├── WaitTimedOut           a deadline passed
         ├── CheckRefused           the provider does not let us ask
@@ -49,7 +48,8 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "...")) else f"{text}."
 
 
-def _some(job_ids: Sequence[str]) -> str:
+def some(job_ids: Sequence[str]) -> str:
+    """The first three ids and how many more there are, for a message."""
     return f"job {', '.join(job_ids[:3])}" + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
 
 
@@ -271,21 +271,6 @@ class ResultUnavailable(JobError):
     """The job itself is fine; what it made could not be fetched."""
 
 
-class HandOverFailed(GraphqlJobsError):
-    """The jobs are done; what comes next could not be started. `problems` says what went wrong with which."""
-
-    def __init__(self, job_ids: Sequence[str], problems: Sequence[str]) -> None:
-        super().__init__(tuple(job_ids), tuple(problems))
-        self.job_ids = tuple(job_ids)
-        self.problems = tuple(problems)
-
-    def __str__(self) -> str:
-        return (
-            f"{_some(self.job_ids)}: done, but not all that follows could be started: {'; '.join(self.problems)}. "
-            "Mend that, then hand over again with the sensor flow wait-for-jobs: what was started is not started twice."
-        )
-
-
 class WaitStopped(GraphqlJobsError):
     """We stopped waiting. The job itself may still finish."""
 
@@ -298,7 +283,7 @@ class WaitStopped(GraphqlJobsError):
 
     def __str__(self) -> str:
         return (
-            f"{self.provider} {_some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} "
+            f"{self.provider} {some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} "
             "The job was left as it is and may still finish: wait for it again by its id."
         )
 

@@ -36,11 +36,17 @@ def main() -> int:
     return 0
 
 
+#: What other versions of Python need, or need besides: pip-compile sees only the one that it runs on.
+#: `whenever`: prefect on 3.13 and later; `async-timeout`: redis, which prefect's server brings, before 3.11.3.
+_FOR_OTHER_PYTHONS = ["whenever", "async-timeout"]
+
+
 def _wanted() -> list[str]:
     """The project's dependencies with all its extras, and the dev group."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = settings["project"]["optional-dependencies"].values()
     wanted = [*settings["project"]["dependencies"], *settings["dependency-groups"]["dev"]]
+    wanted += _FOR_OTHER_PYTHONS
     return wanted + [requirement for extra in extras for requirement in extra]
 
 

@@ -14,7 +14,23 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 
-from graphql_jobs.errors import InvalidInput
+from graphql_jobs import GraphqlJobsError
+from graphql_jobs.errors import InvalidInput, some
+
+
+class HandOverFailed(GraphqlJobsError):
+    """The jobs are done; what comes next could not be started. `problems` says what went wrong with which."""
+
+    def __init__(self, job_ids: Sequence[str], problems: Sequence[str]) -> None:
+        super().__init__(tuple(job_ids), tuple(problems))
+        self.job_ids = tuple(job_ids)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return (
+            f"{some(self.job_ids)}: done, but not all that follows could be started: {'; '.join(self.problems)}. "
+            "Mend that, then hand over again with the sensor flow wait-for-jobs: what was started is not started twice."
+        )
 
 
 @task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)

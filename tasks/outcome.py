@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
 from graphql_jobs import GraphqlJobsError, Job, JobState, errors, require_success
+from tasks.downstream import HandOverFailed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +29,7 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.ResultUnavailable: "ResultUnavailable",
     errors.WaitTimedOut: "TimedOut",
     errors.CheckRefused: "CheckRefused",
-    errors.HandOverFailed: "HandOverFailed",
+    HandOverFailed: "HandOverFailed",
     errors.ProviderLost: "ProviderLost",
     errors.SubmissionUnknown: "SubmissionUnknown",
     errors.InvalidInput: "InvalidInput",

@@ -9,9 +9,8 @@ from uuid import UUID
 
 from blocks.job_run import JobCredentials
 from graphql_jobs import Deadlines, JobSpec, Schedule, WaitPolicy, require_success
-from graphql_jobs.errors import HandOverFailed
 from tasks.collection import fetch_result
-from tasks.downstream import downstream_key, start_deployment
+from tasks.downstream import HandOverFailed, downstream_key, start_deployment
 from tasks.outcome import fitting, outcome
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job

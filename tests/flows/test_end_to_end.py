@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ async def result_of(run: Run, case: Case, **changed: Any) -> dict[str, Any]:
     """What the job of a flow made."""
     state = await run(case, **changed)
     outcome: dict[str, Any] = await state.result()
-    made: dict[str, Any] = outcome["result"]
+    made: dict[str, Any] = json.loads(outcome["result"])
     return made
 
 
@@ -81,7 +82,7 @@ async def test_an_aiware_job_of_ones_own_tasks_is_sent_as_it_was_given(run: Run,
 async def test_an_auto_label_uses_the_model_of_the_block(run: Run, emulator: Emulator) -> None:
     """The endpoint comes from the target API block; lines and role from the parameters."""
     state = await run(SUBMITTING["auto-label"], lines_per_request=5, role="REVIEWER")
-    assert (await state.result())["result"] == {}
+    assert (await state.result())["result"] == "{}"
     spec = emulator.ledger.submissions[0].spec
     assert spec["targetAPI"] == {"endpoint": "https://model.example.invalid/predict"}  # the ledger keeps no secretKey
     assert spec["options"]["numberOfFilesPerRequest"] == 5

@@ -91,7 +91,7 @@ async def test_it_stores_what_each_flow_hands_over(
     await store(started.parameters["jobs"], file)
     [(provider, job_id, state, result, _)] = rows(file)
     assert (provider, job_id, state) == (outcome["provider"], outcome["job_id"], "SUCCEEDED")
-    assert json.loads(result) == outcome["result"]
+    assert result == outcome["result"]
 
 
 async def test_it_stores_what_the_sensor_hands_over(

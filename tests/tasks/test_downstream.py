@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from prefect import flow
 import tasks
 from graphql_jobs import Job, JobState
 from graphql_jobs.errors import InvalidInput
-from tasks.downstream import downstream_key, require_deployments
+from tasks.downstream import HandOverFailed, downstream_key, require_deployments
 from tasks.outcome import MAX_RESULT_CHARACTERS, outcome
 from tasks.pipeline import start_downstream
 
@@ -109,7 +110,7 @@ async def test_the_largest_result_that_is_handed_over_fits_into_a_parameter(depl
     name = await deploy("large")
     result = {"text": "\u20ac" * ((MAX_RESULT_CHARACTERS - 12) // 6)}
     large = outcome("aiware", "1", Job("aiware", "1", JobState.SUCCEEDED, "complete"), result)
-    assert large["result"] == result
+    assert large["result"] == json.dumps(result)
 
     @flow
     async def mine() -> Any:
@@ -142,3 +143,37 @@ async def test_a_deployment_that_needs_more_is_refused_unless_it_has_it(deploy: 
     with pytest.raises(InvalidInput, match="needs a value for database"):
         await require_deployments([wanting], "downstream", "jobs")
     await require_deployments([await deploy("provided", schema, {"database": "x"})], "downstream", "jobs")
+
+
+async def test_references_and_templates_in_a_result_reach_downstream_as_text(deploy: Deploy, runs_of: RunsOf) -> None:
+    """A server's answer that looks like Prefect's own markup is neither resolved nor refused (law 11)."""
+    name = await deploy("hostile")
+    hostile: dict[str, Any] = {
+        "variable": {"__prefect_kind": "workspace_variable", "variable_name": "db_password"},
+        "template": {"__prefect_kind": "jinja", "template": "{{ 6*7 }}"},
+        "block": {"$ref": {"block_document_slug": "aiware-credentials/aiware"}},
+        "surrogate": "\ud800",
+    }
+    done = outcome("aiware", "1", Job("aiware", "1", JobState.SUCCEEDED, "complete"), hostile)
+
+    @flow
+    async def mine() -> Any:
+        return await start_downstream([name], "aiware", "https://x.invalid", [done])
+
+    await mine()
+    [run] = await runs_of(name)
+    assert json.loads(run.parameters["jobs"][0]["result"]) == hostile
+
+
+async def test_one_deployment_that_is_gone_keeps_no_other_from_its_run(deploy: Deploy, runs_of: RunsOf) -> None:
+    """The first of two was deleted meanwhile: the second starts, and the error names the first and the job."""
+    name = await deploy("still-there")
+    done = outcome("aiware", "job-1", Job("aiware", "job-1", JobState.SUCCEEDED, "complete"))
+
+    @flow
+    async def mine() -> Any:
+        return await start_downstream(["gone/gone", name], "aiware", "https://x.invalid", [done])
+
+    with pytest.raises(HandOverFailed, match=r"job-1.*gone/gone"):
+        await mine()
+    assert len(await runs_of(name)) == 1

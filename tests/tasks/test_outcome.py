@@ -52,7 +52,7 @@ def test_an_outcome_is_plain_json() -> None:
     """Job and result as dicts and text, and nothing else."""
     made = outcome("aiware", "1", job(), {"engine_results": []})
     assert json.loads(json.dumps(made)) == made
-    assert (made["state"], made["result"]) == ("SUCCEEDED", {"engine_results": []})
+    assert (made["state"], made["result"]) == ("SUCCEEDED", '{"engine_results": []}')
 
 
 def test_an_outcome_without_a_job_says_why() -> None:
@@ -68,7 +68,7 @@ def test_an_outcome_without_a_job_says_why() -> None:
 def test_a_result_too_large_for_a_parameter_is_left_out_and_its_size_told() -> None:
     """One character over the bound: result None, and how large it is. At the bound it stands."""
     fits = {"x": "y" * (MAX_RESULT_CHARACTERS - len('{"x": ""}'))}
-    assert outcome("aiware", "1", job(), fits)["result"] == fits
+    assert outcome("aiware", "1", job(), fits)["result"] == json.dumps(fits)
     made = outcome("aiware", "1", job(), {"x": fits["x"] + "y"})
     assert made["result"] is None
     assert made["result_omitted_characters"] == MAX_RESULT_CHARACTERS + 1

@@ -12,7 +12,7 @@ import tasks
 from blocks import AiwareCredentials, DatasaurCredentials
 from graphql_jobs import Job, JobState, WaitPolicy
 from graphql_jobs.emulator import Emulator, Fault, JobFault
-from graphql_jobs.errors import JobNotFound, ProviderLost, SignInFailed, WaitTimedOut
+from graphql_jobs.errors import CheckRefused, JobNotFound, ProviderLost, WaitTimedOut
 from tests.conftest import driven
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
@@ -106,12 +106,12 @@ async def test_an_outage_longer_than_its_budget_is_its_own_end(aiware: AiwareCre
 
 
 async def test_a_rejected_token_ends_the_wait_at_once(emulator: Emulator, secrets: set[str]) -> None:
-    """A token that the provider does not accept: `SignInFailed` after one request, and no token in its text."""
+    """A token that the provider does not accept: `CheckRefused` after one request, and no token in its text."""
     block = AiwareCredentials(base_url=emulator.url, token=SecretStr("not-the-right-token"))
     block.get_client().session.clock = driven(emulator)
     ended = await waiting(block, [emulator.aiware.plant().id], WaitPolicy())
     [failure] = ended.values()
-    assert isinstance(failure, SignInFailed)
+    assert isinstance(failure, CheckRefused)
     assert "not-the-right-token" not in str(failure)
     assert len(emulator.ledger.requests) == 1
 
