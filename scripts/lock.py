@@ -38,7 +38,7 @@ def main() -> int:
 
 #: What other versions of Python need, or need besides: pip-compile sees only the one that it runs on.
 #: `whenever`: prefect on 3.13 and later; `async-timeout`: redis, which prefect's server brings, before 3.11.3.
-_FOR_OTHER_PYTHONS = ["whenever", "async-timeout"]
+_FOR_OTHER_PYTHONS = ["whenever>=0.7.3,<0.11", "async-timeout>=4.0.3"]
 
 
 def _wanted() -> list[str]:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("graphql_jobs", "blocks", "tasks", "flows")
@@ -91,6 +94,30 @@ def test_the_lock_holds_pins_and_hashes_and_no_address() -> None:
     pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
     assert pins
     assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+@pytest.mark.parametrize("version", ["3.11.0", "3.11.9", "3.12.0", "3.13.0", "3.14.0"])
+def test_the_lock_serves_every_python_that_is_promised(version: str) -> None:
+    """What an installed package requires on another Python than this one is pinned too."""
+    short = ".".join(version.split(".")[:2])
+    environment = {"python_version": short, "python_full_version": version, "extra": ""}
+    locked = pinned()
+    missing = {
+        f"{needed} for {package.name}"
+        for package in distributions()
+        if canonicalize_name(package.name) in locked
+        for needed in map(Requirement, package.requires or [])
+        if needed.marker is None or needed.marker.evaluate(environment)
+        if not needed.specifier.contains(locked.get(canonicalize_name(needed.name), "no version"), prereleases=True)
+    }
+    assert missing == set()
+
+
+def pinned() -> dict[str, str]:
+    """The versions in the lock, by name."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.removesuffix(" \\").split("==") for line in lines if "==" in line]
+    return {str(canonicalize_name(name)): version for name, version in pins}
 
 
 def test_one_version() -> None:
