@@ -82,7 +82,7 @@ class Session:
 
     async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
         """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
-        reply: Reply = await self._retrying(is_transient)(self._attempt, operation, variables, subject)
+        reply: Reply = await self.retrying_reads()(self._attempt, operation, variables, subject)
         return reply
 
     async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
@@ -138,26 +138,10 @@ class Session:
         kinds: Mapping[int, Kind],
         **request: Any,
     ) -> T:
-        """A plain HTTP request with the retries, bounds and errors of a read, and without an Authorization header.
+        """A plain HTTP request, once, with the bounds and errors of a read, and without an Authorization header.
 
         `consume` reads a successful response; `kinds` names what single status codes mean here. Raises `RequestFailed`.
         """
-
-        result: T = await self._retrying(is_transient)(
-            self._fetch_once, method, url, consume, operation, subject, kinds, **request
-        )
-        return result
-
-    async def _fetch_once(
-        self,
-        method: str,
-        url: str,
-        consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
-        operation: str,
-        subject: str,
-        kinds: Mapping[int, Kind],
-        **request: Any,
-    ) -> T:
         exchange = Exchange()
         try:
             async with self._http().request(
@@ -273,7 +257,7 @@ class Session:
 
         What RFC 6749 5.2 answers with 400 is a matter of the credentials.
         """
-        answer = await self._fetch_once(
+        answer = await self.fetch(
             "POST", url, _json, "sign-in", url, {400: errors.SignInFailed}, data=dict(form), headers=headers
         )
         if not isinstance(answer, dict) or not can_stand_in_a_header(answer.get("access_token")):
@@ -289,6 +273,10 @@ class Session:
         if self._transport is None:
             raise RuntimeError("use the session within `async with`")
         return self._transport
+
+    def retrying_reads(self) -> AsyncRetrying:
+        """Calls what may be sent again, and calls it again after failures that pass."""
+        return self._retrying(is_transient)
 
     def _retrying(self, predicate: Callable[[BaseException], bool]) -> AsyncRetrying:
         return retrying(predicate, self.limits.attempts, self.limits.budget_s, self.clock)
