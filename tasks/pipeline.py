@@ -12,7 +12,7 @@ from graphql_jobs import Deadlines, JobSpec, Schedule, WaitPolicy, require_succe
 from tasks.collection import fetch_result
 from tasks.downstream import HandOverFailed, downstream_key, start_deployment
 from tasks.outcome import fitting, outcome
-from tasks.submission import submit_job
+from tasks.submission import require_first_attempt, submit_job
 from tasks.waiting import wait_for_job
 
 #: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
@@ -22,10 +22,11 @@ JOBS_PARAMETER = "jobs"
 async def run_to_the_end(
     credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path | None, downstream: Sequence[str]
 ) -> dict[str, Any]:
-    """Submit, wait, fetch and hand over. Gives the `outcome`.
+    """Submit, wait, fetch and hand over. Gives the `outcome`. Raises `RetryRefused` in a run that ran before.
 
     One session stays open throughout, so that the steps share their connections and their token.
     """
+    await require_first_attempt()
     async with credentials.get_client():
         handle = await submit_job(credentials, spec)
         job = require_success(await wait_for_job(credentials, handle, policy))
