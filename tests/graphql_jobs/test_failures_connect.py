@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from pathlib import Path
+import tempfile
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from graphql_jobs import errors
 from graphql_jobs.limits import Limits
@@ -94,6 +99,22 @@ async def plain_http(serve_raw: ServeRaw) -> str:
     return (await serve_raw(plain)).url.replace("http:", "https:")
 
 
+def self_signed() -> bytes:
+    """A new key and the certificate that it gave itself, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    certificate = (
+        builder.not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    key_bytes = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return key_bytes + certificate.public_bytes(pem)
+
+
 async def untrusted_certificate(serve_raw: ServeRaw) -> str:
     """A server with a certificate that it signed itself."""
 
@@ -101,7 +122,10 @@ async def untrusted_certificate(serve_raw: ServeRaw) -> str:
         await reader.read()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(Path(__file__).parents[1] / "samples" / "tls" / "self_signed.pem")
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
+        file.write(self_signed())
+        file.flush()
+        context.load_cert_chain(file.name)
     return (await serve_raw(never, ssl=context)).url.replace("http:", "https:")
 
 
