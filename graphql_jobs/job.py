@@ -93,6 +93,8 @@ class Job(NamedTuple):
         if self.tasks:
             done = sum(task.state.is_terminal for task in self.tasks)
             parts.append(f"{done} of {len(self.tasks)} tasks ended")
+        if self.progress_percent:  # 0 says nothing: Datasaur leaves it there on jobs that are done
+            parts.append(f"progress {self.progress_percent}")
         if self.failures:
             parts.append("; ".join(str(failure) for failure in self.failures[:3]))
         if len(self.failures) > 3:

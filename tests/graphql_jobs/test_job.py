@@ -89,6 +89,14 @@ def test_a_job_describes_itself_in_one_line() -> None:
     assert Job("aiware", "a", JobState.PENDING, "queued").describe() == "PENDING (status 'queued')"
 
 
+def test_progress_is_shown_where_there_is_any() -> None:
+    """Datasaur's number, unless it is the 0 that stays to the end; the state never depends on it."""
+    halfway = Job("datasaur", "q:1", JobState.RUNNING, "IN_PROGRESS", progress_percent=40)
+    assert halfway.describe() == "RUNNING (status 'IN_PROGRESS'), progress 40"
+    done = Job("datasaur", "q:1", JobState.SUCCEEDED, "DELIVERED", progress_percent=0)
+    assert done.describe() == "SUCCEEDED (status 'DELIVERED')"
+
+
 def test_a_job_is_plain_json() -> None:
     """Tasks are counted by their words, instants are text, failures are words."""
     tasks = (JobTask("t1", JobState.SUCCEEDED, "complete"), JobTask("t2", JobState.SUCCEEDED, "complete"))
