@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import PrefectHTTPStatusError
 
 from blocks.aiware import AiwareCredentials
 from blocks.datasaur import DatasaurCredentials
@@ -40,7 +40,7 @@ async def load_block(block_class: type[B], name: str, parameter: str) -> B:
     async with get_client() as client:
         try:
             saved = [document.name or "" for document in await client.read_block_documents_by_type(slug)]
-        except ObjectNotFound:  # nobody registered the type: then there are none
+        except PrefectHTTPStatusError:  # nobody registered the type: then there are none
             saved = []
     known = f"Saved ones: {', '.join(sorted(saved))}." if saved else "None of that type is saved."
     kind = block_class.get_block_type_name()

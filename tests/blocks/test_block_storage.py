@@ -7,9 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from pydantic import SecretStr
@@ -19,9 +19,6 @@ from blocks import AiwareCredentials, AiwareEngineJob, DatasaurCredentials, Data
 from blocks.lookup import load_block, load_credentials
 from blocks.settings import WaitSettings
 from graphql_jobs.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from prefect.blocks.core import Block
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
@@ -138,3 +135,13 @@ def _register() -> subprocess.CompletedProcess[str]:
 async def _slugs() -> set[str]:
     async with get_client() as client:
         return {found.slug for found in await client.read_block_types()}
+
+
+async def test_a_type_that_nobody_registered_has_no_saved_blocks() -> None:
+    """The server answers 404 for the type itself: the message says that none is saved, and is no HTTP error."""
+
+    class NeverRegistered(Block):
+        """A block type that the server does not know."""
+
+    with pytest.raises(InvalidInput, match="None of that type is saved"):
+        await load_block(NeverRegistered, "typo", "credentials")
