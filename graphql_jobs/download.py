@@ -45,17 +45,17 @@ async def download(session: Session, url: str, to: Path, max_bytes: int = MAX_FI
         sock_connect=session.limits.connect_s,
         sock_read=session.limits.read_s,
     )
-    size_bytes: int = await session.retrying_reads()(
-        session.fetch,
-        "GET",
-        url,
-        lambda response: _save(response, to, max_bytes),
-        "download",
-        to.name,
-        kinds,
-        timeout=timeout,
+    return await session.retried_read(
+        lambda: session.fetch(
+            "GET",
+            url,
+            lambda response: _save(response, to, max_bytes),
+            "download",
+            to.name,
+            kinds,
+            timeout=timeout,
+        )
     )
-    return size_bytes
 
 
 async def _save(response: aiohttp.ClientResponse, to: Path, max_bytes: int) -> int:

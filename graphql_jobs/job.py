@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.reading import instant_or_none
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,19 +54,26 @@ class JobFailure:
 
 
 class JobTask(NamedTuple):
-    """One task of a job. `engine_id` and the instants are None where the provider gives none.
+    """One task of a job. `engine_id` and `started_at` are None where the provider gives none.
 
-    A named tuple, since a check makes one for each task of each job: a third of a frozen dataclass's cost.
+    A named tuple, since a check makes one for each task of each job: a third of a frozen dataclass's cost. For the same
+    reason the instant is read when it is asked for.
     """
 
     task_id: str
     state: JobState
     raw_status: str
     engine_id: str | None = None
-    started_at: datetime | None = None
+    #: As the provider wrote it.
+    raw_started: str | float | None = None
     failure: JobFailure | None = None
     #: A failure of this task does not count: a standby stood in for it, or it is a standby that nobody needed.
     excused: bool = False
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it began to run."""
+        return instant_or_none(self.raw_started)
 
 
 class Job(NamedTuple):

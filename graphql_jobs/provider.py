@@ -158,6 +158,8 @@ class JobClient(ABC):
         return JobNotFound(self.provider, job_id, detail)
 
     def _checked(self, job_id: str, parameter: str) -> str:
+        if len(job_id) <= MAX_ID_CHARACTERS and self._job_id.fullmatch(job_id):
+            return job_id
         stripped = job_id.strip()
         if not stripped:
             raise InvalidInput(parameter, "the job id is empty.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
+
+import orjson
 
 #: An entry of an answer: whatever JSON object the server sent.
 Entry = dict[str, Any]
@@ -17,14 +20,25 @@ MAX_ANSWER_ID_CHARACTERS = 1_000
 MAX_ADDRESS_CHARACTERS = 10_000
 
 
+def decoded(text: str) -> Any:
+    """The JSON value in `text`. Raises `ValueError`.
+
+    orjson takes half the time of the standard library, and refuses what is not strictly JSON: NaN, and half of a
+    surrogate pair, which cannot be sent on and becomes a question mark.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        lenient = json.loads(text)
+        return json.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
+
+
 def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACTERS) -> str | None:
     """The value, cut, if it is text or a whole number (ids come as both), else None."""
     value = entry.get(name)
     if value is None:
         return None
     if type(value) is str:  # nearly always; this runs several times for each task of each job
-        if not value.isascii():  # half of a surrogate pair is JSON, and cannot be sent on
-            value = value.encode(errors="replace").decode()
         return value if len(value) <= max_characters else value[:max_characters]
     return str(value)[:max_characters] if isinstance(value, int) and not isinstance(value, bool) else None
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Reply:
     """An answer whose `data` can be used. `field_errors` holds what was wrong with single fields, by their path."""
 
-    data: Mapping[str, Any]
+    data: dict[str, Any]
     field_errors: Mapping[tuple[str | int, ...], errors.RequestFailed] = field(default_factory=dict)
     #: Errors that name no field, by the id of the object that they do name.
     object_errors: Mapping[str, errors.RequestFailed] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 from tenacity.wait import wait_base
@@ -12,27 +12,48 @@ from tenacity.wait import wait_base
 from graphql_jobs.errors import OperationFailed, RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from graphql_jobs.clock import Clock
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: Our choice: those who were told to come back at the same instant come back within this span.
 _SPREAD_S = 1.0
 
 
-def retrying(predicate: Callable[[BaseException], bool], attempts: int, budget_s: float, clock: Clock) -> AsyncRetrying:
+async def retried(
+    call: Callable[[], Awaitable[T]],
+    predicate: Callable[[BaseException], bool],
+    attempts: int,
+    budget_s: float,
+    clock: Clock,
+) -> T:
     """Up to `attempts` attempts for errors that `predicate` accepts; no pause is begun that would end after `budget_s`.
 
-    A fresh one per request: a shared `AsyncRetrying` mixes up concurrent calls (reference/gql-tenacity.md 3.2).
+    The first attempt is made without tenacity, which costs as much as the rest of a request that succeeds
+    (docs/benchmarks.md); after that a fresh `AsyncRetrying`, since a shared one mixes up concurrent calls
+    (reference/gql-tenacity.md 3.2).
     """
     give_up_at = clock.now() + budget_s
+    try:
+        return await call()
+    except Exception as failure:
+        if not predicate(failure):
+            raise
+        first = [failure]
+
+    async def attempt() -> T:
+        if first:
+            raise first.pop()
+        return await call()
 
     def stop(state: RetryCallState) -> bool:
         return state.attempt_number >= attempts or clock.now() + state.upcoming_sleep > give_up_at
 
-    return AsyncRetrying(
+    retrying = AsyncRetrying(
         retry=retry_if_exception(predicate),
         wait=_RetryAfter(),
         stop=stop,
@@ -40,6 +61,7 @@ def retrying(predicate: Callable[[BaseException], bool], attempts: int, budget_s
         before_sleep=_log_retry,
         reraise=True,
     )
+    return await retrying(attempt)
 
 
 def is_transient(error: BaseException) -> bool:

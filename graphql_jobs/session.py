@@ -29,16 +29,16 @@ from graphql_jobs.failures import (
 )
 from graphql_jobs.gate import Gate
 from graphql_jobs.limits import Limits
+from graphql_jobs.reading import decoded
 from graphql_jobs.redaction import KeptSecrets, redacted
 from graphql_jobs.reply import Reply
-from graphql_jobs.retrying import is_transient, retrying, surely_undone
+from graphql_jobs.retrying import is_transient, retried, surely_undone
 from graphql_jobs.wire import BoundedResponse, Exchange, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from graphql import ExecutionResult
-    from tenacity import AsyncRetrying
 
     from graphql_jobs.auth import Auth
     from graphql_jobs.operation import Operation
@@ -82,8 +82,7 @@ class Session:
 
     async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
         """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
-        reply: Reply = await self.retrying_reads()(self._attempt, operation, variables, subject)
-        return reply
+        return await self.retried_read(lambda: self._attempt(operation, variables, subject))
 
     async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
         """Send something that must happen at most once; gives the value of its root field.
@@ -99,7 +98,7 @@ class Session:
             return await self._attempt(operation, variables, subject)
 
         try:
-            reply: Reply = await self._retrying(surely_undone)(attempt)
+            reply = await self._retried(attempt, surely_undone)
         except asyncio.CancelledError:
             at = instant(sent_at).isoformat(timespec="seconds")
             logger.warning(
@@ -175,6 +174,7 @@ class Session:
         return AIOHTTPTransport(
             self.url,
             ssl=True,
+            json_deserialize=decoded,
             client_session_args={
                 "timeout": timeout,
                 "response_class": BoundedResponse,
@@ -274,12 +274,12 @@ class Session:
             raise RuntimeError("use the session within `async with`")
         return self._transport
 
-    def retrying_reads(self) -> AsyncRetrying:
-        """Calls what may be sent again, and calls it again after failures that pass."""
-        return self._retrying(is_transient)
+    async def retried_read(self, call: Callable[[], Awaitable[T]]) -> T:
+        """`call` something that may be sent again, and call it again after failures that pass."""
+        return await self._retried(call, is_transient)
 
-    def _retrying(self, predicate: Callable[[BaseException], bool]) -> AsyncRetrying:
-        return retrying(predicate, self.limits.attempts, self.limits.budget_s, self.clock)
+    async def _retried(self, call: Callable[[], Awaitable[T]], predicate: Callable[[BaseException], bool]) -> T:
+        return await retried(call, predicate, self.limits.attempts, self.limits.budget_s, self.clock)
 
 
 async def _json(response: aiohttp.ClientResponse) -> object:

@@ -13,19 +13,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class StatusTable:
+class StatusTable(dict[str, JobState]):
     """Maps words to states. A word that is not in it is UNKNOWN (not an end) and is reported once."""
 
     def __init__(self, provider: str, states: Mapping[str, JobState]) -> None:
+        super().__init__(states)
         self.provider = provider
-        self.states = dict(states)
         self._reported: set[str] = set()
 
-    def state_of(self, word: str) -> JobState:
-        """The state that `word` stands for."""
-        state = self.states.get(word)
-        if state is not None:
-            return state
+    def __missing__(self, word: str) -> JobState:
         # The word comes from outside: at most a hundred different ones are remembered and reported.
         if word not in self._reported and len(self._reported) < 100:
             self._reported.add(word)

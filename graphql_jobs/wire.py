@@ -48,12 +48,19 @@ class BoundedResponse(aiohttp.ClientResponse):
         if self._refused:
             raise self._refused
         if self._body is None:
+            if self._is_surely_small():
+                return await super().read()
             try:
                 self._body = b"".join([chunk async for chunk in bounded_chunks(self, MAX_REPLY_BYTES)])
             except ReplyTooLarge as refusal:
                 self._refused = refusal
                 raise
         return self._body
+
+    def _is_surely_small(self) -> bool:
+        """aiohttp reads no more than the announced length; a compressed body can be larger than that."""
+        length = self.content_length
+        return length is not None and length <= MAX_REPLY_BYTES and "Content-Encoding" not in self.headers
 
 
 async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:

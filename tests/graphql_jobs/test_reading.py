@@ -8,11 +8,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.reading import instant_or_none, objects, text_or_none
+from graphql_jobs.reading import decoded, instant_or_none, objects, text_or_none
 
 ANY: st.SearchStrategy[object] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.just({})
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": ["\\ud83d\\ude00"]}', {"a": ["\U0001f600"]}),
+        ('{"a": "\\ud83d\\ude00 \\ud800"}', {"a": "\U0001f600 ?"}),
+        ('{"a": "\\udc00x"}', {"a": "?x"}),
+        ("[Infinity]", [float("inf")]),
+    ],
+)
+def test_what_is_not_strictly_json_is_read_all_the_same(text: str, expected: object) -> None:
+    """Half of a surrogate pair becomes a question mark: no text that we keep is one that cannot be sent on."""
+    assert decoded(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1,]", "<html>"])
+def test_what_is_no_json_is_an_error(text: str) -> None:
+    """It is said so."""
+    with pytest.raises(ValueError, match=r".+"):
+        decoded(text)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def test_a_word_of_the_table_has_its_state_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     """Known words are silent."""
     table = StatusTable("fake", {"done": JobState.SUCCEEDED})
-    assert table.state_of("done") is JobState.SUCCEEDED
+    assert table["done"] is JobState.SUCCEEDED
     assert not caplog.records
 
 
 def test_an_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """Asked a thousand times, warned once, with the word and the provider."""
     table = StatusTable("fake", {})
-    assert {table.state_of("odd") for _ in range(1000)} == {JobState.UNKNOWN}
+    assert {table["odd"] for _ in range(1000)} == {JobState.UNKNOWN}
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "fake" in caplog.text
     assert "'odd'" in caplog.text
@@ -32,7 +32,7 @@ def test_a_server_that_invents_words_for_ever_fills_neither_memory_nor_log(caplo
     """A thousand different words: a hundred warnings, each of bounded length."""
     table = StatusTable("fake", {})
     for number in range(1000):
-        assert table.state_of(f"{number}" * 1000) is JobState.UNKNOWN
+        assert table[f"{number}" * 1000] is JobState.UNKNOWN
     assert len(caplog.records) == 100
     assert max(len(record.getMessage()) for record in caplog.records) < 200
 
@@ -42,4 +42,4 @@ def test_the_table_is_not_changed_through_the_mapping_it_was_made_from() -> None
     words = {"done": JobState.SUCCEEDED}
     table = StatusTable("fake", words)
     words.clear()
-    assert table.state_of("done") is JobState.SUCCEEDED
+    assert table["done"] is JobState.SUCCEEDED

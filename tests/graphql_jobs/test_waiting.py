@@ -157,7 +157,7 @@ def test_success_is_required_of_the_job_and_not_of_the_wait() -> None:
 
 async def test_a_task_that_started_is_where_running_begins(scripted: Scripted, clock: FakeClock) -> None:
     """First seen running now, but started 50 s ago: running_s=60 ends 10 s from now."""
-    started = JobTask("t", JobState.RUNNING, "running", None, datetime.fromtimestamp(clock.now() - 50, UTC))
+    started = JobTask("t", JobState.RUNNING, "running", None, clock.now() - 50)
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING, tasks=(started,)))
     with pytest.raises(errors.WaitTimedOut, match="running_s=60"):
         await wait(client, handle(submitted_at=clock.now() - 100), WaitPolicy(deadlines=Deadlines(running_s=60)))
@@ -168,7 +168,7 @@ async def test_an_instant_before_the_submission_is_not_the_start_of_a_task(
     scripted: Scripted, clock: FakeClock
 ) -> None:
     """The text 0001-01-01T00:00:00Z means not started: the deadline of an hour does not fire at the first look."""
-    zero = JobTask("t", JobState.RUNNING, "running", None, datetime(1, 1, 1, tzinfo=UTC))
+    zero = JobTask("t", JobState.RUNNING, "running", None, "0001-01-01T00:00:00.000Z")
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if at_s > 9 else JobState.RUNNING, tasks=(zero,)))
     policy = WaitPolicy(deadlines=Deadlines(running_s=3600))
     assert (await wait(client, handle(submitted_at=clock.now()), policy)).state is JobState.SUCCEEDED

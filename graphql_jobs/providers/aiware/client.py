@@ -12,14 +12,15 @@ from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, JobSpec, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
-from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, objects, text_or_none
+from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.reply import Reply
     from graphql_jobs.session import Session
 
 #: Our choice: no job has that many tasks; a server that never ends its list is not followed for ever.
@@ -145,11 +146,11 @@ class AiwareClient(JobClient):
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         seen: dict[str, Seen] = {}
         longer: dict[str, tuple[Entry, list[Any]]] = {}
-        for job_id, entry in (await self._read_page(job_ids, 0, seen)).items():
+        for job_id, entry, records in await self._read_page(job_ids, 0, seen):
             if _is_full(entry["tasks"]):
-                longer[job_id] = (entry, entry["tasks"]["records"])
+                longer[job_id] = (entry, records)
             else:
-                seen[job_id] = self._read(job_id, entry, entry["tasks"]["records"])
+                seen[job_id] = self._read(job_id, entry, records)
         if longer:
             await self._page_in(longer, seen)
         return seen
@@ -164,51 +165,58 @@ class AiwareClient(JobClient):
             offset = min(len(records) for _, records in longer.values())
             if offset >= MAX_TASKS:
                 break
-            page = await self._read_page(list(longer), offset, seen)
-            for job_id, later in page.items():
+            unread = {}  # a job that is gone by now is in neither
+            for job_id, later, later_records in await self._read_page(list(longer), offset, seen):
                 entry, records = longer[job_id]
-                records[offset:] = later["tasks"]["records"]
-                if not _is_full(later["tasks"]):
+                records[offset:] = later_records
+                if _is_full(later["tasks"]):
+                    unread[job_id] = (entry, records)
+                else:
                     seen[job_id] = self._read(job_id, entry, records)
-            # A job that is gone by now is in neither.
-            longer = {job_id: longer[job_id] for job_id in page if job_id not in seen}
+            longer = unread
         for job_id in longer:
             seen[job_id] = self.session.bad_reply("job", f"job {job_id}", f"more than {MAX_TASKS} tasks.")
 
     def _read(self, job_id: str, entry: Entry, records: list[Any]) -> Seen:
         """The job, unless it claims to be complete and a task of it could not be read (law 4)."""
-        tasks = objects(records)
-        job = reader.read_job(entry, tasks, lenient=self.lenient, clean=self.session.redact)
-        if job.state is JobState.SUCCEEDED and len(tasks) < len(records):
+        job = reader.read_job(entry, records, lenient=self.lenient, clean=self.session.redact)
+        if job.state is JobState.SUCCEEDED and len(job.tasks) < len(records):
             return self.session.bad_reply("job", f"job {job_id}", "it says complete, but a task of it cannot be read.")
         return job
 
-    async def _read_page(self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]) -> Mapping[str, Entry]:
-        """One page of tasks of each job, by job id; what went wrong with a single job goes into `seen`.
-
-        An entry in the answer is about the right job and has a list of tasks.
-        """
+    async def _read_page(
+        self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
+    ) -> Iterator[tuple[str, Entry, list[Any]]]:
+        """Id, entry and one page of tasks of each job; what went wrong with a single job goes into `seen`."""
         size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
         padded = [*job_ids, *[job_ids[-1]] * (size - len(job_ids))]
         variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
         variables |= {"offset": offset, "limit": documents.TASK_PAGE}
         subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
         reply = await self.session.read(documents.check_jobs(size), variables, subject)
-        page: dict[str, Entry] = {}
+        return self._entries(reply, job_ids, seen)
+
+    def _entries(
+        self, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]
+    ) -> Iterator[tuple[str, Entry, list[Any]]]:
         for number, job_id in enumerate(job_ids):
             alias = f"j{number}"
-            entry = reply.data.get(alias)
+            # Taken out, so that its memory is free again before the next one is read.
+            entry = reply.data.pop(alias, None)
             if entry is None:
                 if failure := reply.object_errors.get(job_id) or reply.error_at(alias):
                     seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
-            elif not isinstance(entry, dict) or entry.get("id") != job_id:
+                continue
+            if not isinstance(entry, dict) or entry.get("id") != job_id:
                 seen[job_id] = self.session.bad_reply("job", f"job {job_id}", "the answer is about another job.")
-            elif not isinstance(entry.get("tasks"), dict) or not isinstance(entry["tasks"].get("records"), list):
+                continue
+            tasks = entry.get("tasks")
+            records = tasks.get("records") if isinstance(tasks, dict) else None
+            if isinstance(records, list):
+                yield job_id, entry, records
+            else:
                 missing = self.session.bad_reply("job", f"job {job_id}", "the list of its tasks is missing.")
                 seen[job_id] = reply.error_at(alias) or missing
-            else:
-                page[job_id] = entry
-        return page
 
 
 def _is_full(tasks: Entry) -> bool:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import errors
 from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
-from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, text_or_none
+from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, objects, text_or_none
 from graphql_jobs.status import StatusTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
 PROVIDER = "aiware"
 
@@ -71,18 +71,22 @@ _FAILED, _CANCELLED = JobState.FAILED, JobState.CANCELLED
 
 
 def read_job(
-    entry: Entry, task_entries: list[Entry], *, lenient: bool = False, clean: Callable[[str], str] = str
+    entry: Entry, records: Sequence[object], *, lenient: bool = False, clean: Callable[[str], str] = str
 ) -> Job:
-    """The job of a check, from its entry and the records of all pages of its tasks.
+    """The job of a check, from its entry and the records of all pages of its tasks; a record that is no object is
+    passed over.
 
     A job that says complete is FAILED if a task failed, was aborted or cancelled and no standby of it completed,
     unless `lenient` (law 4). `clean` cuts and redacts the provider's words.
     """
-    excused = _excused(task_entries)
-    tasks = tuple([read_task(task, excused, clean) for task in task_entries])
+    tasks = tuple([read_task(record, clean) for record in records if isinstance(record, dict)])
+    failures: tuple[JobFailure, ...] = ()
+    if [None for task in tasks if task.failure]:  # a generator would cost as much as reading a task
+        excused = _excused(objects(records))
+        tasks = tuple([task._replace(excused=task.task_id in excused) for task in tasks])
+        failures = tuple([task.failure for task in tasks if task.failure and not task.excused])
     raw_status = text_or_none(entry, "status") or ""
-    state = STATES.state_of(raw_status)
-    failures = tuple([task.failure for task in tasks if task.failure and not task.excused])
+    state = STATES[raw_status]
     if state is JobState.SUCCEEDED and failures and not lenient:
         state = JobState.FAILED
     return Job(
@@ -99,24 +103,24 @@ def read_job(
     )
 
 
-def read_task(entry: Entry, excused: Container[str] = (), clean: Callable[[str], str] = str) -> JobTask:
-    """One record of a job's tasks; `excused` are the ids of tasks whose failure does not count."""
+def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
+    """One record of a job's tasks."""
     # Runs for each task of each job: what is short text is taken as it is, and only the rest is looked at.
-    task_id, raw_status = entry.get("id"), entry.get("status")
-    if type(task_id) is not str or type(raw_status) is not str or len(task_id) + len(raw_status) > MAX_WORD_CHARACTERS:
-        task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
-    task_id = task_id.strip()
-    state = STATES.state_of(raw_status)
+    task_id, raw_status, engine_id = entry.get("id"), entry.get("status"), entry.get("engineId")
     started = entry.get("startedDateTime")
-    return JobTask(
-        task_id,
-        state,
-        raw_status,
-        text_or_none(entry, "engineId"),
-        instant_or_none(started) if started else None,
-        _read_failure(entry, task_id, raw_status, clean) if state is _FAILED or state is _CANCELLED else None,
-        task_id in excused if excused else False,
-    )
+    if not (
+        type(task_id) is type(raw_status) is type(engine_id) is str
+        and (started is None or type(started) is str)
+        and len(task_id) + len(raw_status) + len(engine_id) + len(started or "") <= MAX_WORD_CHARACTERS
+    ):
+        task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
+        engine_id = text_or_none(entry, "engineId")
+        started = started if isinstance(started, int | float) else text_or_none(entry, "startedDateTime")
+    task_id = task_id.strip()
+    state = STATES[raw_status]
+    failed = state is _FAILED or state is _CANCELLED
+    failure = _read_failure(entry, task_id, raw_status, clean) if failed else None
+    return JobTask._make((task_id, state, raw_status, engine_id, started, failure, False))
 
 
 #: Our choice: read that much, cut again to what a message may hold.
@@ -139,11 +143,6 @@ def _excused(task_entries: list[Entry]) -> set[str]:
 
     A standby may have a standby of its own (reference/aiware.md 2.5), so the chain is followed.
     """
-    for entry in task_entries:
-        if entry.get("standbyTask"):
-            break
-    else:
-        return set()
     standby_of: dict[str, str] = {}
     status_of: dict[str, object] = {}
     for entry in task_entries:

@@ -51,7 +51,7 @@ def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
     return Job(
         PROVIDER,
         str(entry.get("id")),
-        STATES.state_of(raw_status),
+        STATES[raw_status],
         raw_status,
         (),
         tuple([_read_failure(failure, clean) for failure in objects(failures)]) if failures else (),

@@ -68,8 +68,8 @@ def test_the_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[st
     """The twelve words of TaskStatus, which Job.status has as its type, each have a state."""
     words = schemas["aiware"].type_map["TaskStatus"]
     assert isinstance(words, GraphQLEnumType)
-    assert set(reader.STATES.states) == set(words.values)
-    assert len(reader.STATES.states) == 12
+    assert set(reader.STATES) == set(words.values)
+    assert len(reader.STATES) == 12
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_failed_task_does_not_end_a_job_that_goes_on(word: str) -> None:
 def test_the_words_of_a_failure_are_cleaned() -> None:
     """Reason and message pass through `clean`, which removes secrets."""
     entry = {"id": "t", "status": "failed", "failureReason": "api_error", "failureMessage": "key s3cret refused"}
-    read = reader.read_task(entry, (), lambda text: text.replace("s3cret", "***"))
+    read = reader.read_task(entry, lambda text: text.replace("s3cret", "***"))
     assert read.failure is not None
     assert (read.failure.reason, read.failure.message) == ("api_error", "key *** refused")
 

@@ -50,8 +50,8 @@ def test_the_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[st
     for name in ("JobStatus", "ExportDeliveryStatus"):
         words = schemas["datasaur"].type_map[name]
         assert isinstance(words, GraphQLEnumType)
-        assert set(reader.STATES.states) == set(words.values)
-    assert len(reader.STATES.states) == 5
+        assert set(reader.STATES) == set(words.values)
+    assert len(reader.STATES) == 5
 
 
 @pytest.mark.parametrize(
