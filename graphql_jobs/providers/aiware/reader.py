@@ -109,8 +109,10 @@ def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
     task_id, raw_status, engine_id = entry.get("id"), entry.get("status"), entry.get("engineId")
     started = entry.get("startedDateTime")
     if not (
-        type(task_id) is type(raw_status) is type(engine_id) is str
-        and (started is None or type(started) is str)
+        isinstance(task_id, str)
+        and isinstance(raw_status, str)
+        and isinstance(engine_id, str)
+        and (started is None or isinstance(started, str))
         and len(task_id) + len(raw_status) + len(engine_id) + len(started or "") <= MAX_WORD_CHARACTERS
     ):
         task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
