@@ -7,8 +7,9 @@ from typing import Any
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
-from blocks.job_run import RemoteJobRun, start
+from blocks.job_run import RemoteJobRun
 from blocks.settings import WaitSettings, checked_base_url
+from blocks.submission import start
 from graphql_jobs import BearerToken
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 
@@ -40,11 +41,21 @@ class AiwareCredentials(CredentialsBlock):
         default=False, description="Believe a job that says complete although one of its tasks failed."
     )
 
+    visibility_s: float = Field(
+        default=AiwareClient.visibility_s,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds until a new job shows in lists at the latest. After a lost answer, so long is looked.",
+    )
+
     _check_base_url = field_validator("base_url")(checked_base_url)
 
     def get_client(self) -> AiwareClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        return AiwareClient.connect(self.base_url, BearerToken(self.token.get_secret_value()), lenient=self.lenient)
+        client = AiwareClient.connect(self.base_url, BearerToken(self.token.get_secret_value()), lenient=self.lenient)
+        client.account = self._block_document_name or ""
+        client.visibility_s = self.visibility_s
+        return client
 
 
 class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself

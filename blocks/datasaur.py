@@ -8,8 +8,9 @@ from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from blocks.job_run import RemoteJobRun, start
+from blocks.job_run import RemoteJobRun
 from blocks.settings import WaitSettings, checked_base_url, checked_endpoint, checked_token_url
+from blocks.submission import start
 from graphql_jobs import BearerToken, ClientCredentials
 from graphql_jobs.auth import Auth
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
@@ -48,6 +49,13 @@ class DatasaurCredentials(CredentialsBlock):
         default="body", description="Whether id and secret go into the form or into a Basic header."
     )
 
+    visibility_s: float = Field(
+        default=DatasaurClient.visibility_s,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds until a new project shows at the latest. After a lost answer, so long is looked.",
+    )
+
     _check_base_url = field_validator("base_url")(checked_base_url)
     _check_token_url = field_validator("token_url")(checked_token_url)
 
@@ -59,7 +67,10 @@ class DatasaurCredentials(CredentialsBlock):
 
     def get_client(self) -> DatasaurClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        return DatasaurClient.connect(self.base_url, self._auth())
+        client = DatasaurClient.connect(self.base_url, self._auth())
+        client.account = self.client_id or self._block_document_name or ""
+        client.visibility_s = self.visibility_s
+        return client
 
     def _auth(self) -> Auth:
         if self.token:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from prefect.blocks.abstract import JobRun
 
-from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, JobSpec, WaitPolicy, require_success, wait
+from blocks.memory import sights_of_this_run
+from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
 
 
 class JobCredentials(Protocol):
@@ -31,7 +32,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
     async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
         """Return when the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`."""
         async with self._credentials.get_client() as client:
-            self.job = await wait(client, self.handle, self._policy, on_change=self._log)
+            self.job = await wait(client, self.handle, self._policy, on_change=self._log, sights=sights_of_this_run())
         require_success(self.job)
 
     async def fetch_result(self) -> dict[str, Any]:
@@ -50,9 +51,3 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
 
     def _log(self, job: Job) -> None:
         self.logger.info("%s job %s: %s", job.provider, job.job_id, job.describe())
-
-
-async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
-    """Submit `spec` and give the run to wait for. What all job blocks do."""
-    async with credentials.get_client() as client:
-        return RemoteJobRun(credentials, await client.submit(spec), policy, folder)

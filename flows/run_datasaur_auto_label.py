@@ -8,14 +8,16 @@ from prefect import flow
 
 from blocks.datasaur import DatasaurTargetApi
 from blocks.lookup import load_block, load_credentials
+from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import AutoLabelSpec
+from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.parameters import Lines, Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
 
 
-@flow(name="run-datasaur-auto-label", retries=0)
+@flow(name="run-datasaur-auto-label", retries=0, on_cancellation=[cancel_with_the_run])
 @ends_in_a_state
 async def run_datasaur_auto_label(
     project_id: Name,
@@ -27,7 +29,13 @@ async def run_datasaur_auto_label(
     give_up_after_s: WaitSeconds = 86400.0,
     queued_at_most_s: WaitSeconds | None = None,
     running_at_most_s: WaitSeconds | None = None,
+    unchanged_at_most_s: WaitSeconds | None = None,
+    unseen_at_most_s: WaitSeconds | None = None,
+    on_timeout: OnTimeout = "leave",
     longest_pause_s: PauseSeconds = 60.0,
+    key: Name | None = None,
+    on_unknown: OnUnknown = "fail",
+    force_resubmit: bool = False,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> dict[str, Any]:
     """Have a model of your own label a Datasaur project, wait for the end and start the downstream deployments.
@@ -42,13 +50,22 @@ async def run_datasaur_auto_label(
         give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
         queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
         running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
+        unchanged_at_most_s: Stop waiting if no status changes for this many seconds. Empty for no limit.
+        unseen_at_most_s: Stop waiting if the job does not show within this many seconds. Empty for half a minute.
+        on_timeout: Whether a job that takes too long is left running or cancelled, where that is possible.
         longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        key: A name of your own for this job: another run with it goes on with the same job. Empty for a job per run.
+        on_unknown: If nobody can tell whether the job was started, whether to fail or to start it again, maybe twice.
+        force_resubmit: Start a new job even if there is one already, once in this run.
         downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
         The outcome: provider, job_id, state and result, as plain JSON.
     """
-    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    policy = wait_policy(
+        *(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s)
+    )
+    care = Care(key, on_unknown, force_resubmit, on_timeout)
     model = await load_block(DatasaurTargetApi, target_api, "target_api")
     spec = AutoLabelSpec.of(
         project_id=project_id,
@@ -59,4 +76,4 @@ async def run_datasaur_auto_label(
         role=role,
     )
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
-    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream)
+    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream, care)

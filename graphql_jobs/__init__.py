@@ -13,10 +13,13 @@ Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the re
 from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.label import Label, checked_caller_key, submission_key
 from graphql_jobs.limits import Limits
-from graphql_jobs.provider import JobClient, JobSpec
+from graphql_jobs.memory import LocalMemory, Memory
+from graphql_jobs.provider import JobClient, JobSpec, Recovery
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.session import Session
+from graphql_jobs.submission import OnUnknown, submit_once
 from graphql_jobs.waiting import require_success, wait, wait_many
 
 __version__ = "0.1.0"
@@ -34,11 +37,19 @@ __all__ = [
     "JobSpec",
     "JobState",
     "JobTask",
+    "Label",
     "Limits",
+    "LocalMemory",
+    "Memory",
+    "OnUnknown",
+    "Recovery",
     "Schedule",
     "Session",
     "WaitPolicy",
+    "checked_caller_key",
     "require_success",
+    "submission_key",
+    "submit_once",
     "wait",
     "wait_many",
 ]

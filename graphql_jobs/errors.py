@@ -271,21 +271,19 @@ class ResultUnavailable(JobError):
     """The job itself is fine; what it made could not be fetched."""
 
 
-class WaitStopped(GraphqlJobsError):
-    """We stopped waiting. The job itself may still finish."""
+_LEFT = "The job was left as it is and may still finish: wait for it again by its id."
 
-    def __init__(self, provider: str, job_ids: Sequence[str], waited_s: float, detail: str) -> None:
-        super().__init__(provider, tuple(job_ids), waited_s, detail)
-        self.provider = provider
-        self.job_ids = tuple(job_ids)
-        self.waited_s = waited_s
-        self.detail = detail
+
+class WaitStopped(GraphqlJobsError):
+    """We stopped waiting. The job itself may still finish, unless `after` says otherwise."""
+
+    def __init__(self, provider: str, job_ids: Sequence[str], waited_s: float, detail: str, after: str = _LEFT) -> None:
+        super().__init__(provider, tuple(job_ids), waited_s, detail, after)
+        self.provider, self.job_ids, self.waited_s = provider, tuple(job_ids), waited_s
+        self.detail, self.after = detail, after
 
     def __str__(self) -> str:
-        return (
-            f"{self.provider} {some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} "
-            "The job was left as it is and may still finish: wait for it again by its id."
-        )
+        return f"{self.provider} {some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} {self.after}"
 
 
 class WaitTimedOut(WaitStopped):

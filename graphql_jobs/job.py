@@ -149,6 +149,11 @@ class JobHandle(BaseModel):
         """As plain JSON."""
         return self.model_dump(mode="json")
 
+    def without_secrets(self) -> JobHandle:
+        """The handle as it may be kept: without addresses, since a pre-signed one lets anybody in."""
+        kept = {name: value for name, value in self.details.items() if "://" not in value}
+        return self.model_copy(update={"details": kept})
+
     @classmethod
     def from_json(cls, plain: object) -> Self:
         """Read what `to_json` wrote. Raises `InvalidInput` that names the first wrong field."""

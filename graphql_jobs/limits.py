@@ -10,7 +10,8 @@ class Limits:
     """How long and how often a request may try. Seconds; our choices, in the order of aiohttp's phases.
 
     `connect_s` bounds name look-up, TCP and TLS together with the wait for a pooled connection, `read_s` the silence
-    between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request.
+    between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request,
+    `submission_s` all requests of one submission: for so long another process leaves it alone.
     """
 
     connect_s: float = 10.0
@@ -18,3 +19,4 @@ class Limits:
     request_s: float = 60.0
     budget_s: float = 60.0
     attempts: int = 6
+    submission_s: float = 120.0

@@ -5,11 +5,14 @@ An adapter is a `JobClient` with a status table, documents and pure readers of i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from abc import ABC, abstractmethod
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import (
@@ -32,11 +35,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphql_jobs.label import Label
     from graphql_jobs.session import Session
 
+#: Where a job would be found, as plain JSON in the provider's own terms.
+Place = dict[str, Any]
 #: What one look at one job can give. A failed check concerns the check, not the job.
 Seen = Job | JobNotFound | RequestFailed
 
+
+#: Our choice: longer values are kept as a digest.
+_SHOWN_CHARACTERS = 100
 
 # No other request would fare better.
 _ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
@@ -44,8 +53,22 @@ _ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoin
 _MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
 
 
+class Recovery(StrEnum):
+    """What can be done about a job of which nobody knows whether it was started."""
+
+    #: The provider can be asked for it.
+    FIND = "find"
+    #: A second one does no harm.
+    REPEAT = "repeat"
+    #: Nothing shows it.
+    NONE = "none"
+
+
 class JobSpec(BaseModel):
     """What to run. Checked when it is made, so that bad input is found before anything is sent."""
+
+    #: The provider's name of what starts it.
+    operation: ClassVar[str] = ""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
@@ -62,6 +85,33 @@ class JobSpec(BaseModel):
             name = ".".join(map(str, first["loc"])) or cls.__name__
             raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
 
+    @property
+    def subject(self) -> str:
+        """What it is about, for messages."""
+        return type(self).__name__
+
+    def summary(self, salt: str) -> dict[str, str]:
+        """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
+
+        Secrets are left out and so are the queries of addresses, since a pre-signed one is new each time.
+        """
+        plain = self.model_dump(mode="json")
+        values = {
+            name: value for name, value in self if value not in (None, [], {}) and not isinstance(value, SecretStr)
+        }
+        return {
+            name: _shown(value, plain[name], salt, type(self).model_fields[name].repr) for name, value in values.items()
+        }
+
+
+def _shown(value: object, plain: Any, salt: str, may_show: bool) -> str:
+    if isinstance(value, int | float) or (isinstance(value, str) and may_show and len(value) <= _SHOWN_CHARACTERS):
+        return repr(value)
+    if isinstance(value, str) and "://" in value:
+        plain = value.partition("?")[0]
+    digest = hashlib.sha256(json.dumps([salt, plain], sort_keys=True).encode()).hexdigest()
+    return f"digest {digest[:12]}"
+
 
 class JobClient(ABC):
     """One provider, seen through one session. Use within `async with`; any number may share a session."""
@@ -70,6 +120,12 @@ class JobClient(ABC):
     provider: ClassVar[str]
     #: Whether the provider has a way to cancel a job; where it has none, `cancel` raises `CancelRefused`.
     can_cancel: ClassVar[bool]
+    #: What can be submitted, by the provider's name of what starts it, and what can be done after a lost answer.
+    recoveries: ClassVar[Mapping[str, Recovery]] = {}
+    #: How long after its submission a job may stay out of lists, in seconds.
+    visibility_s: float = 30.0
+    #: Whose jobs these are, as far as that can be said without a secret: part of a submission's key.
+    account: str = ""
     #: Jobs per request.
     max_batch: ClassVar[int] = 100
     _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
@@ -85,8 +141,34 @@ class JobClient(ABC):
         await self.session.__aexit__(*exc_info)
 
     @abstractmethod
-    async def submit(self, spec: JobSpec) -> JobHandle:
-        """Start a job. Raises `RequestFailed` if surely nothing was started, `SubmissionUnknown` if nobody can tell."""
+    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
+        """Start a job, at the place that was chosen or made for it, with our label on it where the provider keeps one.
+
+        Raises `RequestFailed` if surely nothing was started, `SubmissionUnknown` if nobody can tell.
+        """
+
+    def recovery(self, spec: JobSpec) -> Recovery:
+        """What can be done when nobody knows whether `spec` was started. Raises `InvalidInput` for another's spec."""
+        if spec.operation not in self.recoveries:
+            names = ", ".join(self.recoveries)
+            raise InvalidInput("spec", f"{self.provider} runs {names}, which {type(spec).__name__} is not.")
+        return self.recoveries[spec.operation]
+
+    def place(self, spec: JobSpec) -> Place | None:
+        """Where a job of `spec` would be found; None if a container of its own is made for it first (`make_room`)."""
+        return {}
+
+    async def make_room(self, spec: JobSpec, label: Label) -> Place:
+        """Make that container. One too many does no harm."""
+        raise NotImplementedError
+
+    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+        """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first."""
+        raise NotImplementedError
+
+    def finds_surely(self, operation: str, place: Place) -> bool:
+        """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""
+        return True
 
     @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:

@@ -52,27 +52,37 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a job may take. `total_s` always bounds the wait; the other two are off when None.
+    """How long a job may take. `total_s` always bounds the wait; the others are off when None.
 
+    `unseen_s`: from the submission until the provider shows the job (None: `WaitPolicy.not_found_grace_s` counts).
     `queued_s`: from the submission until it leaves PENDING. `running_s`: from the start of the first task (or from
-    when it was first seen running) to the end. `total_s`: from the submission to the end.
+    when it was first seen running) to the end. `unchanged_s`: since the status of the job or of a task last changed.
+    `total_s`: from the submission to the end.
     """
 
     total_s: float = 24 * 3600.0
     queued_s: float | None = None
     running_s: float | None = None
+    unchanged_s: float | None = None
+    unseen_s: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("total_s", "queued_s", "running_s"):
+        for name in ("total_s", "queued_s", "running_s", "unchanged_s", "unseen_s"):
             _require_positive(name, getattr(self, name))
 
-    def next_at(self, state: JobState, began_at: float, running_since: float | None) -> tuple[float, str]:
+    def next_at(
+        self, state: JobState, began_at: float, running_since: float | None, changed_at: float | None = None
+    ) -> tuple[float, str]:
         """The first deadline that a job in `state` can miss: its instant and its name."""
         limits = [(began_at + self.total_s, f"total_s={self.total_s:g}")]
         if self.queued_s is not None and state is JobState.PENDING and running_since is None:
             limits.append((began_at + self.queued_s, f"queued_s={self.queued_s:g}"))
         if self.running_s is not None and running_since is not None:
             limits.append((running_since + self.running_s, f"running_s={self.running_s:g}"))
+        if self.unchanged_s is not None and changed_at is not None:
+            limits.append((changed_at + self.unchanged_s, f"unchanged_s={self.unchanged_s:g}"))
+        if self.unseen_s is not None and changed_at is None:
+            limits.append((began_at + self.unseen_s, f"unseen_s={self.unseen_s:g}"))
         return min(limits)
 
 

@@ -13,7 +13,6 @@ from prefect.states import Cancelled, Failed
 
 from graphql_jobs import GraphqlJobsError, Job, JobState, errors, require_success
 from tasks.downstream import HandOverFailed
-from tasks.submission import RetryRefused
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +30,6 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.WaitTimedOut: "TimedOut",
     errors.CheckRefused: "CheckRefused",
     HandOverFailed: "HandOverFailed",
-    RetryRefused: "RetryRefused",
     errors.ProviderLost: "ProviderLost",
     errors.SubmissionUnknown: "SubmissionUnknown",
     errors.InvalidInput: "InvalidInput",

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from blocks.job_run import JobCredentials
-from graphql_jobs import Deadlines, JobSpec, Schedule, WaitPolicy, require_success
+from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, OnUnknown, Schedule, WaitPolicy, require_success
+from graphql_jobs.errors import WaitTimedOut
+from tasks.cancellation import cancel_job, cancelling_with_the_run
 from tasks.collection import fetch_result
 from tasks.downstream import HandOverFailed, downstream_key, start_deployment
 from tasks.outcome import fitting, outcome
-from tasks.submission import require_first_attempt, submit_job
+from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
+
+#: What becomes of a job whose deadline has passed.
+OnTimeout = Literal["leave", "cancel"]
 
 #: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
 JOBS_PARAMETER = "jobs"
 
 
-async def run_to_the_end(
-    credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path | None, downstream: Sequence[str]
-) -> dict[str, Any]:
-    """Submit, wait, fetch and hand over. Gives the `outcome`. Raises `RetryRefused` in a run that ran before.
+@dataclass(frozen=True, slots=True)
+class Care:
+    """What the caller decides about a job besides what it is and how long it may take: parameters of the flows."""
 
-    One session stays open throughout, so that the steps share their connections and their token.
+    key: str | None = None
+    on_unknown: OnUnknown = "fail"
+    force_resubmit: bool = False
+    on_timeout: OnTimeout = "leave"
+
+
+async def run_to_the_end(
+    credentials: JobCredentials,
+    spec: JobSpec,
+    policy: WaitPolicy,
+    folder: Path | None,
+    downstream: Sequence[str],
+    care: Care = Care(),
+) -> dict[str, Any]:
+    """Submit, wait, fetch and hand over. Gives the `outcome`. A run that is run again goes on with the job that it has.
+
+    One session stays open throughout, so that the steps share their connections and their token. A person's cancel
+    cancels the job.
     """
-    await require_first_attempt()
-    async with credentials.get_client():
-        handle = await submit_job(credentials, spec)
-        job = require_success(await wait_for_job(credentials, handle, policy))
+    async with credentials.get_client(), cancelling_with_the_run():
+        handle = await submit_job(
+            credentials, spec, care.key, care.on_unknown, care.force_resubmit, policy.deadlines.total_s
+        )
+        try:
+            job = require_success(await wait_for_job(credentials, handle, policy))
+        except WaitTimedOut as timeout:
+            raise await _after(timeout, credentials, handle.job_id, care.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder)
         finished = outcome(job.provider, job.job_id, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
         return finished
+
+
+async def _after(
+    timeout: WaitTimedOut, credentials: JobCredentials, job_id: str, on_timeout: OnTimeout
+) -> WaitTimedOut:
+    """The same error, with what became of the job."""
+    if on_timeout == "leave":
+        return timeout
+    try:
+        said = f"It was cancelled: {(await cancel_job(credentials, job_id)).message}"
+    except GraphqlJobsError as failure:
+        said = f"It was to be cancelled: {failure}"
+    return WaitTimedOut(timeout.provider, timeout.job_ids, timeout.waited_s, timeout.detail, said)
 
 
 async def start_downstream(
@@ -58,11 +97,22 @@ async def start_downstream(
 
 
 def wait_policy(
-    give_up_after_s: float, queued_at_most_s: float | None, running_at_most_s: float | None, longest_pause_s: float
+    give_up_after_s: float,
+    queued_at_most_s: float | None,
+    running_at_most_s: float | None,
+    longest_pause_s: float,
+    unchanged_at_most_s: float | None = None,
+    unseen_at_most_s: float | None = None,
 ) -> WaitPolicy:
     """The flows' parameters as a policy. No outage is sat out for longer than the whole wait may take."""
     return WaitPolicy(
         outage_budget_s=min(WaitPolicy().outage_budget_s, give_up_after_s),
         schedule=Schedule(max_delay_s=longest_pause_s),
-        deadlines=Deadlines(total_s=give_up_after_s, queued_s=queued_at_most_s, running_s=running_at_most_s),
+        deadlines=Deadlines(
+            total_s=give_up_after_s,
+            queued_s=queued_at_most_s,
+            running_s=running_at_most_s,
+            unchanged_s=unchanged_at_most_s,
+            unseen_s=unseen_at_most_s,
+        ),
     )

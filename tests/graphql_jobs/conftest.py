@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from graphql_jobs.auth import Auth, BearerToken
 from graphql_jobs.limits import Limits
 from graphql_jobs.operation import Operation
-from graphql_jobs.provider import JobClient, JobSpec, Seen
+from graphql_jobs.provider import JobClient, JobSpec, Place, Seen
 from graphql_jobs.providers.aiware import reader
 from graphql_jobs.session import Session
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphql_jobs.clock import Clock
     from graphql_jobs.failures import Dialect
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
+    from graphql_jobs.label import Label
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
 settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -116,7 +117,7 @@ class ScriptedClient(JobClient):
         self.looks: list[tuple[float, tuple[str, ...]]] = []
         self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
 
-    async def submit(self, spec: JobSpec) -> JobHandle:
+    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
         """Nothing can be submitted."""
         raise NotImplementedError
 

@@ -6,20 +6,23 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
+from graphql_jobs.clock import instant
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.provider import JobClient, JobSpec, Seen
+from graphql_jobs.provider import JobClient, JobSpec, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
-from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
+from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.label import Label
+    from graphql_jobs.operation import Operation
     from graphql_jobs.reply import Reply
     from graphql_jobs.session import Session
 
@@ -28,6 +31,10 @@ MAX_TASKS = 10_000
 #: Our choice: how often, and how many seconds apart, a job is read after its cancel was accepted.
 _CANCEL_LOOKS = 10
 _CANCEL_PAUSE_S = 1.0
+#: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
+_CLOCK_SKEW_S = 600.0
+#: Our choice: no target gets that many jobs within that time.
+_FIND_PAGES = 50
 
 
 class AiwareClient(JobClient):
@@ -35,6 +42,10 @@ class AiwareClient(JobClient):
 
     provider: ClassVar[str] = reader.PROVIDER
     can_cancel: ClassVar[bool] = True
+    #: Every job can be found by its target.
+    recoveries: ClassVar[Mapping[str, Recovery]] = dict.fromkeys(
+        (AiwareJobSpec.operation, EngineJobSpec.operation), Recovery.FIND
+    )
     max_batch: ClassVar[int] = documents.ALIAS_SIZES[-1]
     _job_id = re.compile(r"[A-Za-z0-9_\-]+")
 
@@ -48,27 +59,93 @@ class AiwareClient(JobClient):
         endpoint = f"{base_url(url)}/v3/graphql"  # the path never varies (reference/aiware.md 1.1)
         return cls(shared_session(endpoint, auth, reader.DIALECT, limits), lenient=lenient)
 
-    async def submit(self, spec: JobSpec) -> JobHandle:
+    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
         """Start a job of an `AiwareJobSpec` (`createJob`) or an `EngineJobSpec` (`launchSingleEngineJob`)."""
+        target_id = place["target_id"] if place else None
         if isinstance(spec, AiwareJobSpec):
-            subject = f"{len(spec.tasks)} tasks, target {spec.target_id or 'new'}"
-            return self._started(
-                "createJob", await self.session.create(documents.CREATE_JOB, {"input": spec.to_wire()}, subject)
-            )
+            wire = spec.to_wire()
+            if target_id:
+                wire.pop("target", None)
+                wire["targetId"] = target_id
+            if label:
+                wire["jobConfig"] = wire.get("jobConfig", {}) | label.to_json()
+            created = await self.session.create(documents.CREATE_JOB, {"input": wire}, spec.subject)
+            return self._started(spec.operation, created)
+        return await self._launch(self._engine_spec(spec), target_id)
+
+    def place(self, spec: JobSpec) -> Place | None:
+        """The caller's own target, which others may use too; None where we make one for the job alone."""
+        if isinstance(spec, AiwareJobSpec):
+            return {"target_id": spec.target_id} if spec.target_id else None
+        engine = self._engine_spec(spec)
+        return {"target_id": engine.target_id, "engine_id": engine.engine_id} if engine.target_id else None
+
+    async def make_room(self, spec: JobSpec, label: Label) -> Place:
+        """A data object (TDO) for this job alone, with the label in its details and, if it has no name, as its name."""
+        now = instant(self.session.clock.now()).isoformat(timespec="seconds")
+        tdo: dict[str, Any] = {"startDateTime": now, "stopDateTime": now, "name": label.key}
+        if isinstance(spec, AiwareJobSpec):
+            own = spec.to_wire().get("target", {})
+            details = (own.get("details") or {}) | label.to_json()
+            target_id = await self.create_target(**(tdo | own | {"details": details}))
+        else:
+            uri = self._engine_spec(spec).upload_url or ""
+            target_id = await self.create_target_with_asset(uri, **tdo, details=label.to_json())
+        return {"target_id": target_id, "own": True}
+
+    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+        """The jobs on the target: all of its own container; else those with our label, or, where a launch can carry
+        none, those of the engine that nobody else labelled.
+        """
+        from_s = None if place.get("own") else instant(since - _CLOCK_SKEW_S).isoformat(timespec="seconds")
+        found = []
+        for page in range(_FIND_PAGES):
+            variables = {"targetId": place["target_id"], "from": from_s, "limit": documents.TASK_PAGE}
+            variables["offset"] = page * documents.TASK_PAGE
+            reply = await self.session.read(documents.FIND_JOBS, variables, f"jobs on target {place['target_id']}")
+            if failure := reply.error_at("jobs"):
+                raise failure
+            records = reader.read_records(reply.data.get("jobs"))
+            found += [record for record in records if reader.may_be_ours(record, operation, place, label)]
+            if len(records) < documents.TASK_PAGE:
+                break
+        return [self._found(operation, record) for record in found]
+
+    def finds_surely(self, operation: str, place: Place) -> bool:
+        """A launch on a shared target carries no label."""
+        return bool(place.get("own")) or "engine_id" not in place
+
+    def _found(self, operation: str, record: Entry) -> JobHandle:
+        handle = self._new_handle(str(record.get("id")), operation, {"target_id": text_or_none(record, "targetId")})
+        created_at = instant_or_none(record.get("createdDateTime"))
+        return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
+
+    def _engine_spec(self, spec: JobSpec) -> EngineJobSpec:
         if isinstance(spec, EngineJobSpec):
-            return await self._launch(spec)
+            return spec
         raise errors.InvalidInput("spec", f"aiWARE runs AiwareJobSpec and EngineJobSpec, not {type(spec).__name__}.")
 
     async def create_target(self, **tdo: Any) -> str:
-        """Make a temporal data object (`createTDO`) and give its id. Keywords are the input's own, in camelCase."""
-        value = await self.session.create(documents.CREATE_TDO, {"input": tdo}, "new target")
-        return self._created_id("createTDO", value)
+        """Make a temporal data object (`createTDO`) and give its id. Keywords are the input's own, in camelCase.
+
+        Sent like a read, since one too many does no harm. So is `create_target_with_asset`.
+        """
+        return await self._make_target(documents.CREATE_TDO, tdo)
 
     async def create_target_with_asset(self, uri: str, **tdo: Any) -> str:
         """Make a temporal data object that holds the media at `uri` (`createTDOWithAsset`) and give its id."""
-        variables = {"input": {"uri": uri, **tdo}}
-        value = await self.session.create(documents.CREATE_TDO_WITH_ASSET, variables, "new target with media")
-        return self._created_id("createTDOWithAsset", value)
+        self.session.kept_secrets.keep_query(uri)
+        return await self._make_target(documents.CREATE_TDO_WITH_ASSET, {"uri": uri, **tdo})
+
+    async def _make_target(self, operation: Operation, tdo: dict[str, Any]) -> str:
+        reply = await self.session.read(operation, {"input": tdo}, "new target")
+        value = reply.data.get(operation.alias)
+        if value is None and (failure := reply.error_at(operation.alias)):
+            raise failure
+        target_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
+        if not target_id:
+            raise self.session.bad_reply(operation.field, "new target", "the answer holds no id.")
+        return target_id
 
     async def retry(self, job_id: str) -> JobHandle:
         """Start a failed job again under its own id (`retryJob`)."""
@@ -98,7 +175,7 @@ class AiwareClient(JobClient):
                 raise errors.CancelRefused(self.provider, checked, f"it had already ended: {seen.describe()}.")
         state = seen.describe() if isinstance(seen, Job) else "unknown"
         words = f"refused by the provider ({refusal.detail})" if refusal else "accepted, but without effect so far"
-        raise errors.CancelRefused(self.provider, checked, f"the cancel was {words}; left running: {state}.")
+        raise errors.CancelRefused(self.provider, checked, f"the cancel was {words}; left running at aiWARE: {state}.")
 
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
         """The records that the job's engines wrote (vtn-standard in `jsondata`); empty before there are any."""
@@ -112,26 +189,22 @@ class AiwareClient(JobClient):
         """`{"engine_results": [...]}`, as `engine_results` gives them."""
         return {"engine_results": await self.engine_results(handle.job_id)}
 
-    async def _launch(self, spec: EngineJobSpec) -> JobHandle:
-        source, value = ("targetId", spec.target_id) if spec.target_id else ("uploadUrl", spec.upload_url)
+    async def _launch(self, spec: EngineJobSpec, target_id: str | None) -> JobHandle:
+        on_target = target_id or spec.target_id
+        source, value = ("targetId", on_target) if on_target else ("uploadUrl", spec.upload_url)
         variables: dict[str, object] = {"engineId": spec.engine_id, "source": value}
         for number, (name, field_value) in enumerate(spec.fields.items()):
             variables |= {f"name{number}": name, f"value{number}": field_value}
         self.session.kept_secrets.keep_query(spec.upload_url or "")
         operation = documents.launch_engine_job(source, len(spec.fields))
-        subject = f"engine {spec.engine_id}"
-        return self._started(operation.field, await self.session.create(operation, variables, subject))
+        return self._started(spec.operation, await self.session.create(operation, variables, spec.subject))
 
     def _started(self, operation: str, value: object) -> JobHandle:
         entry: Entry = value if isinstance(value, dict) else {}
-        job_id = self._created_id(operation, entry)
-        return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
-
-    def _created_id(self, operation: str, value: object) -> str:
-        created_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
-        if not created_id:
+        job_id = text_or_none(entry, "id", MAX_ANSWER_ID_CHARACTERS)
+        if not job_id:
             raise self.session.unknown(operation, "", "the answer holds no id.")
-        return created_id
+        return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
 
     async def _ask_to_cancel(self, job_id: str) -> errors.RequestFailed | None:
         """None if accepted, else the refusal. A cancel may be sent any number of times, so it is sent like a read."""

@@ -24,6 +24,19 @@ CREATE_TDO_WITH_ASSET = Operation(
 )
 CANCEL_JOB = Operation("mutation CancelJob($id: ID!) { cancelJob(id: $id) { id message } }")
 RETRY_JOB = Operation("mutation RetryJob($id: ID!) { retryJob(id: $id) { id targetId status } }")
+FIND_JOBS = Operation("""
+query FindJobs($targetId: ID!, $from: DateTime, $offset: Int, $limit: Int) {
+  jobs(
+    targetId: $targetId
+    dateTimeFilter: [{ field: createdDateTime, fromDateTime: $from }]
+    orderBy: [{ field: createdDateTime, direction: asc }]
+    offset: $offset
+    limit: $limit
+  ) {
+    records { id createdDateTime targetId jobConfig tasks { records { engineId } } }
+  }
+}
+""")
 ENGINE_RESULTS = Operation("""
 query EngineResults($jobId: ID!) {
   engineResults(jobId: $jobId) {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import errors
 from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
+from graphql_jobs.label import Label
 from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, objects, text_or_none
 from graphql_jobs.status import StatusTable
 
@@ -138,6 +139,16 @@ def read_records(value: Any) -> list[Entry]:
     """The records of a `TaskList` or `EngineResultList`."""
     records = value.get("records") if isinstance(value, dict) else None
     return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+
+
+def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: Label) -> bool:
+    """Whether a job in a list may have come of our submission at `place`."""
+    if place.get("own"):
+        return True
+    theirs = Label.in_json(record.get("jobConfig"))
+    if operation == "createJob" or theirs:
+        return theirs is not None and theirs.key == label.key
+    return any(task.get("engineId") == place.get("engine_id") for task in read_records(record.get("tasks")))
 
 
 def _excused(task_entries: list[Entry]) -> set[str]:

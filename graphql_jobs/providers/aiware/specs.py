@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -83,6 +83,8 @@ class NewTarget(_Part):
 class AiwareJobSpec(JobSpec):
     """A job of one or more tasks (`createJob`), on an existing target, a new one, or none."""
 
+    operation: ClassVar[str] = "createJob"
+
     tasks: list[EngineTask] = Field(min_length=1, description="The tasks; adapters first.")
     routes: list[Route] = Field(default_factory=list, description="How folders are connected.")
     target_id: Name | None = Field(default=None, description="An existing data object.")
@@ -101,6 +103,11 @@ class AiwareJobSpec(JobSpec):
                     raise ValueError(f"routes: no task has an io folder {name!r}")
         return self
 
+    @property
+    def subject(self) -> str:
+        """For messages."""
+        return f"{len(self.tasks)} tasks, target {self.target_id or 'new'}"
+
     def to_wire(self) -> dict[str, Any]:
         """The value of `createJob(input:)`."""
         wire: dict[str, Any] = {"tasks": [_wire(task) for task in self.tasks]}
@@ -114,6 +121,8 @@ class AiwareJobSpec(JobSpec):
 
 class EngineJobSpec(JobSpec):
     """One engine on one recording (`launchSingleEngineJob`), through the engine's own job template."""
+
+    operation: ClassVar[str] = "launchSingleEngineJob"
 
     engine_id: Name = Field(description="The engine's id.")
     upload_url: str | None = Field(default=None, repr=False, description="Media to fetch into a new data object.")
@@ -130,6 +139,11 @@ class EngineJobSpec(JobSpec):
         if bool(self.upload_url) == bool(self.target_id):
             raise ValueError("give either upload_url or target_id")
         return self
+
+    @property
+    def subject(self) -> str:
+        """For messages."""
+        return f"engine {self.engine_id}"
 
 
 def _wire(part: _Part) -> dict[str, Any]:

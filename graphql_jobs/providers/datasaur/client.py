@@ -5,22 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
+from graphql_jobs.clock import instant
 from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
-from graphql_jobs.job import CancelOutcome, Job, JobHandle
+from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.provider import JobClient, JobSpec, Seen
+from graphql_jobs.provider import JobClient, JobSpec, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
-from graphql_jobs.reading import MAX_ADDRESS_CHARACTERS, MAX_ANSWER_ID_CHARACTERS, Entry, objects, text_or_none
+from graphql_jobs.reading import (
+    MAX_ADDRESS_CHARACTERS,
+    MAX_ANSWER_ID_CHARACTERS,
+    Entry,
+    instant_or_none,
+    objects,
+    text_or_none,
+)
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.label import Label
     from graphql_jobs.operation import Operation
+
+
+#: Stands before a project's id in the handle of a project whose job nobody knows.
+_PROJECT = "project:"
+#: Our choices: projects per page, and pages, when one is looked for by its name.
+_FIND_PAGE = 50
+_FIND_PAGES = 20
+#: Our choice: projects are looked for from this long before the intent, since clocks differ.
+_CLOCK_SKEW_S = 60.0
 
 
 class DatasaurClient(JobClient):
@@ -28,22 +46,60 @@ class DatasaurClient(JobClient):
 
     provider: ClassVar[str] = reader.PROVIDER
     can_cancel: ClassVar[bool] = False
+    #: A project is found by its name, an export may be repeated, an auto-label job leaves no trace.
+    recoveries: ClassVar[Mapping[str, Recovery]] = {
+        AutoLabelSpec.operation: Recovery.NONE,
+        ProjectSpec.operation: Recovery.FIND,
+        ExportSpec.operation: Recovery.REPEAT,
+    }
+    #: Our choice: a project shows only once its job has made it, which takes minutes for large ones.
+    visibility_s = 300.0
 
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
         """A client for the installation at the base URL `url`, on this event loop's shared session."""
         return cls(shared_session(f"{base_url(url)}/graphql", auth, reader.DIALECT, limits))
 
-    async def submit(self, spec: JobSpec) -> JobHandle:
-        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says."""
+    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
+        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a place for a label."""
         if isinstance(spec, AutoLabelSpec):
             self.session.kept_secrets.keep(spec.target_secret.get_secret_value())
             self.session.kept_secrets.keep_query(spec.target_endpoint)
-            return await self._start(documents.AUTO_LABEL, spec.to_wire(), f"project {spec.project_id}")
+            return await self._start(documents.AUTO_LABEL, spec.to_wire(), spec.subject)
         if isinstance(spec, ProjectSpec):
-            return await self._start(documents.CREATE_PROJECT, spec.to_wire(), f"project {spec.name!r}")
+            return await self._start(documents.CREATE_PROJECT, spec.to_wire(), spec.subject)
+        return await self._export(self._export_spec(spec))
+
+    def place(self, spec: JobSpec) -> Place | None:
+        """A project's name and team."""
+        return {"name": spec.name, "team_id": spec.team_id} if isinstance(spec, ProjectSpec) else {}
+
+    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+        """The projects of that name: each shows once it is made, and its job never does, so the handle is its own."""
+        handles = []
+        for page in range(_FIND_PAGES):
+            variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
+            variables["page"] = {"skip": page * _FIND_PAGE, "take": _FIND_PAGE}
+            reply = await self.session.read(documents.FIND_PROJECTS, variables, f"projects named {place['name']!r}")
+            value = reply.data.get("result")
+            if failure := reply.error_at("result"):
+                raise failure
+            nodes = objects(value.get("nodes")) if isinstance(value, dict) else []
+            handles += [self._project(operation, node) for node in nodes if node.get("name") == place["name"]]
+            if len(nodes) < _FIND_PAGE:
+                break
+        oldest = instant(since - _CLOCK_SKEW_S)
+        recent = [handle for handle in handles if (handle.submitted_at or oldest) >= oldest]
+        return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
+
+    def _project(self, operation: str, node: Entry) -> JobHandle:
+        handle = self._new_handle(f"{_PROJECT}{node.get('id')}", operation, {"project_id": text_or_none(node, "id")})
+        created_at = instant_or_none(node.get("createdDate"))
+        return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
+
+    def _export_spec(self, spec: JobSpec) -> ExportSpec:
         if isinstance(spec, ExportSpec):
-            return await self._export(spec)
+            return spec
         raise errors.InvalidInput(
             "spec", f"Datasaur runs AutoLabelSpec, ExportSpec and ProjectSpec, not {type(spec).__name__}."
         )
@@ -51,7 +107,9 @@ class DatasaurClient(JobClient):
     async def cancel(self, job_id: str) -> CancelOutcome:
         """Always raises `CancelRefused`: Datasaur's API has no cancel (reference/datasaur.md 2.1)."""
         checked = self._checked(job_id, "job_id")
-        raise errors.CancelRefused(self.provider, checked, "Datasaur has no way to cancel a job; left running there.")
+        raise errors.CancelRefused(
+            self.provider, checked, "Datasaur has no way to cancel a job: left running at Datasaur."
+        )
 
     async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
         """What the job made: a new project's id, or the exported file, downloaded into `folder`.
@@ -79,7 +137,7 @@ class DatasaurClient(JobClient):
         return self._new_handle(entry["id"], operation.field, {})
 
     async def _export(self, spec: ExportSpec) -> JobHandle:
-        operation, subject = documents.EXPORT_PROJECT, f"projects {', '.join(spec.project_ids)}"
+        operation, subject = documents.EXPORT_PROJECT, spec.subject
         value = await self.session.create(operation, {"input": spec.to_wire()}, subject)
         export_id = text_or_none(value, "exportId", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not export_id:
@@ -89,6 +147,11 @@ class DatasaurClient(JobClient):
         )
 
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        made = [job_id for job_id in job_ids if job_id.startswith(_PROJECT)]
+        if made:
+            seen = {job_id: await self._check_project(job_id) for job_id in made}
+            others = [job_id for job_id in job_ids if job_id not in seen]
+            return seen | (await self._check_batch(others) if others else {})
         if len(job_ids) > 1:
             return await self._check_many(job_ids)
         job_id = job_ids[0]
@@ -99,6 +162,17 @@ class DatasaurClient(JobClient):
         job = seen.get(job_id)
         # The page's query has no errors and no result id; they matter once, at the end.
         return seen | await self._check_many(job_ids) if isinstance(job, Job) and job.state.is_terminal else seen
+
+    async def _check_project(self, job_id: str) -> Seen:
+        """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
+        project_id = job_id.removeprefix(_PROJECT)
+        try:
+            reply = await self.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
+        except errors.RequestFailed as failure:
+            return failure
+        if not isinstance(reply.data.get("result"), dict):
+            return reply.error_at("result") or self._not_found(job_id)
+        return Job(self.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
     async def _check_many(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")

@@ -27,3 +27,11 @@ EXPORT_PROJECT = Operation(
     "query ExportTextProjectQuery($input: ExportTextProjectInput!) {"
     " result: exportTextProject(input: $input) { exportId fileUrl fileUrlExpiredAt queued redirect } }"
 )
+FIND_PROJECTS = Operation("""
+query FindProjects($teamId: ID, $keyword: String!, $page: OffsetPageInput!) {
+  result: getProjects(input: { filter: { teamId: $teamId, keyword: $keyword }, page: $page }) {
+    nodes { id name createdDate }
+  }
+}
+""")
+GET_PROJECT = Operation("query GetProject($id: ID!) { result: getProject(input: { projectId: $id }) { id name } }")

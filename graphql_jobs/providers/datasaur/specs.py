@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,8 @@ Role = Literal["LABELER", "REVIEWER"]
 class AutoLabelSpec(JobSpec):
     """Have a model of your own label a span project (`autoLabelTokenBasedProject`)."""
 
+    operation: ClassVar[str] = "autoLabelTokenBasedProject"
+
     project_id: Name = Field(description="The project to label.")
     labeler_email: Name = Field(description="The team member as whom labels are written.")
     target_endpoint: str = Field(repr=False, description="Address of the model; Datasaur's servers must reach it.")
@@ -36,6 +38,11 @@ class AutoLabelSpec(JobSpec):
     @classmethod
     def _is_http(cls, url: str) -> str:
         return address(url, "target_endpoint")
+
+    @property
+    def subject(self) -> str:
+        """For messages."""
+        return f"project {self.project_id}"
 
     def to_wire(self) -> dict[str, Any]:
         """The value of `autoLabelTokenBasedProject(input:)`. Holds the secret."""
@@ -52,10 +59,17 @@ class AutoLabelSpec(JobSpec):
 class ExportSpec(JobSpec):
     """Export one or more projects into one file (`exportTextProject`, method FILE_STORAGE)."""
 
+    operation: ClassVar[str] = "exportTextProject"
+
     project_ids: list[Name] = Field(min_length=1, description="The projects to export.")
     file_name: Name = Field(description="Name of the file, without its ending.")
     format: Name = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
     role: Role = Field(default="REVIEWER", description="Whose labels are exported.")
+
+    @property
+    def subject(self) -> str:
+        """For messages."""
+        return f"projects {', '.join(self.project_ids)}"
 
     def to_wire(self) -> dict[str, Any]:
         """The value of `exportTextProject(input:)`."""
@@ -97,6 +111,8 @@ class ProjectDocument(BaseModel):
 class ProjectSpec(JobSpec):
     """Make a labeling project (`createProject`)."""
 
+    operation: ClassVar[str] = "createProject"
+
     name: Name = Field(description="The project's name; make it unique, since the server does not.")
     documents: list[ProjectDocument] = Field(min_length=1, max_length=100, description="The files to label.")
     team_id: Name | None = Field(default=None, description="The team; none is the personal workspace.")
@@ -114,6 +130,11 @@ class ProjectSpec(JobSpec):
         if named:
             raise ValueError(f"settings: {', '.join(sorted(named))} has a parameter of its own")
         return self
+
+    @property
+    def subject(self) -> str:
+        """For messages."""
+        return f"project {self.name!r}"
 
     def to_wire(self) -> dict[str, Any]:
         """The value of `createProject(input:)`."""

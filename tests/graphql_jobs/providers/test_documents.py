@@ -45,9 +45,9 @@ ALL = (
 
 
 def test_all_documents_are_found() -> None:
-    """Six constants of aiWARE and five of Datasaur: a test that looks at none would always pass."""
-    assert len(operations(aiware)) == 6
-    assert len(operations(datasaur)) == 5
+    """Seven constants of aiWARE and seven of Datasaur: a test that looks at none would always pass."""
+    assert len(operations(aiware)) == 7
+    assert len(operations(datasaur)) == 7
 
 
 @pytest.mark.parametrize(("provider", "name", "operation"), ALL, ids=[f"{one[0]} {one[1]}" for one in ALL])

@@ -1,0 +1,117 @@
+"""What a flow run remembers of its jobs: kept in Prefect's own database, by the API that every worker reaches.
+
+Entries are inputs of the flow run (`POST /flow_runs/{id}/input`), each written once; they go when the run is deleted. A
+caller's own key outlives one run: a Variable, whose name only one can create, says which run keeps its entries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableCreate
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.runtime import flow_run
+
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.label import KEY_PREFIX
+from graphql_jobs.sights import Sights
+
+#: Our choice: the most entries of one run that are read; a submission writes three.
+MAX_ENTRIES = 10_000
+_TAG = "graphql-jobs"
+_REFERENCE = "elsewhere"
+_HTTP_CONFLICT = 409
+
+
+class RunMemory:
+    """The memory of one flow run."""
+
+    def __init__(self, flow_run_id: UUID) -> None:
+        self.flow_run_id = flow_run_id
+
+    async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """All entries under `key`, in order."""
+        return (await self.read_all(f"{key}-")).get(key, [])
+
+    async def read_all(self, prefix: str = KEY_PREFIX) -> dict[str, list[dict[str, Any]]]:
+        """The entries of all keys, in order. Raises `InvalidInput` for one that was not written by this project."""
+        async with get_client() as client:
+            inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
+        found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        for one in inputs:
+            key, _, number = one.key.rpartition("-")
+            if not number.isdigit():
+                continue
+            try:
+                found.setdefault(key, []).append((int(number), dict(json.loads(one.value))))
+            except (ValueError, TypeError):
+                raise InvalidInput("memory", f"input {one.key!r} of run {self.flow_run_id} cannot be read.") from None
+        return {
+            key: [entry for _, entry in sorted(entries, key=lambda pair: pair[0])] for key, entries in found.items()
+        }
+
+    async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        """Write one entry. False if the number is taken by another's."""
+        name, text = f"{key}-{number}", json.dumps(entry)
+        async with get_client() as client:
+            try:
+                await client.create_flow_run_input(self.flow_run_id, name, text)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != _HTTP_CONFLICT:
+                    raise
+                # Prefect's client sends again when an answer is lost: what is there may be ours.
+                there = json.loads(await client.read_flow_run_input(self.flow_run_id, name))
+                return bool(there == json.loads(text))
+        return True
+
+    async def point_to(self, key: str, home: UUID) -> None:
+        """Note that the entries of `key`, which this run uses, are kept by the run `home`."""
+        async with get_client() as client:
+            try:
+                await client.create_flow_run_input(self.flow_run_id, f"{key}-{_REFERENCE}", json.dumps(str(home)))
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != _HTTP_CONFLICT:
+                    raise
+
+    async def references(self) -> dict[str, UUID]:
+        """The keys whose entries other runs keep, and which runs."""
+        async with get_client() as client:
+            inputs = await client.filter_flow_run_input(self.flow_run_id, KEY_PREFIX, MAX_ENTRIES, set())
+        ending = f"-{_REFERENCE}"
+        return {one.key.removesuffix(ending): UUID(json.loads(one.value)) for one in inputs if one.key.endswith(ending)}
+
+
+def sights_of_this_run() -> Sights | None:
+    """What the waits of this flow run saw in earlier attempts; None outside a flow run."""
+    return Sights(RunMemory(UUID(flow_run.id))) if flow_run.id else None
+
+
+async def memory_of(key: str, run_id: UUID) -> RunMemory:
+    """The memory in which the entries of a caller's own key are kept: that of the first run which used it and is there.
+
+    Each variable is created once and never changed: when its run is gone, the next number counts.
+    """
+    async with get_client() as client:
+        number = 0
+        while True:
+            name = f"{key}-{number}".replace("-", "_")
+            try:
+                await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
+                return RunMemory(run_id)
+            except ObjectAlreadyExists:
+                variable = await client.read_variable_by_name(name)
+            if variable is None:
+                continue  # removed in between: try to create it again
+            home = UUID(str(variable.value))
+            try:
+                await client.read_flow_run(home)
+            except ObjectNotFound:
+                number += 1
+                continue
+            if home != run_id:
+                await RunMemory(run_id).point_to(key, home)
+            return RunMemory(home)

@@ -1,0 +1,33 @@
+"""Clean up after a cancelled flow run: cancel what it left running at its provider."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from prefect import flow
+
+from graphql_jobs.errors import InvalidInput
+from tasks.cancellation import cancel_jobs_of
+from tasks.outcome import ends_in_a_state
+
+_RESOURCE_PREFIX = "prefect.flow-run."
+
+
+@flow(name="cancel-remote-jobs", retries=0)
+@ends_in_a_state
+async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
+    """Cancel the remote jobs of a flow run that a person cancelled. An automation starts this for every such run.
+
+    Does nothing if the run was not cancelled, or if its jobs were cancelled already.
+
+    Args:
+        cancelled_run: Id of the flow run, or the resource of its event, prefect.flow-run.<id>.
+
+    Returns:
+        A sentence for each job: what was done, or why it was left running.
+    """
+    try:
+        run_id = UUID(cancelled_run.strip().removeprefix(_RESOURCE_PREFIX))
+    except ValueError:
+        raise InvalidInput("cancelled_run", f"{cancelled_run[:80]!r} is not the id of a flow run.") from None
+    return await cancel_jobs_of(run_id)

@@ -1,0 +1,105 @@
+"""What the entries of one submission add up to. Pure.
+
+Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
+made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
+begins anew: after a void one, after a job that failed, or because the caller said so. `cancelled` is what came of a
+clean-up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.job import JobHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphql_jobs.memory import Entry
+    from graphql_jobs.provider import Place
+
+
+@dataclass(slots=True)
+class Record:
+    """One submission as far as it got. `count` is the number of the next entry."""
+
+    count: int = 0
+    #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
+    by: str = ""
+    forced_by: str = ""
+    at: float = 0.0
+    provider: str = ""
+    credentials: str = ""
+    operation: str = ""
+    key: str = ""
+    subject: str = ""
+    spec: dict[str, str] = field(default_factory=dict)
+    #: Ids that the provider showed before the intent: none of them is ours.
+    before: frozenset[str] = frozenset()
+    #: Where the job would be found. None: a container is to be made for it, and before there is one, no job can exist.
+    place: Place | None = None
+    handle: JobHandle | None = None
+    void: bool = False
+    unknown: dict[str, Any] | None = None
+    cancelled: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """An intent of which nothing more is known: somebody is at work on it, or died."""
+        return self.count > 0 and self.handle is None and not self.void and self.unknown is None
+
+    @property
+    def surely_nothing(self) -> bool:
+        """No job can have come of the last intent."""
+        return self.void or (self.handle is None and self.place is None)
+
+    def differences(self, spec: Mapping[str, str]) -> str:
+        """In which fields `spec` is another than the one of the intent; empty if in none."""
+        names = [name for name in sorted({*self.spec, *spec}) if self.spec.get(name) != spec.get(name)]
+        pairs = [(name, self.spec.get(name, "nothing"), spec.get(name, "nothing")) for name in names]
+        return "; ".join(f"{name}: {then} then, {now} now" for name, then, now in pairs)
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""
+        kind = entry["kind"]
+        if kind == "intent":
+            earlier = {self.handle.job_id} if self.handle else set()
+            self.by, self.at = str(entry["by"]), float(entry["at"])
+            self.forced_by = str(entry.get("forced_by", ""))
+            self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
+            self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
+            self.subject = str(entry.get("subject", ""))
+            self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
+            self.before = frozenset({*map(str, entry.get("before", ())), *earlier, *self.before})
+            self.place = None if entry["place"] is None else dict(entry["place"])
+            self.handle, self.void, self.unknown, self.cancelled = None, False, None, ""
+        elif self.count == 0:
+            raise ValueError("the first entry is an intent")
+        elif kind == "room":
+            self.place, self.at = dict(entry["place"]), float(entry["at"])
+        elif kind == "handle":
+            self.handle, self.unknown = JobHandle.from_json(entry["handle"]), None
+        elif kind == "void":
+            self.void = True
+        elif kind == "unknown":
+            self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
+        elif kind == "cancelled":
+            self.cancelled = str(entry["message"])
+        else:
+            raise ValueError(kind)
+        self.count += 1
+
+
+def read_record(entries: Sequence[Entry]) -> Record:
+    """The record. Raises `InvalidInput` for entries that this version cannot have written."""
+    record = Record()
+    for entry in entries:
+        try:
+            record.apply(entry)
+        except (KeyError, TypeError, ValueError):  # `InvalidInput` is a ValueError
+            raise InvalidInput(
+                "memory", f"entry {record.count} of this submission cannot be read; was it edited by hand?"
+            ) from None
+    return record
