@@ -169,7 +169,7 @@ async def test_a_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, o
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ([REFUSED, shown("running")], "left running: RUNNING"),
+        ([REFUSED, shown("running")], "left running at aiWARE: RUNNING"),
         ([REFUSED, shown("complete")], "already ended"),
         ([CANCELLED, shown("complete")], "already ended"),
         ([CANCELLED, shown("running")], "without effect"),

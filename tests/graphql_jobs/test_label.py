@@ -1,0 +1,62 @@
+"""Keys and labels: the same wherever they are derived, different for different jobs, readable again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_jobs import Label, checked_caller_key, submission_key
+from graphql_jobs.errors import InvalidInput
+
+PARTS = st.lists(st.text(max_size=5), min_size=5, max_size=7)
+
+
+@given(PARTS, PARTS)
+def test_two_jobs_share_no_key(one: list[str], other: list[str]) -> None:
+    """Provider, endpoint, account, operation and what: any difference makes another key, equality the same."""
+    assert (submission_key(*one) == submission_key(*other)) is (one == other)
+
+
+def test_a_key_fits_everywhere() -> None:
+    """Letters, digits and dashes: a Prefect input's key, a Variable's name after replacing dashes, a TDO's name."""
+    assert re.fullmatch(r"gqj-[0-9a-f]{32}", submission_key("aiware", "https://h", "", "createJob", "key", "x"))
+
+
+def test_parts_do_not_run_together() -> None:
+    """("a", "bc") is not ("ab", "c")."""
+    assert submission_key("p", "e", "a", "bc") != submission_key("p", "e", "ab", "c")
+
+
+@pytest.mark.parametrize("key", ["", "  ", "\n", "x" * 201])
+def test_a_callers_key_has_bounds(key: str) -> None:
+    """Empty or longer than 200 characters: told, with the length."""
+    with pytest.raises(InvalidInput, match="key"):
+        checked_caller_key(key)
+
+
+def test_blanks_around_a_callers_key_do_not_make_another() -> None:
+    """Pasted from a sheet."""
+    assert checked_caller_key(" order-7\t") == "order-7"
+
+
+@given(st.text(), st.text())
+def test_a_label_comes_back(key: str, owner: str) -> None:
+    """From the free JSON that a provider keeps, whatever stands beside it."""
+    label = Label(key, owner)
+    assert Label.in_json({"theirs": 1} | label.to_json()) == label
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, "text", [], {}, {"graphql_jobs": None}, {"graphql_jobs": {}}, {"graphql_jobs": {"key": 7}}]
+)
+def test_what_is_no_label_is_none(value: object) -> None:
+    """A server's data may be anything."""
+    assert Label.in_json(value) is None
+
+
+def test_an_owner_that_is_no_text_is_left_out() -> None:
+    """The key still says whose job it is."""
+    assert Label.in_json({"graphql_jobs": {"key": "k", "owner": 7}}) == Label("k")

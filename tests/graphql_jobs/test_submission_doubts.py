@@ -1,0 +1,193 @@
+"""Submitting once when an answer is lost, for each operation: found again, repeated or unknown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import Label, LocalMemory, errors
+from graphql_jobs.emulator import Fault, JobFault
+from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
+from tests.graphql_jobs.submitting import (
+    AUTO_LABEL,
+    ENGINE,
+    EXPORT,
+    LABEL,
+    LAUNCH,
+    LOST,
+    PROJECT,
+    TASKS,
+    jobs,
+    kinds,
+    submitted,
+)
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials, DatasaurCredentials
+    from graphql_jobs import JobSpec
+    from graphql_jobs.emulator import Emulator
+
+
+@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("spec", [TASKS, LAUNCH], ids=["createJob", "launch"])
+async def test_a_lost_answer_of_aiware_is_found_again(
+    spec: JobSpec, fault: Any, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Done, and the answer lost: the job is looked up by its target and adopted."""
+    emulator.faults.add(Fault(fault, operation=spec.operation))
+    handle = await submitted(aiware.get_client(), spec)
+    assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
+
+
+@pytest.mark.parametrize("operation", ["createTDO", "createTDOWithAsset"])
+async def test_a_container_whose_answer_is_lost_is_made_again(
+    operation: str, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """One container too many does no harm; the job is one."""
+    emulator.faults.add(Fault("drop_after", operation=operation))
+    await submitted(aiware.get_client(), TASKS if operation == "createTDO" else LAUNCH)
+    assert len(jobs(emulator)) == 1
+
+
+@pytest.mark.parametrize("spec", ["createJob", "launchSingleEngineJob"])
+async def test_a_lost_answer_on_a_shared_target_is_found_again(
+    spec: str, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """The caller's own target, on which others work too: their jobs are not taken for ours."""
+    client = aiware.get_client()
+    async with client:
+        target_id = await client.create_target(startDateTime=1, stopDateTime=2)
+    emulator.aiware.plant(target_id=target_id)
+    emulator.aiware.plant(target_id=target_id, config=Label("gqj-another").to_json())
+    one = {"createJob": AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)}
+    one["launchSingleEngineJob"] = EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)  # type: ignore[assignment]
+    emulator.faults.add(Fault("drop_after", operation=spec))
+    handle = await submitted(client, one[spec])
+    assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
+
+
+async def test_a_job_that_shows_late_is_found_within_the_delay(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """Answer lost, and in no list for 25 s: looked for during half a minute, found, one job."""
+    emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=25))
+    handle = await submitted(aiware.get_client(), TASKS)
+    assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
+
+
+async def test_a_job_that_is_not_there_is_sent_again_into_the_same_container(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """The connection broke before the work: looked for, not there, sent again; one container, one job."""
+    emulator.faults.add(Fault("drop_before", operation="createJob"))
+    memory = LocalMemory()
+    await submitted(aiware.get_client(), TASKS, memory)
+    assert len(jobs(emulator)) == 1
+    assert emulator.ledger.count("createTDO") == 1
+    assert kinds(await memory.read(LABEL.key)) == ["intent", "room", "void", "intent", "handle"]
+
+
+async def test_a_wait_that_is_shorter_than_the_delay_says_so(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """Ten seconds to find what may hide for thirty: `SubmissionUnknown`, and nothing is sent again."""
+    emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=60))
+    with pytest.raises(errors.SubmissionUnknown, match="longer than this wait"):
+        await submitted(aiware.get_client(), TASKS, wait_at_most_s=10)
+    assert len(jobs(emulator)) == 1
+
+
+async def test_several_jobs_with_one_key_are_reported(
+    emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody submitted by hand into our container: the oldest is adopted, the other named in the log."""
+    client, memory = aiware.get_client(), LocalMemory()
+    async with client:
+        target_id = await client.create_target(startDateTime=1, stopDateTime=2)
+        handles = []
+        for _ in range(2):
+            handles.append(await client.submit(TASKS, LABEL, {"target_id": target_id, "own": True}))
+            await client.session.clock.sleep(1)
+    now = emulator.clock.now()
+    intent = {"kind": "intent", "by": "x", "at": now - 500, "provider": "aiware", "operation": "createJob"}
+    await memory.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": TASKS.summary(LABEL.key), "place": None})
+    place = {"target_id": target_id, "own": True}
+    await memory.append(LABEL.key, 1, {"kind": "room", "place": place, "at": now - 500})
+    assert (await submitted(client, TASKS, memory)).job_id == handles[0].job_id
+    assert handles[1].job_id in caplog.text
+
+
+async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Our answer is lost while somebody else launches the same engine there: nobody can say which is ours."""
+    client = aiware.get_client()
+    async with client:
+        target_id = await client.create_target(startDateTime=1, stopDateTime=2)
+        spec = EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)
+        emulator.faults.add(Fault("drop_after", operation="launchSingleEngineJob"))
+        emulator.faults.add(Fault("server_error", operation="jobs", skip=1, times=3))
+        ours = asyncio.create_task(submitted(client, spec))
+        while not jobs(emulator):  # noqa: ASYNC110 (the emulator has no event for it)
+            await asyncio.sleep(0)
+        await client.submit(spec)
+        with pytest.raises(errors.SubmissionUnknown, match="nothing tells which"):
+            await ours
+    assert len(jobs(emulator)) == 2
+
+
+async def test_a_project_is_found_by_its_name(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+    """Answer lost: looked for until it is made; the handle is the project's, and its check says succeeded."""
+    emulator.faults.add(Fault("drop_after", operation="createProject"))
+    client = datasaur.get_client()
+    handle = await submitted(client, PROJECT)
+    assert handle.job_id.startswith("project:")
+    async with client:
+        seen = (await client.check([handle.job_id, "project:unknown"]))[handle.job_id]
+    assert seen.state == "SUCCEEDED"  # type: ignore[union-attr]
+    assert len(jobs(emulator, "createProject")) == 1
+
+
+async def test_an_older_project_of_the_name_is_not_taken_for_ours(
+    emulator: Emulator, datasaur: DatasaurCredentials
+) -> None:
+    """Names are not unique at Datasaur: what was there before the intent is not ours."""
+    emulator.datasaur.plant_project("old", name="mine")
+    emulator.faults.add(Fault("drop_before", operation="createProject"))
+    handle = await submitted(datasaur.get_client(), PROJECT)
+    assert "old" not in handle.job_id
+    assert len(jobs(emulator, "createProject")) == 1
+
+
+async def test_an_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+    """Its answer holds the only address of the file, so that a second export is the way back; it harms nobody."""
+    emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
+    handle = await submitted(datasaur.get_client(), EXPORT)
+    assert "file_url" in handle.details
+    assert len(jobs(emulator, "exportTextProject")) == 2
+
+
+@pytest.mark.parametrize("fault", [*LOST, "drop_before"])
+async def test_an_auto_label_job_is_never_sent_again(
+    fault: Any, emulator: Emulator, datasaur: DatasaurCredentials
+) -> None:
+    """Nothing shows it: `SubmissionUnknown` says what was sent, when, and what to do; so does every later attempt."""
+    emulator.faults.add(Fault(fault, operation=AUTO_LABEL.operation))
+    memory, messages = LocalMemory(), []
+    for _ in range(3):
+        with pytest.raises(errors.SubmissionUnknown) as caught:
+            await submitted(datasaur.get_client(), AUTO_LABEL, memory)
+        messages.append(str(caught.value))
+    assert len(set(messages)) == 1
+    assert "project HvdyIL2iwZn" in messages[0]
+    assert "Look at datasaur" in messages[0]
+    assert emulator.ledger.count(AUTO_LABEL.operation) == 1
+    assert kinds(await memory.read(LABEL.key)) == ["intent", "unknown"]
+
+
+async def test_the_caller_may_choose_to_risk_a_second_one(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+    """on_unknown="resubmit": sent again, and then it is one handle for good."""
+    emulator.faults.add(Fault("drop_after", operation=AUTO_LABEL.operation))
+    memory = LocalMemory()
+    first = await submitted(datasaur.get_client(), AUTO_LABEL, memory, on_unknown="resubmit")
+    again = await submitted(datasaur.get_client(), AUTO_LABEL, memory, on_unknown="resubmit")
+    assert first.job_id == again.job_id
+    assert len(jobs(emulator, AUTO_LABEL.operation)) == 2
