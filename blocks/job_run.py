@@ -32,7 +32,9 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
     async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
         """Return when the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`."""
         async with self._credentials.get_client() as client:
-            self.job = await wait(client, self.handle, self._policy, on_change=self._log, sights=sights_of_this_run())
+            self.job = await wait(
+                client, self.handle, self._policy, on_change=self._log, sights=await sights_of_this_run()
+            )
         require_success(self.job)
 
     async def fetch_result(self) -> dict[str, Any]:

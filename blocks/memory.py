@@ -13,6 +13,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate
+from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
@@ -85,9 +86,27 @@ class RunMemory:
         return {one.key.removesuffix(ending): UUID(json.loads(one.value)) for one in inputs if one.key.endswith(ending)}
 
 
-def sights_of_this_run() -> Sights | None:
+async def root_run_id() -> UUID | None:
+    """The outermost flow run that this is called in, None if in none: an inner one gets a new id in each attempt."""
+    if flow_run.id is None:
+        return None
+    run_id = UUID(flow_run.id)
+    context = FlowRunContext.get()
+    if context and context.flow_run and context.flow_run.id == run_id and context.flow_run.parent_task_run_id is None:
+        return run_id
+    async with get_client() as client:
+        while (run := await client.read_flow_run(run_id)).parent_task_run_id:
+            parent = await client.read_task_run(run.parent_task_run_id)
+            if parent.flow_run_id is None:
+                break
+            run_id = parent.flow_run_id
+    return run_id
+
+
+async def sights_of_this_run() -> Sights | None:
     """What the waits of this flow run saw in earlier attempts; None outside a flow run."""
-    return Sights(RunMemory(UUID(flow_run.id))) if flow_run.id else None
+    run_id = await root_run_id()
+    return Sights(RunMemory(run_id)) if run_id else None
 
 
 async def memory_of(key: str, run_id: UUID) -> RunMemory:

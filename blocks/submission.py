@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from math import inf
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from prefect.context import FlowRunContext
-from prefect.runtime import flow_run
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext, TaskRunContext
 
 from blocks.job_run import JobCredentials, RemoteJobRun
-from blocks.memory import RunMemory, memory_of
+from blocks.memory import RunMemory, memory_of, root_run_id
 from graphql_jobs import (
     JobClient,
     JobHandle,
@@ -42,18 +43,19 @@ async def submit_from_here(
     """The one job of `key`, or of this place in this flow run: `graphql_jobs.submit_once`, which says what it raises.
 
     Without `key`, the same spec that is submitted a second time in one attempt of a run is a second job; across
-    attempts the first is the first. Outside a flow run, memory lasts as long as the process.
+    attempts the first is the first. Outside a flow run, memory lasts as long as the process. Give equal jobs that are
+    submitted in other processes (Dask, Ray) a key each: they cannot be counted.
     """
-    run_id = UUID(flow_run.id) if flow_run.id else None
-    place = (client.provider, client.session.url, client.account, spec.operation)
+    run_id = await root_run_id()
+    at = (client.provider, client.session.url, client.account, spec.operation)
     memory: Memory = RunMemory(run_id) if run_id else _of_this_process
     if key is not None:
-        submission = submission_key(*place, "key", checked_caller_key(key))
+        submission = submission_key(*at, "key", checked_caller_key(key))
         if run_id:
             memory = await memory_of(submission, run_id)
     else:
-        digest = submission_key("", "", "", "", json.dumps(spec.summary("")))
-        submission = submission_key(*place, "run", str(run_id), digest, str(_occurrence(digest)))
+        same = submission_key(*at, json.dumps(spec.summary("")))
+        submission = submission_key(*at, "run", str(run_id), same, str(_number(same, await _attempt(run_id))))
     return await submit_once(
         client,
         spec,
@@ -73,11 +75,49 @@ async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, 
         return RemoteJobRun(credentials, handle, policy, folder)
 
 
-def _occurrence(digest: str) -> int:
-    """How often this attempt of the run has submitted the same before. Prefect counts calls of tasks the same way."""
+async def _attempt(run_id: UUID | None) -> str:
+    """Which run, and which attempt at it."""
+    if run_id is None:
+        return ""
     context = FlowRunContext.get()
-    if context is None:
-        return 0
-    counts = context.task_run_dynamic_keys
-    counts[digest] = int(counts.get(digest, -1)) + 1
-    return int(counts[digest])
+    if context and context.flow_run and context.flow_run.id == run_id:
+        return f"{run_id} {context.flow_run.run_count}"
+    async with get_client() as client:
+        return f"{run_id} {(await client.read_flow_run(run_id)).run_count}"
+
+
+class _Given:
+    """The numbers that one attempt at a run gave to equal submissions, and to whom."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[str, ...], int] = {}
+        self.next: dict[str, int] = {}
+
+
+@lru_cache(maxsize=1000)
+def _given_in(attempt: str) -> _Given:
+    return _Given()
+
+
+def _number(digest: str, attempt: str) -> int:
+    """How many equal submissions came before this one in this attempt at the run.
+
+    Equal jobs may change places from one attempt to the next: only their number counts. So an inner flow, which gets a
+    new id when the outer one is run again, finds its job. But a task or an inner flow that Prefect tries again within
+    the attempt gets the number that it had.
+    """
+    flow, task = FlowRunContext.get(), TaskRunContext.get()
+    # Prefect makes this dictionary of counters anew whenever it tries a flow again.
+    counts = flow.task_run_dynamic_keys if flow else {}
+    in_task = f"{digest} {task.task_run.id if task else ''}"
+    in_try = f"{in_task} try {task.task_run.run_count if task else 0}"
+    counts[in_try] = int(counts.get(in_try, -1)) + 1
+    call = f"{in_task} call {counts[in_try]}"
+    if call not in counts:  # else the same call of a task that is tried again
+        counts[digest] = counts[call] = int(counts.get(digest, -1)) + 1
+    given = _given_in(attempt)
+    who = (digest, str(flow.flow_run.id) if flow and flow.flow_run else uuid4().hex, str(counts[call]))
+    if who not in given.numbers:
+        given.numbers[who] = given.next.get(digest, 0)
+        given.next[digest] = given.numbers[who] + 1
+    return given.numbers[who]

@@ -19,12 +19,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
-from prefect.runtime import flow_run as this_run
 from prefect.states import Cancelled
 
 from blocks.job_run import JobCredentials
 from blocks.lookup import load_credentials
-from blocks.memory import RunMemory
+from blocks.memory import RunMemory, root_run_id
 from graphql_jobs import CancelOutcome, GraphqlJobsError, JobClient, Label, Recovery
 from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
 from graphql_jobs.record import Record, read_record
@@ -58,13 +57,14 @@ async def cancelling_with_the_run() -> AsyncIterator[None]:
 
     A worker that stops looks the same from inside; then, and where it cannot be told, the jobs are left running.
     """
+    run_id = await root_run_id()
     try:
         yield
     except asyncio.CancelledError:
-        if this_run.id:
+        if run_id:
             try:
                 async with asyncio.timeout(_WHILE_UNWINDING_S):
-                    await cancel_jobs_of(UUID(this_run.id))
+                    await cancel_jobs_of(run_id)
             except Exception:  # the other layers come after this one; the cancel itself must go on
                 logger.exception("The jobs of this run could not be cancelled while it ended.")
         raise

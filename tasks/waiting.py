@@ -32,7 +32,7 @@ async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: Wait
             client.handle(job, "job"),
             policy,
             on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
-            sights=sights_of_this_run(),
+            sights=await sights_of_this_run(),
         )
 
 
@@ -58,7 +58,7 @@ async def wait_for_jobs(
         handles = [client.handle(job, "job_ids") for job in jobs]
         total = len({handle.job_id for handle in handles})
         logger.info("Waiting for %d %s jobs.", total, client.provider)
-        async for handle, ended in wait_many(client, handles, policy, sights=sights_of_this_run()):
+        async for handle, ended in wait_many(client, handles, policy, sights=await sights_of_this_run()):
             outcomes[handle.job_id] = ended
             words = ended.describe() if isinstance(ended, Job) else str(ended)
             logger.info("%d of %d ended: job %s: %s", len(outcomes), total, handle.job_id, words)

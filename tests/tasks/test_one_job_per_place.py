@@ -1,0 +1,158 @@
+"""Which submissions of a run are the same job: across attempts, retries of tasks, and inner flows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry
+
+from blocks.submission import submit_from_here
+from graphql_jobs.emulator import Fault
+from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
+from graphql_jobs.providers.datasaur import AutoLabelSpec
+from tasks import submit_job
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
+
+    from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+SPEC = AiwareJobSpec.of(tasks=[EngineTask(engine_id="c0e55cde-340b-44d7-bb42-2e0d65e98255")])
+OTHER = AiwareJobSpec.of(tasks=[EngineTask(engine_id="54525249-da68-4dbf-b6fe-aea9a1aefd4d")])
+
+
+async def attempts(some_flow: Any, count: int = 2) -> State[Any]:
+    """The flow's run, and again as after a crash or a click on "Retry"."""
+    engine: Any = run_flow
+    async with get_client() as client:
+        run: FlowRun = await client.create_flow_run(some_flow)
+        for number in range(count):
+            if number:
+                await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+            state: State[Any] = await engine(
+                some_flow, flow_run=await client.read_flow_run(run.id), return_type="state"
+            )
+    return state
+
+
+def made(emulator: Emulator) -> int:
+    """How many jobs there are."""
+    return len([one for one in emulator.ledger.submissions if one.job_id])
+
+
+async def test_the_same_spec_twice_is_two_jobs(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """Two calls, two jobs; the second attempt gets the same two."""
+    seen: list[set[str]] = []
+
+    @flow
+    async def twice() -> None:
+        seen.append({(await submit_job(aiware, SPEC)).job_id for _ in range(2)})
+
+    await attempts(twice)
+    assert len(seen[0]) == 2
+    assert seen[0] == seen[1]
+    assert made(emulator) == 2
+
+
+async def test_the_order_of_calls_does_not_matter(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """Different specs, at once, in another order each time: no attempt after the first submits anything."""
+    orders = iter([[SPEC, OTHER, SPEC], [OTHER, SPEC, SPEC], [SPEC, SPEC, OTHER]])
+
+    @flow
+    async def at_once() -> None:
+        await asyncio.gather(*(submit_job(aiware, spec) for spec in next(orders)))
+
+    await attempts(at_once, 3)
+    assert made(emulator) == 3
+
+
+async def test_a_task_that_prefect_retries_submits_no_second_job(
+    emulator: Emulator, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi
+) -> None:
+    """Somebody gave the task retries: the unknown outcome stays unknown, and is sent once."""
+    spec = AutoLabelSpec.of(
+        project_id="HvdyIL2iwZn",
+        labeler_email="me@example.com",
+        target_endpoint=target_api.endpoint,
+        target_secret=target_api.secret_key,
+    )
+    emulator.faults.add(Fault("drop_after", operation=spec.operation))
+
+    @flow
+    async def retried() -> None:
+        await submit_job.with_options(retries=3)(datasaur, spec)
+
+    assert (await attempts(retried)).is_failed()
+    assert emulator.ledger.count(spec.operation) == 1
+
+
+async def test_an_inner_flow_finds_its_job_when_the_outer_one_is_run_again(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Prefect gives an inner flow a new id in each attempt; its job is the same."""
+    fail = iter([True, False])
+
+    @flow
+    async def inner() -> None:
+        await submit_job(aiware, SPEC)
+        if next(fail):
+            raise RuntimeError("the process died, so to speak")
+
+    @flow
+    async def outer() -> None:
+        await inner()
+
+    assert (await attempts(outer)).is_completed()
+    assert made(emulator) == 1
+
+
+@pytest.mark.parametrize("which", ["inner", "outer"])
+async def test_a_flow_with_retries_of_its_own_submits_once(
+    which: str, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """`retries` of an inner or an outer flow, in the same process: one job per place."""
+    fail = iter([True, True, False])
+
+    @flow(retries=2 if which == "inner" else 0)
+    async def inner() -> None:
+        await submit_job(aiware, SPEC)
+        if next(fail):
+            raise RuntimeError("not today")
+
+    @flow(retries=2 if which == "outer" else 0)
+    async def outer() -> None:
+        await submit_job(aiware, SPEC)
+        await inner()
+
+    assert (await attempts(outer, 1)).is_completed()
+    assert made(emulator) == 2
+
+
+async def test_two_runs_are_two_jobs(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """The same flow, another run: another job."""
+
+    @flow
+    async def once() -> None:
+        await submit_job(aiware, SPEC)
+
+    await attempts(once, 1)
+    await attempts(once, 1)
+    assert made(emulator) == 2
+
+
+async def test_outside_a_flow_the_memory_is_the_process(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """A key shares a job, and no key makes one each time."""
+    keys = ("order-7", "order-7", None, None)
+    async with aiware.get_client() as client:
+        first, second, third, fourth = [await submit_from_here(aiware, client, SPEC, key=key) for key in keys]
+    assert first == second
+    assert len({first.job_id, third.job_id, fourth.job_id}) == 3
+    assert made(emulator) == 3
