@@ -79,7 +79,9 @@ OPERATIONS = (
     Operation("createJob", "run_aiware_job", "createJob", "one", _own_tasks, has_room=True),
     Operation("createJob, shared target", "run_aiware_job", "createJob", "one", _own_tasks, on_shared_target=True),
     Operation("launch", "run_aiware_job", "launchSingleEngineJob", "one", _launch, has_room=True),
-    Operation("launch, shared target", "run_aiware_job", "launchSingleEngineJob", "one", _launch, on_shared_target=True),
+    Operation(
+        "launch, shared target", "run_aiware_job", "launchSingleEngineJob", "one", _launch, on_shared_target=True
+    ),
     Operation("auto-label", "run_datasaur_auto_label", "autoLabelTokenBasedProject", "at most one", _auto_label),
     Operation("export", "run_datasaur_export", "exportTextProject", "repeatable", _export),
     Operation("create project", "create_datasaur_project", "createProject", "one", _project),
@@ -116,7 +118,9 @@ class Trial:
         return self.operation.promise == "at most one" and self.point in DOUBTFUL
 
 
-def deal(count: int, seed: int, operations: Sequence[Operation] = OPERATIONS, points: Sequence[Point] = ()) -> list[Trial]:
+def deal(
+    count: int, seed: int, operations: Sequence[Operation] = OPERATIONS, points: Sequence[Point] = ()
+) -> list[Trial]:
     """`count` trials, evenly over all operations and points, in an order that the seed decides; half of them move."""
     random = Random(seed)  # noqa: S311 (chooses, guards nothing)
     cells = list(product(operations, points or list(Point)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
@@ -21,6 +23,7 @@ from scripts.crashes.plan import OPERATIONS, Trial
 from scripts.stack import ROOT
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
     from uuid import UUID
 
@@ -34,9 +37,11 @@ _FLOWS = "scripts.crashes.flows"
 #: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
 HUNG_AFTER_S = 300.0
 _LOOK_AGAIN_S = 0.5
-#: The worker reports a death twice, and the second report undoes a retry that came in between (prefect.md 4.1).
-_LAST_REPORT = "Flow run infrastructure exited"
-_LAST_REPORT_WITHIN_S = 15.0
+#: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
+#: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
+#: pauses before and after that process, which are milliseconds on a quiet machine.
+_REPORT_S = 2.0
+_LATE_REPORT = "Flow run infrastructure exited"
 #: Short, so that a trial need not wait long; the emulator's jobs take 2 s and show 1 s late.
 _SUBMISSION_S = 5.0
 _AIWARE_VISIBILITY_S = 3.0
@@ -50,16 +55,16 @@ class Runs:
         self._stack = stack
         self._proxy = proxy
         self._folder = folder
-        self._started: dict[int, tuple[UUID, UUID, float]] = {}
+        self._started: dict[int, tuple[UUID, UUID]] = {}
         self._deployments: dict[str, UUID] = {}
+        #: The worker that runs them now.
+        self.worker: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Runs:
         self._client: PrefectClient = await get_client().__aenter__()
         await self._save_blocks()
-        try:
+        with suppress(ObjectAlreadyExists):
             await self._client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-        except ObjectAlreadyExists:
-            pass
         for flow in sorted({operation.flow for operation in OPERATIONS}):
             self._deployments[flow] = await self._deploy(flow, "crashes")
         return self
@@ -86,7 +91,7 @@ class Runs:
         run = await self._client.create_flow_run_from_deployment(
             self._deployments[trial.operation.flow], parameters=parameters, name=trial.name
         )
-        self._started[trial.number] = (run.id, downstream_id, began_at)
+        self._started[trial.number] = (run.id, downstream_id)
         run = await self._final(run.id)
         ending.struck = (self._folder / f"{trial.name}.struck").exists()
         ending.state, ending.message = _state(run)
@@ -96,21 +101,19 @@ class Runs:
 
     async def run_again(self, trial: Trial, ending: Ending) -> None:
         """Run the killed run again, as "Retry" in the UI does, and return when it has ended, and all that follows."""
-        run_id, downstream_id, _ = self._started[trial.number]
+        run_id, downstream_id = self._started[trial.number]
         began_at = time.monotonic()
         give_up_at = began_at + HUNG_AFTER_S
         run = await self._client.read_flow_run(run_id)
-        attempts = run.run_count
-        while True:
-            if run.state and run.state.is_final() and run.run_count == attempts:
+        while time.monotonic() < give_up_at:
+            run = await self._client.read_flow_run(run_id)
+            if run.state and run.state.is_final():
+                is_late = (run.state.message or "").startswith(_LATE_REPORT)
+                if run.run_count > 1 and not is_late:
+                    break
                 await self._client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
                 ending.retries += 1
-            elif run.state and run.state.is_final():
-                break
-            if time.monotonic() > give_up_at:
-                break
             await asyncio.sleep(_LOOK_AGAIN_S)
-            run = await self._client.read_flow_run(run_id)
         ending.state, ending.message = _state(run)
         only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
         followers = await self._client.read_flow_runs(deployment_filter=only)
@@ -128,13 +131,18 @@ class Runs:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _last_report(self, run_id: UUID) -> None:
-        """Return when the worker has said its last word on the death, or may have said it before we looked."""
-        give_up_at = time.monotonic() + _LAST_REPORT_WITHIN_S
-        while time.monotonic() < give_up_at:
-            run = await self._client.read_flow_run(run_id)
-            if run.state and (run.state.message or "").startswith(_LAST_REPORT):
-                return
+        """Return when the worker has said its last word on the death."""
+        await asyncio.sleep(_REPORT_S)
+        while await asyncio.to_thread(self._is_at_work_on, run_id):
             await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.sleep(_REPORT_S)
+
+    def _is_at_work_on(self, run_id: UUID) -> bool:
+        for process in psutil.Process(self.worker.pid).children(recursive=True) if self.worker else ():
+            with suppress(psutil.Error):
+                if process.environ().get("PREFECT__FLOW_RUN_ID") == str(run_id):
+                    return True
+        return False
 
     async def _deploy(self, flow: str, name: str) -> UUID:
         from scripts.crashes import flows  # which changes what it imports: after all else
