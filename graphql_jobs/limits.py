@@ -11,7 +11,7 @@ class Limits:
 
     `connect_s` bounds name look-up, TCP and TLS together with the wait for a pooled connection, `read_s` the silence
     between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request,
-    `submission_s` all requests of one submission: for so long, and for `skew_s` more, another process leaves it alone.
+    `submission_s` all requests of one submission: for so long another process leaves it alone.
     """
 
     connect_s: float = 10.0
@@ -20,8 +20,3 @@ class Limits:
     budget_s: float = 60.0
     attempts: int = 6
     submission_s: float = 120.0
-
-    @property
-    def skew_s(self) -> float:
-        """How far two machines' clocks may differ before one takes over what the other is still doing: our choice."""
-        return min(10.0, self.submission_s)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 #: What to do when nobody can tell whether a job was started: fail and let a person look, or risk a second one.
 OnUnknown = Literal["fail", "resubmit"]
 
+#: Our choice: how far two machines' clocks may differ before one takes over what the other is still doing.
+_SKEW_S = 10.0
 #: Our choice: how often another's work is looked at while it may still be going on.
 _POLL_S = 1.0
 _DIED = "the process that sent it ended before it wrote the answer down."
@@ -136,8 +138,8 @@ class _Submission:
         """How long whoever wrote the last intent may still be at work."""
         if record.by == self.by:
             return 0.0
-        limits = self.client.session.limits
-        return record.at + limits.submission_s + limits.skew_s - self.clock.now()
+        longest_s = self.client.session.limits.submission_s
+        return record.at + longest_s + min(_SKEW_S, longest_s) - self.clock.now()
 
     def _require_same_spec(self, record: Record) -> None:
         if record.count and (differences := record.differences(self.summary)):
