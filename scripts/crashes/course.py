@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scripts.crashes.judge import Ending, broken_promises, jobs_of
-from scripts.crashes.plan import Trial
 from scripts.crashes.proxy import Proxy
 from scripts.crashes.runs import POOL, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from scripts.crashes.plan import Trial
     from scripts.stack import Stack
 
 #: Our choices: so many trials per worker, and so many at a time, of which some wait and some work, on two cores.

@@ -10,10 +10,10 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from prefect.deployments import arun_deployment as start
 from prefect.runtime import flow_run
 
 from blocks.memory import RunMemory
@@ -24,8 +24,12 @@ from flows.run_datasaur_export import run_datasaur_export
 from flows.store_results import store_results
 from graphql_jobs.job import Job
 from graphql_jobs.provider import JobClient, Seen
-from scripts.crashes.plan import Point
+from scripts.crashes.plan import FOLDER_VARIABLE, Point
 from tasks import downstream, pipeline
+from tasks import fetch_result as collect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "create_datasaur_project",
@@ -35,15 +39,11 @@ __all__ = [
     "store_results",
 ]
 
-#: The variable that names the folder of the plans.
-FOLDER_VARIABLE = "CRASH_TEST_PLANS"
 #: Waits pause for at least 0.2 s between two looks.
 _INTO_THE_PAUSE_S = 0.1
 
 _append = RunMemory.append
 _check = JobClient.check
-_fetch_result = pipeline.fetch_result
-_arun_deployment = downstream.arun_deployment
 
 
 def _planned(point: Point) -> dict[str, Any] | None:
@@ -89,12 +89,12 @@ async def fetch_result(*args: Any, **kwargs: Any) -> Any:
     """The job has ended."""
     if _planned(Point.ENDED):
         _die()
-    return await _fetch_result(*args, **kwargs)
+    return await collect(*args, **kwargs)
 
 
 async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
     """What comes next was started."""
-    run: Any = await _arun_deployment(*args, **kwargs)
+    run: Any = await start(*args, **kwargs)
     if _planned(Point.HANDED_OVER):
         _die()
     return run
@@ -102,5 +102,5 @@ async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
 
 RunMemory.append = append  # type: ignore[method-assign]
 JobClient.check = check  # type: ignore[method-assign]
-pipeline.fetch_result = fetch_result  # type: ignore[assignment]
-downstream.arun_deployment = arun_deployment
+vars(pipeline)["fetch_result"] = fetch_result
+vars(downstream)["arun_deployment"] = arun_deployment

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scripts.crashes.plan import Trial
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scripts.crashes.plan import Trial
 
 _GOOD = "Completed"
 _UNKNOWN = "SubmissionUnknown"

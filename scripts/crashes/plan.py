@@ -5,16 +5,21 @@ A trial's name stands in what it submits, so that the emulator's ledger tells wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from random import Random
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # The provider's own example engine, and the project of Datasaur's page on checking a job.
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 _PROJECT_ID = "HvdyIL2iwZn"
+
+#: The variable that tells a flow run's process in which folder the plans are.
+FOLDER_VARIABLE = "CRASH_TEST_PLANS"
 
 
 class Point(StrEnum):

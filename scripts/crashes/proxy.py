@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -82,8 +82,9 @@ class Proxy:
         process = psutil.Process(pid)
         (self._folder / f"{trial.name}.json").rename(self._folder / f"{trial.name}.struck")
         os.kill(pid, signal.SIGKILL)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        with suppress(psutil.NoSuchProcess):  # its parent took notice
+            while process.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _is_of(trial: Trial, body: bytes) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -18,8 +19,7 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import SecretStr
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
-from scripts.crashes.judge import Ending
-from scripts.crashes.plan import OPERATIONS, Trial
+from scripts.crashes.plan import FOLDER_VARIABLE, OPERATIONS, Trial
 from scripts.stack import ROOT
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import FlowRun
 
+    from scripts.crashes.judge import Ending
     from scripts.crashes.proxy import Proxy
     from scripts.stack import Stack
 
@@ -36,7 +37,7 @@ POOL = "crashes"
 _FLOWS = "scripts.crashes.flows"
 #: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
 HUNG_AFTER_S = 300.0
-_LOOK_AGAIN_S = 0.5
+_LOOK_AGAIN_S = 1.0
 #: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
 #: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
 #: pauses before and after that process, which are milliseconds on a quiet machine.
@@ -133,7 +134,7 @@ class Runs:
     async def _last_report(self, run_id: UUID) -> None:
         """Return when the worker has said its last word on the death."""
         await asyncio.sleep(_REPORT_S)
-        while await asyncio.to_thread(self._is_at_work_on, run_id):
+        while await asyncio.to_thread(self._is_at_work_on, run_id):  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(_LOOK_AGAIN_S)
         await asyncio.sleep(_REPORT_S)
 
@@ -145,9 +146,8 @@ class Runs:
         return False
 
     async def _deploy(self, flow: str, name: str) -> UUID:
-        from scripts.crashes import flows  # which changes what it imports: after all else
-
-        loaded: Any = getattr(flows, flow)
+        # Not from the module that is deployed: it changes what it imports, and is for the runs' processes alone.
+        loaded: Any = getattr(import_module(f"flows.{flow}"), flow)
         return await self._client.create_deployment(
             flow_id=await self._client.create_flow_from_name(loaded.name),
             name=name,
@@ -156,7 +156,7 @@ class Runs:
             parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
             enforce_parameter_schema=True,
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
-            job_variables={"env": {flows.FOLDER_VARIABLE: str(self._folder)}},
+            job_variables={"env": {FOLDER_VARIABLE: str(self._folder)}},
         )
 
     async def _save_blocks(self) -> None:
