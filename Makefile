@@ -4,10 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check up bench lock clean
+.PHONY: help demo test check crash-test up bench lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: .venv/installed ## run real jobs on a real Prefect server, against the emulator, and print what happened
 	$(BIN)/python -m scripts.demo
@@ -20,6 +20,9 @@ check: .venv/installed ## ruff, mypy strict and pyright over all folders
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+crash-test: .venv/installed ## kill flow runs at every point, run them again, count the jobs; TRIALS=n, SEED=n
+	$(BIN)/python -m scripts.crash_test
 
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
 	$(BIN)/python -m scripts.up

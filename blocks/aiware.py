@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator
 from blocks.job_run import RemoteJobRun
 from blocks.settings import WaitSettings, checked_base_url
 from blocks.submission import start
-from graphql_jobs import BearerToken
+from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
@@ -47,12 +47,19 @@ class AiwareCredentials(CredentialsBlock):
         allow_inf_nan=False,
         description="Seconds until a new job shows in lists at the latest. After a lost answer, so long is looked.",
     )
+    submission_s: float = Field(
+        default=Limits().submission_s,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
+    )
 
     _check_base_url = field_validator("base_url")(checked_base_url)
 
     def get_client(self) -> AiwareClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        client = AiwareClient.connect(self.base_url, BearerToken(self.token.get_secret_value()), lenient=self.lenient)
+        auth, limits = BearerToken(self.token.get_secret_value()), Limits(submission_s=self.submission_s)
+        client = AiwareClient.connect(self.base_url, auth, limits, lenient=self.lenient)
         client.account = self._block_document_name or ""
         client.visibility_s = self.visibility_s
         return client

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.job_run import RemoteJobRun
 from blocks.settings import WaitSettings, checked_base_url, checked_endpoint, checked_token_url
 from blocks.submission import start
-from graphql_jobs import BearerToken, ClientCredentials
+from graphql_jobs import BearerToken, ClientCredentials, Limits
 from graphql_jobs.auth import Auth
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 
@@ -55,6 +55,12 @@ class DatasaurCredentials(CredentialsBlock):
         allow_inf_nan=False,
         description="Seconds until a new project shows at the latest. After a lost answer, so long is looked.",
     )
+    submission_s: float = Field(
+        default=Limits().submission_s,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
+    )
 
     _check_base_url = field_validator("base_url")(checked_base_url)
     _check_token_url = field_validator("token_url")(checked_token_url)
@@ -67,7 +73,7 @@ class DatasaurCredentials(CredentialsBlock):
 
     def get_client(self) -> DatasaurClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        client = DatasaurClient.connect(self.base_url, self._auth())
+        client = DatasaurClient.connect(self.base_url, self._auth(), Limits(submission_s=self.submission_s))
         client.account = self.client_id or self._block_document_name or ""
         client.visibility_s = self.visibility_s
         return client

@@ -92,15 +92,24 @@ class Stack:
         self.run("prefect", "work-pool", "create", POOL, "--type", "process")
         self.run("prefect", "--no-prompt", "deploy", "--all")
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start a process worker, in an empty folder of its own, and return when it polls."""
+    def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> subprocess.Popen[bytes]:
+        """Start a process worker, in an empty folder of its own, and return when it polls.
+
+        With `empty_home` it is as on another machine: nothing that a worker or the server keeps on disk is there.
+        """
         self._workers += 1
         name = f"worker-{self._workers}"
         folder = self.folder / name
         folder.mkdir()
-        worker = self._start(name, "prefect", "worker", "start", "--pool", POOL, "--name", name, cwd=folder)
+        home = {"PREFECT_HOME": str(folder / "home")} if empty_home else {}
+        arguments = ("prefect", "worker", "start", "--pool", pool, "--name", name)
+        worker = self._start(name, *arguments, cwd=folder, environment=self.environment | home)
         self._wait_until(lambda: "started!" in self.log(name), worker, name)
         return worker
+
+    def stop(self, worker: subprocess.Popen[bytes]) -> None:
+        """End a worker and all that it runs."""
+        _end(worker)
 
     def log(self, name: str) -> str:
         """What a part of the stack printed so far: "server" or "worker-1"."""
@@ -140,12 +149,19 @@ class Stack:
         server = self._start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
         self._wait_until(lambda: _answers(f"{self.url}/api/health"), server, "server")
 
-    def _start(self, name: str, *arguments: str, cwd: Path = ROOT, pipe: bool = False) -> subprocess.Popen[bytes]:
+    def _start(
+        self,
+        name: str,
+        *arguments: str,
+        cwd: Path = ROOT,
+        pipe: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
         log: IO[str] = self._resources.enter_context((self.folder / f"{name}.log").open("w"))
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=cwd,
-            env=self.environment,
+            env=environment or self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if pipe else log,
             stderr=log,
