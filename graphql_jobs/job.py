@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Our choice: long enough for every id seen (76 characters, aiWARE's older tasks), short enough to log.
 MAX_ID_CHARACTERS = 200
+#: In a handle's details: the id of the job that it does again. What comes next is started once for both.
+REPEATS = "repeats"
 
 
 class JobState(StrEnum):
@@ -133,7 +135,7 @@ class JobHandle(BaseModel):
 
     Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the answer to the
     submission told: an aiWARE job's `target_id`; a Datasaur export's `file_url`, a pre-signed address that lets anyone
-    download for some hours, which is why it stays out of the repr.
+    download for some hours, which is why it stays out of the repr; and which job a repeated one `REPEATS`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

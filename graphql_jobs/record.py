@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.job import JobHandle
+from graphql_jobs.job import REPEATS, JobHandle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +41,8 @@ class Record:
     #: Where the job would be found. None: a container is to be made for it, and before there is one, no job can exist.
     place: Place | None = None
     handle: JobHandle | None = None
+    #: The first job that was kept since the submission began, or since the caller asked for a new one.
+    first_id: str = ""
     void: bool = False
     unknown: dict[str, Any] | None = None
     cancelled: str = ""
@@ -55,6 +57,12 @@ class Record:
         """No job can have come of the last intent."""
         return self.void or (self.handle is None and self.place is None)
 
+    def repeating(self, handle: JobHandle) -> JobHandle:
+        """The handle of a job that was done again for want of the first one's result, with the first one's id."""
+        if not self.first_id:
+            return handle
+        return handle.model_copy(update={"details": {**handle.details, REPEATS: self.first_id}})
+
     def differences(self, spec: Mapping[str, str]) -> str:
         """In which fields `spec` is another than the one of the intent; empty if in none."""
         names = [name for name in sorted({*self.spec, *spec}) if self.spec.get(name) != spec.get(name)]
@@ -68,6 +76,7 @@ class Record:
             earlier = {self.handle.job_id} if self.handle else set()
             self.by, self.at = str(entry["by"]), float(entry["at"])
             self.forced_by = str(entry.get("forced_by", ""))
+            self.first_id = "" if self.forced_by else self.first_id
             self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
             self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
             self.subject = str(entry.get("subject", ""))
@@ -81,6 +90,7 @@ class Record:
             self.place, self.at = dict(entry["place"]), float(entry["at"])
         elif kind == "handle":
             self.handle, self.unknown = JobHandle.from_json(entry["handle"]), None
+            self.first_id = self.first_id or self.handle.job_id
         elif kind == "void":
             self.void = True
         elif kind == "unknown":

@@ -33,8 +33,8 @@ OnUnknown = Literal["fail", "resubmit"]
 
 #: Our choice: how far two machines' clocks may differ before one takes over what the other is still doing.
 _SKEW_S = 10.0
-#: Our choice: how often another's work is looked at while it may still be going on.
-_POLL_S = 1.0
+#: Our choice: the first pause between two looks, at a provider or at another's work; each further one is twice as long.
+_POLL_S = 0.5
 _DIED = "the process that sent it ended before it wrote the answer down."
 #: Our choice: so much of a cause is kept.
 _CAUSE_CHARACTERS = 500
@@ -114,6 +114,7 @@ class _Submission:
 
     async def _settled(self, force_resubmit: bool) -> Record:
         """The record, once nobody else can be at work on it any more."""
+        delay_s = _POLL_S
         while True:
             record = await self._read()
             if not record.is_open or self._lease_s(record) <= 0 or self._is_forced(record, force_resubmit):
@@ -123,7 +124,8 @@ class _Submission:
                     if found := await find_again(self.client, self.label, record):
                         await self._keep_oldest(record, found)
                         continue
-            await self.clock.sleep(min(self._lease_s(record), _POLL_S))
+            await self.clock.sleep(min(self._lease_s(record), delay_s))
+            delay_s *= 2
 
     async def _read(self) -> Record:
         record = read_record(await self.memory.read(self.label.key))
@@ -194,7 +196,7 @@ class _Submission:
         except GraphqlJobsError:
             await self._note(record, {"kind": "void"})
             raise
-        return await self._keep(record, handle)
+        return await self._keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
 
     async def _resolve(self, record: Record, doubt: BaseException | None = None) -> JobHandle | None:
         """The job of an intent whose outcome is not known; None if there is surely none, or a second does no harm."""
@@ -219,9 +221,7 @@ class _Submission:
             if now >= sure_at:
                 return None
             if now >= self.give_up_at:
-                hidden = (
-                    f"It is not to be seen, and may stay hidden for {sure_at - now:.0f} s more: longer than this wait."
-                )
+                hidden = f"It is not to be seen, and may stay hidden {sure_at - now:.0f} s more: longer than this wait."
                 await self._stay_unknown(record, doubt, hidden)
             await self.clock.sleep(min(delay_s, sure_at - now, max(self.give_up_at - now, 0)))
             delay_s *= 2

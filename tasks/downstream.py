@@ -10,12 +10,14 @@ from uuid import UUID
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 
 from graphql_jobs import GraphqlJobsError
 from graphql_jobs.errors import InvalidInput, some
+from graphql_jobs.job import REPEATS
 
 
 class HandOverFailed(GraphqlJobsError):
@@ -39,19 +41,30 @@ async def start_deployment(deployment: str, parameters: dict[str, Any], key: str
 
     A second start with the same key, from any process at any later time, gives the first one's run (law 8).
     """
-    run = await arun_deployment(deployment, parameters=parameters, idempotency_key=key, timeout=0)
+    run = await started(deployment, parameters, key)
     get_run_logger().info("%s: run %s (%s) follows.", deployment, run.name, run.id)
     return run.id
+
+
+async def started(deployment: str, parameters: dict[str, Any], key: str) -> FlowRun:
+    """The run of `deployment` that belongs to `key`: what the task above does, for callers outside of a run."""
+    return await arun_deployment(deployment, parameters=parameters, idempotency_key=key, timeout=0)
 
 
 def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
     """The key under which `deployment` starts once for these outcomes, whoever asks and however often (law 8).
 
-    An outcome is a job and its state: what was handed over as not known yet is handed over again when it has ended.
+    An outcome is a job and its state: what was handed over as not known yet is handed over again when it has ended. A
+    job that was only done again, since the first one's result could not be had any more, counts as the first one.
     """
-    jobs = {f"{outcome['job_id']} {outcome['state']}" for outcome in outcomes}
+    jobs = {f"{known_as(outcome)} {outcome['state']}" for outcome in outcomes}
     text = "\n".join([deployment, provider, endpoint, *sorted(jobs)])
     return f"graphql-jobs-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+def known_as(outcome: Mapping[str, Any]) -> str:
+    """The id of the job as which this one counts."""
+    return str(outcome.get(REPEATS) or outcome["job_id"])
 
 
 async def require_deployments(deployments: Sequence[str], parameter: str, takes: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
-from graphql_jobs import GraphqlJobsError, Job, JobState, errors, require_success
+from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
+from graphql_jobs.job import REPEATS
 from tasks.downstream import HandOverFailed
 
 P = ParamSpec("P")
@@ -52,6 +53,12 @@ def outcome(
     if text and len(text) > MAX_RESULT_CHARACTERS:
         return ended.to_json() | {"result": None, "result_omitted_characters": len(text)}
     return ended.to_json() | {"result": text}
+
+
+def outcome_of(handle: JobHandle, job: Job, result: dict[str, Any] | None) -> dict[str, Any]:
+    """The outcome of a job that was submitted here; in `repeats` the job that it does again, if it does."""
+    first = handle.details.get(REPEATS)
+    return outcome(job.provider, job.job_id, job, result) | ({REPEATS: first} if first else {})
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:

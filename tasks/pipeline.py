@@ -13,8 +13,8 @@ from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, OnUnknown, Schedu
 from graphql_jobs.errors import WaitTimedOut
 from tasks.cancellation import cancel_job, cancelling_with_the_run
 from tasks.collection import fetch_result
-from tasks.downstream import HandOverFailed, downstream_key, start_deployment
-from tasks.outcome import fitting, outcome
+from tasks.downstream import HandOverFailed, downstream_key, known_as, start_deployment
+from tasks.outcome import fitting, outcome_of
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
 
@@ -57,7 +57,7 @@ async def run_to_the_end(
         except WaitTimedOut as timeout:
             raise await _after(timeout, credentials, handle.job_id, care.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder)
-        finished = outcome(job.provider, job.job_id, job, result)
+        finished = outcome_of(handle, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
         return finished
 
@@ -92,7 +92,7 @@ async def start_downstream(
         except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
             problems.append(f"{deployment}: {type(error).__name__}: {str(error)[:200]}")
     if problems:
-        raise HandOverFailed([entry["job_id"] for entry in finished], problems)
+        raise HandOverFailed([known_as(entry) for entry in finished], problems)
     return started
 
 

@@ -69,6 +69,13 @@ def test_a_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
     assert len({key, *others}) == 6
 
 
+def test_a_job_that_was_done_again_counts_as_the_first() -> None:
+    """Export 2 repeats export 1, whose file nobody can fetch any more: what was started for 1 is not started for 2."""
+    first, again = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
+    key = downstream_key("f/d", "datasaur", "https://x.invalid", [first])
+    assert downstream_key("f/d", "datasaur", "https://x.invalid", [again | {"repeats": "1"}]) == key
+
+
 async def test_a_deployment_that_is_named_twice_is_started_once(deploy: Deploy, runs_of: RunsOf) -> None:
     """The same name twice in `downstream`: one run."""
     name = await deploy("named-twice")

@@ -1,0 +1,104 @@
+"""Submitting again after another process: what is looked at how often, and what a repeated job counts as."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import Label, LocalMemory, submit_once
+from graphql_jobs.job import REPEATS
+from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
+from tests.conftest import DrivenClock, datasaur_credentials, driven
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphql_jobs.emulator import Emulator
+
+PROJECT_ID = "HvdyIL2iwZn"
+EXPORT = ExportSpec.of(project_ids=[PROJECT_ID], file_name="out")
+AUTO_LABEL = AutoLabelSpec.of(
+    project_id=PROJECT_ID,
+    labeler_email="labeler@example.invalid",
+    target_endpoint="https://model.example.invalid/predict",
+    target_secret="s3cret",
+)
+LABEL = Label("gqj-again", "run")
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class CountingMemory(LocalMemory):
+    """Counts how often it is read, and lets the process die after it wrote an intent, if it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+        self.dies_after_intent = False
+
+    async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """All entries."""
+        self.reads += 1
+        return await super().read(key)
+
+    async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        """Write one entry."""
+        written = await super().append(key, number, entry)
+        if self.dies_after_intent:
+            raise Died
+        return written
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> DatasaurClient:
+    """A client whose pauses move the emulator's time."""
+    client = datasaur_credentials(emulator).get_client()
+    client.session.clock = driven(emulator)
+    return client
+
+
+async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: DatasaurClient) -> None:
+    """Two minutes of waiting for a process that died after its intent: ten looks into the memory, not one a second."""
+    memory = CountingMemory()
+    async with client:
+        memory.dies_after_intent = True
+        with pytest.raises(Died):
+            await submit_once(client, EXPORT, memory, LABEL)
+        memory.dies_after_intent, memory.reads = False, 0
+        await submit_once(client, EXPORT, memory, LABEL)
+    assert memory.reads <= 12
+    clock = client.session.clock
+    assert isinstance(clock, DrivenClock)
+    assert clock.slept_s >= client.session.limits.submission_s
+
+
+async def test_an_export_that_is_done_again_says_which_was_the_first(client: DatasaurClient) -> None:
+    """Submitted by three processes, one after the other: the second and the third name the first."""
+    memory = LocalMemory()
+    async with client:
+        first, second, third = [await submit_once(client, EXPORT, memory, LABEL) for _ in range(3)]
+    assert REPEATS not in first.details
+    assert second.details[REPEATS] == third.details[REPEATS] == first.job_id
+    assert len({first.job_id, second.job_id, third.job_id}) == 3
+
+
+async def test_a_forced_export_is_a_new_one(client: DatasaurClient) -> None:
+    """`force_resubmit` by another run: its export repeats none, and what comes next is started for it too."""
+    memory = LocalMemory()
+    async with client:
+        await submit_once(client, EXPORT, memory, LABEL)
+        forced = await submit_once(client, EXPORT, memory, Label(LABEL.key, "another run"), force_resubmit=True)
+        again = await submit_once(client, EXPORT, memory, Label(LABEL.key, "another run"), force_resubmit=True)
+    assert REPEATS not in forced.details
+    assert again.details[REPEATS] == forced.job_id
+
+
+async def test_a_job_that_is_found_again_repeats_none(client: DatasaurClient) -> None:
+    """An auto-label job whose handle was kept is the same job for the next process."""
+    memory = LocalMemory()
+    async with client:
+        first, second = [await submit_once(client, AUTO_LABEL, memory, LABEL) for _ in range(2)]
+    assert first == second
