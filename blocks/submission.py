@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import inf
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
@@ -42,18 +42,20 @@ async def submit_from_here(
     """The one job of `key`, or of this place in this flow run: `graphql_jobs.submit_once`, which says what it raises.
 
     Without `key`, the same spec that is submitted a second time in one attempt of a run is a second job; across
-    attempts the first is the first. Outside a flow run, memory lasts as long as the process.
+    attempts the first is the first. Outside a flow run, each call without `key` is a job of its own, and what is known
+    of a `key` lasts as long as the process.
     """
     run_id = UUID(flow_run.id) if flow_run.id else None
     place = (client.provider, client.session.url, client.account, spec.operation)
-    memory: Memory = RunMemory(run_id) if run_id else _of_this_process
+    memory: Memory = RunMemory(run_id) if run_id else LocalMemory()
     if key is not None:
         submission = submission_key(*place, "key", checked_caller_key(key))
-        if run_id:
-            memory = await memory_of(submission, run_id)
+        memory = await memory_of(submission, run_id) if run_id else _of_this_process
     else:
         digest = submission_key("", "", "", "", json.dumps(spec.summary("")))
-        submission = submission_key(*place, "run", str(run_id), digest, str(_occurrence(digest)))
+        # Outside a flow run nothing says that a call is another attempt at an earlier one.
+        what = (*place, "run", str(run_id or uuid4()), digest)
+        submission = submission_key(*what, str(_occurrence(submission_key(*what))))
     return await submit_once(
         client,
         spec,
@@ -73,11 +75,11 @@ async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, 
         return RemoteJobRun(credentials, handle, policy, folder)
 
 
-def _occurrence(digest: str) -> int:
+def _occurrence(what: str) -> int:
     """How often this attempt of the run has submitted the same before. Prefect counts calls of tasks the same way."""
     context = FlowRunContext.get()
     if context is None:
         return 0
     counts = context.task_run_dynamic_keys
-    counts[digest] = int(counts.get(digest, -1)) + 1
-    return int(counts[digest])
+    counts[what] = int(counts.get(what, -1)) + 1
+    return int(counts[what])
