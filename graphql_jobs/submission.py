@@ -109,7 +109,7 @@ class _Submission:
             if rounds == _ROUNDS:
                 self._give_up(record, f"it was sent {_ROUNDS} times and was never there afterwards.")
             rounds += 1
-            if handle := await self._begin(record, forced=forced):
+            if handle := await self._begin(record, force_resubmit):
                 return handle
 
     async def _settled(self, force_resubmit: bool) -> Record:
@@ -132,7 +132,7 @@ class _Submission:
 
     def _is_forced(self, record: Record, force_resubmit: bool) -> bool:
         """Whether this owner asked for a new job whatever there is, and has not had it yet."""
-        return force_resubmit and bool(record.count) and record.forced_by != (self.label.owner or self.by)
+        return force_resubmit and bool(record.count) and (self.label.owner or self.by) not in record.forced_by
 
     def _lease_s(self, record: Record) -> float:
         """How long whoever wrote the last intent may still be at work."""
@@ -158,7 +158,7 @@ class _Submission:
         logger.info("%s job %s was submitted before: going on with it.", handle.provider, handle.job_id)
         return handle
 
-    async def _begin(self, record: Record, *, forced: bool) -> JobHandle | None:
+    async def _begin(self, record: Record, force_resubmit: bool) -> JobHandle | None:
         """Write the intent and submit. None if somebody else was quicker, or if there is surely no job of this."""
         intent: dict[str, object] = {
             "kind": "intent",
@@ -170,7 +170,7 @@ class _Submission:
             "subject": self.spec.subject,
             "spec": self.summary,
         }
-        if forced:
+        if force_resubmit:  # also where nothing was there to be forced: the job that comes of this is the new one
             intent["forced_by"] = self.label.owner or self.by
         place = self.client.place(self.spec)
         if place is not None and self.recovery is Recovery.FIND:
