@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import files_in
-from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, Case, Run, jobs, made
+from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, Case, Run, made
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
