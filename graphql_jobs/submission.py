@@ -95,6 +95,7 @@ class _Submission:
         self.give_up_at = self.clock.now() + wait_at_most_s
         self.recovery = client.recovery(spec)
         self.by = uuid4().hex
+        self.asker = label.owner or self.by  # whose wish for a new job is met once
         self.summary = spec.summary(label.key)
 
     async def run(self, force_resubmit: bool) -> JobHandle:
@@ -132,7 +133,7 @@ class _Submission:
 
     def _is_forced(self, record: Record, force_resubmit: bool) -> bool:
         """Whether this owner asked for a new job whatever there is, and has not had it yet."""
-        return force_resubmit and bool(record.count) and (self.label.owner or self.by) not in record.forced_by
+        return force_resubmit and bool(record.count) and self.asker not in record.forced_by
 
     def _lease_s(self, record: Record) -> float:
         """How long whoever wrote the last intent may still be at work."""
@@ -170,8 +171,8 @@ class _Submission:
             "subject": self.spec.subject,
             "spec": self.summary,
         }
-        if force_resubmit:  # also where nothing was there to be forced: the job that comes of this is the new one
-            intent["forced_by"] = self.label.owner or self.by
+        if force_resubmit and self.asker not in record.forced_by:  # also where there is nothing to force yet
+            intent["forced_by"] = self.asker
         place = self.client.place(self.spec)
         if place is not None and self.recovery is Recovery.FIND:
             there = await self.client.find(self.spec.operation, place, self.label, self.clock.now())
