@@ -102,7 +102,7 @@ async def test_an_export_is_sent_again_since_only_its_answer_tells_where_the_fil
     assert len(await runs_of(downstream)) == 1
 
 
-@pytest.mark.parametrize("kind", ["forbidden", "redirect", "body_too_large"])
+@pytest.mark.parametrize("kind", ["redirect", "body_too_large"])
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_a_refused_submission_is_sent_by_the_next_attempt(
     name: str, kind: Any, make_run: MakeRun, emulator: Emulator

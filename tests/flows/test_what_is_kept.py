@@ -68,7 +68,7 @@ async def test_a_refused_submission_leaves_a_note_that_nothing_was_started(
     make_run: MakeRun, emulator: Emulator
 ) -> None:
     """Intent, then void: whoever reads it later knows that there is no job."""
-    emulator.faults.add(Fault("forbidden", operation=LABEL.operation))
+    emulator.faults.add(Fault("body_too_large", operation=LABEL.operation))
     run = await make_run(LABEL)
     assert (await run()).name == "RequestFailed"
     assert [entry["kind"] for entry in (await run.inputs()).values()] == ["intent", "void"]
