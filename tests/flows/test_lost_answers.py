@@ -179,10 +179,11 @@ async def test_a_provider_that_cannot_be_asked_is_asked_by_the_next_attempt(
 ) -> None:
     """The answer is lost and then nothing answers: SubmissionUnknown, nothing is sent; later the job is found."""
     case = SUBMITTING[name]
-    looks = {"aiware": "jobs", "datasaur": "projects"}
+    # A project is looked for before it is made too.
     emulator.faults.add(
         Fault("drop_after", operation=case.operation),
-        *[Fault("server_error", operation=look, times=None, skip=int(name == "project")) for look in looks.values()],
+        Fault("server_error", operation="jobs", times=None),
+        Fault("server_error", operation="getProjects", times=None, skip=1),
     )
     run = await make_run(case)
     state = await run()

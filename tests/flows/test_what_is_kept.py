@@ -31,7 +31,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "project": {
         "name": "n" * 200,
         "documents": [{"name": f"{number}.txt", "external_url": SIGNED} for number in range(100)],
-        "settings": LONG,
+        "settings": {"tagNames": LONG["words"]},
     },
 }
 
