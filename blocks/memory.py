@@ -51,9 +51,7 @@ class RunMemory:
                 found.setdefault(key, []).append((int(number), dict(json.loads(one.value))))
             except (ValueError, TypeError):
                 raise InvalidInput("memory", f"input {one.key!r} of run {self.flow_run_id} cannot be read.") from None
-        return {
-            key: [entry for _, entry in sorted(entries, key=lambda pair: pair[0])] for key, entries in found.items()
-        }
+        return {key: _in_order(dict(entries)) for key, entries in found.items()}
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         """Write one entry. False if the number is taken by another's."""
@@ -84,6 +82,11 @@ class RunMemory:
             inputs = await client.filter_flow_run_input(self.flow_run_id, KEY_PREFIX, MAX_ENTRIES, set())
         ending = f"-{_REFERENCE}"
         return {one.key.removesuffix(ending): UUID(json.loads(one.value)) for one in inputs if one.key.endswith(ending)}
+
+
+def _in_order(entries: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries by their numbers; an empty one, of which no record can be made, where one is missing."""
+    return [entries.get(number, {}) for number in range(len(entries))]
 
 
 async def root_run_id() -> UUID | None:

@@ -43,19 +43,21 @@ async def submit_from_here(
     """The one job of `key`, or of this place in this flow run: `graphql_jobs.submit_once`, which says what it raises.
 
     Without `key`, the same spec that is submitted a second time in one attempt of a run is a second job; across
-    attempts the first is the first. Outside a flow run, memory lasts as long as the process. Give equal jobs that are
-    submitted in other processes (Dask, Ray) a key each: they cannot be counted.
+    attempts the first is the first. Outside a flow run, each call without `key` is a job of its own, and what is known
+    of a `key` lasts as long as the process. Give equal jobs that are submitted in other processes (Dask, Ray) a key
+    each: they cannot be counted.
     """
     run_id = await root_run_id()
     at = (client.provider, client.session.url, client.account, spec.operation)
-    memory: Memory = RunMemory(run_id) if run_id else _of_this_process
+    memory: Memory = RunMemory(run_id) if run_id else LocalMemory()
     if key is not None:
         submission = submission_key(*at, "key", checked_caller_key(key))
-        if run_id:
-            memory = await memory_of(submission, run_id)
-    else:
+        memory = await memory_of(submission, run_id) if run_id else _of_this_process
+    elif run_id:
         same = submission_key(*at, json.dumps(spec.summary("")))
         submission = submission_key(*at, "run", str(run_id), same, str(_number(same, await _attempt(run_id))))
+    else:  # nothing says that a call is another attempt at an earlier one
+        submission = submission_key(*at, "call", uuid4().hex)
     return await submit_once(
         client,
         spec,
@@ -75,10 +77,8 @@ async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, 
         return RemoteJobRun(credentials, handle, policy, folder)
 
 
-async def _attempt(run_id: UUID | None) -> str:
+async def _attempt(run_id: UUID) -> str:
     """Which run, and which attempt at it."""
-    if run_id is None:
-        return ""
     context = FlowRunContext.get()
     if context and context.flow_run and context.flow_run.id == run_id:
         return f"{run_id} {context.flow_run.run_count}"

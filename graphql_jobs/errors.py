@@ -139,7 +139,7 @@ class TooMuchAtOnce(RequestFailed):
 
     unexecuted = True
     meaning = "the request was too large or too expensive"
-    advice = "Ask for fewer jobs at once."
+    advice = "Ask for less, or send less, in one request."
 
 
 class AnswerTooLarge(TooMuchAtOnce):

@@ -28,7 +28,6 @@ class Record:
     count: int = 0
     #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
     by: str = ""
-    forced_by: str = ""
     at: float = 0.0
     provider: str = ""
     credentials: str = ""
@@ -46,6 +45,8 @@ class Record:
     void: bool = False
     unknown: dict[str, Any] | None = None
     cancelled: str = ""
+    #: The owners who asked for a new job whatever there was, and had it.
+    forced_by: frozenset[str] = frozenset()
 
     @property
     def is_open(self) -> bool:
@@ -75,8 +76,8 @@ class Record:
         if kind == "intent":
             earlier = {self.handle.job_id} if self.handle else set()
             self.by, self.at = str(entry["by"]), float(entry["at"])
-            self.forced_by = str(entry.get("forced_by", ""))
-            self.first_id = "" if self.forced_by else self.first_id
+            self.forced_by = self.forced_by.union([str(entry["forced_by"])] if "forced_by" in entry else ())
+            self.first_id = "" if "forced_by" in entry else self.first_id
             self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
             self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
             self.subject = str(entry.get("subject", ""))

@@ -95,6 +95,7 @@ class _Submission:
         self.give_up_at = self.clock.now() + wait_at_most_s
         self.recovery = client.recovery(spec)
         self.by = uuid4().hex
+        self.asker = label.owner or self.by  # whose wish for a new job is met once
         self.summary = spec.summary(label.key)
 
     async def run(self, force_resubmit: bool) -> JobHandle:
@@ -109,7 +110,7 @@ class _Submission:
             if rounds == _ROUNDS:
                 self._give_up(record, f"it was sent {_ROUNDS} times and was never there afterwards.")
             rounds += 1
-            if handle := await self._begin(record, forced=forced):
+            if handle := await self._begin(record, force_resubmit):
                 return handle
 
     async def _settled(self, force_resubmit: bool) -> Record:
@@ -134,7 +135,7 @@ class _Submission:
 
     def _is_forced(self, record: Record, force_resubmit: bool) -> bool:
         """Whether this owner asked for a new job whatever there is, and has not had it yet."""
-        return force_resubmit and bool(record.count) and record.forced_by != (self.label.owner or self.by)
+        return force_resubmit and bool(record.count) and self.asker not in record.forced_by
 
     def _lease_s(self, record: Record) -> float:
         """How long whoever wrote the last intent may still be at work."""
@@ -161,7 +162,7 @@ class _Submission:
         logger.info("%s job %s was submitted before: going on with it.", handle.provider, handle.job_id)
         return handle
 
-    async def _begin(self, record: Record, *, forced: bool) -> JobHandle | None:
+    async def _begin(self, record: Record, force_resubmit: bool) -> JobHandle | None:
         """Write the intent and submit. None if somebody else was quicker, or if there is surely no job of this."""
         intent: dict[str, object] = {
             "kind": "intent",
@@ -173,8 +174,8 @@ class _Submission:
             "subject": self.spec.subject,
             "spec": self.summary,
         }
-        if forced:
-            intent["forced_by"] = self.label.owner or self.by
+        if force_resubmit and self.asker not in record.forced_by:  # also where there is nothing to force yet
+            intent["forced_by"] = self.asker
         place = self.client.place(self.spec)
         if place is not None and self.recovery is Recovery.FIND:
             there = await self.client.find(self.spec.operation, place, self.label, self.clock.now())

@@ -84,10 +84,11 @@ async def test_an_engine_job_is_walked_whole(make: Make, emulator: Emulator) -> 
     await run.wait_for_completion()
     result = await run.fetch_result()
     assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
-    assert [(done.operation, done.job_id) for done in emulator.ledger.submissions] == [
-        ("launchSingleEngineJob", run.handle.job_id)
-    ]
-    assert emulator.ledger.submissions[0].spec["fields"] == [{"fieldName": "language", "fieldValue": "en"}]
+    container, job = emulator.ledger.submissions
+    assert (container.operation, container.spec["uri"]) == ("createTDOWithAsset", MEDIA_URL)
+    assert (job.operation, job.job_id) == ("launchSingleEngineJob", run.handle.job_id)
+    assert (job.spec["targetId"], job.key) == (container.target_id, container.key)
+    assert job.spec["fields"] == [{"fieldName": "language", "fieldValue": "en"}]
 
 
 async def test_an_auto_label_is_walked_whole(make: Make, emulator: Emulator) -> None:
@@ -167,12 +168,40 @@ async def test_a_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulato
     assert len(emulator.ledger.requests) == asked
 
 
-async def test_a_trigger_whose_answer_is_lost_is_not_repeated(make: Make, emulator: Emulator) -> None:
-    """The connection breaks after the job was made: `SubmissionUnknown`, and one job at aiWARE, not two."""
-    emulator.faults.add(Fault("drop_after", operation="launchSingleEngineJob"))
-    with pytest.raises(SubmissionUnknown):
-        await make("engine").trigger()
-    assert len(emulator.ledger.submissions) == 1
+@pytest.mark.parametrize("kind", ["drop_after", "truncate", "server_error_after"])
+async def test_a_trigger_whose_answer_is_lost_finds_its_job(kind: Any, make: Make, emulator: Emulator) -> None:
+    """The answer is lost after the job was made: found in its own container, so one job at aiWARE, and it succeeds."""
+    emulator.faults.add(Fault(kind, operation="launchSingleEngineJob"))
+    run = await trigger(make("engine"))
+    await run.wait_for_completion()
+    assert list(emulator.ledger.jobs_by_key().values()) == [[run.handle.job_id]]
+    assert emulator.ledger.count("launchSingleEngineJob") == 1
+
+
+async def test_a_trigger_whose_answer_is_lost_repeats_an_export(make: Make, emulator: Emulator) -> None:
+    """An export may be sent again without harm: two at Datasaur, and the second one's file is fetched."""
+    emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
+    run = await trigger(make("export"))
+    assert await run.fetch_result()
+    assert [done.operation for done in emulator.ledger.submissions] == ["exportTextProject"] * 2
+    assert emulator.ledger.submissions[1].job_id == run.handle.job_id
+
+
+async def test_a_trigger_whose_answer_is_lost_labels_once(make: Make, emulator: Emulator) -> None:
+    """An auto-label job leaves no trace: `SubmissionUnknown`, and one job at Datasaur, not two."""
+    emulator.faults.add(Fault("drop_after", operation="autoLabelTokenBasedProject"))
+    with pytest.raises(SubmissionUnknown, match="autoLabelTokenBasedProject"):
+        await make("auto-label").trigger()
+    assert [done.operation for done in emulator.ledger.submissions] == ["autoLabelTokenBasedProject"]
+
+
+@pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
+async def test_outside_a_flow_run_each_trigger_is_a_job(kind: str, make: Make, emulator: Emulator) -> None:
+    """A script that triggers a block twice means two jobs: nothing says that the second is an attempt at the first."""
+    block = make(kind)
+    job_ids = [(await trigger(block)).handle.job_id for _ in range(2)]
+    assert job_ids == [done.job_id for done in emulator.ledger.submissions if done.job_id]
+    assert len(set(job_ids)) == 2
 
 
 @pytest.mark.parametrize(

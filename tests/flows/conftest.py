@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry
 
 from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
@@ -15,8 +19,11 @@ from flows.wait_for_jobs import wait_for_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from uuid import UUID
 
     from prefect.client.schemas.objects import State
+
+    from graphql_jobs.emulator import Emulator
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 PROJECT_ID = "HvdyIL2iwZn"
@@ -24,11 +31,20 @@ PROJECT_ID = "HvdyIL2iwZn"
 
 @dataclass(frozen=True)
 class Case:
-    """A flow that submits, parameters with which it works, and the field of the API that starts its job."""
+    """A flow that submits, parameters with which it works, and the field of the API that starts its job.
+
+    `room` makes the container that the job gets for itself, where it gets one.
+    """
 
     flow: Any
     operation: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    room: str = ""
+
+    @property
+    def makes(self) -> list[str]:
+        """All that one submission makes at the provider, in order."""
+        return [self.room, self.operation] if self.room else [self.operation]
 
 
 SUBMITTING = {
@@ -36,8 +52,9 @@ SUBMITTING = {
         run_aiware_job,
         "launchSingleEngineJob",
         {"engine_id": ENGINE_ID, "upload_url": "https://media.example.invalid/a.mp4"},
+        "createTDOWithAsset",
     ),
-    "aiware tasks": Case(run_aiware_job, "createJob", {"tasks": [{"engine_id": ENGINE_ID}]}),
+    "aiware tasks": Case(run_aiware_job, "createJob", {"tasks": [{"engine_id": ENGINE_ID}]}, "createTDO"),
     "auto-label": Case(
         run_datasaur_auto_label,
         "autoLabelTokenBasedProject",
@@ -51,6 +68,20 @@ SUBMITTING = {
     ),
 }
 WAITING = Case(wait_for_jobs, "", {"provider": "aiware", "job_ids": ["some-job"]})
+
+
+#: Those whose job can be gone on with: of an export only the answer to its submission tells where the file is.
+ADOPTED = [name for name in SUBMITTING if name != "export"]
+
+
+def made(emulator: Emulator) -> list[str]:
+    """What was made at the providers, by operation, in order."""
+    return [done.operation for done in emulator.ledger.submissions]
+
+
+def jobs(emulator: Emulator) -> list[str]:
+    """The ids of all jobs that were submitted, in order."""
+    return [done.job_id for done in emulator.ledger.submissions if done.job_id]
 
 
 class Run(Protocol):
@@ -68,3 +99,50 @@ def run(saved: None) -> Run:
         return state
 
     return go
+
+
+class OneRun:
+    """One flow run: each call is an attempt in this process, as the engine of some worker makes in its own.
+
+    A run that has ended is told to run again first, as "Retry" in the UI does.
+    """
+
+    def __init__(self, flow: Any, run_id: UUID, parameters: dict[str, Any]) -> None:
+        self.flow = flow
+        self.id = run_id
+        self.parameters = parameters
+
+    async def __call__(self) -> State[Any]:
+        async with get_client() as client:
+            run = await client.read_flow_run(self.id)
+            if run.state and run.state.is_final():
+                await client.set_flow_run_state(self.id, AwaitingRetry(), force=True)
+                run = await client.read_flow_run(self.id)
+        engine: Any = run_flow  # whose types do not tell an async flow's state from its result
+        state: State[Any] = await engine(self.flow, flow_run=run, parameters=self.parameters, return_type="state")
+        return state
+
+    async def inputs(self) -> dict[str, Any]:
+        """What Prefect's API keeps of the run's submissions: the entries by their names."""
+        async with get_client() as client:
+            kept = await client.filter_flow_run_input(self.id, "gqj-", 1000, set())
+        return {entry.key: json.loads(entry.value) for entry in sorted(kept, key=lambda entry: entry.key)}
+
+
+class MakeRun(Protocol):
+    """Makes the flow run of a case with some parameters changed, or of a flow of one's own; it has not run yet."""
+
+    def __call__(self, what: Any, **changed: Any) -> Awaitable[OneRun]: ...
+
+
+@pytest.fixture
+def make_run(saved: None) -> MakeRun:
+    """Makes flow runs that can be run again."""
+
+    async def make(what: Any, **changed: Any) -> OneRun:
+        flow, parameters = (what.flow, what.parameters | changed) if isinstance(what, Case) else (what, changed)
+        async with get_client() as client:
+            run = await client.create_flow_run(flow, parameters=parameters)
+        return OneRun(flow, run.id, parameters)
+
+    return make

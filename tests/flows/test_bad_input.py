@@ -59,6 +59,8 @@ BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     ),
     "settings that hide a parameter": (PROJECT, {"settings": {"name": "other"}}, "settings"),
     "no kinds": (PROJECT, {"kinds": []}, "kinds"),
+    "another way to treat the unknown": (LABEL, {"on_unknown": "maybe"}, "on_unknown"),
+    "another end of a deadline": (TASKS, {"on_timeout": "kill"}, "on_timeout"),
 }
 
 
@@ -84,6 +86,16 @@ async def test_it_is_refused_by_name_and_nothing_is_sent(title: str, run: Run, e
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
 async def test_zero_and_negative_seconds_are_refused(case: Case, name: str, run: Run, emulator: Emulator) -> None:
     """0, -1 and far too many seconds, for each of the four bounds of each flow."""
+    for value_s in (0, -1, 10**9):
+        await assert_refused(run, emulator, case, {name: value_s}, name)
+
+
+@pytest.mark.parametrize("name", ["unchanged_at_most_s", "unseen_at_most_s"])
+@pytest.mark.parametrize("case", SUBMITTING.values(), ids=SUBMITTING)
+async def test_zero_and_negative_seconds_of_a_submitting_flow_are_refused(
+    case: Case, name: str, run: Run, emulator: Emulator
+) -> None:
+    """The same for the two bounds that only flows have which submit."""
     for value_s in (0, -1, 10**9):
         await assert_refused(run, emulator, case, {name: value_s}, name)
 

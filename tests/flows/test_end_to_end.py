@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import files_in
-from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, Case, Run
+from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, Case, Run, made
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
@@ -29,7 +29,8 @@ async def test_a_flow_submits_once_waits_and_hands_over_once(
     state = await run(case, downstream=[downstream])
     assert state.name == "Completed", state.message
     outcome = await state.result()
-    [submission] = emulator.ledger.submissions
+    assert made(emulator) == case.makes
+    submission = emulator.ledger.submissions[-1]
     assert (submission.operation, submission.job_id) == (case.operation, outcome["job_id"])
     assert (outcome["provider"], outcome["state"]) == (submission.provider, "SUCCEEDED")
     [started] = await runs_of(downstream)
@@ -38,7 +39,7 @@ async def test_a_flow_submits_once_waits_and_hands_over_once(
     again = {"provider": outcome["provider"], "job_ids": [outcome["job_id"]], "downstream": [downstream]}
     assert (await run(WAITING, **again)).name == "Completed"
     assert [run.id for run in await runs_of(downstream)] == [started.id]
-    assert len(emulator.ledger.submissions) == 1
+    assert made(emulator) == case.makes
 
 
 async def result_of(run: Run, case: Case, **changed: Any) -> dict[str, Any]:
@@ -54,7 +55,7 @@ async def test_an_aiware_engine_job_gives_its_engine_results(run: Run, emulator:
     fields = {"language": "en"}
     result = await result_of(run, SUBMITTING["aiware engine"], template_fields=fields, cluster_id="rt-1")
     assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
-    assert {field["fieldName"]: field["fieldValue"] for field in emulator.ledger.submissions[0].spec["fields"]} == {
+    assert {field["fieldName"]: field["fieldValue"] for field in emulator.ledger.submissions[-1].spec["fields"]} == {
         "language": "en",
         "clusterId": "rt-1",
     }

@@ -18,6 +18,7 @@ from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.providers.aiware import EngineTask, IOFolder, Route
 from graphql_jobs.providers.datasaur import ProjectDocument
+from tasks.cancellation import cancel_with_the_run
 
 MODULES = [import_module(f"flows.{found.name}") for found in pkgutil.iter_modules(flows.__path__)]
 ALL: dict[str, Flow[..., Any]] = {
@@ -26,6 +27,7 @@ ALL: dict[str, Flow[..., Any]] = {
     for member in vars(module).values()
     if isinstance(member, Flow) and member.fn.__module__ == module.__name__
 }
+SUBMITTING = ["run-aiware-job", "run-datasaur-auto-label", "run-datasaur-export", "create-datasaur-project"]
 PROPERTIES = [
     pytest.param(flow, name, schema, id=f"{flow.name}: {name}")
     for flow in ALL.values()
@@ -37,15 +39,17 @@ CHOICES = {
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
     "role": ["LABELER", "REVIEWER"],
     "purpose": ["LABELER_TEST", "LABELING", "VALIDATION"],
+    "on_unknown": ["fail", "resubmit"],
+    "on_timeout": ["cancel", "leave"],
     "kinds": ["BBOX_BASED", "DOCUMENT_BASED", "ROW_BASED", "TOKEN_BASED"],
 }
 
 
 def test_the_flows_are_those_of_the_issue() -> None:
-    """Four that submit, the sensor, and the example of what comes next."""
+    """Four that submit, the sensor, the example of what comes next, and the clean-up after a cancelled run."""
     assert set(ALL) == {
-        *("run-aiware-job", "run-datasaur-auto-label", "run-datasaur-export", "create-datasaur-project"),
-        *("wait-for-jobs", "store-results"),
+        *SUBMITTING,
+        *("wait-for-jobs", "store-results", "cancel-remote-jobs"),
     }
 
 
@@ -90,6 +94,16 @@ def test_a_flow_is_described_and_never_retried(flow: Flow[..., Any]) -> None:
     """A sentence for the UI; and no retries, since a second pass could submit a second job."""
     assert flow.description
     assert not flow.retries
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+def test_the_flows_that_submit_take_the_same_care(name: str) -> None:
+    """No second job, no second guess, no cancel unless asked for; a person's cancel reaches the provider."""
+    flow = ALL[name]
+    care = {"key": None, "on_unknown": "fail", "force_resubmit": False, "on_timeout": "leave"}
+    given = inspect.signature(flow.fn).parameters
+    assert {parameter: given[parameter].default for parameter in care} == care
+    assert flow.on_cancellation_hooks == [cancel_with_the_run]
 
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)

@@ -70,7 +70,8 @@ async def test_a_job_from_submission_to_what_comes_next(
     assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
     [started] = await runs_of(downstream)
     assert started.parameters["jobs"] == [job.to_json()]
-    assert len(emulator.ledger.submissions) == 1
+    made = [(done.operation, done.job_id) for done in emulator.ledger.submissions]
+    assert made == [("createTDOWithAsset", None), ("launchSingleEngineJob", job_id)]
     names = await task_run_names(flow_run_id, 5)
     assert {
         "submit EngineJobSpec",

@@ -53,7 +53,8 @@ async def test_an_aiware_job_from_submission_to_what_comes_next(
     assert job.state is JobState.SUCCEEDED
     assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
     assert [run.parameters["jobs"] for run in await runs_of(downstream)] == [[job.to_json()]]
-    assert len(live_emulator.ledger.submissions) == 1
+    made = [(done.operation, done.job_id) for done in live_emulator.ledger.submissions]
+    assert made == [("createTDOWithAsset", None), ("launchSingleEngineJob", job.job_id)]
 
 
 async def test_datasaur_jobs_submitted_side_by_side(live_emulator: Emulator, tmp_path: Path) -> None:

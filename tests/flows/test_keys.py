@@ -1,0 +1,195 @@
+"""A caller's own key: one job for all runs that give it, for as long as it means the same."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+
+from blocks.lookup import load_credentials
+from graphql_jobs.emulator import Emulator, JobFault
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.providers.datasaur import ExportSpec
+from tasks import submit_job
+from tests.conftest import aiware_credentials, datasaur_credentials
+from tests.flows.conftest import ADOPTED, SUBMITTING, MakeRun, Run, jobs, made
+
+if TYPE_CHECKING:
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+LABEL = SUBMITTING["auto-label"]
+
+
+@pytest.mark.parametrize("name", ADOPTED)
+async def test_two_runs_with_one_key_share_one_job(
+    name: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """The second run goes on with the first's job: one submission, both complete with it, handed over once."""
+    case, key = SUBMITTING[name], f"shared {name}"
+    downstream = await deploy(f"after-shared-{name.replace(' ', '-')}")
+    outcomes = []
+    for given in (key, f"  {key} "):
+        state = await run(case, key=given, downstream=[downstream])
+        assert state.name == "Completed", state.message
+        outcomes.append(await state.result())
+    assert made(emulator) == case.makes
+    assert [outcome["job_id"] for outcome in outcomes] == jobs(emulator) * 2
+    assert len(await runs_of(downstream)) == 1
+
+
+async def test_an_export_with_a_key_is_made_for_each_run(run: Run, emulator: Emulator) -> None:
+    """Each run needs a file of its own, and an export does no harm: two of them."""
+    for _ in range(2):
+        assert (await run(SUBMITTING["export"], key="shared export")).name == "Completed"
+    assert made(emulator) == ["exportTextProject"] * 2
+
+
+@pytest.mark.parametrize("name", ADOPTED)
+async def test_two_runs_with_one_key_at_once_share_one_job(
+    name: str, run: Run, live_emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """Three runs at the same moment: one submits, the others adopt; one job, handed over once."""
+    await aiware_credentials(live_emulator).asave("live", overwrite=True)
+    await datasaur_credentials(live_emulator).asave("live", overwrite=True)
+    case, downstream = SUBMITTING[name], await deploy(f"after-a-race-{name.replace(' ', '-')}")
+    given: dict[str, Any] = {"key": f"race {name}", "credentials": "live", "downstream": [downstream]}
+    states = await asyncio.gather(*[run(case, **given) for _ in range(3)])
+    assert [state.name for state in states] == ["Completed"] * 3, [state.message for state in states]
+    [job_id] = jobs(live_emulator)
+    assert {(await state.result())["job_id"] for state in states} == {job_id}
+    assert len(await runs_of(downstream)) == 1
+
+
+async def test_a_key_of_another_operation_is_another_key(run: Run, emulator: Emulator) -> None:
+    """The same word for an engine, for tasks, a project and labels: four jobs."""
+    for name in ADOPTED:
+        assert (await run(SUBMITTING[name], key="one word for all")).name == "Completed"
+    assert len(jobs(emulator)) == len(ADOPTED)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "difference"),
+    [
+        ("auto-label", {"lines_per_request": 5}, "lines_per_request: 0 then, 5 now"),
+        ("auto-label", {"role": "REVIEWER"}, "role: nothing then, 'REVIEWER' now"),
+        ("aiware engine", {"engine_id": "another"}, "then, 'another' now"),
+        ("aiware engine", {"target_id": "1", "upload_url": None}, "target_id: nothing then, '1' now"),
+        ("aiware tasks", {"tasks": [{"engine_id": "another"}]}, "tasks: digest "),
+        ("export", {"file_name": "another"}, "file_name: 'all' then, 'another' now"),
+        ("project", {"name": "another"}, "name: 'new' then, 'another' now"),
+    ],
+)
+async def test_a_key_that_was_used_for_another_job_is_refused(
+    name: str, changed: dict[str, Any], difference: str, run: Run, emulator: Emulator
+) -> None:
+    """InvalidInput: the key, when it was used, and what differs, field by field, then and now. Nothing was sent."""
+    key = f"conflict {name} {' '.join(changed)}"
+    assert (await run(SUBMITTING[name], key=key)).name == "Completed"
+    asked = len(emulator.ledger.requests)
+    state = await run(SUBMITTING[name], **changed, key=key)
+    message = str(state.message)
+    assert (state.name, message.startswith("key: it was used at 20")) == ("InvalidInput", True)
+    assert difference in message
+    assert "Use another key" in message
+    assert len(emulator.ledger.requests) == asked
+
+
+async def test_a_signature_that_was_renewed_makes_no_other_job(run: Run, emulator: Emulator) -> None:
+    """The same recording under a freshly signed address is the same job; another recording is not."""
+    case, address = SUBMITTING["aiware engine"], "https://media.example.invalid/b.mp4"
+    for signature in ("one", "two"):
+        state = await run(case, upload_url=f"{address}?signature={signature}", key="signed")
+        assert state.name == "Completed", state.message
+    assert made(emulator) == case.makes
+    assert (await run(case, upload_url="https://media.example.invalid/c.mp4", key="signed")).name == "InvalidInput"
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_a_key_that_cannot_be_one_is_refused(name: str, run: Run, emulator: Emulator) -> None:
+    """Empty, blank, or of 201 characters: the flow's own check of its parameters names it, and nothing is sent."""
+    for key in ("", "  ", "k" * 201):
+        state = await run(SUBMITTING[name], key=key)
+        assert state.is_failed()
+        assert "- key: " in str(state.message)
+    assert emulator.ledger.requests == []
+
+
+@pytest.mark.parametrize("key", ["", "  ", "k" * 201])
+async def test_the_task_refuses_a_key_that_cannot_be_one(key: str, emulator: Emulator) -> None:
+    """The same in a flow of one's own: `InvalidInput` by the parameter's name, and nothing is sent."""
+
+    @flow
+    async def mine() -> Any:
+        spec = ExportSpec(project_ids=["HvdyIL2iwZn"], file_name="x")
+        return await submit_job(await load_credentials("datasaur", "datasaur"), spec, key)
+
+    with pytest.raises(InvalidInput) as raised:
+        await mine()
+    assert raised.value.parameter == "key"
+    assert emulator.ledger.requests == []
+
+
+async def test_a_key_of_200_characters_is_one(run: Run) -> None:
+    """The longest that is allowed works."""
+    assert (await run(LABEL, key="k" * 200)).name == "Completed"
+
+
+@pytest.mark.parametrize("name", ADOPTED)
+async def test_a_key_outlives_the_run_that_used_it_first(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """The first run is deleted, and with it what was known: the key works on, with a fresh job that others share."""
+    case, key = SUBMITTING[name], f"outlives {name}"
+    first = await make_run(case, key=key)
+    assert (await first()).name == "Completed"
+    async with get_client() as client:
+        await client.delete_flow_run(first.id)
+    for _ in range(2):
+        state = await (await make_run(case, key=key))()
+        assert state.name == "Completed", state.message
+    assert made(emulator) == case.makes * 2
+
+
+async def test_a_failed_job_of_a_key_is_submitted_anew_by_any_run(run: Run, emulator: Emulator) -> None:
+    """Run 1's job fails; run 2 with the key submits a second one, and run 3 goes on with that."""
+    emulator.faults.add(JobFault("job_fails"))
+    states = [await run(LABEL, key="fails first") for _ in range(3)]
+    assert [state.name for state in states] == ["JobFailed", "Completed", "Completed"]
+    assert made(emulator) == LABEL.makes * 2
+
+
+@pytest.mark.parametrize("name", ADOPTED)
+async def test_a_forced_submission_is_a_new_job_once_per_run(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """Run 1 has a job. Run 2 forces a second one, and keeps it when it is run again; run 3 goes on with the second."""
+    case, key = SUBMITTING[name], f"forced {name}"
+    assert (await (await make_run(case, key=key))()).name == "Completed"
+    forcing = await make_run(case, key=key, force_resubmit=True)
+    states = [await forcing(), await forcing(), await (await make_run(case, key=key))()]
+    assert [state.name for state in states] == ["Completed"] * 3, [state.message for state in states]
+    assert len(jobs(emulator)) == 2
+    assert made(emulator) == case.makes * 2
+    assert len({(await state.result())["job_id"] for state in states}) == 1
+
+
+@pytest.mark.parametrize("name", ADOPTED)
+async def test_a_run_that_forces_from_its_first_attempt_on_has_one_job(
+    name: str, make_run: MakeRun, emulator: Emulator
+) -> None:
+    """There was nothing to force: its first job is the new one, and the next attempt goes on with it."""
+    forcing = await make_run(SUBMITTING[name], force_resubmit=True)
+    assert [(await forcing()).name for _ in range(3)] == ["Completed"] * 3
+    assert made(emulator) == SUBMITTING[name].makes
+
+
+async def test_a_forced_job_that_failed_is_submitted_anew_and_not_forced_again(
+    make_run: MakeRun, emulator: Emulator
+) -> None:
+    """The forced job fails, the next attempt submits another, and the one after that goes on with it."""
+    assert (await (await make_run(LABEL, key="forced and fails"))()).name == "Completed"
+    emulator.faults.add(JobFault("job_fails"))
+    forcing = await make_run(LABEL, key="forced and fails", force_resubmit=True)
+    assert [(await forcing()).name for _ in range(3)] == ["JobFailed", "Completed", "Completed"]
+    assert len(jobs(emulator)) == 3

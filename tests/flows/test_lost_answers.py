@@ -1,0 +1,195 @@
+"""A submission whose answer never came: found again where that is possible, and never sent twice on a guess."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.schemas.objects import StateType
+
+from graphql_jobs.clock import instant
+from graphql_jobs.emulator import Emulator, Fault, JobFault
+from tests.flows.conftest import SUBMITTING, MakeRun, Run, jobs, made
+
+if TYPE_CHECKING:
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+LABEL = SUBMITTING["auto-label"]
+FOUND = ["aiware engine", "aiware tasks", "project"]
+#: The work was done, and its answer is lost.
+LOST = ["drop_after", "truncate", "server_error_after"]
+#: No work was done, which nobody on our side can tell from the above: a broken connection, a page of something between.
+NOT_DONE = ["drop_before", "garbage"]
+
+
+@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("name", FOUND)
+async def test_a_job_whose_answer_is_lost_is_found_again(
+    name: str, kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """The run goes on with the job that was made: sent once, one job under one key, completed, handed over once."""
+    case = SUBMITTING[name]
+    downstream = await deploy(f"after-found-{name.replace(' ', '-')}-{kind}")
+    emulator.faults.add(Fault(kind, operation=case.operation))
+    state = await run(case, downstream=[downstream])
+    assert state.name == "Completed", state.message
+    assert made(emulator) == case.makes
+    assert emulator.ledger.count(case.operation) == 1
+    assert list(emulator.ledger.jobs_by_key().values()) == [jobs(emulator)]
+    assert len(await runs_of(downstream)) == 1
+
+
+@pytest.mark.parametrize("kind", NOT_DONE)
+@pytest.mark.parametrize("name", FOUND)
+async def test_a_submission_that_never_arrived_is_sent_again_once_that_is_sure(
+    name: str, kind: Any, run: Run, emulator: Emulator
+) -> None:
+    """It broke before the work: looked for over the visibility delay, not there, sent again; one job."""
+    case, began_at = SUBMITTING[name], emulator.clock.now()
+    emulator.faults.add(Fault(kind, operation=case.operation))
+    state = await run(case)
+    assert state.name == "Completed", state.message
+    assert emulator.ledger.count(case.operation) == 2
+    assert [len(ids) for ids in emulator.ledger.jobs_by_key().values()] == [1]
+    sent_at = [record.at for record in emulator.ledger.requests if case.operation in record.operation]
+    assert sent_at[1] - began_at >= {"aiware": 30, "datasaur": 300}[emulator.ledger.submissions[-1].provider]
+
+
+@pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
+@pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
+async def test_a_container_whose_answer_is_lost_is_made_again(
+    name: str, kind: Any, run: Run, emulator: Emulator
+) -> None:
+    """One container too many does no harm, and none holds a job but the last: one job."""
+    case = SUBMITTING[name]
+    emulator.faults.add(Fault(kind, operation=case.room))
+    assert (await run(case)).name == "Completed"
+    assert made(emulator) == [case.room] * (1 if kind in NOT_DONE else 2) + [case.operation]
+    *_, container, job = emulator.ledger.submissions
+    assert (job.target_id, job.key) == (container.target_id, container.key)
+
+
+@pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
+async def test_an_export_whose_answer_is_lost_is_made_again(
+    kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """A second export does no harm, and only its answer tells where the file is: completed with the second."""
+    downstream = await deploy(f"after-a-lost-export-{kind}")
+    emulator.faults.add(Fault(kind, operation="exportTextProject"))
+    state = await run(SUBMITTING["export"], downstream=[downstream])
+    assert state.name == "Completed", state.message
+    assert made(emulator) == ["exportTextProject"] * (1 if kind in NOT_DONE else 2)
+    [started] = await runs_of(downstream)
+    assert [entry["job_id"] for entry in started.parameters["jobs"]] == jobs(emulator)[-1:]
+
+
+@pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
+async def test_an_auto_label_whose_answer_is_lost_is_not_sent_again(
+    kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """Nothing shows such a job: SubmissionUnknown says what was sent, when, and what to do; a second attempt at the run
+    says the same, word for word, and sends nothing.
+    """
+    downstream = await deploy(f"after-a-lost-label-{kind}")
+    emulator.faults.add(Fault(kind, operation=LABEL.operation))
+    sent_at = instant(emulator.clock.now()).isoformat(timespec="seconds")
+    run = await make_run(LABEL, downstream=[downstream])
+    state = await run()
+    assert (state.type, state.name) == (StateType.FAILED, "SubmissionUnknown")
+    message = str(state.message)
+    assert message.startswith(f"datasaur {LABEL.operation} (project {LABEL.parameters['project_id']}")
+    assert f"sent at {sent_at}" in message
+    assert "Look at datasaur" in message
+    assert "submit again" in message
+    emulator.clock.advance(3600)
+    again = await run()
+    assert (again.name, again.message) == ("SubmissionUnknown", message)
+    assert made(emulator) == [] if kind in NOT_DONE else [LABEL.operation]
+    assert emulator.ledger.count(LABEL.operation) == 1
+    assert await runs_of(downstream) == []
+
+
+@pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
+async def test_an_auto_label_is_sent_again_where_the_caller_says_so(
+    kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """on_unknown="resubmit": two jobs at most, completed with the second, which later attempts go on with."""
+    downstream = await deploy(f"after-a-label-sent-again-{kind}")
+    emulator.faults.add(Fault(kind, operation=LABEL.operation))
+    run = await make_run(LABEL, on_unknown="resubmit", downstream=[downstream])
+    for _ in range(2):
+        state = await run()
+        assert state.name == "Completed", state.message
+        assert (await state.result())["job_id"] == jobs(emulator)[-1]
+    assert made(emulator) == [LABEL.operation] * (1 if kind in NOT_DONE else 2)
+    assert emulator.ledger.count(LABEL.operation) == 2
+    assert len(await runs_of(downstream)) == 1
+
+
+async def test_an_unknown_submission_of_a_key_is_sent_again_by_a_run_that_says_so(run: Run, emulator: Emulator) -> None:
+    """Run 1 ended as SubmissionUnknown and so does run 2 with its key; run 3 takes the risk, and run 4 adopts."""
+    emulator.faults.add(Fault("drop_after", operation=LABEL.operation))
+    states = [await run(LABEL, key="unknown", on_unknown=how) for how in ("fail", "fail", "resubmit", "fail")]
+    assert [state.name for state in states] == ["SubmissionUnknown"] * 2 + ["Completed"] * 2
+    assert states[0].message == states[1].message
+    assert made(emulator) == [LABEL.operation] * 2
+    assert (await states[3].result())["job_id"] == jobs(emulator)[1]
+
+
+async def test_every_answer_is_lost_and_the_last_job_is_not_multiplied(run: Run, emulator: Emulator) -> None:
+    """on_unknown="resubmit" and every answer is lost: it ends as SubmissionUnknown, which says how often."""
+    emulator.faults.add(Fault("drop_after", operation=LABEL.operation, times=None))
+    state = await run(LABEL, on_unknown="resubmit")
+    assert state.name == "SubmissionUnknown", state.message
+    assert f"sent {len(jobs(emulator))} times" in str(state.message)
+
+
+@pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
+async def test_a_job_that_shows_late_is_found(name: str, run: Run, emulator: Emulator) -> None:
+    """The answer is lost and the job stays hidden for 20 of the 30 s that aiWARE may take: found, not sent again."""
+    case = SUBMITTING[name]
+    emulator.faults.add(Fault("drop_after", operation=case.operation), JobFault("not_visible", delay_s=20))
+    state = await run(case)
+    assert state.name == "Completed", state.message
+    assert made(emulator) == case.makes
+
+
+@pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
+async def test_a_job_that_may_stay_hidden_for_longer_than_the_wait_is_not_sent_again(
+    name: str, make_run: MakeRun, emulator: Emulator
+) -> None:
+    """A wait of 5 s, and a job that shows after 20 s: SubmissionUnknown says so; the next attempt finds the job."""
+    case = SUBMITTING[name]
+    emulator.faults.add(Fault("drop_after", operation=case.operation), JobFault("not_visible", delay_s=20))
+    run = await make_run(case, give_up_after_s=5)
+    state = await run()
+    assert state.name == "SubmissionUnknown", state.message
+    assert "may stay hidden" in str(state.message)
+    emulator.clock.advance(60)
+    again = await run()
+    assert again.name == "Completed", again.message
+    assert made(emulator) == case.makes
+
+
+@pytest.mark.parametrize("name", FOUND)
+async def test_a_provider_that_cannot_be_asked_is_asked_by_the_next_attempt(
+    name: str, make_run: MakeRun, emulator: Emulator
+) -> None:
+    """The answer is lost and then nothing answers: SubmissionUnknown, nothing is sent; later the job is found."""
+    case = SUBMITTING[name]
+    # A project is looked for before it is made too.
+    emulator.faults.add(
+        Fault("drop_after", operation=case.operation),
+        Fault("server_error", operation="jobs", times=None),
+        Fault("server_error", operation="getProjects", times=None, skip=1),
+    )
+    run = await make_run(case)
+    state = await run()
+    assert (state.name, "could not be looked up" in str(state.message)) == ("SubmissionUnknown", True), state.message
+    emulator.faults.clear()
+    emulator.clock.advance(3600)
+    again = await run()
+    assert again.name == "Completed", again.message
+    assert made(emulator) == case.makes

@@ -1,0 +1,193 @@
+"""What a run remembers of its submissions in Prefect's API: little, plain, without secrets, and gone with the run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from blocks.memory import RunMemory
+from graphql_jobs.emulator import Emulator, Fault
+from tests.conftest import TARGET_SECRET
+from tests.flows.conftest import ENGINE_ID, SUBMITTING, MakeRun, OneRun, made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+LABEL, ENGINE = SUBMITTING["auto-label"], SUBMITTING["aiware engine"]
+SIGNED = "https://files.example.invalid/a.txt?signature=in-the-query-5ecret"
+LONG = {"words": ["x" * 1000] * 20}
+#: Parameters with much in them, and what must not be kept.
+GIVEN: dict[str, dict[str, Any]] = {
+    "aiware engine": {"upload_url": SIGNED, "template_fields": {f"field{number}": "x" * 200 for number in range(50)}},
+    "aiware tasks": {"tasks": [{"engine_id": ENGINE_ID, "payload": {"url": SIGNED, **LONG}}] * 5, "job_config": LONG},
+    "auto-label": {},
+    "export": {"project_ids": ["HvdyIL2iwZn"] * 50},
+    "project": {
+        "name": "n" * 200,
+        "documents": [{"name": f"{number}.txt", "external_url": SIGNED} for number in range(100)],
+        "settings": {"tagNames": LONG["words"]},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_it_is_small_and_holds_no_secret(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """Each entry under 2 kB, whatever was submitted; no token, no secret, no signature, no query of an address."""
+    run = await make_run(SUBMITTING[name], **GIVEN[name], key=f"kept {name}")
+    assert (await run()).name == "Completed"
+    kept = {entry: json.dumps(value) for entry, value in (await run.inputs()).items()}
+    assert {json.loads(text)["kind"] for text in kept.values()} >= {"intent", "handle"}
+    assert max(map(len, kept.values())) < 2000
+    accounts = emulator.accounts
+    secrets = {
+        *("signature", "5ecret", TARGET_SECRET, accounts.aiware_token, accounts.datasaur_client_secret),
+        *accounts._datasaur_tokens,
+        *(file.signature for file in emulator.datasaur.files.values()),
+    }
+    assert [secret for secret in secrets if any(secret in text for text in kept.values())] == []
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_it_goes_when_the_run_is_deleted(name: str, make_run: MakeRun, prefect_server: Any) -> None:
+    """Deleted in the UI: the API gives no entries any more."""
+    run = await make_run(SUBMITTING[name])
+    assert (await run()).name == "Completed"
+    assert await run.inputs()
+    async with get_client() as client:
+        await client.delete_flow_run(run.id)
+    assert await run.inputs() == {}
+
+
+async def test_a_refused_submission_leaves_a_note_that_nothing_was_started(
+    make_run: MakeRun, emulator: Emulator
+) -> None:
+    """Intent, then void: whoever reads it later knows that there is no job."""
+    emulator.faults.add(Fault("body_too_large", operation=LABEL.operation))
+    run = await make_run(LABEL)
+    assert (await run()).name == "RequestFailed"
+    assert [entry["kind"] for entry in (await run.inputs()).values()] == ["intent", "void"]
+
+
+async def replace_entry(run: OneRun, kind: str, change: Callable[[dict[str, Any]], str | None]) -> None:
+    """Edit the entry of that kind by hand: to the text that `change` makes of it, or, if that is None, away with it."""
+    [(name, entry)] = [(name, entry) for name, entry in (await run.inputs()).items() if entry["kind"] == kind]
+    text = change(entry)
+    async with get_client() as client:
+        await client.delete_flow_run_input(run.id, name)
+        if text is not None:
+            await client.create_flow_run_input(run.id, name, text)
+
+
+def with_handle(**changed: Any) -> Callable[[dict[str, Any]], str]:
+    """Changes fields of the handle."""
+    return lambda entry: json.dumps(entry | {"handle": entry["handle"] | changed})
+
+
+EDITS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str | None], str]] = {
+    "another endpoint": ("handle", with_handle(endpoint="https://elsewhere.invalid/v3/graphql"), "elsewhere.invalid"),
+    "another provider": ("handle", with_handle(provider="datasaur"), "the handle is for datasaur"),
+    "an id that is none": ("handle", with_handle(job_id="../jobs/1"), "does not look like a job id"),
+    "an empty id": ("handle", with_handle(job_id=""), "edited by hand"),
+    "a field too many": ("handle", with_handle(surprise=1), "edited by hand"),
+    "no handle": ("handle", lambda entry: json.dumps({"kind": "handle", "by": entry["by"]}), "edited by hand"),
+    "a kind that is none": ("handle", lambda entry: json.dumps(entry | {"kind": "surprise"}), "edited by hand"),
+    "no JSON": ("handle", lambda _: "{", "cannot be read"),
+    "no object": ("handle", lambda _: "7", "cannot be read"),
+    "an intent without a time": ("intent", lambda entry: json.dumps(entry | {"at": "noon"}), "edited by hand"),
+    "no intent": ("intent", lambda _: None, "memory"),
+    "a gap": ("room", lambda _: None, "memory"),
+}
+
+
+@pytest.mark.parametrize("title", EDITS)
+async def test_what_was_edited_by_hand_is_refused(title: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """InvalidInput that says what cannot be read; nothing is sent, and no second job made."""
+    kind, change, words = EDITS[title]
+    run = await make_run(ENGINE)
+    assert (await run()).name == "Completed"
+    await replace_entry(run, kind, change)
+    asked = len(emulator.ledger.requests)
+    state = await run()
+    assert (state.name, words in str(state.message)) == ("InvalidInput", True), state.message
+    assert len(emulator.ledger.requests) == asked
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, kind: str, times: int = 1) -> None:
+    """Prefect's API fails when an entry of that kind is to be written."""
+    append, left = RunMemory.append, [times]
+
+    async def fails(self: RunMemory, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        if entry.get("kind") == kind and left[0]:
+            left[0] -= 1
+            raise ConnectionError("the API is down")
+        return await append(self, key, number, entry)
+
+    monkeypatch.setattr(RunMemory, "append", fails)
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_without_its_intent_nothing_is_submitted(
+    name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect's API fails before the intent is kept: the run fails and made nothing; the next attempt makes one job."""
+    case = SUBMITTING[name]
+    failing(monkeypatch, "intent")
+    run = await make_run(case)
+    assert (await run()).is_failed()
+    assert made(emulator) == []
+    assert emulator.ledger.count(case.operation) == 0
+    assert (await run()).name == "Completed"
+    assert made(emulator) == case.makes
+
+
+@pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
+async def test_without_its_room_no_job_is_submitted(
+    name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after the container was made: no job where nobody would look; the next attempt makes both."""
+    case = SUBMITTING[name]
+    failing(monkeypatch, "room")
+    run = await make_run(case)
+    assert (await run()).is_failed()
+    assert made(emulator) == [case.room]
+    assert (await run()).name == "Completed"
+    assert made(emulator) == [case.room, *case.makes]
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_a_job_that_could_not_be_written_down_is_waited_for(
+    name: str,
+    make_run: MakeRun,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It fails when the handle is to be kept: the job runs, so the run goes on and completes; the log says it."""
+    case = SUBMITTING[name]
+    failing(monkeypatch, "handle", times=100)
+    run = await make_run(case)
+    with caplog.at_level(logging.INFO):
+        state = await run()
+    assert state.name == "Completed", state.message
+    assert made(emulator) == case.makes
+    [said] = [record for record in caplog.records if "could not be written down" in record.message]
+    assert said.levelno == logging.ERROR
+    assert (await state.result())["job_id"] in said.message
+
+
+@pytest.mark.parametrize("name", ["aiware engine", "aiware tasks", "project"])
+async def test_a_job_that_was_not_written_down_is_found_by_the_next_attempt(
+    name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handle was never kept: the next attempt finds the job at the provider, and submits none."""
+    case = SUBMITTING[name]
+    failing(monkeypatch, "handle")
+    run = await make_run(case)
+    assert [(await run()).name for _ in range(2)] == ["Completed", "Completed"]
+    assert made(emulator) == case.makes
