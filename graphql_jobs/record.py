@@ -3,7 +3,7 @@
 Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
 made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
 begins anew: after a void one, after a job that failed, or because the caller said so. `cancelled` is what came of a
-clean-up.
+person's cancel.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Record:
     count: int = 0
     #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
     by: str = ""
+    #: The flow run that wrote it: the job is that run's.
+    owner: str = ""
     forced_by: str = ""
     at: float = 0.0
     provider: str = ""
@@ -43,7 +45,8 @@ class Record:
     handle: JobHandle | None = None
     void: bool = False
     unknown: dict[str, Any] | None = None
-    cancelled: str = ""
+    #: What came of each cancel of this job, in a sentence, by what was cancelled.
+    cancelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -67,14 +70,14 @@ class Record:
         if kind == "intent":
             earlier = {self.handle.job_id} if self.handle else set()
             self.by, self.at = str(entry["by"]), float(entry["at"])
-            self.forced_by = str(entry.get("forced_by", ""))
+            self.owner, self.forced_by = str(entry.get("owner", "")), str(entry.get("forced_by", ""))
             self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
             self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
             self.subject = str(entry.get("subject", ""))
             self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
             self.before = frozenset({*map(str, entry.get("before", ())), *earlier, *self.before})
             self.place = None if entry["place"] is None else dict(entry["place"])
-            self.handle, self.void, self.unknown, self.cancelled = None, False, None, ""
+            self.handle, self.void, self.unknown, self.cancelled = None, False, None, {}
         elif self.count == 0:
             raise ValueError("the first entry is an intent")
         elif kind == "room":
@@ -86,7 +89,7 @@ class Record:
         elif kind == "unknown":
             self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
         elif kind == "cancelled":
-            self.cancelled = str(entry["message"])
+            self.cancelled[str(entry["of"])] = str(entry["message"])
         else:
             raise ValueError(kind)
         self.count += 1
