@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,6 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
-from graphql_jobs.errors import InvalidInput
 from graphql_jobs.label import KEY_PREFIX
 from graphql_jobs.sights import Sights
 
@@ -39,7 +39,7 @@ class RunMemory:
         return (await self.read_all(f"{key}-")).get(key, [])
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> dict[str, list[dict[str, Any]]]:
-        """The entries of all keys, in order. Raises `InvalidInput` for one that was not written by this project."""
+        """The entries of all keys, in order; an empty one, of which no record can be made, for what cannot be read."""
         async with get_client() as client:
             inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
         found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
@@ -48,9 +48,10 @@ class RunMemory:
             if not number.isdigit():
                 continue
             try:
-                found.setdefault(key, []).append((int(number), dict(json.loads(one.value))))
-            except (ValueError, TypeError):
-                raise InvalidInput("memory", f"input {one.key!r} of run {self.flow_run_id} cannot be read.") from None
+                entry = dict(json.loads(one.value))
+            except (ValueError, TypeError):  # edited by hand; it must not hide the other keys' entries
+                entry = {}
+            found.setdefault(key, []).append((int(number), entry))
         return {key: _in_order(dict(entries)) for key, entries in found.items()}
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
@@ -77,11 +78,16 @@ class RunMemory:
                     raise
 
     async def references(self) -> dict[str, UUID]:
-        """The keys whose entries other runs keep, and which runs."""
+        """The keys of which other runs keep the entries, and which runs."""
         async with get_client() as client:
             inputs = await client.filter_flow_run_input(self.flow_run_id, KEY_PREFIX, MAX_ENTRIES, set())
         ending = f"-{_REFERENCE}"
-        return {one.key.removesuffix(ending): UUID(json.loads(one.value)) for one in inputs if one.key.endswith(ending)}
+        found = {}
+        for one in inputs:
+            if one.key.endswith(ending):
+                with suppress(ValueError, TypeError):  # edited by hand: then it leads nowhere
+                    found[one.key.removesuffix(ending)] = UUID(str(json.loads(one.value)))
+        return found
 
 
 def _in_order(entries: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect import flow
 
 from graphql_jobs.errors import InvalidInput
-from tasks.cancellation import cancel_jobs_of
+from tasks.cancellation import clean_up_after
 from tasks.outcome import ends_in_a_state
 
 _RESOURCE_PREFIX = "prefect.flow-run."
@@ -18,7 +18,8 @@ _RESOURCE_PREFIX = "prefect.flow-run."
 async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     """Cancel the remote jobs of a flow run that a person cancelled. An automation starts this for every such run.
 
-    Does nothing if the run was not cancelled, or if its jobs were cancelled already.
+    Does nothing if the run was not cancelled, or if its jobs were cancelled already. What happened then stands in the
+    message of the cancelled run's state.
 
     Args:
         cancelled_run: Id of the flow run, or the resource of its event, prefect.flow-run.<id>.
@@ -30,4 +31,4 @@ async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
         run_id = UUID(cancelled_run.strip().removeprefix(_RESOURCE_PREFIX))
     except ValueError:
         raise InvalidInput("cancelled_run", f"{cancelled_run[:80]!r} is not the id of a flow run.") from None
-    return await cancel_jobs_of(run_id)
+    return await clean_up_after(run_id)

@@ -3,7 +3,7 @@
 Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
 made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
 begins anew: after a void one, after a job that failed, or because the caller said so. `cancelled` is what came of a
-clean-up.
+person's cancel.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Record:
     count: int = 0
     #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
     by: str = ""
+    #: The flow run that wrote it: the job is that run's.
+    owner: str = ""
     at: float = 0.0
     provider: str = ""
     credentials: str = ""
@@ -44,9 +46,10 @@ class Record:
     first_id: str = ""
     void: bool = False
     unknown: dict[str, Any] | None = None
-    cancelled: str = ""
     #: The owners who asked for a new job whatever there was, and had it.
     forced_by: frozenset[str] = frozenset()
+    #: What came of each cancel of this job, in a sentence, by what was cancelled.
+    cancelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -78,13 +81,14 @@ class Record:
             self.by, self.at = str(entry["by"]), float(entry["at"])
             self.forced_by = self.forced_by.union([str(entry["forced_by"])] if "forced_by" in entry else ())
             self.first_id = "" if "forced_by" in entry else self.first_id
+            self.owner = str(entry.get("owner", ""))
             self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
             self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
             self.subject = str(entry.get("subject", ""))
             self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
             self.before = frozenset({*map(str, entry.get("before", ())), *earlier, *self.before})
             self.place = None if entry["place"] is None else dict(entry["place"])
-            self.handle, self.void, self.unknown, self.cancelled = None, False, None, ""
+            self.handle, self.void, self.unknown, self.cancelled = None, False, None, {}
         elif self.count == 0:
             raise ValueError("the first entry is an intent")
         elif kind == "room":
@@ -97,7 +101,7 @@ class Record:
         elif kind == "unknown":
             self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
         elif kind == "cancelled":
-            self.cancelled = str(entry["message"])
+            self.cancelled[str(entry["of"])] = str(entry["message"])
         else:
             raise ValueError(kind)
         self.count += 1

@@ -167,6 +167,7 @@ class _Submission:
         intent: dict[str, object] = {
             "kind": "intent",
             "by": self.by,
+            "owner": self.label.owner,
             "provider": self.client.provider,
             "operation": self.spec.operation,
             "credentials": self.credentials,

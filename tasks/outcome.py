@@ -22,10 +22,13 @@ R = TypeVar("R")
 MAX_RESULT_CHARACTERS = 200_000
 MAX_OUTCOMES_CHARACTERS = 450_000
 
+#: The name of the state of a run whose job somebody cancelled at the provider.
+CANCELLED_AT_PROVIDER = "JobCancelled"
+
 # The name of the run's state for each way in which a flow can fail.
 _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.JobFailed: "JobFailed",
-    errors.JobCancelled: "JobCancelled",
+    errors.JobCancelled: CANCELLED_AT_PROVIDER,
     errors.JobNotFound: "JobLost",
     errors.ResultUnavailable: "ResultUnavailable",
     errors.WaitTimedOut: "TimedOut",
