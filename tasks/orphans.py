@@ -1,8 +1,8 @@
 """Orphans: remote jobs that go on although nobody waits for them any more. Finding them changes nothing.
 
-A job's label says which flow run owns it. It is an orphan if it has not ended, and its run is gone, or has ended, or has
-another job for the same key. It is none if a living run names it in its parameters, as the sensor does, or uses the
-caller's own key that it carries.
+A job's label says which flow run owns it. It is an orphan if it has not ended, and its run is gone, or has ended, or
+has another job for the same key. It is none if a living run names it in its parameters, as the sensor does, or uses
+the caller's own key that it carries.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Orphan:
     created_at: datetime | None = None
     #: This server does not know the run: it was deleted, or it is another server's.
     owner_is_gone: bool = False
+    #: Its run goes on, with another job.
+    owner_goes_on: bool = False
     #: The key is the caller's own: any run that uses it goes on with this job.
     has_callers_key: bool = False
     #: Nothing but the job's container is labelled, and no memory names the job.
@@ -78,13 +80,16 @@ def _unlisted(client: AiwareClient, troubled: Records, listed: Iterable[str]) ->
         for key, record in records.items():
             handle = record.handle
             if handle and handle.endpoint == client.session.url and handle.job_id not in known:
+                known.add(handle.job_id)
                 found.append(LabelledJob.of_handle(handle, Label(key, str(run_id))))
     return found
 
 
 async def _memories(jobs: Iterable[LabelledJob], owners: Mapping[UUID, FlowRun]) -> Records:
     """What the owners remember, as far as it decides: that of living runs, and of jobs that may be another's."""
-    wanted = {owner for job in jobs if (owner := _owner(job.label)) and (is_living(owners.get(owner)) or job.by_container)}
+    wanted = {
+        owner for job in jobs if (owner := _owner(job.label)) and (is_living(owners.get(owner)) or job.by_container)
+    }
     records = await records_of(wanted)
     silent = {
         owner
@@ -104,7 +109,7 @@ def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records)
     assert owner is not None  # noqa: S101 (others were left out)
     run, record = owners.get(owner), records.get(owner, {}).get(job.label.key)
     has = record.handle.job_id if record and record.handle else None
-    if run is not None and is_living(run):
+    if run and is_living(run):
         if has is None or has == job.job_id:
             return None
         why = f"its run {run.name} goes on with job {has} of the same key."
@@ -114,7 +119,10 @@ def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records)
         why = f"its run {run.name} ended: {run.state_name}."
     doubt = job.by_container and has != job.job_id
     return Orphan(
-        job.job_id, job.label.key, owner, why, job.created_at, owner_is_gone=run is None, may_be_anothers=doubt
+        *(job.job_id, job.label.key, owner, why, job.created_at),
+        owner_is_gone=run is None,
+        owner_goes_on=is_living(run),
+        may_be_anothers=doubt,
     )
 
 
@@ -127,8 +135,8 @@ async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
     keepers = await records_of({run_id for key in users for run_id in homes[key]})
     left = []
     for orphan in suspects:
-        kept = next((keepers[home].get(orphan.key) for home in homes.get(orphan.key, ()) if keepers.get(home)), None)
-        has = kept.handle.job_id if kept and kept.handle else None
+        kept = [keepers[home][orphan.key] for home in homes.get(orphan.key, ()) if orphan.key in keepers.get(home, {})]
+        has = kept[0].handle.job_id if kept and kept[0].handle else None
         if orphan.job_id in named or (orphan.key in users and has in {None, orphan.job_id}):
             continue
         why = orphan.why

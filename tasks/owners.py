@@ -48,7 +48,8 @@ def is_living(run: FlowRun | None) -> bool:
 
 async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
     """The runs by their ids, without those that are gone."""
-    wanted, found = list(dict.fromkeys(run_ids)), {}
+    wanted = list(dict.fromkeys(run_ids))
+    found: dict[UUID, FlowRun] = {}
     async with get_client() as client:
         for start in range(0, len(wanted), _BATCH):
             only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
@@ -66,7 +67,7 @@ async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]
     """The runs that ended between two instants otherwise than well and may have left something: those that say so by
     their state's name, and all that carry the project's tag.
     """
-    ended = FlowRunFilterEndTime(after_=since, before_=until)
+    ended = FlowRunFilterEndTime.model_validate({"after_": since, "before_": until})
     unwell = _types(TERMINAL_STATES - {StateType.COMPLETED})
     named = FlowRunFilterState(name=FlowRunFilterStateName(any_=[UNKNOWN_STATE]))
     async with get_client() as client:

@@ -37,15 +37,16 @@ CHOICES = {
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
     "role": ["LABELER", "REVIEWER"],
     "purpose": ["LABELER_TEST", "LABELING", "VALIDATION"],
+    "action": ["report", "adopt", "cancel"],
     "kinds": ["BBOX_BASED", "DOCUMENT_BASED", "ROW_BASED", "TOKEN_BASED"],
 }
 
 
 def test_the_flows_are_those_of_the_issue() -> None:
-    """Four that submit, the sensor, and the example of what comes next."""
+    """Four that submit, the sensor, the example of what comes next, and two that clean up."""
     assert set(ALL) == {
         *("run-aiware-job", "run-datasaur-auto-label", "run-datasaur-export", "create-datasaur-project"),
-        *("wait-for-jobs", "store-results"),
+        *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
     }
 
 
