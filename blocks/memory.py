@@ -7,7 +7,7 @@ caller's own key outlives one run: a Variable, whose name only one can create, s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ from graphql_jobs.sights import Sights
 #: Our choice: the most entries of one run that are read; a submission writes three.
 MAX_ENTRIES = 10_000
 _TAG = "graphql-jobs"
+#: The server's own bound for one page of a list.
+_BATCH = 200
 _REFERENCE = "elsewhere"
 _HTTP_CONFLICT = 409
 
@@ -118,6 +120,28 @@ async def sights_of_this_run() -> Sights | None:
     return Sights(RunMemory(run_id)) if run_id else None
 
 
+async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:
+    """Which of the keys are callers' own, each with the runs that have kept its entries, the first one first."""
+    homes: dict[str, list[UUID]] = {}
+    asked = list(dict.fromkeys(keys))
+    async with get_client() as client:
+        while asked:
+            names = {_variable_of(key, len(homes.get(key, ()))): key for key in asked[:_BATCH]}
+            body = {"variables": {"name": {"any_": list(names)}}}
+            answer = await client.request("POST", "/variables/filter", json=body)
+            answer.raise_for_status()
+            asked = asked[_BATCH:]
+            for variable in answer.json():
+                key = names[variable["name"]]
+                homes.setdefault(key, []).append(UUID(str(variable["value"])))
+                asked.append(key)  # there may be a next one
+    return homes
+
+
+def _variable_of(key: str, number: int) -> str:
+    return f"{key}-{number}".replace("-", "_")
+
+
 async def memory_of(key: str, run_id: UUID) -> RunMemory:
     """The memory in which the entries of a caller's own key are kept: that of the first run which used it and is there.
 
@@ -126,7 +150,7 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
     async with get_client() as client:
         number = 0
         while True:
-            name = f"{key}-{number}".replace("-", "_")
+            name = _variable_of(key, number)
             try:
                 await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
                 return RunMemory(run_id)

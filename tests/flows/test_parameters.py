@@ -41,15 +41,16 @@ CHOICES = {
     "purpose": ["LABELER_TEST", "LABELING", "VALIDATION"],
     "on_unknown": ["fail", "resubmit"],
     "on_timeout": ["cancel", "leave"],
+    "action": ["report", "adopt", "cancel"],
     "kinds": ["BBOX_BASED", "DOCUMENT_BASED", "ROW_BASED", "TOKEN_BASED"],
 }
 
 
 def test_the_flows_are_those_of_the_issue() -> None:
-    """Four that submit, the sensor, the example of what comes next, and the clean-up after a cancelled run."""
+    """Four that submit, the sensor, the example of what comes next, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
-        *("wait-for-jobs", "store-results", "cancel-remote-jobs"),
+        *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
     }
 
 

@@ -37,6 +37,18 @@ query FindJobs($targetId: ID!, $from: DateTime, $offset: Int, $limit: Int) {
   }
 }
 """)
+LIST_JOBS = Operation("""
+query ListJobs($from: DateTime, $to: DateTime, $offset: Int, $limit: Int) {
+  jobs(
+    dateTimeFilter: [{ field: createdDateTime, fromDateTime: $from, toDateTime: $to }]
+    orderBy: [{ field: createdDateTime, direction: asc }]
+    offset: $offset
+    limit: $limit
+  ) {
+    records { id status createdDateTime targetId jobConfig target { details } }
+  }
+}
+""")
 ENGINE_RESULTS = Operation("""
 query EngineResults($jobId: ID!) {
   engineResults(jobId: $jobId) {

@@ -45,8 +45,8 @@ ALL = (
 
 
 def test_all_documents_are_found() -> None:
-    """Seven constants of aiWARE and seven of Datasaur: a test that looks at none would always pass."""
-    assert len(operations(aiware)) == 7
+    """Eight constants of aiWARE and seven of Datasaur: a test that looks at none would always pass."""
+    assert len(operations(aiware)) == 8
     assert len(operations(datasaur)) == 7
 
 

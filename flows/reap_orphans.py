@@ -1,0 +1,81 @@
+"""Look after jobs that nobody waits for any more: report them, have the sensor wait for them, or cancel them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from blocks.aiware import AiwareCredentials
+from blocks.lookup import load_block
+from graphql_jobs.clock import SystemClock, instant
+from graphql_jobs.errors import InvalidInput
+from tasks.downstream import require_deployments
+from tasks.orphans import find_orphans
+from tasks.outcome import ends_in_a_state
+from tasks.owners import records_of, troubled_runs
+from tasks.parameters import MAX_WAIT_S, Name
+from tasks.pipeline import JOBS_PARAMETER
+from tasks.reaping import Action, Finding, publish, settle, unknown_submissions
+
+_HOUR_S = 3600.0
+_MINUTE_S = 60.0
+
+
+@flow(name="reap-orphans", retries=0)
+@ends_in_a_state
+async def reap_orphans(
+    credentials: Name | None = "aiware",
+    from_hours_ago: Annotated[float, Field(gt=0, le=MAX_WAIT_S / _HOUR_S)] = 48.0,
+    to_minutes_ago: Annotated[float, Field(ge=0, le=MAX_WAIT_S / _MINUTE_S)] = 10.0,
+    action: Action = "report",
+    dry_run: bool = True,
+    cancel_if_run_is_gone: bool = False,
+    downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
+) -> list[Finding]:
+    """Find jobs at aiWARE whose flow run is gone or has ended without them, and submissions of unknown outcome.
+
+    Nothing is changed in a dry run. May be run at any time, by several at once: each thing is done once.
+
+    Args:
+        credentials: Name of the aiWARE Credentials block. Empty to look only at submissions of unknown outcome.
+        from_hours_ago: How far to look back, in hours: at jobs created and runs ended since then.
+        to_minutes_ago: Leave alone what is younger than this, in minutes, and may still be on its way.
+        action: Report the orphans, adopt them by starting the sensor for each, or cancel them at the provider.
+        dry_run: Say what would be done, and change nothing.
+        cancel_if_run_is_gone: Cancel also what belongs to runs that this server does not know. Only if no other Prefect
+            server uses the same account.
+        downstream: Deployments to start when an adopted job has succeeded, as flow/deployment. Each takes the parameter
+            jobs.
+
+    Returns:
+        The findings as plain JSON; the artifact orphans shows the same.
+    """
+    if from_hours_ago * _HOUR_S <= to_minutes_ago * _MINUTE_S:
+        raise InvalidInput("from_hours_ago", "it must lie before to_minutes_ago.")
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    block = await load_block(AiwareCredentials, credentials, "credentials") if credentials else None
+    client = block.get_client() if block else None
+    now = (client.session.clock if client else SystemClock()).now()
+    since, until = now - from_hours_ago * _HOUR_S, now - to_minutes_ago * _MINUTE_S
+    troubled = await troubled_runs(instant(since), instant(until))
+    records = await records_of(troubled)
+    findings: list[Finding] = []
+    if client:
+        async with client:
+            orphans = await find_orphans(client, since, until, records)
+            findings = await settle(
+                client,
+                orphans,
+                action,
+                dry_run=dry_run,
+                credentials=credentials or "",
+                cancel_if_run_is_gone=cancel_if_run_is_gone,
+                downstream=downstream,
+            )
+    findings += await unknown_submissions(troubled, records, since, until, client)
+    window = f"{instant(since):%Y-%m-%d %H:%M} to {instant(until):%Y-%m-%d %H:%M} UTC"
+    said = f"{len(findings)} found, {window}; action: {action}{', dry run' if dry_run else ''}."
+    await publish(findings, said)
+    return findings

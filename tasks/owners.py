@@ -1,0 +1,144 @@
+"""Who owns remote jobs: flow runs and what they remember, read in as few requests as Prefect's API allows.
+
+Runs come 200 to a request, the server's own bound. What a run remembers has no such list: a request for each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
+
+from blocks.memory import RunMemory
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.record import Record, read_record
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: The state in which a run ends when nobody can tell whether its job was started (`tasks.outcome`).
+UNKNOWN_STATE = "SubmissionUnknown"
+#: The tag of all deployments of this project, and so of their runs.
+TAG = "graphql-jobs"
+_BATCH = 200
+#: Our choice: as many requests at once as one worker's server bears beside its runs.
+_AT_ONCE = 10
+
+
+def is_living(run: FlowRun | None) -> bool:
+    """Whether the run goes on, or may go on by itself: it is there and in no final state."""
+    return run is not None and (run.state is None or not run.state.is_final())
+
+
+async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
+    """The runs by their ids, without those that are gone."""
+    wanted = list(dict.fromkeys(run_ids))
+    found: dict[UUID, FlowRun] = {}
+    async with get_client() as client:
+        for start in range(0, len(wanted), _BATCH):
+            only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
+            found |= {run.id: run for run in await client.read_flow_runs(flow_run_filter=only, limit=_BATCH)}
+    return found
+
+
+async def living_runs() -> dict[UUID, FlowRun]:
+    """All runs of the server that go on or will."""
+    async with get_client() as client:
+        return await _all(client, state=_types(set(StateType) - TERMINAL_STATES))
+
+
+async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
+    """The runs that ended between two instants otherwise than well and may have left something: those that say so by
+    their state's name, and all that carry the project's tag.
+    """
+    ended = FlowRunFilterEndTime.model_validate({"after_": since, "before_": until})
+    unwell = _types(TERMINAL_STATES - {StateType.COMPLETED})
+    named = FlowRunFilterState(name=FlowRunFilterStateName(any_=[UNKNOWN_STATE]))
+    async with get_client() as client:
+        tagged = await _all(client, end_time=ended, state=unwell, tags=FlowRunFilterTags(any_=[TAG]))
+        return tagged | await _all(client, end_time=ended, state=named)
+
+
+async def records_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, Record]]:
+    """What each run remembers of its submissions, by key; nothing for a run that is gone or cannot be understood."""
+    return await _of_each(run_ids, _records)
+
+
+async def references_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, UUID]]:
+    """The callers' keys that each run uses and whose entries another run keeps."""
+    return await _of_each(run_ids, _references)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts anywhere in plain JSON, such as a run's parameters."""
+    unread = [value]
+    while unread:
+        one = unread.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            unread += one.values()
+        elif isinstance(one, list):
+            unread += one
+
+
+async def _records(run_id: UUID) -> dict[str, Record]:
+    try:
+        return {key: read_record(entries) for key, entries in (await RunMemory(run_id).read_all()).items()}
+    except InvalidInput as error:
+        logger.warning("What run %s remembers cannot be read: %s", run_id, error)
+        return {}
+
+
+async def _references(run_id: UUID) -> dict[str, UUID]:
+    try:
+        return await RunMemory(run_id).references()
+    except (TypeError, ValueError):  # edited by hand
+        logger.warning("Whose jobs run %s uses cannot be read.", run_id)
+        return {}
+
+
+async def _of_each(run_ids: Collection[UUID], read: Callable[[UUID], Awaitable[T]]) -> dict[UUID, T]:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(run_id: UUID) -> T:
+        async with gate:
+            return await read(run_id)
+
+    ids = list(dict.fromkeys(run_ids))
+    return dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))
+
+
+async def _all(client: PrefectClient, **criteria: Any) -> dict[UUID, FlowRun]:
+    """All runs that match, page by page.
+
+    The next page is that of the runs not seen yet: by offset, a run whose state changes meanwhile would push another
+    one out of sight, and a run that is not seen would lose its jobs.
+    """
+    found: dict[UUID, FlowRun] = {}
+    while True:
+        more = FlowRunFilter(id=FlowRunFilterId(not_any_=list(found)) if found else None, **criteria)
+        page = await client.read_flow_runs(flow_run_filter=more)
+        if not page:
+            return found
+        found |= {run.id: run for run in page}
+
+
+def _types(types: set[StateType]) -> FlowRunFilterState:
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(types)))

@@ -1,0 +1,323 @@
+"""Orphans: each one found, none else touched; nothing changed in a dry run; two at once do each thing once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Paused, Pending, Running
+from prefect.utilities.callables import parameter_schema
+
+from blocks.memory import RunMemory, memory_of
+from flows.wait_for_jobs import wait_for_jobs
+from graphql_jobs import Label
+from graphql_jobs.emulator import JobFault
+from graphql_jobs.emulator.aiware.model import PlantedTask
+from tasks.orphans import find_orphans
+from tasks.reaping import settle
+from tests.flows.orphans import (
+    YOUNG_S,
+    delete,
+    ending,
+    finding,
+    new_key,
+    plant,
+    reap,
+    remember,
+    run_in,
+)
+from tests.flows.orphans import emulator as emulator
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+    from blocks import AiwareCredentials
+    from graphql_jobs.emulator import Emulator
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+async def plant_orphans(emulator: Emulator) -> set[str]:
+    """Twenty, of each kind."""
+    orphans: set[str] = set()
+    for state in (Failed(), Crashed(), Cancelled(), Completed(), Failed(name="TimedOut")):
+        run = await run_in(state)
+        orphans |= {plant(emulator, run) for _ in range(2)} | {plant(emulator, run, status="running")}
+    gone = await run_in(Running())
+    await delete(gone)
+    orphans |= {plant(emulator, gone), plant(emulator, gone, status="reprocessing"), plant(emulator, uuid4())}
+    living, key = await run_in(Running()), new_key()
+    await remember(living, key, emulator, plant(emulator, living, key))
+    return orphans | {plant(emulator, living, key), plant(emulator, living, key)}
+
+
+async def plant_healthy(emulator: Emulator) -> list[FlowRun]:
+    """499 beside the one that lives with two surplus ones: of living runs, ended ones, ownerless ones."""
+    ended = [await run_in(Failed()), await run_in(Completed())]
+    states: list[State[Any]] = [
+        Running(),
+        Pending(),
+        Paused(),
+        Cancelling(),
+        State(type=StateType.SCHEDULED, name="AwaitingRetry"),
+    ]
+    living = [await run_in(state) for state in states]
+    for number in range(400):
+        plant(emulator, living[number % len(living)], status=["queued", "running"][number % 2])
+    for number in range(69):
+        plant(emulator, ended[number % 2], status=["complete", "failed", "cancelled", "aborted"][number % 4])
+    for owner in ["", "not a run", *[""] * 8]:
+        plant(emulator, owner)
+    for number in range(20):  # somebody else's
+        emulator.aiware.plant(config=[None, {"graphql_jobs": "x"}][number % 2], fault=JobFault("stuck"))
+    assert len(emulator.aiware.jobs) == 499 + 1  # the emulator has a sample of its own
+    return [*ended, *living]
+
+
+async def everything(runs: list[FlowRun]) -> dict[str, Any]:
+    """All that a reaper could change in Prefect: the runs, their states, what they remember, and how many there are."""
+    async with get_client() as client:
+        states = {run.id: (await client.read_flow_run(run.id)).state_id for run in runs}
+        count = len([run for run in await client.read_flow_runs() if run.deployment_id])
+    memories = {run.id: await RunMemory(run.id).read_all("") for run in runs}
+    return {"states": states, "memories": memories, "deployed": count}
+
+
+@pytest.mark.parametrize("action", ["report", "adopt", "cancel"])
+async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(action: str, emulator: Emulator) -> None:
+    """Each, none else, in a dry run of each kind: nothing is changed, and the requests are few."""
+    runs = await plant_healthy(emulator)
+    orphans = await plant_orphans(emulator)
+    assert (len(orphans), len(emulator.aiware.jobs) - 1) == (20, 520)
+    before = await everything(runs)
+    found = await reap(emulator, action=action)
+    assert Counter(row["job_id"] for row in found) == Counter(orphans)
+    assert emulator.ledger.cancels == []
+    assert emulator.ledger.submissions == []
+    assert await everything(runs) == before
+    # Six pages of a hundred, an empty one, and one check.
+    operations = Counter(record.operation[0] for record in emulator.ledger.requests)
+    assert operations == {"jobs": 7, "job": 1}
+
+
+async def test_only_what_may_be_cancelled_is_cancelled(emulator: Emulator) -> None:
+    """Of the twenty: twelve of ended or busy runs; those that run are refused, those of unknown runs are left."""
+    await plant_healthy(emulator)
+    orphans = await plant_orphans(emulator)
+    found = await reap(emulator, action="cancel", dry_run=False)
+    done = {row["job_id"]: row["done"] for row in found}
+    assert done.keys() == orphans
+    cancelled = {cancel.job_id for cancel in emulator.ledger.cancels if cancel.accepted}
+    refused = {cancel.job_id for cancel in emulator.ledger.cancels if not cancel.accepted}
+    assert (len(cancelled), len(refused)) == (12, 5)
+    assert {done[job_id] for job_id in cancelled} == {"cancelled (status 'aborted')."}
+    assert all("refused by the provider" in done[job_id] for job_id in refused)
+    assert all("may be another server's" in done[job_id] for job_id in orphans - cancelled - refused)
+    again = await reap(emulator, action="report")
+    assert {row["job_id"] for row in again} == orphans - cancelled
+
+
+async def test_jobs_of_runs_that_are_gone_are_cancelled_if_told_so(emulator: Emulator) -> None:
+    """Only where no other Prefect server uses the account: a run that is not here may be there."""
+    gone = plant(emulator, uuid4())
+    [row] = await reap(emulator, action="cancel", dry_run=False, cancel_if_run_is_gone=True)
+    assert (row["job_id"], row["why"]) == (gone, "its run is gone.")
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [gone]
+
+
+async def test_two_at_once_cancel_each_job_once(emulator: Emulator) -> None:
+    """Ten orphans, three reapers: ten cancels that were accepted, and no finding that says otherwise."""
+    run = await run_in(Crashed())
+    orphans = {plant(emulator, run) for _ in range(10)}
+    emulator.clock.advance(YOUNG_S + 60)
+    both = await asyncio.gather(*[finding(action="cancel", dry_run=False) for _ in range(3)])
+    accepted = Counter(cancel.job_id for cancel in emulator.ledger.cancels if cancel.accepted)
+    assert accepted == Counter(orphans)
+    done = {row["done"] for found in both for row in found if row["job_id"]}
+    assert done == {"cancelled (status 'aborted')."}
+
+
+async def test_two_at_once_adopt_each_job_once(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+    """Five orphans, three reapers: five runs of the sensor, which the next reaper takes for what they are."""
+    sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
+    before = {run.id for run in await runs_of(sensor)}
+    run = await run_in(Crashed())
+    orphans = [plant(emulator, run) for _ in range(5)]
+    emulator.clock.advance(YOUNG_S + 60)
+    await asyncio.gather(*[finding(action="adopt", dry_run=False) for _ in range(3)])
+    started = [one for one in await runs_of(sensor) if one.id not in before]
+    assert sorted(one.parameters["job_ids"][0] for one in started) == sorted(orphans)
+    assert {(one.parameters["provider"], one.parameters["credentials"]) for one in started} == {("aiware", "aiware")}
+    # The sensor's patience counts from the job's creation.
+    assert all(one.parameters["give_up_after_s"] > 24 * 3600 + YOUNG_S for one in started)
+    assert await reap(emulator) == []
+    async with get_client() as client:
+        await client.set_flow_run_state(started[0].id, Failed(name="TimedOut"), force=True)
+    [row] = await reap(emulator, action="adopt", dry_run=False)
+    assert row["job_id"] == started[0].parameters["job_ids"][0]
+    assert "ended: TimedOut" in row["done"]
+
+
+async def test_the_adopter_hands_over(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+    """What is to follow is passed to the sensor; one that does not exist is refused before anything starts."""
+    sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
+    following = await deploy("after-adoption")
+    job_id = plant(emulator, await run_in(Crashed()))
+    refused = await ending(action="adopt", dry_run=False, downstream=["no/such"])
+    assert refused.name == "InvalidInput"
+    await reap(emulator, action="adopt", dry_run=False, downstream=[following])
+    [one] = [one for one in await runs_of(sensor) if one.parameters["job_ids"] == [job_id]]
+    assert one.parameters["downstream"] == [following]
+
+
+async def test_a_sensor_that_is_not_deployed_is_told(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The orphan is found, and why it could not be adopted stands beside it."""
+    monkeypatch.setattr("tasks.reaping.SENSOR", "never/deployed")
+    plant(emulator, await run_in(Crashed()))
+    [row] = await reap(emulator, action="adopt", dry_run=False)
+    assert row["done"].startswith("not adopted: never/deployed: ObjectNotFound")
+
+
+async def test_a_job_that_a_living_run_names_is_no_orphan(emulator: Emulator) -> None:
+    """Its own run has ended, and a sensor waits for it, or will."""
+    ended = await run_in(Completed())
+    waited_for, left = plant(emulator, ended), plant(emulator, ended)
+    await run_in(Running(), wait_for_jobs, provider="aiware", job_ids=[waited_for])
+    await run_in(Failed(), wait_for_jobs, provider="aiware", job_ids=[left])
+    assert [row["job_id"] for row in await reap(emulator)] == [left]
+
+
+async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> None:
+    """The first run died, the second goes on with its job: no orphan. Both dead: one, which no machine cancels."""
+    key = new_key()
+    first, second = await run_in(Running()), await run_in(Running())
+    job_id = plant(emulator, first, key)
+    for run in (first, second):
+        assert (await memory_of(key, run.id)).flow_run_id == first.id
+    await remember(first, key, emulator, job_id)
+    async with get_client() as client:
+        await client.set_flow_run_state(first.id, Crashed(), force=True)
+        assert await reap(emulator, action="cancel", dry_run=False) == []
+        surplus = plant(emulator, first, key)
+        [row] = await reap(emulator, action="cancel", dry_run=False)
+        assert (row["job_id"], f"goes on with job {job_id}" in row["why"]) == (surplus, True)
+        await client.set_flow_run_state(second.id, Failed(), force=True)
+    found = await reap(emulator, action="cancel", dry_run=False)
+    assert {row["job_id"] for row in found} == {job_id, surplus}
+    assert all("a caller's own" in row["done"] for row in found)
+    assert emulator.ledger.cancels == []
+
+
+async def test_a_living_run_that_uses_anothers_key_keeps_its_job(emulator: Emulator) -> None:
+    """It submitted for a key whose entries the first run keeps: the job is in that run's memory, not in its own."""
+    key = new_key()
+    home, owner = await run_in(Running()), await run_in(Running())
+    for run in (home, owner):
+        await memory_of(key, run.id)
+    job_id, surplus = plant(emulator, owner, key), plant(emulator, owner, key)
+    await remember(home, key, emulator, job_id)
+    assert [row["job_id"] for row in await reap(emulator)] == [surplus]
+
+
+async def test_a_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
+    """On the caller's own target nothing is labelled: the run that ended badly remembers the job."""
+    job = emulator.aiware.plant(fault=JobFault("stuck"))
+    run, key = await run_in(Crashed()), new_key()
+    place = {"target_id": "7", "engine_id": "e"}
+    await remember(run, key, emulator, job.id, operation="launchSingleEngineJob", place=place)
+    [row] = await reap(emulator, action="cancel", dry_run=False)
+    assert (row["job_id"], row["run"], row["done"]) == (job.id, str(run.id), "cancelled (status 'aborted').")
+
+
+async def test_another_job_in_our_container_is_not_cancelled(emulator: Emulator) -> None:
+    """A launch's label stands on its container, where a person may start another job by hand."""
+    run, key = await run_in(Crashed()), new_key()
+    tdo = emulator.aiware.add_tdo({"details": Label(key, str(run.id)).to_json()})
+    ours, theirs = [emulator.aiware.plant(target_id=tdo.id, fault=JobFault("stuck")).id for _ in range(2)]
+    await remember(run, key, emulator, ours, operation="launchSingleEngineJob")
+    done = {row["job_id"]: row["done"] for row in await reap(emulator, action="cancel", dry_run=False)}
+    assert done.keys() == {ours, theirs}
+    assert "by hand" in done[theirs]
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [ours]
+
+
+async def test_what_is_outside_of_the_window_is_left(emulator: Emulator) -> None:
+    """Created 3 h, 1 h and 1 min ago; a window from 2 h to 10 min ago: the second alone."""
+    run, made = await run_in(Crashed()), []
+    for pause_s in (7200, 3540, 60):
+        made.append(plant(emulator, run))
+        emulator.clock.advance(pause_s)
+    found = await finding(from_hours_ago=2)
+    assert [row["job_id"] for row in found if row["job_id"]] == [made[1]]
+    found = await finding(from_hours_ago=4, to_minutes_ago=0)
+    assert [row["job_id"] for row in found if row["job_id"]] == made
+
+
+async def test_a_window_that_ends_before_it_begins_is_refused() -> None:
+    """An hour back, to two hours ago."""
+    state = await ending(from_hours_ago=1, to_minutes_ago=120)
+    assert (state.name, "from_hours_ago" in str(state.message)) == ("InvalidInput", True)
+
+
+async def test_a_job_that_ended_or_is_gone_is_no_orphan(emulator: Emulator) -> None:
+    """The run remembers three jobs that no list shows: one has ended, one is gone, one goes on."""
+    run = await run_in(Crashed())
+    ended = emulator.aiware.plant(status="complete", tasks=[PlantedTask()])
+    left = emulator.aiware.plant(fault=JobFault("stuck"))
+    for job_id in (ended.id, "job-that-nobody-knows", left.id):
+        await remember(run, new_key(), emulator, job_id)
+    assert [row["job_id"] for row in await reap(emulator)] == [left.id]
+
+
+async def test_a_run_that_is_started_again_meanwhile_keeps_its_job(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Crashed when it was looked at, retried before the cancel: left running."""
+    run = await run_in(Crashed())
+    plant(emulator, run)
+    async with aiware.get_client() as client, get_client() as prefect:
+        orphans = await find_orphans(client, emulator.clock.now() - 60, emulator.clock.now(), {})
+        await prefect.set_flow_run_state(run.id, State(type=StateType.SCHEDULED, name="AwaitingRetry"), force=True)
+        [row] = await settle(client, orphans, "cancel", dry_run=False, credentials="aiware")
+    assert "started again" in str(row["done"])
+    assert emulator.ledger.cancels == []
+
+
+async def test_the_findings_stand_in_an_artifact(emulator: Emulator) -> None:
+    """One table under the key orphans, with a row that says what, whose, why and what was done."""
+    run = await run_in(Crashed())
+    job_id = plant(emulator, run)
+    [row] = await reap(emulator, action="cancel")
+    assert row["why"] == f"its run {run.name} ended: Crashed."
+    assert (row["run"], row["done"], row["provider"]) == (str(run.id), "would be cancelled", "aiware")
+    assert row["status"].startswith("PENDING (status 'queued')")
+    async with get_client() as client:
+        only = ArtifactFilter(key=ArtifactFilterKey(any_=["orphans"]))
+        artifacts = await client.read_artifacts(artifact_filter=only)
+    [mine] = [artifact for artifact in artifacts if job_id in str(artifact.data)]
+    assert mine.type == "table"
+    assert "dry run" in (mine.description or "")
+
+
+async def test_memory_that_was_edited_by_hand_stops_nobody(emulator: Emulator) -> None:
+    """A living run's entries make no sense: its jobs are left alone, the others are found."""
+    strange = await run_in(Running())
+    await RunMemory(strange.id).append(new_key(), 0, {"kind": "nonsense"})
+    plant(emulator, strange)
+    left = plant(emulator, await run_in(Crashed()))
+    assert [row["job_id"] for row in await reap(emulator)] == [left]
+
+
+async def test_a_provider_that_cannot_be_asked_fails_the_run(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """No list, no verdict: the run says so."""
+    aiware.token = type(aiware.token)("wrong")
+    await aiware.asave("aiware-wrong", overwrite=True)
+    state = await ending(credentials="aiware-wrong")
+    assert state.name == "RequestFailed"

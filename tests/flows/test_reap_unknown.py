@@ -1,0 +1,76 @@
+"""Submissions of unknown outcome: what was sent, by which run, and when; and the artifact that tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Crashed, Failed, Running
+
+from blocks.memory import RunMemory, memory_of
+from flows.run_datasaur_auto_label import run_datasaur_auto_label
+from tests.flows.orphans import emulator as emulator
+from tests.flows.orphans import new_key, remember, run_in, unknown_of
+
+if TYPE_CHECKING:
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+async def test_a_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: Emulator) -> None:
+    """Nobody saw the answer to an auto-label job: which run, what was sent, when; also without aiWARE."""
+    run, key = await run_in(Failed(name="SubmissionUnknown"), run_datasaur_auto_label), new_key()
+    sent: dict[str, Any] = {
+        "provider": "datasaur",
+        "operation": "autoLabelTokenBasedProject",
+        "subject": "project p1",
+        "place": {},
+    }
+    await remember(run, key, emulator, **sent)
+    await RunMemory(run.id).append(
+        key, 1, {"kind": "unknown", "sent_at": "2026-01-02T03:04:05+00:00", "cause": "lost."}
+    )
+    for parameters in ({}, {"credentials": None, "to_minutes_ago": 0}):
+        [row] = await unknown_of(run, emulator, **parameters)
+        assert (row["what"], row["provider"], row["done"]) == ("submission of unknown outcome", "datasaur", "reported")
+        assert row["at"] == "2026-01-02T03:04:05+00:00"
+        assert "autoLabelTokenBasedProject (project p1)" in row["why"]
+        assert "lost." in row["why"]
+
+
+async def test_a_crash_between_sending_and_writing_down_is_reported(emulator: Emulator) -> None:
+    """An intent and nothing after it; resolved ones, and aiWARE's, which its list would show, are not told."""
+    run, open_key = await run_in(Crashed(), run_datasaur_auto_label), new_key()
+    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "place": {}}
+    await remember(run, open_key, emulator, **sent)
+    resolved, void, ours = new_key(), new_key(), new_key()
+    await remember(run, resolved, emulator, "some-job", **sent)
+    await remember(run, void, emulator, **sent)
+    await RunMemory(run.id).append(void, 1, {"kind": "void"})
+    await remember(run, ours, emulator)
+    [row] = await unknown_of(run, emulator)
+    assert (row["key"], "ended before it wrote" in row["why"]) == (open_key, True)
+
+
+async def test_an_unknown_outcome_under_anothers_roof_is_reported_once(emulator: Emulator) -> None:
+    """Two runs with one caller's key, whose entries the first keeps: one finding for the key."""
+    key = new_key()
+    first, second = [await run_in(Running(), run_datasaur_auto_label) for _ in range(2)]
+    for run in (first, second):
+        await memory_of(key, run.id)
+    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "place": {}}
+    await remember(first, key, emulator, **sent)
+    async with get_client() as client:
+        for run in (first, second):
+            await client.set_flow_run_state(run.id, Failed(name="SubmissionUnknown", message="why"), force=True)
+    found = [row for run in (first, second) for row in await unknown_of(run, emulator) if row["key"] == key]
+    assert len({row["run"] for row in found}) == 1
+
+
+async def test_a_run_whose_memory_says_nothing_is_told_by_its_state(emulator: Emulator) -> None:
+    """SubmissionUnknown, and what was sent could not be written down: the state's message."""
+    run = await run_in(Failed(name="SubmissionUnknown", message="datasaur x, sent at noon"), run_datasaur_auto_label)
+    [row] = await unknown_of(run, emulator)
+    assert row["why"] == "datasaur x, sent at noon"
