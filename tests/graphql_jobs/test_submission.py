@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, errors
+from graphql_jobs import BearerToken, Label, LocalMemory, errors
 from graphql_jobs.emulator import Fault, JobFault
-from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
+from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from tests.graphql_jobs.submitting import (
     AUTO_LABEL,
     ENGINE,
@@ -178,12 +177,10 @@ async def test_a_spec_of_another_provider_is_refused(emulator: Emulator, aiware:
     assert await memory.read(LABEL.key) == []
 
 
-async def test_many_at_once_make_one_job(
-    emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Twenty attempts with one key in one process: one job, and all get it."""
-    caplog.set_level(logging.WARNING)
+async def test_many_at_once_make_one_job(live_emulator: Emulator) -> None:
+    """Twenty attempts with one key in one process, in real time: one job, and all get it."""
     memory = LocalMemory()
-    handles = await asyncio.gather(*(submitted(aiware.get_client(), TASKS, memory) for _ in range(20)))
+    client = AiwareClient.connect(live_emulator.url, BearerToken(live_emulator.accounts.aiware_token))
+    handles = await asyncio.gather(*(submitted(client, TASKS, memory) for _ in range(20)))
     assert len({handle.job_id for handle in handles}) == 1
-    assert len(jobs(emulator)) == 1
+    assert len(jobs(live_emulator)) == 1
