@@ -14,9 +14,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Paused, Pending, Running
 from prefect.utilities.callables import parameter_schema
 
-from blocks.memory import RunMemory, memory_of
+from blocks.memory import RunMemory
 from flows.wait_for_jobs import wait_for_jobs
-from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.emulator.aiware.model import PlantedTask
 from tasks.orphans import find_orphans
@@ -64,12 +63,6 @@ async def plant_healthy(emulator: Emulator) -> list[FlowRun]:
     ended = [await run_in(Failed()), await run_in(Completed())]
     retried: State[Any] = State(type=StateType.SCHEDULED, name="AwaitingRetry")
     states = [Running(), Pending(), Paused(), Cancelling(), retried]
-        Running(),
-        Pending(),
-        Paused(),
-        Cancelling(),
-        State(type=StateType.SCHEDULED, name="AwaitingRetry"),
-    ]
     living = [await run_in(state) for state in states]
     for number in range(400):
         plant(emulator, living[number % len(living)], status=["queued", "running"][number % 2])
