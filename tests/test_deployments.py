@@ -69,6 +69,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
         {"provider": "aiware", "job_ids": ["2791851b-0d02-4aaf-97e0-cd77a2e771ad"], "give_up_after_s": 1},
         "TimedOut",
     ),
+    ("reap-orphans/default", {"from_hours_ago": 1}, "Completed"),
 ]
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
 from prefect.states import Running
 
 from blocks.memory import RunMemory
@@ -22,7 +21,7 @@ from tests.conftest import _note_secrets
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
 
 _numbers = itertools.count()
 _seeds = itertools.count(1_000)

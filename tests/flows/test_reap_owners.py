@@ -1,0 +1,84 @@
+"""Whose a job is: a living run that names it, a caller's own key, a launch that carries no label of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Crashed, Failed, Running
+
+from blocks.memory import memory_of
+from flows.wait_for_jobs import wait_for_jobs
+from graphql_jobs import Label
+from graphql_jobs.emulator import JobFault
+from tests.flows.orphans import emulator as emulator
+from tests.flows.orphans import new_key, plant, reap, remember, run_in
+
+if TYPE_CHECKING:
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+async def test_a_job_that_a_living_run_names_is_no_orphan(emulator: Emulator) -> None:
+    """Its own run has ended, and a sensor waits for it, or will."""
+    ended = await run_in(Completed())
+    waited_for, left = plant(emulator, ended), plant(emulator, ended)
+    await run_in(Running(), wait_for_jobs, provider="aiware", job_ids=[waited_for])
+    await run_in(Failed(), wait_for_jobs, provider="aiware", job_ids=[left])
+    assert [row["job_id"] for row in await reap(emulator)] == [left]
+
+
+async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> None:
+    """The first run died, the second goes on with its job: no orphan. Both dead: one, which no machine cancels."""
+    key = new_key()
+    first, second = await run_in(Running()), await run_in(Running())
+    job_id = plant(emulator, first, key)
+    for run in (first, second):
+        assert (await memory_of(key, run.id)).flow_run_id == first.id
+    await remember(first, key, emulator, job_id)
+    async with get_client() as client:
+        await client.set_flow_run_state(first.id, Crashed(), force=True)
+        assert await reap(emulator, action="cancel", dry_run=False) == []
+        surplus = plant(emulator, first, key)
+        [row] = await reap(emulator, action="cancel", dry_run=False)
+        assert (row["job_id"], f"goes on with job {job_id}" in row["why"]) == (surplus, True)
+        await client.set_flow_run_state(second.id, Failed(), force=True)
+    found = await reap(emulator, action="cancel", dry_run=False)
+    assert {row["job_id"] for row in found} == {job_id, surplus}
+    assert all("a caller's own" in row["done"] for row in found)
+    assert emulator.ledger.cancels == []
+
+
+async def test_a_living_run_that_uses_anothers_key_keeps_its_job(emulator: Emulator) -> None:
+    """It submitted for a key whose entries the first run keeps: the job is in that run's memory, not in its own."""
+    key = new_key()
+    home, owner = await run_in(Running()), await run_in(Running())
+    for run in (home, owner):
+        await memory_of(key, run.id)
+    job_id, surplus = plant(emulator, owner, key), plant(emulator, owner, key)
+    await remember(home, key, emulator, job_id)
+    assert [row["job_id"] for row in await reap(emulator)] == [surplus]
+
+
+async def test_a_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
+    """On the caller's own target nothing is labelled: the run that ended badly remembers the job."""
+    job = emulator.aiware.plant(fault=JobFault("stuck"))
+    run, key = await run_in(Crashed()), new_key()
+    place = {"target_id": "7", "engine_id": "e"}
+    await remember(run, key, emulator, job.id, operation="launchSingleEngineJob", place=place)
+    [row] = await reap(emulator, action="cancel", dry_run=False)
+    assert (row["job_id"], row["run"], row["done"]) == (job.id, str(run.id), "cancelled (status 'aborted').")
+
+
+async def test_another_job_in_our_container_is_not_cancelled(emulator: Emulator) -> None:
+    """A launch's label stands on its container, where a person may start another job by hand."""
+    run, key = await run_in(Crashed()), new_key()
+    tdo = emulator.aiware.add_tdo({"details": Label(key, str(run.id)).to_json()})
+    ours, theirs = [emulator.aiware.plant(target_id=tdo.id, fault=JobFault("stuck")).id for _ in range(2)]
+    await remember(run, key, emulator, ours, operation="launchSingleEngineJob")
+    done = {row["job_id"]: row["done"] for row in await reap(emulator, action="cancel", dry_run=False)}
+    assert done.keys() == {ours, theirs}
+    assert "by hand" in done[theirs]
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [ours]
