@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -16,9 +16,11 @@ from prefect.utilities.callables import parameter_schema
 
 from blocks.memory import RunMemory
 from flows.wait_for_jobs import wait_for_jobs
+from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.emulator.aiware.model import PlantedTask
 from tasks.orphans import find_orphans
+from tasks.owners import read_runs
 from tasks.reaping import settle
 from tests.flows.orphans import (
     YOUNG_S,
@@ -34,8 +36,6 @@ from tests.flows.orphans import (
 from tests.flows.orphans import emulator as emulator
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-
     from blocks import AiwareCredentials
     from graphql_jobs.emulator import Emulator
     from tests.conftest import Deploy, RunsOf
@@ -58,7 +58,7 @@ async def plant_orphans(emulator: Emulator) -> set[str]:
     return orphans | {plant(emulator, living, key), plant(emulator, living, key)}
 
 
-async def plant_healthy(emulator: Emulator) -> list[FlowRun]:
+async def plant_healthy(emulator: Emulator) -> None:
     """499 beside the one that lives with two surplus ones: of living runs, ended ones, ownerless ones."""
     ended = [await run_in(Failed()), await run_in(Completed())]
     retried: State[Any] = State(type=StateType.SCHEDULED, name="AwaitingRetry")
@@ -73,30 +73,33 @@ async def plant_healthy(emulator: Emulator) -> list[FlowRun]:
     for number in range(20):  # somebody else's
         emulator.aiware.plant(config=[None, {"graphql_jobs": "x"}][number % 2], fault=JobFault("stuck"))
     assert len(emulator.aiware.jobs) == 499 + 1  # the emulator has a sample of its own
-    return [*ended, *living]
 
 
-async def everything(runs: list[FlowRun]) -> dict[str, Any]:
-    """All that a reaper could change in Prefect: the runs, their states, what they remember, and how many there are."""
-    async with get_client() as client:
-        states = {run.id: (await client.read_flow_run(run.id)).state_id for run in runs}
-        count = len([run for run in await client.read_flow_runs() if run.deployment_id])
-    memories = {run.id: await RunMemory(run.id).read_all("") for run in runs}
-    return {"states": states, "memories": memories, "deployed": count}
+async def everything(emulator: Emulator) -> dict[UUID, Any]:
+    """All that a reaper could change of the runs that own jobs: their states and what they remember."""
+    labels = [Label.in_json(job.config) for job in emulator.aiware.jobs.values()]
+    owners = {UUID(label.owner) for label in labels if label and label.owner.count("-") == 4}
+    runs = await read_runs(owners)
+    return {run_id: (run.state_id, await RunMemory(run_id).read_all("")) for run_id, run in runs.items()}
 
 
 @pytest.mark.parametrize("action", ["report", "adopt", "cancel"])
-async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(action: str, emulator: Emulator) -> None:
+async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(
+    action: str, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
     """Each, none else, in a dry run of each kind: nothing is changed, and the requests are few."""
-    runs = await plant_healthy(emulator)
+    sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
+    started = {run.id for run in await runs_of(sensor)}
+    await plant_healthy(emulator)
     orphans = await plant_orphans(emulator)
     assert (len(orphans), len(emulator.aiware.jobs) - 1) == (20, 520)
-    before = await everything(runs)
+    before = await everything(emulator)
     found = await reap(emulator, action=action)
     assert Counter(row["job_id"] for row in found) == Counter(orphans)
     assert emulator.ledger.cancels == []
     assert emulator.ledger.submissions == []
-    assert await everything(runs) == before
+    assert await everything(emulator) == before
+    assert {run.id for run in await runs_of(sensor)} == started
     # Six pages of a hundred, an empty one, and one check.
     operations = Counter(record.operation[0] for record in emulator.ledger.requests)
     assert operations == {"jobs": 7, "job": 1}
@@ -215,7 +218,8 @@ async def test_a_run_that_is_started_again_meanwhile_keeps_its_job(
     run = await run_in(Crashed())
     plant(emulator, run)
     async with aiware.get_client() as client, get_client() as prefect:
-        orphans = await find_orphans(client, emulator.clock.now() - 60, emulator.clock.now(), {})
+        emulator.clock.advance(60)
+        orphans = await find_orphans(client, emulator.clock.now() - 120, emulator.clock.now(), {})
         await prefect.set_flow_run_state(run.id, State(type=StateType.SCHEDULED, name="AwaitingRetry"), force=True)
         [row] = await settle(client, orphans, "cancel", dry_run=False, credentials="aiware")
     assert "started again" in str(row["done"])
