@@ -41,6 +41,8 @@ class Fuse:
     def __init__(self, blows_at: int | None = None) -> None:
         self.points: list[str] = []
         self.blown = False
+        #: What was on its way when the process died before it was sent: a network may deliver it all the same.
+        self.in_flight: Callable[[], Awaitable[object]] | None = None
         self._blows_at = blows_at
 
     def point(self, name: str) -> None:
@@ -54,7 +56,12 @@ class Fuse:
 
     async def through(self, name: str, answer: Callable[[], Awaitable[T]]) -> T:
         """A request with its two points: what is answered with a failure is answered too."""
-        self.point(f"before {name}")
+        was_alive = not self.blown
+        try:
+            self.point(f"before {name}")
+        except Died:
+            self.in_flight = answer if was_alive else self.in_flight
+            raise
         try:
             answered = await answer()
         except Exception:

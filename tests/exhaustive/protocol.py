@@ -7,6 +7,7 @@ would cost a hundred times as much. The memory is that of a real flow run.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from blocks.memory import RunMemory
 from graphql_jobs import Deadlines, Label, Schedule, WaitPolicy, require_success, submission_key, submit_once, wait
 from graphql_jobs.auth import BearerToken, ClientCredentials
+from graphql_jobs.emulator import ManualClock
 from graphql_jobs.errors import SubmissionUnknown
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.aiware.reader import DIALECT as AIWARE
@@ -26,10 +28,11 @@ from graphql_jobs.providers.datasaur.specs import ProjectDocument
 from graphql_jobs.sights import Sights
 from tasks.downstream import downstream_key, started
 from tasks.outcome import outcome_of
-from tests.conftest import DrivenClock, driven
+from tests.conftest import DrivenClock
 from tests.exhaustive.fuse import Died, Fuse, FusedSession, FusedTransport
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -44,6 +47,27 @@ HANGS_AFTER_S = 60.0
 POLICY = WaitPolicy(Schedule(first_delay_s=6, growth=1, max_delay_s=6), Deadlines(total_s=3600, running_s=1800))
 
 _KEPT = {"after keep intent", "after keep handle", "after keep unknown"}
+
+
+class LateClock(DrivenClock):
+    """A driven clock; when it comes to the instant of a late request, that one arrives."""
+
+    late: tuple[float, Callable[[], Awaitable[object]]] | None = None
+
+    async def sleep(self, delay_s: float) -> None:
+        """Let `delay_s` seconds pass, in two parts if a request arrives in between."""
+        until = self.now() + delay_s
+        if self.late and self.late[0] <= until:
+            await super().sleep(max(self.late[0] - self.now(), 0))
+            await self.deliver()
+        await super().sleep(max(until - self.now(), 0))
+
+    async def deliver(self) -> None:
+        """Let the late request arrive now, if there is one. Nobody hears the answer."""
+        late, self.late = self.late, None
+        if late:
+            with suppress(Exception):
+                await late[1]()
 
 
 @dataclass
@@ -74,7 +98,8 @@ class Protocol:
         self.run_id = run_id
         self.deployment = deployment
         self.folder = folder
-        self.clock: DrivenClock = driven(emulator)
+        assert isinstance(emulator.clock, ManualClock)
+        self.clock = LateClock(emulator.clock)
 
     def spec(self, number: int) -> JobSpec:
         """What is submitted in this case; the emulator is made ready for it."""
@@ -117,30 +142,43 @@ class Protocol:
         )
         return DatasaurClient(FusedSession(f"{url}/graphql", sign_in, DATASAUR, self.clock, fuse))
 
-    async def run(self, number: int, *stops: int) -> tuple[Case, list[str]]:
+    async def run(self, number: int, *stops: int, late_s: float | None = None) -> tuple[Case, list[str]]:
         """One key: a process that is stopped at the first of `stops`, one at the second, ..., and one that is not.
 
+        With `late_s`, what a process was about to send when it died arrives so much later, or else when all have ended.
         Gives the case and the points of the last process. Raises `AssertionError` if one ends before its stop.
         """
+        async with AsyncExitStack() as connections:
+            return await self._run(number, stops, late_s, connections)
+
+    async def _run(
+        self, number: int, stops: Sequence[int], late_s: float | None, connections: AsyncExitStack
+    ) -> tuple[Case, list[str]]:
         case, begun = Case(number), len(self.emulator.ledger.submissions)
         spec = self.spec(number)
         fuse, kept = Fuse(), ""
         for stop in [*stops, None]:
             fuse = Fuse(stop)
-            case.ended = await self._process(number, spec, fuse)
+            client = self.client(fuse)
+            await connections.enter_async_context(client)  # for what arrives late
+            case.ended = await self._process(number, spec, client, fuse)
             if stop is not None:
                 assert fuse.blown, f"{self.operation}: {case}; a process ended before stop {stop}: {fuse.points}"
                 case.stops.append(fuse.points[-1])
                 kept = next((point for point in reversed(fuse.points) if point in _KEPT), kept)
                 case.in_doubt |= kept == "after keep intent"
+                if late_s is not None and fuse.in_flight:
+                    self.clock.late = (self.clock.now() + late_s, fuse.in_flight)
+                    case.in_doubt &= fuse.points[-1] != "before keep handle"
+        await self.clock.deliver()
         case.jobs = [made for made in self.emulator.ledger.submissions[begun:] if made.job_id]
         return case, fuse.points
 
-    async def _process(self, number: int, spec: JobSpec, fuse: Fuse) -> str:
+    async def _process(self, number: int, spec: JobSpec, client: JobClient, fuse: Fuse) -> str:
         self.prefect.fuse = fuse
         try:
             async with asyncio.timeout(HANGS_AFTER_S):
-                return f"job {self.job_of(await self._to_the_end(number, spec, fuse))}"
+                return f"job {self.job_of(await self._to_the_end(number, spec, client))}"
         except Died:
             return "death"
         except SubmissionUnknown:
@@ -155,9 +193,9 @@ class Protocol:
         project = self.emulator.datasaur.projects.get(job_id.removeprefix("project:"))
         return project.job.id if project and project.job else job_id
 
-    async def _to_the_end(self, number: int, spec: JobSpec, fuse: Fuse) -> str:
+    async def _to_the_end(self, number: int, spec: JobSpec, client: JobClient) -> str:
         """What `run_to_the_end` does."""
-        memory, client = RunMemory(self.run_id), self.client(fuse)
+        memory = RunMemory(self.run_id)
         place = (client.provider, client.session.url, client.account, spec.operation)
         label = Label(submission_key(*place, "key", f"case-{number}"), str(self.run_id))
         async with client:

@@ -6,9 +6,10 @@ process that knows nothing but the flow run's id ("once"); or that one is stoppe
 over"). Requests are those to the provider and those to Prefect's API, in which the records are kept. The emulator's
 ledger and the server's flow runs are the judges. Clocks are driven, so that leases and delays cost nothing.
 
-"Once" tries every point, with jobs that can be found at once and with jobs that stay hidden for a while. "Twice over"
-tries every pair of stops that differ outside of the process: after an answer and before the next request nothing has
-happened in between, so of these two one is enough. `GRAPHQL_JOBS_ALL_PAIRS=1` tries both.
+"Once" tries every point three ways: jobs can be found at once; they stay hidden for a while; and what the dead process
+was about to send arrives all the same, later. "Twice over" tries every pair of stops that differ outside of the
+process: after an answer and before the next request nothing has happened in between, so of these two one is enough.
+`GRAPHQL_JOBS_ALL_PAIRS=1` tries both.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 EVERY_PAIR = os.environ.get("GRAPHQL_JOBS_ALL_PAIRS") == "1"
 #: Seconds that a job stays hidden where it does; shorter than every provider's `visibility_s`.
 HIDDEN_S = 20.0
+#: So long a request may be under way without its sender: it has a minute (`Limits.request_s`).
+LATE_S = 20.0
 #: The server's largest page of flow runs.
 PAGE = 200
 
@@ -104,6 +107,20 @@ async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Pat
                 cases.append(case)
         await _judge(protocol, cases)
     logger.info("%s: stopped twice over: %d pairs of %d", operation, len(cases), possible)
+
+
+@OPERATIONS
+async def test_every_request_that_arrives_after_its_sender_died(operation: str, deploy: Deploy, tmp_path: Path) -> None:
+    """Stopped before each request in turn, which arrives 20 s later, while the next process is at work: the same."""
+    async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
+        _, points = await protocol.run(0)
+        cases = [
+            (await protocol.run(stop, stop, late_s=LATE_S))[0]
+            for stop, name in enumerate(points, 1)
+            if name.startswith("before")
+        ]
+        await _judge(protocol, cases)
+    logger.info("%s: stopped once, and the request arrives late: %d cases", operation, len(cases))
 
 
 def _stops(points: list[str]) -> list[int]:
