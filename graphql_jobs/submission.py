@@ -34,7 +34,7 @@ OnUnknown = Literal["fail", "resubmit"]
 #: Our choice: how far two machines' clocks may differ before one takes over what the other is still doing.
 _SKEW_S = 10.0
 #: Our choice: the first pause between two looks, at a provider or at another's work; each further one is twice as long.
-_POLL_S = 0.5
+_POLL_S = 0.2
 _DIED = "the process that sent it ended before it wrote the answer down."
 #: Our choice: so much of a cause is kept.
 _CAUSE_CHARACTERS = 500

@@ -1,0 +1,140 @@
+"""A process that can be stopped dead before or after any one of its inputs and outputs, without ending the real one.
+
+Everything that a process does to the world, and hears from it, passes its fuse: each request to a provider (sign-in
+and downloads too) and each request to Prefect's API, before it is sent and after it was answered. When the fuse blows,
+that point raises `Died`, and so does every later one: a dead process sends nothing more, whatever `except` or
+`finally` it is led through.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+from prefect.context import AsyncClientContext
+
+from graphql_jobs.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    import aiohttp
+
+    from graphql_jobs.auth import Auth
+    from graphql_jobs.clock import Clock
+    from graphql_jobs.failures import Dialect, Kind
+    from graphql_jobs.operation import Operation
+    from graphql_jobs.reply import Reply
+
+T = TypeVar("T")
+
+
+class Died(BaseException):
+    """The process is no more. Not an `Exception`: nothing may handle it."""
+
+
+class Fuse:
+    """Counts the points that a process passes, and blows at the one with the number `blows_at`, from 1."""
+
+    def __init__(self, blows_at: int | None = None) -> None:
+        self.points: list[str] = []
+        self.blown = False
+        #: What was on its way when the process died before it was sent: a network may deliver it all the same.
+        self.in_flight: Callable[[], Awaitable[object]] | None = None
+        self._blows_at = blows_at
+
+    def point(self, name: str) -> None:
+        """Pass this point, or die here. The dead pass none."""
+        if self.blown:
+            raise Died
+        self.points.append(name)
+        if len(self.points) == self._blows_at:
+            self.blown = True
+            raise Died
+
+    async def through(self, name: str, answer: Callable[[], Awaitable[T]]) -> T:
+        """A request with its two points: what is answered with a failure is answered too."""
+        was_alive = not self.blown
+        try:
+            self.point(f"before {name}")
+        except Died:
+            self.in_flight = answer if was_alive else self.in_flight
+            raise
+        try:
+            answered = await answer()
+        except Exception:
+            self.point(f"after {name}")
+            raise
+        self.point(f"after {name}")
+        return answered
+
+
+class FusedSession(Session):
+    """A provider's session whose requests pass a fuse."""
+
+    def __init__(self, url: str, auth: Auth, dialect: Dialect, clock: Clock, fuse: Fuse) -> None:
+        super().__init__(url, auth, dialect, clock=clock)
+        self._fuse = fuse
+
+    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
+        send = super()._send
+        return await self._fuse.through(operation.field, lambda: send(operation, variables, subject, token))
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+        operation: str,
+        subject: str,
+        kinds: Mapping[int, Kind],
+        **request: Any,
+    ) -> T:
+        """Sign-in and download."""
+        fetch = super().fetch
+        return await self._fuse.through(
+            operation, lambda: fetch(method, url, consume, operation, subject, kinds, **request)
+        )
+
+
+class FusedTransport(httpx.AsyncBaseTransport):
+    """The way to Prefect's API, through whichever fuse is in."""
+
+    def __init__(self, way: httpx.AsyncBaseTransport) -> None:
+        self.fuse: Fuse | None = None
+        self._way = way
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request and read the whole answer."""
+
+        async def answer() -> httpx.Response:
+            response = await self._way.handle_async_request(request)
+            await response.aread()
+            return response
+
+        return await (self.fuse.through(_name_of(request), answer) if self.fuse else answer())
+
+
+@asynccontextmanager
+async def fused_prefect() -> AsyncIterator[FusedTransport]:
+    """One client of Prefect's API for all that runs in here, since opening one costs more than ten requests."""
+    async with AsyncClientContext.get_or_create() as context:
+        http = context.client._client
+        way, http._transport = http._transport, (transport := FusedTransport(http._transport))
+        try:
+            yield transport
+        finally:
+            http._transport = way
+
+
+def _name_of(request: httpx.Request) -> str:
+    """What a person would call it: "keep intent", "keep sights", "create_flow_run"."""
+    path = request.url.path.rstrip("/")
+    if request.method == "POST" and path.endswith("/input"):
+        return f"keep {json.loads(json.loads(request.content)['value']).get('kind', 'sights')}"
+    if path.endswith("/input/filter"):
+        prefix = json.loads(request.content)["prefix"]
+        return "recall submission" if prefix.startswith("gqj-") else "recall sights"
+    return "read deployment" if request.method == "GET" else path.rpartition("/")[2]
