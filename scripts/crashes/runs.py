@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -156,7 +157,11 @@ class Runs:
             parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
             enforce_parameter_schema=True,
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
-            job_variables={"env": {FOLDER_VARIABLE: str(self._folder)}},
+            # With a command of its own a run is one process; without, Prefect starts three, each of which imports all.
+            job_variables={
+                "command": f"{sys.executable} -m prefect.engine",
+                "env": {FOLDER_VARIABLE: str(self._folder)},
+            },
         )
 
     async def _save_blocks(self) -> None:
