@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 POOL = "crashes"
 _FLOWS = "scripts.crashes.flows"
 #: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
-HUNG_AFTER_S = 300.0
+HUNG_AFTER_S = 600.0
 _LOOK_AGAIN_S = 1.0
 #: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
 #: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
@@ -45,7 +45,7 @@ _LOOK_AGAIN_S = 1.0
 _REPORT_S = 2.0
 _LATE_REPORT = "Flow run infrastructure exited"
 #: Short, so that a trial need not wait long; the emulator's jobs take 2 s and show 1 s late.
-_SUBMISSION_S = 5.0
+_SUBMISSION_S = 10.0
 _AIWARE_VISIBILITY_S = 3.0
 _DATASAUR_VISIBILITY_S = 6.0
 
