@@ -46,23 +46,26 @@ async def run_trials(
         async def kill(trial: Trial) -> None:
             async with slots:
                 await runs.kill(trial, endings[trial.number])
-            if not trial.moves:
+                if not trial.moves:  # at once: while what was open when it died may still be somebody's work
+                    await run_again(trial)
+
+        async def run_later(trial: Trial) -> None:
+            async with slots:
                 await run_again(trial)
 
         async def run_again(trial: Trial) -> None:
             ending = endings[trial.number]
             if ending.struck:
-                async with slots:
-                    await runs.run_again(trial, ending)
+                await runs.run_again(trial, ending)
             say(f"{trial.title}: {ending.state}, {ending.seconds:.0f} s")
 
         moving: list[Trial] = []
         for start in range(0, len(trials), wave):
             fresh = trials[start : start + wave]
-            await _with_worker(stack, runs, [*map(run_again, moving), *map(kill, fresh)])
+            await _with_worker(stack, runs, [*map(run_later, moving), *map(kill, fresh)])
             moving = [trial for trial in fresh if trial.moves]
         if moving:
-            await _with_worker(stack, runs, [*map(run_again, moving)])
+            await _with_worker(stack, runs, [*map(run_later, moving)])
     ledger = stack.ledger()
     return [_verdict(trial, endings[trial.number], ledger) for trial in trials]
 
