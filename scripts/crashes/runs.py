@@ -99,6 +99,7 @@ class Runs:
         ending.state, ending.message = _state(run)
         if ending.state == "Crashed":
             await self._last_report(run.id)
+        await self._followers(downstream_id)  # lest they die with this worker
         ending.seconds = time.monotonic() - began_at
 
     async def run_again(self, trial: Trial, ending: Ending) -> None:
@@ -117,11 +118,13 @@ class Runs:
                 ending.retries += 1
             await asyncio.sleep(_LOOK_AGAIN_S)
         ending.state, ending.message = _state(run)
-        only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
-        followers = await self._client.read_flow_runs(deployment_filter=only)
-        ended = [await self._final(follower.id) for follower in followers]
-        ending.followers = [(_state(follower)[0], follower.run_count) for follower in ended]
+        ending.followers = [(_state(run)[0], run.run_count) for run in await self._followers(downstream_id)]
         ending.seconds += time.monotonic() - began_at
+
+    async def _followers(self, downstream_id: UUID) -> list[FlowRun]:
+        """All runs of what comes next, ended."""
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
+        return [await self._final(run.id) for run in await self._client.read_flow_runs(deployment_filter=only)]
 
     async def _final(self, run_id: UUID) -> FlowRun:
         """The run when it has ended, or as it is after far too long."""
