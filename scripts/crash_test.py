@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _LOG_WIDTH
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored; `timeout` sends SIGTERM
+        signal.signal(number, signal.default_int_handler)
     trials = _chosen()
     seed = os.environ.get("SEED") or "1"
     console.print(f"{len(trials)} trials, seed {seed}. Starting the emulator and a Prefect server of its own ...")

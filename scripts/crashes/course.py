@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from scripts.crashes.proxy import Proxy
 from scripts.crashes.runs import POOL, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from scripts.crashes.plan import Trial
     from scripts.stack import Stack
@@ -40,19 +41,21 @@ async def run_trials(
     folder = stack.folder / "plans"
     folder.mkdir(exist_ok=True)
     endings = {trial.number: Ending() for trial in trials}
-    slots = asyncio.Semaphore(at_a_time)
+    # Two rows, so that who is to be run again need not stand at the end of the row of those that are not killed yet.
+    slots, again = asyncio.Semaphore(at_a_time // 2), asyncio.Semaphore(at_a_time // 2)
     async with Proxy(stack.emulator["url"], folder) as proxy, Runs(stack, proxy, folder) as runs:
 
         async def kill(trial: Trial) -> None:
-            async with slots:
-                await runs.kill(trial, endings[trial.number])
-            if not trial.moves:
+            ending = endings[trial.number]
+            async with slots, _told(ending):
+                await runs.kill(trial, ending)
+            if not trial.moves:  # at once: while what was open when it died may still be somebody's work
                 await run_again(trial)
 
         async def run_again(trial: Trial) -> None:
             ending = endings[trial.number]
             if ending.struck:
-                async with slots:
+                async with again, _told(ending):
                     await runs.run_again(trial, ending)
             say(f"{trial.title}: {ending.state}, {ending.seconds:.0f} s")
 
@@ -76,6 +79,15 @@ async def _with_worker(stack: Stack, runs: Runs, work: Sequence[Awaitable[None]]
         await asyncio.gather(*work)
     finally:
         await asyncio.to_thread(stack.stop, runs.worker)
+
+
+@asynccontextmanager
+async def _told(ending: Ending) -> AsyncIterator[None]:
+    """What goes wrong with one trial is that trial's: the others go on, and it does not count as good."""
+    try:
+        yield
+    except Exception as error:
+        ending.struck, ending.state, ending.message = False, type(error).__name__, str(error)
 
 
 def _verdict(trial: Trial, ending: Ending, ledger: dict[str, Any]) -> Verdict:

@@ -100,7 +100,10 @@ async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
     return run
 
 
-RunMemory.append = append  # type: ignore[method-assign]
-JobClient.check = check  # type: ignore[method-assign]
-vars(pipeline)["fetch_result"] = fetch_result
-vars(downstream)["arun_deployment"] = arun_deployment
+for _owner, _name, _own in (
+    (RunMemory, "append", append),
+    (JobClient, "check", check),
+    (pipeline, "fetch_result", fetch_result),
+    (downstream, "arun_deployment", arun_deployment),
+):
+    setattr(_owner, _name, _own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 POOL = "crashes"
 _FLOWS = "scripts.crashes.flows"
 #: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
-HUNG_AFTER_S = 300.0
+HUNG_AFTER_S = 600.0
 _LOOK_AGAIN_S = 1.0
 #: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
 #: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
@@ -44,7 +45,7 @@ _LOOK_AGAIN_S = 1.0
 _REPORT_S = 2.0
 _LATE_REPORT = "Flow run infrastructure exited"
 #: Short, so that a trial need not wait long; the emulator's jobs take 2 s and show 1 s late.
-_SUBMISSION_S = 5.0
+_SUBMISSION_S = 10.0
 _AIWARE_VISIBILITY_S = 3.0
 _DATASAUR_VISIBILITY_S = 6.0
 
@@ -98,6 +99,7 @@ class Runs:
         ending.state, ending.message = _state(run)
         if ending.state == "Crashed":
             await self._last_report(run.id)
+        await self._followers(downstream_id)  # lest they die with this worker
         ending.seconds = time.monotonic() - began_at
 
     async def run_again(self, trial: Trial, ending: Ending) -> None:
@@ -116,11 +118,13 @@ class Runs:
                 ending.retries += 1
             await asyncio.sleep(_LOOK_AGAIN_S)
         ending.state, ending.message = _state(run)
-        only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
-        followers = await self._client.read_flow_runs(deployment_filter=only)
-        ended = [await self._final(follower.id) for follower in followers]
-        ending.followers = [(_state(follower)[0], follower.run_count) for follower in ended]
+        ending.followers = [(_state(run)[0], run.run_count) for run in await self._followers(downstream_id)]
         ending.seconds += time.monotonic() - began_at
+
+    async def _followers(self, downstream_id: UUID) -> list[FlowRun]:
+        """All runs of what comes next, ended."""
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
+        return [await self._final(run.id) for run in await self._client.read_flow_runs(deployment_filter=only)]
 
     async def _final(self, run_id: UUID) -> FlowRun:
         """The run when it has ended, or as it is after far too long."""
@@ -156,7 +160,11 @@ class Runs:
             parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
             enforce_parameter_schema=True,
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
-            job_variables={"env": {FOLDER_VARIABLE: str(self._folder)}},
+            # With a command of its own a run is one process; without, Prefect starts three, each of which imports all.
+            job_variables={
+                "command": f"{sys.executable} -m prefect.engine",
+                "env": {FOLDER_VARIABLE: str(self._folder)},
+            },
         )
 
     async def _save_blocks(self) -> None:

@@ -1,0 +1,62 @@
+"""For how long one process leaves another's open submission alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import Label, LocalMemory, submit_once
+from graphql_jobs.providers.datasaur import ExportSpec
+from tests.conftest import aiware_credentials, datasaur_credentials, driven
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphql_jobs.emulator import Emulator
+
+EXPORT = ExportSpec.of(project_ids=["HvdyIL2iwZn"], file_name="out")
+LABEL = Label("gqj-lease", "run")
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class MemoryOfTheDead(LocalMemory):
+    """The process that writes the first entry dies with it."""
+
+    async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        """Write one entry."""
+        written = await super().append(key, number, entry)
+        if number == 0:
+            raise Died
+        return written
+
+
+@pytest.mark.parametrize(("submission_s", "lease_s"), [(120.0, 130.0), (15.0, 25.0), (4.0, 8.0)])
+async def test_another_process_takes_over_when_the_block_says(
+    emulator: Emulator, submission_s: float, lease_s: float
+) -> None:
+    """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
+    block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
+    client, memory = block.get_client(), MemoryOfTheDead()
+    clock = client.session.clock = driven(emulator)
+    async with client:
+        with pytest.raises(Died):
+            await submit_once(client, EXPORT, memory, LABEL)
+        assert emulator.ledger.submissions == []
+        await submit_once(client, EXPORT, memory, LABEL)
+    assert len(emulator.ledger.submissions) == 1
+    assert clock.slept_s == pytest.approx(lease_s)
+
+
+async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator: Emulator) -> None:
+    """A block that was saved before there was the field means the core's own 120 s."""
+    for block in (aiware_credentials(emulator), datasaur_credentials(emulator)):
+        assert block.submission_s == 120.0
+        changed = block.model_copy(update={"submission_s": 7.0, "base_url": f"{emulator.url}/elsewhere"})
+        assert changed.get_client().session.limits.submission_s == 7.0
+        for bad_s in (0, -1, float("inf"), float("nan")):
+            with pytest.raises(ValueError, match="submission_s"):
+                type(block).model_validate(block.model_dump() | {"submission_s": bad_s})
