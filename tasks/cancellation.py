@@ -42,9 +42,10 @@ TOLD = "Remote jobs: "
 #: Our choices. A worker gives a run 30 s to end and then kills it; nothing waits for the hook but the run's state.
 _WHILE_UNWINDING_S = 20.0
 _IN_THE_HOOK_S = 60.0
-#: Our choices: how long, and how often, a job is looked for whose id nobody got; the last layer looks until it is sure.
+#: Our choices: how long a job is looked for whose id nobody got, and how long the pauses are, from and to; the last
+#: layer looks until it is sure.
 _LOOK_S = 5.0
-_LOOK_PAUSE_S = 1.0
+_PAUSES_S = (1.0, 5.0)
 #: Our choices: jobs of one run that are cancelled at once, and sentences in one message.
 _AT_ONCE = 10
 _MAX_SENTENCES = 10
@@ -210,12 +211,14 @@ class _CleanUp:
         if not client.can_cancel or client.recoveries.get(record.operation) is not Recovery.FIND:
             return f"{what}: nobody can tell whether it was started; if it was, it was left running.", True
         patience_s = client.visibility_s if self.is_last else _LOOK_S
+        pause_s, longest_s = _PAUSES_S
         give_up_at = client.session.clock.now() + patience_s
         while not (found := await find_again(client, label, record)):
             if client.session.clock.now() >= give_up_at:
                 seen = f"not to be seen within {patience_s:.0f} s"
                 return f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last
-            await client.session.clock.sleep(_LOOK_PAUSE_S)
+            await client.session.clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
         ids = [handle.job_id for handle in found]
         if not client.finds_surely(record.operation, record.place or {}):
             return f"{what}: {', '.join(ids)} may be it, and nothing tells; left running. Look after it.", self.is_last

@@ -190,9 +190,10 @@ async def test_under_serve_a_cancel_is_one_and_a_stop_is_none(
         job, other = await job_of(cancelled), await job_of(left)
         assert await told(client, cancelled) == f"{TOLD}aiware job {job}: cancelled (status 'aborted')."
         logger.info("Under serve, the cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at)
-        server.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(server.wait, GIVE_UP_AFTER_S)
-    logger.info("A stopped serve leaves its run in %s.", (await client.read_flow_run(left.id)).state)
+        await stop_as_a_container_is(server, tmp_path / "serve.log")
+    state = (await client.read_flow_run(left.id)).state
+    assert state is not None
+    assert not state.is_cancelled()
     assert await clean_up_after(left.id) == []
     assert installation.cancels(other) == []
 
@@ -314,6 +315,18 @@ async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
             return
         await asyncio.sleep(0.25)
     pytest.fail(f"waited {GIVE_UP_AFTER_S} s in vain for {what}")
+
+
+async def stop_as_a_container_is(server: subprocess.Popen[bytes], log: Path) -> None:
+    """SIGTERM, and then SIGKILL: Prefect's `serve` does not end by itself while it has a run."""
+    server.send_signal(signal.SIGTERM)
+
+    async def heard() -> bool:
+        return "SIGTERM received" in await asyncio.to_thread(log.read_text)
+
+    await until(heard, "the server of flows to hear the signal")
+    os.killpg(server.pid, signal.SIGKILL)
+    await asyncio.to_thread(server.wait, GIVE_UP_AFTER_S)
 
 
 @contextmanager

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Running
 
 from blocks.memory import RunMemory, memory_of
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs import Label, submission_key, submit_once
-from graphql_jobs.emulator import Fault, JobFault
+from graphql_jobs.emulator import Fault, JobFault, Pace
 from graphql_jobs.errors import InvalidInput, RequestFailed
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectSpec
 from tasks.cancellation import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
 
     from blocks import AiwareCredentials, DatasaurCredentials
     from graphql_jobs import JobSpec
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+AN_INSTANT = "2026-01-01T00:00:00Z"
+PROJECT_ID = "HvdyIL2iwZn"
 TASKS = AiwareJobSpec(tasks=[EngineTask(engine_id=ENGINE_ID)])
 PROJECT = ProjectSpec.of(name="n", documents=[{"name": "a.txt", "external_url": "https://a.example.com/a.txt"}])
 BY_HAND: State[Any] = Cancelled(message="Flow run was cancelled successfully.")
@@ -136,6 +137,7 @@ async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """The process died with the answer; the job shows only after a while: the last layer finds and cancels it."""
+    emulator.aiware.pace = Pace(queued_s=60)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     run = await new_run()
     job_id = await submit(aiware, TASKS, run, memory=Forgetful(run.id))
@@ -203,10 +205,10 @@ async def test_what_no_person_cancelled_is_left_alone(
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (ExportSpec(project_ids=["p"], file_name="f"), "left running at Datasaur"),
+        (ExportSpec(project_ids=[PROJECT_ID], file_name="f"), "left running at Datasaur"),
         (
             AutoLabelSpec.of(
-                project_id="p",
+                project_id=PROJECT_ID,
                 labeler_email="a@example.com",
                 target_endpoint="https://model.example.com",
                 target_secret="s",
@@ -315,4 +317,4 @@ async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
 
 async def shared_target(aiware: AiwareCredentials) -> str:
     async with aiware.get_client() as client:
-        return await client.create_target()
+        return await client.create_target(startDateTime=AN_INSTANT, stopDateTime=AN_INSTANT)
