@@ -9,8 +9,7 @@ Only the last one sets the message of the run's state: Prefect's runner, which c
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -32,8 +31,6 @@ from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
 from graphql_jobs.record import Record, read_record
 from graphql_jobs.submission import find_again
 from tasks.outcome import CANCELLED_AT_PROVIDER
-
-logger = logging.getLogger(__name__)
 
 #: How a state's message begins that says what became of the run's jobs. The trigger in prefect.yaml leaves such states
 #: out, so that what we set starts no further clean-up.
@@ -76,13 +73,13 @@ async def cancelling_with_the_run() -> AsyncIterator[None]:
         yield
     except (asyncio.CancelledError, TerminationSignal):  # the signal comes as either, by what it interrupts
         if this_run.id:
-            await _as_far_as_possible(cancel_jobs_of(UUID(this_run.id)), _WHILE_UNWINDING_S)
+            await _as_far_as_possible(UUID(this_run.id), _WHILE_UNWINDING_S)
         raise
 
 
 async def cancel_with_the_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """The second layer, for `@flow(on_cancellation=[...])`: runs in a new process that knows nothing but the run."""
-    await _as_far_as_possible(cancel_jobs_of(flow_run.id), _IN_THE_HOOK_S)
+    await _as_far_as_possible(flow_run.id, _IN_THE_HOOK_S)
 
 
 async def clean_up_after(run_id: UUID) -> list[str]:
@@ -117,12 +114,13 @@ def by_a_person(state: State[Any] | None) -> bool:
     return state.message != _SHUT_DOWN and state.name != CANCELLED_AT_PROVIDER
 
 
-async def _as_far_as_possible(cleaning: Awaitable[object], within_s: float) -> None:
+async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
     try:
         async with asyncio.timeout(within_s):
-            await cleaning
+            await cancel_jobs_of(run_id)
     except Exception:  # another layer comes after this one; the cancel itself must go on
-        logger.exception("The jobs of this run could not all be cancelled while it ended.")
+        log = flow_run_logger(flow_run_id=run_id)
+        log.exception("The jobs of this run could not all be cancelled while it ended; the clean-up goes on with it.")
 
 
 async def _tell(run_id: UUID, message: str) -> None:
@@ -149,7 +147,7 @@ class _CleanUp:
         memory = RunMemory(self.run.id)
         homes = dict.fromkeys(await memory.read_all(), memory)
         homes |= {key: RunMemory(home) for key, home in (await memory.references()).items()}
-        return await asyncio.gather(*(self.one(key, home) for key, home in homes.items()))
+        return await asyncio.gather(*(self.one(key, home) for key, home in sorted(homes.items())))
 
     async def one(self, key: str, home: RunMemory) -> str:
         """Nothing that goes wrong with one job may keep another from being cancelled."""

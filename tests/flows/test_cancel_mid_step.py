@@ -83,7 +83,9 @@ async def test_a_cancel_in_the_middle_of_any_step_leaves_no_queued_job(
         if going.done():
             reached.cancel()
             break
-        await cancel_as_a_worker_does(run, going, unwinds)
+        left = await left_by_the_first_layer(run, going, unwinds, emulator)
+        assert left == [], f"cancelled at step {step}: {left} was left to the next layer"
+        await end_as_a_worker_does(run)
         left = not_cancelled(emulator)
         assert left == [], f"cancelled at step {step}: {left} was left in the queue"
     else:
@@ -112,8 +114,10 @@ async def attempt(run: FlowRun, parameters: dict[str, Any]) -> None:
     await engine(run_aiware_job, flow_run=run, parameters=parameters, return_type="state")
 
 
-async def cancel_as_a_worker_does(run: FlowRun, going: asyncio.Task[None], unwinds: bool) -> None:
-    """Ask, stop the process, call the hook, set the state, and start the clean-up.
+async def left_by_the_first_layer(
+    run: FlowRun, going: asyncio.Task[None], unwinds: bool, emulator: Emulator
+) -> list[str]:
+    """Ask, and stop the process. If it unwinds, that alone must do; if not, then the hook in a new process.
 
     A process that is killed does not unwind: here it does, with a state that tells it to leave its jobs alone.
     """
@@ -125,7 +129,15 @@ async def cancel_as_a_worker_does(run: FlowRun, going: asyncio.Task[None], unwin
             await going
         # Without a runner the engine takes this for a crash.
         await api.set_flow_run_state(run.id, Cancelling(), force=True)
+    if not unwinds:
         await cancel_with_the_run(run_aiware_job, run, Cancelling())
+    return not_cancelled(emulator)
+
+
+async def end_as_a_worker_does(run: FlowRun) -> None:
+    """The hook, the final state and the clean-up."""
+    await cancel_with_the_run(run_aiware_job, run, Cancelling())
+    async with get_client() as api:
         await api.set_flow_run_state(run.id, Cancelled(), force=True)
         said = await clean_up_after(run.id)
         state = (await api.read_flow_run(run.id)).state

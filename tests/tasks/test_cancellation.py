@@ -6,77 +6,39 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Running
 
-from blocks.memory import RunMemory, memory_of
 from flows.run_aiware_job import run_aiware_job
-from graphql_jobs import Label, submission_key, submit_once
 from graphql_jobs.emulator import Fault, JobFault, Pace
-from graphql_jobs.errors import InvalidInput, RequestFailed
-from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
-from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectSpec
+from graphql_jobs.errors import RequestFailed
+from graphql_jobs.providers.aiware import EngineJobSpec
+from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec
+from scripts.stack import ROOT
 from tasks.cancellation import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
+from tests.tasks.cancelled_runs import (
+    BY_HAND,
+    ENGINE_ID,
+    PROJECT_ID,
+    TASKS,
+    Forgetful,
+    end,
+    key_of,
+    message_of,
+    new_run,
+    shared_target,
+    submit,
+)
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.client.schemas.objects import State
 
     from blocks import AiwareCredentials, DatasaurCredentials
     from graphql_jobs import JobSpec
     from graphql_jobs.emulator import Emulator
-    from graphql_jobs.memory import Entry
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
-
-ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-AN_INSTANT = "2026-01-01T00:00:00Z"
-PROJECT_ID = "HvdyIL2iwZn"
-TASKS = AiwareJobSpec(tasks=[EngineTask(engine_id=ENGINE_ID)])
-PROJECT = ProjectSpec.of(name="n", documents=[{"name": "a.txt", "external_url": "https://a.example.com/a.txt"}])
-BY_HAND: State[Any] = Cancelled(message="Flow run was cancelled successfully.")
-
-
-def key_of(what: str) -> str:
-    return submission_key("a", "test", "of", "keys", what)
-
-
-async def new_run() -> FlowRun:
-    async with get_client() as api:
-        return await api.create_flow_run(run_aiware_job, parameters={}, state=Running())
-
-
-async def end(run: FlowRun, state: State[Any] = BY_HAND) -> None:
-    async with get_client() as api:
-        await api.set_flow_run_state(run.id, state, force=True)
-
-
-async def message_of(run: FlowRun) -> str | None:
-    async with get_client() as api:
-        state = (await api.read_flow_run(run.id)).state
-        return state.message if state else None
-
-
-async def submit(
-    credentials: AiwareCredentials | DatasaurCredentials,
-    spec: JobSpec,
-    run: FlowRun,
-    what: str = "",
-    memory: RunMemory | None = None,
-    block: str | None = None,
-) -> str:
-    async with credentials.get_client() as client:
-        label = Label(key_of(what or str(run.id)), str(run.id))
-        name = client.provider if block is None else block
-        return (await submit_once(client, spec, memory or RunMemory(run.id), label, credentials=name)).job_id
-
-
-class Forgetful(RunMemory):
-    """Dies before the job's id is written down."""
-
-    async def append(self, key: str, number: int, entry: Entry) -> bool:
-        if entry["kind"] == "handle":
-            raise ConnectionError("the process died")
-        return await super().append(key, number, entry)
 
 
 async def test_a_queued_job_is_cancelled_once_however_often_one_asks(
@@ -276,45 +238,8 @@ async def test_a_provider_that_cannot_be_reached_is_asked_again_next_time(
     assert await message_of(run) == TOLD + again
 
 
-async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """A caller's own key: the run that submitted goes on, so its job does; once it has ended, the job is cancelled."""
-    owner, guest = await new_run(), await new_run()
-    job_id = await submit(aiware, TASKS, owner, "shared", await memory_of(key_of("shared"), owner.id))
-    assert await submit(aiware, TASKS, guest, "shared", await memory_of(key_of("shared"), guest.id)) == job_id
-    await end(guest)
-    [sentence] = await clean_up_after(guest.id)
-    assert f"left running, since run {owner.name!r} ({owner.id}) submitted it and still waits for it" in sentence
-    assert emulator.ledger.cancels == []
-    await end(owner, Crashed())
-    assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
-
-
-async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
-    """The first run of a key is cancelled, its job too; the next submits anew; then the first's clean-up comes."""
-    first, second = await new_run(), await new_run()
-    old = await submit(aiware, TASKS, first, "again", await memory_of(key_of("again"), first.id))
-    await end(first, Cancelling())
-    await cancel_jobs_of(first.id)
-    new = await submit(aiware, TASKS, second, "again", await memory_of(key_of("again"), second.id))
-    await end(first)
-    [sentence] = await clean_up_after(first.id)
-    assert f"aiware job {new}: left running" in sentence
-    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
-    await end(second)
-    assert await clean_up_after(second.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
-
-
-async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
-    """`InvalidInput`: its memory went with it."""
-    run = await new_run()
-    async with get_client() as api:
-        await api.delete_flow_run(run.id)
-    with pytest.raises(InvalidInput, match="there is no flow run"):
-        await clean_up_after(run.id)
-
-
-async def shared_target(aiware: AiwareCredentials) -> str:
-    async with aiware.get_client() as client:
-        return await client.create_target(startDateTime=AN_INSTANT, stopDateTime=AN_INSTANT)
+def test_the_trigger_leaves_out_the_message_that_the_clean_up_sets() -> None:
+    """Else the clean-up of a run would start another, without end."""
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]
+    assert trigger["match"] == {"prefect.state-message": f"!{TOLD}*"}
