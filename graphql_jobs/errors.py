@@ -224,8 +224,8 @@ class SubmissionUnknown(GraphqlJobsError):
         return (
             f"{self.provider} {self.operation}{about}, sent at {self.sent_at}: it is not known whether the "
             f"job was created: {_sentence(self.cause)} It was not sent again, since that could start, and bill, a "
-            f"second job. Look at {self.provider} for a job created at that time: if it is there, wait for it by its "
-            "id; if it is not, submit again in a new run (with force_resubmit, if it has a key of its own)."
+            f"second job. Look at {self.provider} for a job of that time, or what it made: if it is there, wait for it "
+            "by its id; if it is not, submit again in a new run (with force_resubmit, if it has a key of its own)."
         )
 
 

@@ -9,8 +9,7 @@ Only the last one sets the message of the run's state: Prefect's runner, which c
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -32,8 +31,6 @@ from graphql_jobs.record import Record, read_record
 from graphql_jobs.submission import find_again
 from tasks.outcome import CANCELLED_AT_PROVIDER
 
-logger = logging.getLogger(__name__)
-
 #: How a state's message begins that says what became of the run's jobs. The trigger in prefect.yaml leaves such states
 #: out, so that what we set starts no further clean-up.
 TOLD = "Remote jobs: "
@@ -41,9 +38,10 @@ TOLD = "Remote jobs: "
 #: Our choices. A worker gives a run 30 s to end and then kills it; nothing waits for the hook but the run's state.
 _WHILE_UNWINDING_S = 20.0
 _IN_THE_HOOK_S = 60.0
-#: Our choices: how long, and how often, a job is looked for whose id nobody got; the last layer looks until it is sure.
+#: Our choices: how long a job is looked for whose id nobody got, and how long the pauses are, from and to; the last
+#: layer looks until it is sure.
 _LOOK_S = 5.0
-_LOOK_PAUSE_S = 1.0
+_PAUSES_S = (1.0, 5.0)
 #: Our choices: jobs of one run that are cancelled at once, and sentences in one message.
 _AT_ONCE = 10
 _MAX_SENTENCES = 10
@@ -75,13 +73,13 @@ async def cancelling_with_the_run() -> AsyncIterator[None]:
         yield
     except (asyncio.CancelledError, TerminationSignal):  # the signal comes as either, by what it interrupts
         if run_id:
-            await _as_far_as_possible(cancel_jobs_of(run_id), _WHILE_UNWINDING_S)
+            await _as_far_as_possible(run_id, _WHILE_UNWINDING_S)
         raise
 
 
 async def cancel_with_the_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """The second layer, for `@flow(on_cancellation=[...])`: runs in a new process that knows nothing but the run."""
-    await _as_far_as_possible(cancel_jobs_of(flow_run.id), _IN_THE_HOOK_S)
+    await _as_far_as_possible(flow_run.id, _IN_THE_HOOK_S)
 
 
 async def clean_up_after(run_id: UUID) -> list[str]:
@@ -116,12 +114,13 @@ def by_a_person(state: State[Any] | None) -> bool:
     return state.message != _SHUT_DOWN and state.name != CANCELLED_AT_PROVIDER
 
 
-async def _as_far_as_possible(cleaning: Awaitable[object], within_s: float) -> None:
+async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
     try:
         async with asyncio.timeout(within_s):
-            await cleaning
+            await cancel_jobs_of(run_id)
     except Exception:  # another layer comes after this one; the cancel itself must go on
-        logger.exception("The jobs of this run could not all be cancelled while it ended.")
+        log = flow_run_logger(flow_run_id=run_id)
+        log.exception("The jobs of this run could not all be cancelled while it ended; the clean-up goes on with it.")
 
 
 async def _tell(run_id: UUID, message: str) -> None:
@@ -148,7 +147,7 @@ class _CleanUp:
         memory = RunMemory(self.run.id)
         homes = dict.fromkeys(await memory.read_all(), memory)
         homes |= {key: RunMemory(home) for key, home in (await memory.references()).items()}
-        return await asyncio.gather(*(self.one(key, home) for key, home in homes.items()))
+        return await asyncio.gather(*(self.one(key, home) for key, home in sorted(homes.items())))
 
     async def one(self, key: str, home: RunMemory) -> str:
         """Nothing that goes wrong with one job may keep another from being cancelled."""
@@ -210,12 +209,14 @@ class _CleanUp:
         if not client.can_cancel or client.recoveries.get(record.operation) is not Recovery.FIND:
             return f"{what}: nobody can tell whether it was started; if it was, it was left running.", True
         patience_s = client.visibility_s if self.is_last else _LOOK_S
+        pause_s, longest_s = _PAUSES_S
         give_up_at = client.session.clock.now() + patience_s
         while not (found := await find_again(client, label, record)):
             if client.session.clock.now() >= give_up_at:
                 seen = f"not to be seen within {patience_s:.0f} s"
                 return f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last
-            await client.session.clock.sleep(_LOOK_PAUSE_S)
+            await client.session.clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
         ids = [handle.job_id for handle in found]
         if not client.finds_surely(record.operation, record.place or {}):
             return f"{what}: {', '.join(ids)} may be it, and nothing tells; left running. Look after it.", self.is_last

@@ -1,0 +1,149 @@
+"""One whole installation for the tests of cancelling: jobs that do not end, and one worker at a time.
+
+Waits for real processes, so it really sleeps between two looks at the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Scheduled
+
+from blocks.memory import RunMemory
+from graphql_jobs.record import Record, read_record
+from scripts.demo_runs import save_blocks
+from scripts.stack import Stack
+from tasks.cancellation import TOLD
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from datetime import datetime
+
+    from prefect.client.schemas.objects import FlowRun
+
+ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+SOON = {"longest_pause_s": 1}
+#: A launch stays in the queue for ever, a job of one's own tasks soon runs for ever (see `installation`).
+QUEUED: dict[str, Any] = {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON}
+RUNNING: dict[str, Any] = {"tasks": [{"engine_id": ENGINE_ID}], **SOON}
+LABEL: dict[str, Any] = {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com", **SOON}
+#: Far above what the runs take on two busy cores.
+GIVE_UP_AFTER_S = 240
+
+
+class Installation:
+    """A stack whose jobs do not end, and its only worker."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.worker = stack.start_worker()
+
+    async def exchange_worker(self) -> None:
+        """Stop the worker as a deploy does, and start another."""
+        self.worker.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(self.worker.wait, GIVE_UP_AFTER_S)
+        self.worker = await asyncio.to_thread(self.stack.start_worker)
+
+    def cancels(self, job_id: str) -> list[dict[str, Any]]:
+        """What the emulator saw of cancels of a job."""
+        return [cancel for cancel in self.stack.ledger()["cancels"] if cancel["job_id"] == job_id]
+
+    def looks(self, job_id: str) -> int:
+        """How often the emulator told the job's status."""
+        return sum(job_id in request["job_ids"] for request in self.stack.ledger()["requests"])
+
+
+@pytest.fixture(scope="package")
+def installation() -> Iterator[Installation]:
+    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "36000")) as stack:
+        stuck = {"kind": "stuck", "operation": "launchSingleEngineJob", "times": None}
+        request = urllib.request.Request(f"{stack.emulator['url']}/_emulator/faults", json.dumps(stuck).encode())
+        with urllib.request.urlopen(request, timeout=30):
+            stack.deploy()
+        yield Installation(stack)
+
+
+@pytest.fixture
+async def client(installation: Installation) -> AsyncIterator[PrefectClient]:
+    with temporary_settings({PREFECT_API_URL: installation.stack.environment["PREFECT_API_URL"]}):
+        async with get_client() as client:
+            if "aiware" not in [block.name for block in await client.read_block_documents()]:
+                await save_blocks(installation.stack)
+            yield client
+
+
+async def start(
+    client: PrefectClient, deployment_name: str, parameters: dict[str, Any], at: datetime | None = None
+) -> FlowRun:
+    deployment = await client.read_deployment_by_name(deployment_name)
+    return await client.create_flow_run_from_deployment(
+        deployment.id, parameters=deployment.parameters | parameters, state=Scheduled(scheduled_time=at) if at else None
+    )
+
+
+async def record_of(run: FlowRun) -> Record:
+    entries = await RunMemory(run.id).read_all()
+    return read_record(next(iter(entries.values()), []))
+
+
+async def job_of(run: FlowRun) -> str:
+    handle = (await record_of(run)).handle
+    assert handle is not None
+    return handle.job_id
+
+
+async def waiting(installation: Installation, run: FlowRun) -> None:
+    """Return when the run waits for its job, which runs by then if it can."""
+
+    async def seen() -> bool:
+        handle = (await record_of(run)).handle
+        return handle is not None and installation.looks(handle.job_id) >= 3
+
+    await until(seen, f"run {run.name} to wait for its job")
+
+
+async def process_of(client: PrefectClient, run: FlowRun) -> psutil.Process:
+    pid = (await client.read_flow_run(run.id)).infrastructure_pid
+    assert pid is not None
+    return psutil.Process(int(pid.rpartition(":")[2]))
+
+
+async def state_name(client: PrefectClient, run: FlowRun) -> str | None:
+    state = (await client.read_flow_run(run.id)).state
+    return state.name if state else None
+
+
+def ended(client: PrefectClient, run: FlowRun) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        state = (await client.read_flow_run(run.id)).state
+        return state is not None and state.is_final()
+
+    return look
+
+
+async def told(client: PrefectClient, run: FlowRun) -> str:
+    """The message of the run's state, once it says what became of the job."""
+
+    async def look() -> bool:
+        state = (await client.read_flow_run(run.id)).state
+        return state is not None and state.is_cancelled() and (state.message or "").startswith(TOLD)
+
+    await until(look, f"the state of run {run.name} to tell what became of its job")
+    state = (await client.read_flow_run(run.id)).state
+    return (state.message if state else None) or ""
+
+
+async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
+    for _ in range(4 * GIVE_UP_AFTER_S):
+        if await ready():
+            return
+        await asyncio.sleep(0.25)
+    pytest.fail(f"waited {GIVE_UP_AFTER_S} s in vain for {what}")

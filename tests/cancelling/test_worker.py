@@ -1,0 +1,153 @@
+"""Cancelling on a process worker: a person's cancel reaches the provider, a worker's stop does not."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.states import AwaitingRetry, Cancelled, Cancelling
+
+from tasks.cancellation import TOLD, clean_up_after
+from tests.cancelling.conftest import (
+    LABEL,
+    QUEUED,
+    RUNNING,
+    ended,
+    job_of,
+    process_of,
+    record_of,
+    start,
+    state_name,
+    told,
+    until,
+    waiting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from uuid import UUID
+
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+    from tests.cancelling.conftest import Installation
+
+pytestmark = pytest.mark.prefect
+
+logger = logging.getLogger(__name__)
+
+
+async def test_a_cancel_in_each_state_reaches_the_provider(installation: Installation, client: PrefectClient) -> None:
+    """In line for a queued, a running and a Datasaur job; right after the start; before it; and with the process dead.
+
+    The state says what became of the job, and one clean-up for each run was enough.
+    """
+    queued, running, label, early, killed = [
+        await start(client, name, parameters)
+        for name, parameters in [
+            ("run-aiware-job/default", QUEUED),
+            ("run-aiware-job/default", RUNNING),
+            ("run-datasaur-auto-label/default", LABEL),
+            ("run-aiware-job/default", QUEUED),
+            ("run-aiware-job/default", QUEUED),
+        ]
+    ]
+    later = await start(client, "run-aiware-job/default", QUEUED, datetime.now(UTC) + timedelta(hours=1))
+    await client.set_flow_run_state(later.id, Cancelling())
+    await cancel_while(client, early, is_running)
+    await kill_dead(client, killed)
+    asked_at: dict[UUID, float] = {}
+    for run in (queued, running, label):
+        await waiting(installation, run)
+        asked_at[run.id] = time.time()
+        await client.set_flow_run_state(run.id, Cancelling())
+    messages = [await told(client, run) for run in (queued, running, label, killed)]
+
+    jobs = [await job_of(run) for run in (queued, running, label, killed)]
+    accepted = [[cancel["accepted"] for cancel in installation.cancels(job)] for job in jobs]
+    assert (accepted[0], set(accepted[1]), accepted[2], accepted[3]) == ([True], {False}, [], [True])
+    for run, job in zip((queued, running), jobs[:2], strict=True):
+        logger.info("The first cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at[run.id])
+    assert messages[0] == f"{TOLD}aiware job {jobs[0]}: cancelled (status 'aborted')."
+    assert "left running at aiWARE: RUNNING" in messages[1]
+    assert messages[2].endswith("left running at Datasaur.")
+    assert messages[3] == f"{TOLD}aiware job {jobs[3]}: cancelled (status 'aborted')."
+    assert (await state_name(client, early), await state_name(client, later)) == ("Cancelled", "Cancelled")
+    if early_job := (await record_of(early)).handle:  # it may have been stopped before it submitted
+        assert (await told(client, early)).endswith(f"{early_job.job_id}: cancelled (status 'aborted').")
+    cleaned = [run.parameters["cancelled_run"] for run in await clean_ups(client)]
+    assert sorted(cleaned) == sorted(
+        f"prefect.flow-run.{run.id}" for run in (queued, running, label, early, killed, later)
+    )
+
+
+async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
+    installation: Installation, client: PrefectClient
+) -> None:
+    """SIGTERM to the worker, another worker, the run again: the same job, submitted once; then a cancel works."""
+    run = await start(client, "run-aiware-job/default", QUEUED)
+    await waiting(installation, run)
+    job = await job_of(run)
+    process = await process_of(client, run)
+    await installation.exchange_worker()
+    assert not process.is_running()
+    state = (await client.read_flow_run(run.id)).state
+    assert state is not None
+    assert not state.is_cancelled()  # Prefect leaves it Running
+    assert await clean_up_after(run.id) == []
+    assert installation.cancels(job) == []
+
+    looks = installation.looks(job)
+    await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+
+    async def looked_again() -> bool:
+        return installation.looks(job) > looks + 1  # the first look is that of the submission, which adopts it
+
+    await until(looked_again, "the next worker to wait for the job")
+    assert await job_of(run) == job
+    await client.set_flow_run_state(run.id, Cancelling())
+    assert await told(client, run) == f"{TOLD}aiware job {job}: cancelled (status 'aborted')."
+    assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
+
+
+async def is_running(client: PrefectClient, run: FlowRun) -> bool:
+    return await state_name(client, run) == "Running"
+
+
+async def cancel_while(
+    client: PrefectClient, run: FlowRun, ready: Callable[[PrefectClient, FlowRun], Awaitable[bool]]
+) -> None:
+    async def now() -> bool:
+        return await ready(client, run)
+
+    await until(now, f"the moment to cancel run {run.name}")
+    await client.set_flow_run_state(run.id, Cancelling())
+
+
+async def kill_dead(client: PrefectClient, run: FlowRun) -> None:
+    """Kill the run's process while it waits, so that it unwinds nothing, and then cancel without Prefect's runner."""
+
+    async def submitted() -> bool:
+        return (await record_of(run)).handle is not None
+
+    await until(submitted, f"run {run.name} to submit")
+    (await process_of(client, run)).kill()
+    await until(ended(client, run), f"run {run.name} to be reported as crashed")
+    await client.set_flow_run_state(run.id, Cancelled(), force=True)
+
+
+async def clean_ups(client: PrefectClient) -> list[FlowRun]:
+    """All runs of the clean-up, once they have ended."""
+    deployment = await client.read_deployment_by_name("cancel-remote-jobs/default")
+    runs: list[FlowRun] = []
+
+    async def all_ended() -> bool:
+        runs[:] = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+        return all(run.state is not None and run.state.is_final() for run in runs)
+
+    await until(all_ended, "the clean-ups to end")
+    assert {run.state.name for run in runs if run.state} == {"Completed"}
+    return runs

@@ -1,0 +1,245 @@
+"""What a clean-up does for one cancelled run, in each situation that it may find."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Running
+
+from flows.run_aiware_job import run_aiware_job
+from graphql_jobs.emulator import Fault, JobFault, Pace
+from graphql_jobs.errors import RequestFailed
+from graphql_jobs.providers.aiware import EngineJobSpec
+from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec
+from scripts.stack import ROOT
+from tasks.cancellation import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
+from tests.tasks.cancelled_runs import (
+    BY_HAND,
+    ENGINE_ID,
+    PROJECT_ID,
+    TASKS,
+    Forgetful,
+    end,
+    key_of,
+    message_of,
+    new_run,
+    shared_target,
+    submit,
+)
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+    from blocks import AiwareCredentials, DatasaurCredentials
+    from graphql_jobs import JobSpec
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+async def test_a_queued_job_is_cancelled_once_however_often_one_asks(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Three clean-ups at once and one more: one sentence, one message, and the job was cancelled."""
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+    sentence = f"aiware job {job_id}: cancelled (status 'aborted')."
+    assert await asyncio.gather(*(clean_up_after(run.id) for _ in range(3))) == [[sentence]] * 3
+    assert await clean_up_after(run.id) == [sentence]
+    assert await message_of(run) == TOLD + sentence
+    assert sum(cancel.accepted for cancel in emulator.ledger.cancels) == 1
+    async with get_client() as api:
+        states = await api.read_flow_run_states(run.id)
+    assert {state.message for state in states if state.is_cancelled()} == {BY_HAND.message, TOLD + sentence}
+
+
+async def test_a_running_job_is_left_and_said_to_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """aiWARE refuses once a task runs: each layer asks, and the state says "left running"."""
+    run = await new_run()
+    await submit(aiware, TASKS, run)
+    emulator.clock.advance(3)
+    await end(run, Cancelling())
+    await cancel_jobs_of(run.id)
+    await end(run)
+    [sentence] = await clean_up_after(run.id)
+    assert "left running at aiWARE: RUNNING" in sentence
+    assert await message_of(run) == TOLD + sentence
+    assert [cancel.accepted for cancel in emulator.ledger.cancels] == [False, False]
+
+
+async def test_a_later_cancel_of_the_same_run_asks_anew(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Refused while it ran; the run went on with its job and was cancelled again, when the job had ended."""
+    run = await new_run()
+    await submit(aiware, TASKS, run)
+    emulator.clock.advance(3)
+    await end(run)
+    assert "left running" in (await clean_up_after(run.id))[0]
+    await end(run, Running())
+    emulator.clock.advance(10)
+    await end(run)
+    assert "it had already ended: SUCCEEDED" in (await clean_up_after(run.id))[0]
+
+
+async def test_a_job_that_is_gone_is_said_to_be(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Deleted at the provider in the meantime: nothing to cancel, no error."""
+    emulator.faults.add(JobFault("gone", delay_s=5))
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    emulator.clock.advance(6)
+    await end(run)
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it is not there any more."]
+
+
+async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """The process died with the answer; the job shows only after a while: the last layer finds and cancels it."""
+    emulator.aiware.pace = Pace(queued_s=60)
+    emulator.faults.add(JobFault("not_visible", delay_s=20))
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run, memory=Forgetful(run.id))
+    await end(run, Cancelling())
+    [sentence] = await cancel_jobs_of(run.id)
+    assert "not to be seen within 5 s" in sentence
+    await end(run)
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_job_that_may_be_anothers_is_not_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """A launch on a shared target carries no label: nothing tells that the job there is ours."""
+    run = await new_run()
+    target_id = await shared_target(aiware)
+    job_id = await submit(
+        aiware, EngineJobSpec(engine_id=ENGINE_ID, target_id=target_id), run, memory=Forgetful(run.id)
+    )
+    await end(run)
+    [sentence] = await clean_up_after(run.id)
+    assert f"{job_id} may be it, and nothing tells; left running" in sentence
+    assert emulator.ledger.cancels == []
+
+
+async def test_where_surely_nothing_was_started_nothing_is_said(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """A submission that was refused, and a run that submitted nothing: no sentence, and the state stays as it is."""
+    emulator.faults.add(Fault("forbidden", "createJob", times=None))
+    run = await new_run()
+    with pytest.raises(RequestFailed):
+        await submit(aiware, TASKS, run)
+    await end(run)
+    assert await clean_up_after(run.id) == []
+    assert await message_of(run) == BY_HAND.message
+    empty = await new_run()
+    await end(empty)
+    assert await clean_up_after(empty.id) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        Running(),
+        Crashed(),
+        Failed(),
+        Completed(),
+        Cancelled(message="Runner is shutting down."),
+        Cancelled(name="JobCancelled", message="somebody did it there"),
+    ],
+    ids=lambda state: f"{state.name} {state.message or ''}".strip(),
+)
+async def test_what_no_person_cancelled_is_left_alone(
+    state: State[Any], aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """A stop, a crash, a failure, a job that was cancelled at its provider: no request, and the state stays."""
+    run = await new_run()
+    await submit(aiware, TASKS, run)
+    await end(run, state)
+    requests = len(emulator.ledger.requests)
+    assert await clean_up_after(run.id) == []
+    # A runner that is stopped calls the hook with a state that the run is not in.
+    await cancel_with_the_run(run_aiware_job, run, Cancelling())
+    assert len(emulator.ledger.requests) == requests
+    assert await message_of(run) == state.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (ExportSpec(project_ids=[PROJECT_ID], file_name="f"), "left running at Datasaur"),
+        (
+            AutoLabelSpec.of(
+                project_id=PROJECT_ID,
+                labeler_email="a@example.com",
+                target_endpoint="https://model.example.com",
+                target_secret="s",
+            ),
+            "left running at Datasaur",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+async def test_datasaur_has_no_cancel_and_the_state_says_so(
+    spec: JobSpec, words: str, datasaur: DatasaurCredentials, emulator: Emulator
+) -> None:
+    """A job that goes on is said to; one that has ended is said to have; one that nobody knows of is said to be so."""
+    going, over, unknown = [await new_run() for _ in range(3)]
+    job_id = await submit(datasaur, spec, going)
+    await end(going)
+    [sentence] = await clean_up_after(going.id)
+    assert words in sentence
+    assert job_id in sentence
+    await submit(datasaur, spec, over)
+    emulator.clock.advance(60)
+    await end(over)
+    assert "it had already ended: SUCCEEDED" in (await clean_up_after(over.id))[0]
+    await submit(datasaur, spec, unknown, memory=Forgetful(unknown.id))
+    await end(unknown)
+    assert (
+        "nobody can tell whether it was started; if it was, it was left running"
+        in (await clean_up_after(unknown.id))[0]
+    )
+
+
+async def test_one_jobs_trouble_keeps_no_other_from_being_cancelled(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Credentials that are gone, memory that was edited by hand, and a healthy job: a sentence each, one cancel."""
+    run = await new_run()
+    good = await submit(aiware, TASKS, run, "good")
+    await submit(aiware, TASKS, run, "no block", block="deleted-since")
+    edited = key_of("edited")
+    async with get_client() as api:
+        await api.create_flow_run_input(run.id, f"{edited}-0", "no JSON")
+    await end(run)
+    said = await clean_up_after(run.id)
+    assert len(said) == 3
+    assert f"aiware job {good}: cancelled (status 'aborted')." in said
+    assert any("its credentials cannot be had: there is no aiWARE Credentials block" in sentence for sentence in said)
+    assert any(f"the job of key {edited}: it is not known whether" in sentence for sentence in said)
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [good]
+
+
+async def test_a_provider_that_cannot_be_reached_is_asked_again_next_time(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """An outage of the whole budget: "not known", which is not the last word."""
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+    emulator.faults.add(Fault("server_error", times=None))
+    assert "it is not known whether it was cancelled" in (await clean_up_after(run.id))[0]
+    emulator.faults.clear()
+    emulator.faults.add(JobFault("stuck"))
+    again = (await clean_up_after(run.id))[0]
+    assert job_id in again
+    assert "not known" not in again
+    assert await message_of(run) == TOLD + again
+
+
+def test_the_trigger_leaves_out_the_message_that_the_clean_up_sets() -> None:
+    """Else the clean-up of a run would start another, without end."""
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]
+    assert trigger["match"] == {"prefect.state-message": f"!{TOLD}*"}

@@ -1,0 +1,65 @@
+"""What a clean-up does where several runs use one key, or the run is gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Cancelling, Crashed
+
+from blocks.memory import memory_of
+from graphql_jobs.errors import InvalidInput
+from tasks.cancellation import cancel_jobs_of, clean_up_after
+from tests.tasks.cancelled_runs import (
+    TASKS,
+    end,
+    key_of,
+    new_run,
+    submit,
+)
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """A caller's own key: the run that submitted goes on, so its job does; once it has ended, the job is cancelled."""
+    owner, guest = await new_run(), await new_run()
+    job_id = await submit(aiware, TASKS, owner, "shared", await memory_of(key_of("shared"), owner.id))
+    assert await submit(aiware, TASKS, guest, "shared", await memory_of(key_of("shared"), guest.id)) == job_id
+    await end(guest)
+    [sentence] = await clean_up_after(guest.id)
+    assert f"left running, since run {owner.name!r} ({owner.id}) submitted it and still waits for it" in sentence
+    assert emulator.ledger.cancels == []
+    await end(owner, Crashed())
+    assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """The first run of a key is cancelled, its job too; the next submits anew; then the first's clean-up comes."""
+    first, second = await new_run(), await new_run()
+    old = await submit(aiware, TASKS, first, "again", await memory_of(key_of("again"), first.id))
+    await end(first, Cancelling())
+    await cancel_jobs_of(first.id)
+    new = await submit(aiware, TASKS, second, "again", await memory_of(key_of("again"), second.id))
+    await end(first)
+    [sentence] = await clean_up_after(first.id)
+    assert f"aiware job {new}: left running" in sentence
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
+    await end(second)
+    assert await clean_up_after(second.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
+
+
+async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
+    """`InvalidInput`: its memory went with it."""
+    run = await new_run()
+    async with get_client() as api:
+        await api.delete_flow_run(run.id)
+    with pytest.raises(InvalidInput, match="there is no flow run"):
+        await clean_up_after(run.id)
