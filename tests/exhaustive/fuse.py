@@ -8,7 +8,9 @@ that point raises `Died`, and so does every later one: a dead process sends noth
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
     from graphql_jobs.operation import Operation
     from graphql_jobs.reply import Reply
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+_BUSY = 503
+_PAUSE_S = 0.1
 
 
 class Died(BaseException):
@@ -110,9 +117,15 @@ class FusedTransport(httpx.AsyncBaseTransport):
         """Send the request and read the whole answer."""
 
         async def answer() -> httpx.Response:
-            response = await self._way.handle_async_request(request)
-            await response.aread()
-            return response
+            while True:
+                response = await self._way.handle_async_request(request)
+                await response.aread()
+                if response.status_code != _BUSY:
+                    return response
+                # Another service of the server writes to SQLite. Prefect's client would ask again, as a further step
+                # that comes or not by chance, and the stops could not be counted.
+                logger.warning("Prefect's server is busy.")
+                await asyncio.sleep(_PAUSE_S)
 
         return await (self.fuse.through(_name_of(request), answer) if self.fuse else answer())
 
