@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 async def test_a_cancel_in_each_state_reaches_the_provider(installation: Installation, client: PrefectClient) -> None:
     """In line for a queued, a running and a Datasaur job; right after the start; before it; and with the process dead.
 
-    The state says what became of the job, and one clean-up for each run was enough.
+    The state says what became of the job, and the clean-ups come to an end.
     """
     queued, running, label, early, killed = [
         await start(client, name, parameters)
