@@ -34,12 +34,11 @@ async def attempts(some_flow: Any, count: int = 2) -> State[Any]:
     engine: Any = run_flow
     async with get_client() as client:
         run: FlowRun = await client.create_flow_run(some_flow)
-        for number in range(count):
-            if number:
-                await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
-            state: State[Any] = await engine(
-                some_flow, flow_run=await client.read_flow_run(run.id), return_type="state"
-            )
+        state: State[Any] = await engine(some_flow, flow_run=run, return_type="state")
+        for _ in range(count - 1):
+            await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+            run = await client.read_flow_run(run.id)
+            state = await engine(some_flow, flow_run=run, return_type="state")
     return state
 
 
