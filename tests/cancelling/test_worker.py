@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,10 @@ async def test_a_cancel_in_each_state_reaches_the_provider(installation: Install
     assert (await state_name(client, early), await state_name(client, later)) == ("Cancelled", "Cancelled")
     if early_job := (await record_of(early)).handle:  # it may have been stopped before it submitted
         assert (await told(client, early)).endswith(f"{early_job.job_id}: cancelled (status 'aborted').")
-    cleaned = [run.parameters["cancelled_run"] for run in await clean_ups(client)]
-    assert sorted(cleaned) == sorted(
-        f"prefect.flow-run.{run.id}" for run in (queued, running, label, early, killed, later)
-    )
+    # Once for each of these runs; a runner may set Cancelled twice. The installation has runs of other tests too.
+    cleaned = Counter(run.parameters["cancelled_run"] for run in await clean_ups(client))
+    counts = [cleaned[f"prefect.flow-run.{run.id}"] for run in (queued, running, label, early, killed, later)]
+    assert set(counts) <= {1, 2}
 
 
 async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
