@@ -18,11 +18,14 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
+from graphql_jobs.errors import InvalidInput
 from graphql_jobs.label import KEY_PREFIX
 from graphql_jobs.sights import Sights
 
 #: Our choice: the most entries of one run that are read; a submission writes three.
 MAX_ENTRIES = 10_000
+#: Our choice: so many runs, of which each was deleted, may have kept the entries of one key.
+_MAX_HOMES = 1_000
 _TAG = "graphql-jobs"
 #: The server's own bound for one page of a list.
 _BATCH = 200
@@ -147,9 +150,9 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
 
     Each variable is created once and never changed: when its run is gone, the next number counts.
     """
+    number = 0
     async with get_client() as client:
-        number = 0
-        while True:
+        for _ in range(_MAX_HOMES):
             name = _variable_of(key, number)
             try:
                 await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
@@ -167,3 +170,4 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
             if home != run_id:
                 await RunMemory(run_id).point_to(key, home)
             return RunMemory(home)
+    raise InvalidInput("key", f"{_MAX_HOMES} runs kept what is known of it, and all were deleted. Use another key.")

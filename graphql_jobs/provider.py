@@ -160,11 +160,14 @@ class JobClient(ABC):
 
     async def make_room(self, spec: JobSpec, label: Label) -> Place:
         """Make that container. One too many does no harm."""
-        raise NotImplementedError
+        raise NotImplementedError  # asked for only where `place` gives None
 
     async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
-        """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first."""
-        raise NotImplementedError
+        """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first.
+
+        Raises `RequestFailed`, also if the answer may hide one: what is not found is submitted again.
+        """
+        raise NotImplementedError  # asked for only where `recoveries` says FIND
 
     def finds_surely(self, operation: str, place: Place) -> bool:
         """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""

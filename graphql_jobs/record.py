@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from graphql_jobs.clock import instant
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.job import REPEATS, JobHandle
 
@@ -67,11 +68,14 @@ class Record:
             return handle
         return handle.model_copy(update={"details": {**handle.details, REPEATS: self.first_id}})
 
-    def differences(self, spec: Mapping[str, str]) -> str:
-        """In which fields `spec` is another than the one of the intent; empty if in none."""
+    def require_same(self, spec: Mapping[str, str]) -> None:
+        """Raise `InvalidInput` if the key was used for another spec than this."""
         names = [name for name in sorted({*self.spec, *spec}) if self.spec.get(name) != spec.get(name)]
         pairs = [(name, self.spec.get(name, "nothing"), spec.get(name, "nothing")) for name in names]
-        return "; ".join(f"{name}: {then} then, {now} now" for name, then, now in pairs)
+        if self.count and pairs:
+            at = instant(self.at).isoformat(timespec="seconds")
+            differences = "; ".join(f"{name}: {then} then, {now} now" for name, then, now in pairs)
+            raise InvalidInput("key", f"it was used at {at} for another job ({differences}). Use another key.")
 
     def apply(self, entry: Entry) -> None:
         """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""

@@ -67,5 +67,5 @@ class Sights:
                     self._count += 1
                     return
                 self._count = len(await self._memory.read(self._key))
-        except Exception:
+        except Exception:  # whatever the store raises
             logger.exception("What was seen of %d jobs could not be written down.", len(entry))

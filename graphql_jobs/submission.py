@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Never
 from uuid import uuid4
 
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import GraphqlJobsError, InvalidInput, RequestFailed, SubmissionUnknown, some
+from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown, some
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.provider import Recovery
 from graphql_jobs.record import Record, read_record
@@ -38,8 +38,9 @@ _POLL_S = 0.2
 _DIED = "the process that sent it ended before it wrote the answer down."
 #: Our choice: so much of a cause is kept.
 _CAUSE_CHARACTERS = 500
-#: Our choice: so many times a job may be sent, and be found not to exist, before we stop.
+#: Our choices: so many attempts may come to nothing, and so many others may write just before us, before we stop.
 _ROUNDS = 5
+_WRITES = 100
 
 
 async def submit_once(
@@ -97,18 +98,18 @@ class _Submission:
         self.by = uuid4().hex
         self.asker = label.owner or self.by  # whose wish for a new job is met once
         self.summary = spec.summary(label.key)
+        self.seen_at: dict[int, float] = {}  # when a record of so many entries was first seen
 
     async def run(self, force_resubmit: bool) -> JobHandle:
         rounds = 0
         while True:
             record = await self._settled(force_resubmit)
-            forced = self._is_forced(record, force_resubmit)
-            if record.count and not forced:
+            if record.count and not self._is_forced(record, force_resubmit):
                 handle = await self._adopt(record) if record.handle else await self._resolve(record)
                 if handle:
                     return handle
             if rounds == _ROUNDS:
-                self._give_up(record, f"it was sent {_ROUNDS} times and was never there afterwards.")
+                self._give_up(record, f"{_ROUNDS} attempts at it came to nothing.")
             rounds += 1
             if handle := await self._begin(record, force_resubmit):
                 return handle
@@ -130,7 +131,7 @@ class _Submission:
 
     async def _read(self) -> Record:
         record = read_record(await self.memory.read(self.label.key))
-        self._require_same_spec(record)
+        record.require_same(self.summary)
         return record
 
     def _is_forced(self, record: Record, force_resubmit: bool) -> bool:
@@ -141,13 +142,9 @@ class _Submission:
         """How long whoever wrote the last intent may still be at work."""
         if record.by == self.by:
             return 0.0
-        longest_s = self.client.session.limits.submission_s
-        return record.at + longest_s + min(_SKEW_S, longest_s) - self.clock.now()
-
-    def _require_same_spec(self, record: Record) -> None:
-        if record.count and (differences := record.differences(self.summary)):
-            at = instant(record.at).isoformat(timespec="seconds")
-            raise InvalidInput("key", f"it was used at {at} for another job ({differences}). Use another key.")
+        longest_s, now = self.client.session.limits.submission_s, self.clock.now()
+        begun_at = min(record.at, self.seen_at.setdefault(record.count, now))  # also by a clock that is far ahead
+        return begun_at + longest_s + min(_SKEW_S, longest_s) - now
 
     async def _adopt(self, record: Record) -> JobHandle | None:
         """The job that the record holds, unless it ended badly, or its result could not be had from here."""
@@ -252,7 +249,9 @@ class _Submission:
         """Write the handle down. A job that runs is worth more than its note: if that fails, go on."""
         plain = handle.without_secrets().to_json()
         try:
-            while not await self._append(record, {"kind": "handle", "handle": plain}):
+            for _ in range(_WRITES):
+                if await self._append(record, {"kind": "handle", "handle": plain}):
+                    return handle
                 record = read_record(await self.memory.read(self.label.key))
                 if record.handle and record.handle.job_id == handle.job_id:
                     return handle
@@ -262,7 +261,8 @@ class _Submission:
                         *(handle.provider, handle.job_id, record.handle.job_id),
                     )
                     return record.handle
-        except Exception:
+            logger.error("%s job %s runs, but others wrote whenever this was to.", handle.provider, handle.job_id)
+        except Exception:  # whatever the store raises: the job runs, and is paid for
             logger.exception("%s job %s runs, but this could not be written down.", handle.provider, handle.job_id)
         return handle
 
@@ -288,7 +288,7 @@ class _Submission:
         """Write what helps the next attempt; that it fails must not hide what happened."""
         try:
             await self._append(record, entry)
-        except Exception:
+        except Exception:  # whatever the store raises
             logger.exception("The outcome of submission %s could not be written down.", self.label.key)
 
     async def _append(self, record: Record, entry: Entry) -> bool:

@@ -42,6 +42,8 @@ _IN_THE_HOOK_S = 60.0
 #: layer looks until it is sure.
 _LOOK_S = 5.0
 _PAUSES_S = (1.0, 5.0)
+#: Our choice: so many others may write just before us.
+_WRITES = 100
 #: Our choices: jobs of one run that are cancelled at once, and sentences in one message.
 _AT_ONCE = 10
 _MAX_SENTENCES = 10
@@ -225,13 +227,14 @@ class _CleanUp:
 
     async def _note(self, home: RunMemory, key: str, treated: Record, sentence: str) -> str:
         """Write down what happened; if another layer was quicker, its words are the ones that count."""
-        while True:
+        for _ in range(_WRITES):
             record = read_record(await home.read(key))
             if said := record.cancelled.get(self.cancel_id):
                 return said
             entry = {"kind": "cancelled", "of": self.cancel_id, "message": sentence}
             if record.by != treated.by or await home.append(key, record.count, entry):
-                return sentence
+                break
+        return sentence
 
 
 def _what(record: Record) -> str:

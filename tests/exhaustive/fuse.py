@@ -71,7 +71,7 @@ class Fuse:
             raise
         try:
             answered = await answer()
-        except Exception:
+        except Exception:  # whatever was answered, the process may die right after it
             self.point(f"after {name}")
             raise
         self.point(f"after {name}")

@@ -118,15 +118,15 @@ class ScriptedClient(JobClient):
         self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
 
     async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
-        """Nothing can be submitted."""
+        """Nothing can be submitted: these tests only wait."""
         raise NotImplementedError
 
     async def cancel(self, job_id: str) -> CancelOutcome:
-        """Nothing can be cancelled."""
+        """Nothing can be cancelled: these tests only wait."""
         raise NotImplementedError
 
     async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
-        """There are no results."""
+        """There are no results: these tests only wait."""
         raise NotImplementedError
 
     async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:

@@ -51,6 +51,42 @@ async def test_another_process_takes_over_when_the_block_says(
     assert clock.slept_s == pytest.approx(lease_s)
 
 
+async def test_an_intent_of_the_far_future_is_waited_for_no_longer(emulator: Emulator) -> None:
+    """A worker whose clock is a year ahead died after its intent: the others wait as long as for any, not a year."""
+    client, memory = datasaur_credentials(emulator).get_client(), LocalMemory()
+    clock = client.session.clock = driven(emulator)
+    intent = {"kind": "intent", "by": "dead", "at": clock.now() + 365 * 86400, "provider": "datasaur"}
+    intent |= {"operation": EXPORT.operation, "key": LABEL.key, "spec": EXPORT.summary(LABEL.key), "place": {}}
+    await memory.append(LABEL.key, 0, intent)
+    async with client:
+        await submit_once(client, EXPORT, memory, LABEL)
+    assert len(emulator.ledger.submissions) == 1
+    assert clock.slept_s == pytest.approx(130)
+
+
+class MemoryOfOthers(LocalMemory):
+    """Somebody else writes whenever a handle is to be written."""
+
+    async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        """Write one entry, unless it is a handle."""
+        if entry["kind"] == "handle":
+            await super().append(key, number, {"kind": "cancelled", "of": str(number), "message": ""})
+            return False
+        return await super().append(key, number, entry)
+
+
+async def test_a_handle_that_others_never_let_be_written_is_given_all_the_same(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job runs and is paid for: it is waited for, and the log says what could not be written down."""
+    client = datasaur_credentials(emulator).get_client()
+    client.session.clock = driven(emulator)
+    async with client:
+        handle = await submit_once(client, EXPORT, MemoryOfOthers(), LABEL)
+    assert [one.job_id for one in emulator.ledger.submissions] == [handle.job_id]
+    assert f"job {handle.job_id} runs, but others wrote" in caplog.text
+
+
 async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator: Emulator) -> None:
     """A block that was saved before there was the field means the core's own 120 s."""
     for block in (aiware_credentials(emulator), datasaur_credentials(emulator)):

@@ -12,6 +12,7 @@ from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, JobSpec, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
+from graphql_jobs.providers.aiware.labelled import jobs_on_target
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.sharing import shared_session
@@ -33,8 +34,6 @@ _CANCEL_LOOKS = 10
 _CANCEL_PAUSE_S = 1.0
 #: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0
-#: Our choice: no target gets that many jobs within that time.
-_FIND_PAGES = 50
 
 
 class AiwareClient(JobClient):
@@ -97,26 +96,17 @@ class AiwareClient(JobClient):
         """The jobs on the target: all of its own container; else those with our label, or, where a launch can carry
         none, those of the engine that nobody else labelled.
         """
-        from_s = None if place.get("own") else instant(since - _CLOCK_SKEW_S).isoformat(timespec="seconds")
-        found = []
-        for page in range(_FIND_PAGES):
-            variables = {"targetId": place["target_id"], "from": from_s, "limit": documents.TASK_PAGE}
-            variables["offset"] = page * documents.TASK_PAGE
-            reply = await self.session.read(documents.FIND_JOBS, variables, f"jobs on target {place['target_id']}")
-            if failure := reply.error_at("jobs"):
-                raise failure
-            records = reader.read_records(reply.data.get("jobs"))
-            found += [record for record in records if reader.may_be_ours(record, operation, place, label)]
-            if len(records) < documents.TASK_PAGE:
-                break
-        return [self._found(operation, record) for record in found]
+        own = bool(place.get("own"))
+        records = await jobs_on_target(self, place["target_id"], None if own else since - _CLOCK_SKEW_S)
+        ours = [record for record in records if reader.may_be_ours(record, operation, place, label)]
+        return [self._found(operation, record) for record in ours]
 
     def finds_surely(self, operation: str, place: Place) -> bool:
         """A launch on a shared target carries no label."""
         return bool(place.get("own")) or "engine_id" not in place
 
     def _found(self, operation: str, record: Entry) -> JobHandle:
-        handle = self._new_handle(str(record.get("id")), operation, {"target_id": text_or_none(record, "targetId")})
+        handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})
         created_at = instant_or_none(record.get("createdDateTime"))
         return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
 

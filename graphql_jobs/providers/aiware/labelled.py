@@ -1,4 +1,4 @@
-"""The jobs of a time window that carry our label, whoever runs them: what a clean-up starts from."""
+"""Lists of jobs: those on one target, where ours would be, and those that carry our label, whoever runs them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from graphql_jobs.job import JobHandle
+    from graphql_jobs.operation import Operation
     from graphql_jobs.providers.aiware.client import AiwareClient
 
 logger = logging.getLogger(__name__)
 
 #: Our choice: a page brings each job's free JSON along, so it is halved when the server finds it too much.
 PAGE = 100
-#: Our choice: a server that never ends its list is not followed for ever.
+#: Our choices: a server that never ends its list is not followed for ever.
 MAX_JOBS = 100_000
+MAX_JOBS_ON_TARGET = 1_500
 # A smaller page may pass: caps on pages are not published (reference/aiware.md 4.6).
 _MAY_BE_THE_SIZE = (errors.TooMuchAtOnce, errors.RequestRefused)
 
@@ -53,12 +55,12 @@ async def labelled_jobs(client: AiwareClient, since: float, until: float) -> lis
 
     A launch on a target of the caller's own carries no label, and is not among them. Raises `RequestFailed`.
     """
-    window = {"from": _iso(since), "to": _iso(until)}
+    subject, window = "jobs by time", {"from": _iso(since), "to": _iso(until)}
     found: dict[str, LabelledJob] = {}
     offset, size = 0, PAGE
     while offset < MAX_JOBS:
         try:
-            records = await _page(client, window | {"offset": offset, "limit": size})
+            records = await _page(client, documents.LIST_JOBS, window | {"offset": offset, "limit": size}, subject)
         except _MAY_BE_THE_SIZE:
             if size == 1:
                 raise
@@ -71,7 +73,28 @@ async def labelled_jobs(client: AiwareClient, since: float, until: float) -> lis
         for record in records:
             if (job := read_labelled(record)) and _is_usable(client, job.job_id):
                 found.setdefault(job.job_id, job)
-    raise client.session.bad_reply("jobs", "jobs by time", f"more than {MAX_JOBS} jobs. Choose a smaller window.")
+    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
+
+
+async def jobs_on_target(client: AiwareClient, target_id: str, since: float | None) -> list[Entry]:
+    """The records of all jobs on a target, or of those created since an instant (epoch seconds), each with its id.
+
+    Raises `RequestFailed`, also for a list in which a job may be hidden: taken for a whole one, it would mean that the
+    job may be sent again.
+    """
+    subject = f"jobs on target {target_id}"
+    variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
+    found: list[Entry] = []
+    while len(found) < MAX_JOBS_ON_TARGET:
+        records = await _page(client, documents.FIND_JOBS, variables | {"offset": len(found)}, subject, whole=True)
+        if not records:
+            return found
+        for record in records:
+            job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS) if record else None
+            if not record or not job_id:
+                raise client.session.bad_reply("jobs", subject, "a job in the answer has no id.")
+            found.append(record | {"id": job_id})
+    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
 
 
 def read_labelled(record: object) -> LabelledJob | None:
@@ -93,15 +116,19 @@ def read_labelled(record: object) -> LabelledJob | None:
     return LabelledJob(job_id, label, STATES[raw_status], raw_status, created_at, own is None)
 
 
-async def _page(client: AiwareClient, variables: dict[str, Any]) -> list[Entry | None]:
-    """As many records as there are, also those that are null: they count in the offset."""
-    reply = await client.session.read(documents.LIST_JOBS, variables, "jobs by time")
-    value = reply.data.get("jobs")
+async def _page(
+    client: AiwareClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
+) -> list[Entry | None]:
+    """As many records as there are, also those that are null: they count in the offset.
+
+    An error below a field, such as a target that nobody may read, spoils no list, unless it has to be `whole`.
+    """
+    reply = await client.session.read(document, variables, subject)
+    value, failure = reply.data.get("jobs"), reply.error_at("jobs")
     records = value.get("records") if isinstance(value, dict) else None
-    if isinstance(records, list):  # a target that nobody may read is an error at its field, and spoils no list
-        return records
-    missing = client.session.bad_reply("jobs", "jobs by time", "the answer holds no list of jobs.")
-    raise reply.error_at("jobs") or missing
+    if isinstance(records, list) and not (whole and failure):
+        return [record if isinstance(record, dict) else None for record in records]
+    raise failure or client.session.bad_reply("jobs", subject, "the answer holds no list of jobs.")
 
 
 def _is_usable(client: AiwareClient, job_id: str) -> bool:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
 _PROJECT = "project:"
-#: Our choices: projects per page, and pages, when one is looked for by its name.
+#: Our choices: projects per page, and in all, when one is looked for by its name.
 _FIND_PAGE = 50
-_FIND_PAGES = 20
+_FIND_PROJECTS = 1_000
 #: Our choice: projects are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 60.0
 
@@ -76,24 +76,35 @@ class DatasaurClient(JobClient):
 
     async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
         """The projects of that name: each shows once it is made, and its job never does, so the handle is its own."""
-        handles = []
-        for page in range(_FIND_PAGES):
-            variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
-            variables["page"] = {"skip": page * _FIND_PAGE, "take": _FIND_PAGE}
-            reply = await self.session.read(documents.FIND_PROJECTS, variables, f"projects named {place['name']!r}")
-            value = reply.data.get("result")
-            if failure := reply.error_at("result"):
-                raise failure
-            nodes = objects(value.get("nodes")) if isinstance(value, dict) else []
-            handles += [self._project(operation, node) for node in nodes if node.get("name") == place["name"]]
-            if len(nodes) < _FIND_PAGE:
-                break
+        named = [node for node in await self._projects(place) if node.get("name") == place["name"]]
+        handles = [self._project(operation, node) for node in named]
         oldest = instant(since - _CLOCK_SKEW_S)
         recent = [handle for handle in handles if (handle.submitted_at or oldest) >= oldest]
         return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
 
+    async def _projects(self, place: Place) -> list[Entry]:
+        """The projects whose names hold the place's, all of them: what is missing in the list would be made again."""
+        subject = f"projects named {place['name']!r}"
+        variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
+        found: list[Entry] = []
+        while len(found) < _FIND_PROJECTS:
+            variables["page"] = {"skip": len(found), "take": _FIND_PAGE}
+            reply = await self.session.read(documents.FIND_PROJECTS, variables, subject)
+            if failure := reply.error_at("result"):
+                raise failure
+            value = reply.data.get("result")
+            nodes = value.get("nodes") if isinstance(value, dict) else None
+            entries = [node for node in objects(nodes) if text_or_none(node, "id")]
+            if not isinstance(nodes, list) or len(entries) < len(nodes):
+                raise self.session.bad_reply("getProjects", subject, "the answer holds no whole list of projects.")
+            if not nodes:  # to an empty page: a server that caps pages silently gives fewer than it was asked for
+                return found
+            found += entries
+        raise self.session.bad_reply("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
+
     def _project(self, operation: str, node: Entry) -> JobHandle:
-        handle = self._new_handle(f"{_PROJECT}{node.get('id')}", operation, {"project_id": text_or_none(node, "id")})
+        project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)
+        handle = self._new_handle(f"{_PROJECT}{project_id}", operation, {"project_id": project_id})
         created_at = instant_or_none(node.get("createdDate"))
         return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
 
