@@ -9,10 +9,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall-clock time: instants outlive the process (law 3), so monotonic time will not do."""
+    """Wall-clock time, since instants outlive the process (law 3), and a second time that nobody can set back."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some instant; only differences mean something."""
         ...
 
     async def sleep(self, delay_s: float) -> None:
@@ -26,6 +30,10 @@ class SystemClock:
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some instant."""
+        return time.monotonic()
 
     async def sleep(self, delay_s: float) -> None:
         """Return after `delay_s` seconds."""

@@ -133,6 +133,11 @@ class JobClient(ABC):
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    @property
+    def reading(self) -> object:
+        """What decides how an answer is read: those who read alike share their looks."""
+        return type(self)
+
     async def __aenter__(self) -> Self:
         await self.session.__aenter__()
         return self

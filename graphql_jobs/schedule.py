@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.job import JobState
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from random import Random
-
-#: Our choice: full jitter may draw nearly nothing, and a status does not change that fast.
+#: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2
 
 
@@ -27,27 +22,25 @@ def _require_positive(name: str, value_s: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The pauses between two looks: exponential growth to a cap, with full jitter, so the mean is half of each step.
+    """How long a job may be left alone after a look: a quiet first period, then a share of its age, up to a cap.
 
-    Defaults are our choice: a short job is seen within seconds, a long one asked for twice a minute.
+    So an end is seen late by at most that share of the time that the job took. `growth` 0 keeps `first_delay_s` for
+    ever. Defaults are our choice: a short job is seen within seconds, one of ten minutes and more once a minute.
     """
 
     first_delay_s: float = 2.0
-    growth: float = 1.5
+    growth: float = 0.1
     max_delay_s: float = 60.0
 
     def __post_init__(self) -> None:
         _require_positive("first_delay_s", self.first_delay_s)
         _require_positive("max_delay_s", self.max_delay_s)
-        if not 1 <= self.growth < inf:
-            raise InvalidInput("growth", f"it must be at least 1, not {self.growth}.")
+        if not 0 <= self.growth < inf:
+            raise InvalidInput("growth", f"it must be 0 or more, not {self.growth}.")
 
-    def delays(self, rng: Random) -> Iterator[float]:
-        """Endless; each at least `MIN_DELAY_S`, none above `max_delay_s` (or `MIN_DELAY_S`, if that is larger)."""
-        step_s = min(self.first_delay_s, self.max_delay_s)
-        while True:
-            yield max(rng.uniform(0, step_s), MIN_DELAY_S)
-            step_s = min(step_s * self.growth, self.max_delay_s)
+    def pause_s(self, age_s: float) -> float:
+        """At least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`, if that is larger)."""
+        return max(min(max(self.first_delay_s, self.growth * age_s), self.max_delay_s), MIN_DELAY_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from graphql import ExecutionResult
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.hub import Hub
     from graphql_jobs.operation import Operation
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Session:
         self._users = 0
         self.gate = Gate(self.clock)
         self.kept_secrets = KeptSecrets()
+        #: One for each way of reading what the provider answers (`JobClient.reading`).
+        self.hubs: dict[object, Hub] = {}
         self._signing_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:

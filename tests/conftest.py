@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import shutil
@@ -33,6 +32,7 @@ from pydantic import SecretStr  # noqa: E402 (as above)
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.stack import Stack  # noqa: E402 (as above)
+from tests.clocks import DrivenClock  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -54,24 +54,6 @@ def pytest_configure(config: pytest.Config) -> None:
     Sockets of asyncio, which is what this project opens, are reported in other words ("unclosed transport").
     """
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
-
-
-class DrivenClock:
-    """The waits' clock and the emulator's are one: a pause of the code under test passes at once."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self.slept_s = 0.0
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self._clock.now()
-
-    async def sleep(self, delay_s: float) -> None:
-        """Let `delay_s` seconds pass, and the other tasks run."""
-        self.slept_s += delay_s
-        self._clock.advance(delay_s)
-        await asyncio.sleep(0)
 
 
 class Deploy(Protocol):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
 from graphql_jobs import ClientCredentials, Deadlines, JobState, Limits, Schedule, Session, WaitPolicy, wait
 from graphql_jobs.emulator import Emulator, Fault, FaultKind, ManualClock, Pace
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient
 from graphql_jobs.providers.datasaur.reader import DIALECT
+from tests.clocks import DrivenClock
 
 HOUR_S = 3600.0
 SPEC = AutoLabelSpec.of(
@@ -18,19 +17,6 @@ SPEC = AutoLabelSpec.of(
     target_endpoint="https://model.example.com/predict",
     target_secret="not shown",
 )
-
-
-class DrivenClock:
-    """Sleeping moves the emulator's clock, so an hour passes as fast as requests are answered."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-
-    def now(self) -> float:
-        return self._clock.now()
-
-    async def sleep(self, delay_s: float) -> None:
-        self._clock.advance(delay_s)
 
 
 LOSSES: list[FaultKind] = ["drop_before", "drop_after", "truncate"]
@@ -59,7 +45,7 @@ async def test_an_hour_of_waiting_survives_expiring_tokens_an_outage_and_lost_po
         async with client_of(emulator, clock) as client:
             handle = await client.submit(SPEC)
             policy = WaitPolicy(Schedule(max_delay_s=30.0), Deadlines(total_s=2 * HOUR_S), outage_budget_s=900.0)
-            job = await wait(client, handle, policy, rng=Random(1))
+            job = await wait(client, handle, policy)
         assert job.state is JobState.SUCCEEDED
         assert clock.now() - began_at < HOUR_S + 60.0
         assert [submission.job_id for submission in emulator.ledger.submissions] == [handle.job_id]

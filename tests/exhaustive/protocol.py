@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from random import Random
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -28,7 +27,7 @@ from graphql_jobs.providers.datasaur.specs import ProjectDocument
 from graphql_jobs.sights import Sights
 from tasks.downstream import downstream_key, started
 from tasks.outcome import outcome_of
-from tests.conftest import DrivenClock
+from tests.clocks import DrivenClock
 from tests.exhaustive.fuse import Died, Fuse, FusedSession, FusedTransport
 
 if TYPE_CHECKING:
@@ -54,13 +53,13 @@ class LateClock(DrivenClock):
 
     late: tuple[float, Callable[[], Awaitable[object]]] | None = None
 
-    async def sleep(self, delay_s: float) -> None:
-        """Let `delay_s` seconds pass, in two parts if a request arrives in between."""
-        until = self.now() + delay_s
+    async def advance(self, by_s: float) -> None:
+        """Let time pass, in two parts if a request arrives in between."""
+        until = self.now() + by_s
         if self.late and self.late[0] <= until:
-            await super().sleep(max(self.late[0] - self.now(), 0))
+            await super().advance(max(self.late[0] - self.now(), 0.0))
             await self.deliver()
-        await super().sleep(max(until - self.now(), 0))
+        await super().advance(max(until - self.now(), 0.0))
 
     async def deliver(self) -> None:
         """Let the late request arrive now, if there is one. Nobody hears the answer."""
@@ -201,7 +200,7 @@ class Protocol:
         async with client:
             handle = await submit_once(client, spec, memory, label, wait_at_most_s=POLICY.deadlines.total_s)
             sights = Sights(memory, f"gqs-{number}")
-            job = require_success(await wait(client, handle, POLICY, rng=Random(2), sights=sights))
+            job = require_success(await wait(client, handle, POLICY, sights=sights))
             result = await client.result(handle, job, self.folder)
             finished = outcome_of(handle, job, result)
             key = downstream_key(self.deployment, handle.provider, handle.endpoint, [finished])

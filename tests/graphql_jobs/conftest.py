@@ -21,6 +21,7 @@ from graphql_jobs.operation import Operation
 from graphql_jobs.provider import JobClient, JobSpec, Place, Seen
 from graphql_jobs.providers.aiware import reader
 from graphql_jobs.session import Session
+from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -43,24 +44,6 @@ Answer = dict[str, Any] | list[Any] | str | tuple[int, Any] | tuple[int, Any, Ma
 Step = Answer | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class FakeClock:
-    """Time passes only by sleeping, and then at once."""
-
-    def __init__(self, now_s: float = 1_800_000_000.0) -> None:
-        self.now_s = now_s
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        """Let `delay_s` seconds pass, and the other tasks run."""
-        self.slept.append(delay_s)
-        self.now_s += delay_s
-        await asyncio.sleep(0)
 
 
 @dataclass

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphql_jobs.operation import Operation
-    from tests.graphql_jobs.conftest import FakeClock, OpenSession, ScriptedServer, Serve
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, ScriptedServer, Serve
 
 GOOD: dict[str, Any] = {"data": {"job": {"id": "1"}}}
 MADE: dict[str, Any] = {"data": {"createJob": {"id": "7"}}}
@@ -263,6 +264,8 @@ def test_credentials_serve_two_event_loops(operation: Operation) -> None:
     class Clock:
         def now(self) -> float:
             return 0.0
+
+        monotonic = now
 
         async def sleep(self, delay_s: float) -> None:
             raise AssertionError

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from tests.graphql_jobs.conftest import FakeClock, Scripted, ScriptedClient
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted, ScriptedClient
 
 SLOW = Schedule(60, 1, 60)
 NAMES = ("queued_s", "running_s", "unchanged_s", "total_s")

@@ -21,7 +21,8 @@ from graphql_jobs.limits import Limits
 
 if TYPE_CHECKING:
     from graphql_jobs.operation import Operation
-    from tests.graphql_jobs.conftest import FakeClock, OpenSession, Serve, ServeRaw
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, Serve, ServeRaw
 
 #: Real time passes only where a server keeps silent: a tenth of a second in each such attempt.
 LIMITS = Limits(connect_s=0.1, read_s=0.1, request_s=5, attempts=2)

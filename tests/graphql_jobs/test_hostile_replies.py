@@ -18,6 +18,7 @@ from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec
 from graphql_jobs.providers.aiware.reader import DIALECT
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient
 from graphql_jobs.session import Session
+from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
     from graphql_jobs.provider import JobClient
@@ -60,21 +61,6 @@ ERRORS = st.lists(ERROR | JSON, max_size=3) | JSON
 REPLY = st.fixed_dictionaries({}, optional={"data": DATA | JSON, "errors": ERRORS}) | JSON
 
 
-class Instant:
-    """Time does not matter here: it passes at once."""
-
-    def __init__(self) -> None:
-        self.now_s = 1.8e9
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self.now_s
-
-    async def sleep(self, delay_s: float) -> None:
-        """Pass `delay_s` seconds."""
-        self.now_s += delay_s
-
-
 async def exercise(client: JobClient) -> None:
     """All that a client asks of a server; only our own errors may come out."""
     spec: Any = (
@@ -110,7 +96,7 @@ async def test_any_json_is_read_or_is_one_of_our_errors(
 
     collect()
     server = await serve({})
-    async with Session(server.url, BearerToken("t"), DIALECT, Limits(attempts=1), Instant()) as session:
+    async with Session(server.url, BearerToken("t"), DIALECT, Limits(attempts=1), FakeClock()) as session:
         for reply in replies:
             server.steps[:] = [(200, reply)]
             try:
@@ -128,5 +114,5 @@ async def test_json_of_any_depth_is_read_or_is_one_of_our_errors(depth: int, ser
     nested = "[" * depth + "]" * depth
     text = f'{{"data": {{"result": [{{"id": "a", "status": "FAILED", "errors": [{{"args": {nested}}}]}}]}}}}'
     server = await serve(text)
-    async with Session(server.url, BearerToken("t"), DIALECT, Limits(attempts=1), Instant()) as session:
+    async with Session(server.url, BearerToken("t"), DIALECT, Limits(attempts=1), FakeClock()) as session:
         await exercise(DatasaurClient(session))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,61 +16,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS = st.floats(min_value=0.001, max_value=1e6)
-SCHEDULES = st.builds(Schedule, first_delay_s=SECONDS, growth=st.floats(min_value=1, max_value=10), max_delay_s=SECONDS)
+SCHEDULES = st.builds(Schedule, first_delay_s=SECONDS, growth=st.floats(min_value=0, max_value=10), max_delay_s=SECONDS)
+AGES = st.floats(min_value=-1e6, max_value=1e9)
 
 
-class Highest(Random):
-    """Always draws the upper end: shows the steps themselves."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """The upper end."""
-        return b
+@given(SCHEDULES, AGES)
+def test_every_pause_lies_within_its_bounds(schedule: Schedule, age_s: float) -> None:
+    """Never below MIN_DELAY_S and never above the cap, also for a job from the future."""
+    assert MIN_DELAY_S <= schedule.pause_s(age_s) <= max(schedule.max_delay_s, MIN_DELAY_S)
 
 
-class Lowest(Random):
-    """Always draws the lower end."""
-
-    def uniform(self, a: float, b: float) -> float:
-        """The lower end."""
-        return a
+@given(SCHEDULES, AGES, AGES)
+def test_an_older_job_is_never_asked_for_more_often(schedule: Schedule, one_s: float, other_s: float) -> None:
+    """The pauses grow with the age."""
+    assert schedule.pause_s(min(one_s, other_s)) <= schedule.pause_s(max(one_s, other_s))
 
 
-@given(SCHEDULES, st.integers(0, 2**32))
-def test_every_delay_lies_within_its_bounds(schedule: Schedule, seed: int) -> None:
-    """Never below MIN_DELAY_S and never above the cap, whatever is drawn."""
-    highest = max(schedule.max_delay_s, MIN_DELAY_S)
-    for delay_s in islice(schedule.delays(Random(seed)), 50):
-        assert MIN_DELAY_S <= delay_s <= highest
+def test_the_pause_is_a_share_of_the_age() -> None:
+    """Quiet for 2 s at first, then a tenth of the age, and a minute at the most."""
+    assert [Schedule(2, 0.1, 60).pause_s(age_s) for age_s in (0, 20, 100, 600, 6000)] == [2, 2, 10, 60, 60]
 
 
-@given(SCHEDULES)
-def test_the_steps_never_shrink_and_reach_the_cap(schedule: Schedule) -> None:
-    """Steps grow by `growth` until they stand at `max_delay_s`."""
-    steps = list(islice(schedule.delays(Highest()), 30))
-    assert steps == sorted(steps)
-    assert steps[0] == max(min(schedule.first_delay_s, schedule.max_delay_s), MIN_DELAY_S)
-    if schedule.growth >= 2:
-        assert list(islice(schedule.delays(Highest()), 100))[-1] == max(schedule.max_delay_s, MIN_DELAY_S)
-
-
-def test_the_steps_grow_by_the_factor() -> None:
-    """2 s, 3 s, 4.5 s, then the cap of 5 s."""
-    assert list(islice(Schedule(2, 1.5, 5).delays(Highest()), 5)) == [2, 3, 4.5, 5, 5]
-
-
-def test_the_jitter_reaches_from_nearly_nothing_to_the_whole_step() -> None:
-    """Full jitter, also at the cap: the smallest draw is MIN_DELAY_S, the largest the step itself."""
-    assert list(islice(Schedule(2, 2, 8).delays(Lowest()), 4)) == [MIN_DELAY_S] * 4
-    drawn = list(islice(Schedule(10, 1, 10).delays(Random(7)), 2000))
-    assert min(drawn) < 1
-    assert max(drawn) > 9
-    assert 4.5 < sum(drawn) / len(drawn) < 5.5
-
-
-def test_two_waits_do_not_march_in_step() -> None:
-    """Two seeds, two sequences."""
-    schedule = Schedule()
-    assert list(islice(schedule.delays(Random(1)), 5)) != list(islice(schedule.delays(Random(2)), 5))
+def test_without_growth_the_pause_stays() -> None:
+    """Every 5 s, however old the job is."""
+    assert {Schedule(5, 0, 60).pause_s(age_s) for age_s in (0, 100, 1e6)} == {5}
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
@@ -83,9 +50,9 @@ def test_a_pause_must_be_positive(name: str, value: float) -> None:
         Schedule(**{name: value})
 
 
-@pytest.mark.parametrize("growth", [0.99, 0, -1, float("nan")])
+@pytest.mark.parametrize("growth", [-0.01, -1, float("nan"), float("inf")])
 def test_growth_must_not_shrink(growth: float) -> None:
-    """A factor below one would ask ever more often."""
+    """A negative share would ask ever more often."""
     with pytest.raises(InvalidInput, match="growth"):
         Schedule(growth=growth)
 

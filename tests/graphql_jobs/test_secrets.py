@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphql_jobs.operation import Operation
-    from tests.graphql_jobs.conftest import FakeClock, OpenSession, Serve
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, Serve
 
 TOKEN, SECRET, KEPT = "tok-3f9a1c", "cs-77be0d", "kept-5512ee"
 ALL = (TOKEN, SECRET, KEPT)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphql_jobs.operation import Operation
-    from tests.graphql_jobs.conftest import FakeClock, OpenSession, Serve
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, Serve
 
 GOOD: dict[str, Any] = {"data": {"job": {"id": "1"}}}
 MADE: dict[str, Any] = {"data": {"createJob": {"id": "7"}}}

@@ -9,7 +9,8 @@ import pytest
 from graphql_jobs import Label, LocalMemory, submit_once
 from graphql_jobs.job import REPEATS
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
-from tests.conftest import DrivenClock, datasaur_credentials, driven
+from tests.clocks import DrivenClock
+from tests.conftest import datasaur_credentials, driven
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,12 +10,13 @@ from graphql_jobs import Label, LocalMemory, errors, submit_once
 from graphql_jobs.auth import BearerToken
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec, labelled
 from graphql_jobs.providers.datasaur import DatasaurClient
-from tests.graphql_jobs.conftest import FakeClock, Serve
+from tests.clocks import FakeClock
 from tests.graphql_jobs.submitting import ENGINE, LABEL, PROJECT, TASKS
 
 if TYPE_CHECKING:
     from graphql_jobs import JobClient
     from graphql_jobs.provider import Place
+    from tests.graphql_jobs.conftest import Serve
 
 OWN: Place = {"target_id": "7", "own": True}
 NAMED: Place = {"name": "mine", "team_id": None}

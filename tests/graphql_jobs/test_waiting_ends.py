@@ -13,7 +13,8 @@ from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting import wait, wait_many
 
 if TYPE_CHECKING:
-    from tests.graphql_jobs.conftest import FakeClock, Scripted
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted
 
 SLOW = Schedule(60, 1, 60)
 DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
@@ -195,7 +196,7 @@ async def test_a_start_in_the_future_does_not_put_the_deadline_off(scripted: Scr
     client = scripted(lambda one, at_s: job(JobState.RUNNING, created_at=ahead))
     with pytest.raises(errors.WaitTimedOut):
         await wait(client, handle(), WaitPolicy(deadlines=Deadlines(total_s=60)))
-    assert clock.now() - client.began_at == pytest.approx(60)
+    assert clock.now() - client.began_at == pytest.approx(60, abs=1e-3)
 
 
 async def test_an_outage_is_no_absence(scripted: Scripted) -> None:
@@ -245,4 +246,4 @@ async def test_a_failed_check_does_not_prolong_the_grace(scripted: Scripted, clo
     client = scripted(lambda one, at_s: DOWN if int(at_s) % 2 else None)
     with pytest.raises(errors.JobNotFound):
         await wait(client, handle(), WaitPolicy(Schedule(0.5, 1, 0.5)))
-    assert 30 <= clock.now() - client.began_at < 90
+    assert 30 <= clock.now() - client.began_at < 180

@@ -52,6 +52,11 @@ class AiwareClient(JobClient):
         super().__init__(session)
         self.lenient = lenient
 
+    @property
+    def reading(self) -> object:
+        """What decides how an answer is read."""
+        return type(self), self.lenient
+
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits(), *, lenient: bool = False) -> Self:
         """A client for the installation at the base URL `url`, on this event loop's shared session."""

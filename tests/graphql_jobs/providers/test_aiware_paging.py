@@ -15,7 +15,8 @@ from graphql_jobs.providers.aiware import AiwareClient, client
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.graphql_jobs.conftest import FakeClock, OpenSession, Serve
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, Serve
 
 OK = {"status": "complete"}
 

@@ -1,0 +1,90 @@
+"""Which jobs are to be looked at next. Pure. Instants are those of one clock that nobody sets back."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from graphql_jobs.waiter import Waiter
+    from graphql_jobs.watch import Watch
+
+#: Our choice: a job may fill a free place in a request once this share of its pause is over.
+_NEARLY_DUE = 0.5
+
+
+class Slot:
+    """One job, however many wait for it. `due_at` is inf while it stands on no agenda."""
+
+    __slots__ = ("asked_at", "due_at", "in_flight", "job_id", "pause_s", "watches")
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.due_at = inf
+        self.pause_s = 0.0
+        #: When the newest answer that was taken was asked for.
+        self.asked_at = -inf
+        #: Requests on their way.
+        self.in_flight = 0
+        self.watches: list[tuple[Watch, Waiter]] = []
+
+    def looked_at(self, asked_at: float, pause_s: float) -> float:
+        """Take in a look, and give the instant of the next one.
+
+        After the first it is the job's own part of the pause: so a restart does not set ten thousand jobs to one beat.
+        """
+        share = 1.0 if self.pause_s else (crc32(self.job_id.encode()) % 1000 + 1) / 1000
+        self.asked_at, self.pause_s = asked_at, pause_s
+        return asked_at + pause_s * share
+
+
+class Agenda:
+    """Slots by the ids of their jobs, and in the order in which they are due."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Slot] = {}
+        self._heap: list[tuple[float, int, Slot]] = []
+        self._numbers = count()  # two slots that are due at the same instant cannot be compared
+
+    @property
+    def next_at(self) -> float:
+        """When the next slot is due, or a little earlier; inf if there is none."""
+        return self._heap[0][0] if self._heap else inf
+
+    def slot(self, job_id: str) -> Slot:
+        """The slot of the job; made if there is none."""
+        if job_id not in self.slots:
+            self.slots[job_id] = Slot(job_id)
+        return self.slots[job_id]
+
+    def put(self, slot: Slot, due_at: float) -> None:
+        """Look at it then, and not when it was due before."""
+        slot.due_at = due_at
+        heappush(self._heap, (due_at, next(self._numbers), slot))
+
+    def drop(self, slot: Slot) -> None:
+        """Forget it."""
+        slot.due_at = inf
+        self.slots.pop(slot.job_id, None)
+
+    def take(self, now: float, at_most: int) -> list[Slot]:
+        """The slots of one request, off the agenda; none if none is due. What is nearly due fills it up."""
+        slots: list[Slot] = []
+        while self._heap and len(slots) < at_most:
+            due_at, _, slot = self._heap[0]
+            if due_at == slot.due_at:  # else it was put elsewhere since, or dropped
+                if due_at > now and (not slots or due_at > now + slot.pause_s * (1 - _NEARLY_DUE)):
+                    break
+                slot.due_at = inf
+                slots.append(slot)
+            heappop(self._heap)
+        return slots
+
+    def clear(self) -> None:
+        """Forget all."""
+        for slot in self.slots.values():
+            slot.due_at = inf
+        self.slots, self._heap = {}, []

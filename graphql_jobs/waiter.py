@@ -1,0 +1,59 @@
+"""One who waits: the jobs, and what is new about them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphql_jobs.provider import Seen
+    from graphql_jobs.watch import Ended, Watch
+
+
+class News(NamedTuple):
+    """What a look brought for one watch: how it ended, or None and something else than the look before."""
+
+    watch: Watch
+    seen: Seen
+    ended: Ended | None
+
+
+class Waiter:
+    """A caller's watches by the ids of their jobs. Told by the hub, asked by the caller."""
+
+    def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
+        self.watches = dict(watches)
+        #: Whether news that are no end are worth waking the caller.
+        self.wants_changes = wants_changes
+        #: What is logged about a job belongs to who waits for it.
+        self.context = contextvars.copy_context()
+        self._news: list[News] = []
+        self._failure: BaseException | None = None
+        self._woken: asyncio.Future[None] | None = None
+
+    async def news(self) -> list[News]:
+        """What is new, as soon as there is something. Raises what the hub died of, if it did."""
+        while not self._news:
+            if self._failure:
+                raise self._failure
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+        news, self._news = self._news, []
+        return news
+
+    def tell(self, news: News) -> None:
+        """Add something new."""
+        self._news.append(news)
+        self._wake()
+
+    def fail(self, failure: BaseException) -> None:
+        """Nothing new will come any more."""
+        self._failure = failure
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._woken and not self._woken.done():
+            self._woken.set_result(None)

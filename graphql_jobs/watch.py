@@ -1,0 +1,168 @@
+"""How one wait judges what is seen of one job: ended, to be waited for, or to be given up. Pure."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from graphql_jobs.errors import CheckRefused, GraphqlJobsError, JobNotFound, ProviderLost, RequestFailed, WaitTimedOut
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.sights import Sight, digest_of
+
+if TYPE_CHECKING:
+    from graphql_jobs.job import JobHandle
+    from graphql_jobs.provider import Seen
+    from graphql_jobs.schedule import WaitPolicy
+
+#: How a wait ended: the job in a terminal state, good or bad, or why there is none to show.
+Ended = Job | GraphqlJobsError
+
+
+class Watch:
+    """What a wait remembers about one job. Lean, since there may be tens of thousands."""
+
+    __slots__ = (
+        "_created_at",
+        "_failing_since",
+        "_mark",
+        "_missing_since",
+        "_raw_status",
+        "_state",
+        "changed",
+        "deadline_at",
+        "deadline_name",
+        "handle",
+        "policy",
+        "sight",
+    )
+
+    def __init__(self, handle: JobHandle, policy: WaitPolicy, sight: Sight) -> None:
+        self.handle = handle
+        self.policy = policy
+        self.sight = sight
+        #: Whether the last look showed something else than the one before.
+        self.changed = False
+        self._mark: int | None = None  # stands for all that was seen of the job: the job itself may be large
+        self._state = JobState.PENDING
+        self._raw_status = ""
+        self._created_at: float | None = None
+        self._failing_since: float | None = None
+        self._missing_since: float | None = None
+        #: The instant and name of the limit that counts now: an outage and an absence have their own.
+        self.deadline_at, self.deadline_name = inf, ""
+        self._aim()
+
+    def judge(self, seen: Seen, now: float) -> Ended | None:
+        """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
+        if not isinstance(seen, Job):
+            return self._judge_trouble(seen, now)
+        # Nearly every look shows what the one before did: this runs for each job of each look.
+        mark = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
+        if mark == self._mark and self._failing_since is None and self._missing_since is None:
+            self.changed = False
+            return None if now < self.deadline_at else self._timed_out(now, seen.describe())
+        self._end_outage(now)
+        self._missing_since = None
+        self.changed = mark != self._mark
+        if seen.state.is_terminal:
+            return seen
+        if self.changed:
+            self._remember(seen, mark, now)
+        self._aim()
+        return None if now < self.deadline_at else self._timed_out(now, seen.describe())
+
+    def has_news(self, seen: Seen, before: Sight | None) -> bool:
+        """Whether a limit needs something of this look that the provider would not tell again after a restart."""
+        if not isinstance(seen, Job):
+            return self._mark is None and before is None and not self.handle.submitted_at
+        limits, at = self.policy.deadlines, before or Sight(0.0)
+        began = not (self.handle.submitted_at or seen.created_at) and before is None
+        ran = limits.running_s and at.running_since != self.sight.running_since and not _starts(seen)
+        changed = limits.unchanged_s and at.digest != self.sight.digest and not seen.modified_at
+        return bool(began or ran or changed)
+
+    def pause_s(self, now: float) -> float:
+        """How long the job may be left alone after a look at it."""
+        return self.policy.schedule.pause_s(now - self.began_at())
+
+    def began_at(self) -> float:
+        """The most durable beginning there is, so that a restart does not start the deadlines anew.
+
+        Not after the first look: a clock that is ahead must not put the deadlines off.
+        """
+        submitted_at = self.handle.submitted_at
+        known = submitted_at.timestamp() if submitted_at else self._created_at
+        return self.sight.first_at if known is None else min(known, self.sight.first_at)
+
+    def _remember(self, job: Job, mark: int, now: float) -> None:
+        self._mark, self._state, self._raw_status = mark, job.state, job.raw_status
+        self._created_at = job.created_at.timestamp() if job.created_at else None
+        sight, began_at = self.sight, self.began_at()
+        # Progress is no change of a status.
+        if (digest := digest_of(job)) != sight.digest:
+            known = job.modified_at.timestamp() if job.modified_at else now
+            sight.digest, sight.changed_at = digest, max(min(known, now), began_at)
+        if sight.running_since is None and job.state is not JobState.PENDING:
+            sight.running_since = max(min([*_starts(job), now]), began_at)
+
+    def _aim(self) -> None:
+        """Find the next deadline."""
+        policy, sight = self.policy, self.sight
+        if self._failing_since is not None:
+            self.deadline_at, self.deadline_name = self._failing_since + policy.outage_budget_s, "outage_budget_s"
+        elif self._missing_since is not None and not self._may_be_unseen():
+            self.deadline_at, self.deadline_name = self._missing_since + policy.not_found_grace_s, "not_found_grace_s"
+        else:
+            self.deadline_at, self.deadline_name = policy.deadlines.next_at(
+                self._state, self.began_at(), sight.running_since, sight.changed_at
+            )
+
+    def _may_be_unseen(self) -> bool:
+        return self.policy.deadlines.unseen_s is not None and self.sight.changed_at is None
+
+    def _end_outage(self, now: float) -> None:
+        """An outage is not part of an absence: nobody could look."""
+        if self._failing_since is not None and self._missing_since is not None:
+            self._missing_since += now - self._failing_since
+        self._failing_since = None
+
+    def _judge_trouble(self, seen: JobNotFound | RequestFailed, now: float) -> Ended | None:
+        self.changed = self._failing_since is None and self._missing_since is None
+        if isinstance(seen, RequestFailed):
+            ended = self._judge_failure(seen, now)
+        else:
+            self._end_outage(now)
+            ended = self._judge_absence(seen, now)
+        self._aim()
+        return ended
+
+    def _judge_failure(self, failure: RequestFailed, now: float) -> Ended | None:
+        handle, waited_s = self.handle, now - self.began_at()
+        if not failure.transient and self._mark is None:
+            return CheckRefused(handle.provider, [handle.job_id], waited_s, str(failure))
+        # What was answered before is not refused for good: a proxy's page, a certificate, a rule that somebody changed.
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        lost_s, budget_s = now - self._failing_since, self.policy.outage_budget_s
+        if now < self._failing_since + budget_s:
+            return None
+        detail = f"every check failed for {lost_s:.0f} s (outage_budget_s={budget_s:g}): {failure}"
+        return ProviderLost(handle.provider, [handle.job_id], waited_s, detail)
+
+    def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        if self._may_be_unseen():
+            self._aim()
+            return None if now < self.deadline_at else self._timed_out(now, self._last_seen())
+        overdue = now >= self.began_at() + self.policy.deadlines.total_s
+        return absence if overdue or now >= self._missing_since + self.policy.not_found_grace_s else None
+
+    def _last_seen(self) -> str:
+        return "it was never seen" if self._mark is None else f"{self._state} (status {self._raw_status!r})"
+
+    def _timed_out(self, now: float, last: str) -> WaitTimedOut:
+        detail = f"the deadline {self.deadline_name} passed; last seen: {last}."
+        return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self.began_at(), detail)
+
+
+def _starts(job: Job) -> list[float]:
+    return [task.started_at.timestamp() for task in job.tasks if task.started_at]

@@ -1,0 +1,97 @@
+"""Clocks for tests: time passes at once, but only while nothing else is going on."""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphql_jobs.emulator import ManualClock
+
+#: So many turns of the event loop without anything to do mean that all are asleep: a request on the loopback interface,
+#: with client and server in this loop, needs one turn from the one to the other.
+_QUIET_TURNS = 20
+
+
+class FakeClock:
+    """Time stands still while anybody is at work, and then goes on to the instant at which the next one wakes."""
+
+    def __init__(self, now_s: float = 1_800_000_000.0) -> None:
+        self.now_s = now_s
+        #: How far the wall clock was set, forward or back.
+        self.set_by_s = 0.0
+        self.slept: list[float] = []
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+        self._is_watching = False
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.monotonic() + self.set_by_s
+
+    def monotonic(self) -> float:
+        """The same, but that nobody sets it."""
+        return self.now_s
+
+    async def sleep(self, delay_s: float) -> None:
+        """Return when `delay_s` seconds have passed."""
+        woken = asyncio.get_running_loop().create_future()
+        heappush(self._sleepers, (self.monotonic() + max(delay_s, 0.0), next(self._numbers), woken))
+        self._watch()
+        began_at = self.monotonic()
+        await woken
+        self.slept.append(self.monotonic() - began_at)
+
+    async def advance(self, by_s: float) -> None:
+        """Let time pass."""
+        self.now_s += by_s
+
+    def _watch(self) -> None:
+        if not self._is_watching:
+            self._is_watching = True
+            asyncio.get_running_loop().call_soon(self._look, 0)
+
+    def _look(self, quiet_turns: int) -> None:
+        loop = asyncio.get_running_loop()
+        # The loop has no public way to tell whether it has anything to do.
+        quiet_turns = 0 if loop._ready else quiet_turns + 1  # type: ignore[attr-defined]
+        if quiet_turns < _QUIET_TURNS:
+            loop.call_soon(self._look, quiet_turns)
+            return
+        self._waking = loop.create_task(self._wake_next())
+
+    async def _wake_next(self) -> None:
+        while self._sleepers and self._sleepers[0][2].done():
+            heappop(self._sleepers)
+        if self._sleepers:
+            wake_at, _, woken = self._sleepers[0]
+            await self.advance(max(wake_at - self.monotonic(), 0.0))
+            if not woken.done():
+                woken.set_result(None)
+        self._is_watching = False
+        if self._sleepers:
+            self._watch()
+
+
+class DrivenClock(FakeClock):
+    """The waits' clock and the emulator's are one."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._began_at = clock.now()
+
+    @property
+    def slept_s(self) -> float:
+        """How much time passed in all."""
+        return self._clock.now() - self._began_at
+
+    def monotonic(self) -> float:
+        """Seconds since the epoch, by the emulator's clock."""
+        return self._clock.now()
+
+    async def advance(self, by_s: float) -> None:
+        """Let time pass."""
+        self._clock.advance(by_s)
