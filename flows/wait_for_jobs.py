@@ -32,7 +32,7 @@ async def wait_for_jobs(
 ) -> list[dict[str, Any]] | State[Any]:
     """Wait for one or many jobs of one provider, whoever submitted them, and start the downstream deployments.
 
-    All jobs are looked at together, a hundred per request. The run fails if any job did not succeed.
+    All jobs are looked at together, in few requests. The run fails if any job did not succeed.
 
     Args:
         provider: Where the jobs are.

@@ -78,7 +78,7 @@ class Watch:
         limits, at = self.policy.deadlines, before or Sight(0.0)
         began = not (self.handle.submitted_at or seen.created_at) and before is None
         ran = limits.running_s and at.running_since != self.sight.running_since and not _starts(seen)
-        changed = limits.unchanged_s and at.digest != self.sight.digest and not seen.modified_at
+        changed = limits.unchanged_s and at.digest != self.sight.digest
         return bool(began or ran or changed)
 
     def pause_s(self, now: float) -> float:
@@ -100,7 +100,9 @@ class Watch:
         sight, began_at = self.sight, self.began_at()
         # Progress is no change of a status.
         if (digest := digest_of(job)) != sight.digest:
-            known = job.modified_at.timestamp() if job.modified_at else now
+            # A change between two looks came after the first of them, whatever the job's own instant says: nothing
+            # promises that it moves with each task.
+            known = job.modified_at.timestamp() if job.modified_at and not sight.digest else now
             sight.digest, sight.changed_at = digest, max(min(known, now), began_at)
         if sight.running_since is None and job.state is not JobState.PENDING:
             sight.running_since = max(min([*_starts(job), now]), began_at)

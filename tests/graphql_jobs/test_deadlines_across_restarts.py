@@ -134,6 +134,20 @@ async def test_every_change_of_a_task_puts_off_the_limit_on_no_change(scripted: 
     assert ended_s == pytest.approx(260, abs=1.1)
 
 
+async def test_a_change_counts_though_the_jobs_own_instant_stands_still(scripted: Scripted, clock: FakeClock) -> None:
+    """A task changes every 80 s, the job's `modified_at` never: unchanged_s=100 does not fire, also after a restart."""
+    modified_at = clock.now()
+
+    def script(one: str, at_s: float) -> Job:
+        tasks = (JobTask("t", JobState.RUNNING, f"step {at_s // 80:.0f}"),)
+        return job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED, modified_at, tasks)
+
+    client, memory = scripted(script), LocalMemory()
+    one, policy = handle(clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
+    await stopped_after(170, client, one, policy, memory)
+    assert (await wait(client, one, policy, sights=Sights(memory))).state is JobState.SUCCEEDED
+
+
 async def test_the_providers_own_time_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
     """First seen now, but last changed 70 s ago by the provider's word: 30 s are left. A clock ahead gives no more."""
     for modified_s, left_s in ((-70, 30), (+500, 100)):

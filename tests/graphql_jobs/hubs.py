@@ -1,0 +1,73 @@
+"""What the tests of the hub share: scripts, waits, a client that is slow on demand, and whether anything is left."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs import errors, wait_many
+from graphql_jobs.hub import hub_of
+from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.schedule import Schedule, WaitPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphql_jobs.provider import Seen
+    from tests.graphql_jobs.conftest import ScriptedClient
+
+EVERY_5_S = WaitPolicy(Schedule(5, 0, 5))
+DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
+
+
+def handle(job_id: str) -> JobHandle:
+    """The handle of a job whose submission nobody remembers."""
+    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id=job_id)
+
+
+def job(job_id: str, state: JobState = JobState.RUNNING) -> Job:
+    """A job as one look shows it."""
+    return Job("fake", job_id, state, state.lower())
+
+
+def until(end_s: float) -> Callable[[str, float], Job]:
+    """A script: every job runs until `end_s`."""
+    return lambda one, at_s: job(one, JobState.SUCCEEDED if at_s >= end_s else JobState.RUNNING)
+
+
+async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolicy = EVERY_5_S) -> dict[str, Any]:
+    """How the waits for some jobs ended."""
+    handles = [handle(name) for name in names]
+    return {one.job_id: ended async for one, ended in wait_many(client, handles, policy)}
+
+
+def is_idle(client: ScriptedClient) -> bool:
+    """Whether nothing of the hub is left: no waiter, no slot, no request, no timer."""
+    hub = hub_of(client)
+    return not (hub._waiters or hub._agenda.slots or hub._agenda._heap or hub._flights or hub._timer)
+
+
+class Slow:
+    """Answers each request when it is told to; the others at once."""
+
+    def __init__(self, client: ScriptedClient) -> None:
+        self.look = client._check_batch
+        self.slow: list[asyncio.Event] = []
+        self.asked: list[tuple[str, ...]] = []
+        self.most_at_once = self.at_once = 0
+        client._check_batch = self.check  # type: ignore[method-assign]
+        self.is_slow: Callable[[Sequence[str]], bool] = lambda job_ids: False
+
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """One request."""
+        self.asked.append(tuple(job_ids))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            answer = await self.look(job_ids)
+            if self.is_slow(job_ids):
+                self.slow.append(asyncio.Event())
+                await self.slow[-1].wait()
+            return answer
+        finally:
+            self.at_once -= 1

@@ -1,0 +1,196 @@
+"""The hub in trouble: slow requests, outages, pauses that the server wants, a clock that somebody sets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphql_jobs import errors, wait, wait_many
+from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.schedule import Schedule, WaitPolicy
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, job, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted
+
+
+async def test_a_slow_request_is_asked_again_in_two_halves(scripted: Scripted, clock: FakeClock) -> None:
+    """Four jobs in a request that never comes back: after 2 s two requests for two each, and the waits end."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 1
+    ended = await all_of(client, "abcd")
+    assert {one.state for one in ended.values()} == {JobState.SUCCEEDED}
+    assert slow.asked == [("a", "b", "c", "d"), ("a", "b"), ("c", "d")]
+    assert clock.now() - client.began_at == pytest.approx(SLOW_S)
+    assert is_idle(client)
+
+
+async def test_an_answer_that_was_overtaken_does_not_count(scripted: Scripted, clock: FakeClock) -> None:
+    """A slow request read "old"; its answer comes after that of a later one, which read "new": no step back."""
+    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, "old" if at_s < 1 else "new"))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 1
+    words: list[str] = []
+    waiting = asyncio.create_task(
+        wait(client, handle("a"), WaitPolicy(Schedule(60, 0, 60)), on_change=lambda seen: words.append(seen.raw_status))
+    )
+    await clock.sleep(SLOW_S + 0.1)
+    assert words == ["new"]
+    slow.slow[0].set()
+    await clock.sleep(1)
+    assert words == ["new"]
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert is_idle(client)
+
+
+async def test_who_joins_while_the_job_is_asked_for_shares_the_answer(scripted: Scripted, clock: FakeClock) -> None:
+    """The second wait for a job comes while the first's request is on its way: one request, two ends."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: True
+    waits = [asyncio.create_task(wait(client, handle("a"), EVERY_5_S))]
+    await clock.sleep(1)
+    waits.append(asyncio.create_task(wait(client, handle("a"), EVERY_5_S)))
+    await clock.sleep(0.5)
+    slow.slow[0].set()
+    await asyncio.gather(*waits)
+    assert slow.asked == [("a",)]
+
+
+async def test_a_slow_request_delays_no_other(scripted: Scripted, clock: FakeClock) -> None:
+    """The first hundred of 200 jobs are in a request that never comes back: the others end at once."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "j0" in job_ids
+    ends: list[tuple[str, float]] = []
+    async for one, _ in wait_many(client, [handle(f"j{number}") for number in range(200)], EVERY_5_S):
+        ends.append((one.job_id, clock.now() - client.began_at))
+        if len(ends) == 150:
+            break
+    assert [at_s for _, at_s in ends[:100]] == [0.0] * 100
+    assert [at_s for _, at_s in ends[100:]] == [pytest.approx(SLOW_S)] * 50
+
+
+async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> None:
+    """Five thousand jobs join at once: never more than four requests on their way."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    await all_of(client, [f"j{number}" for number in range(5000)])
+    assert len(slow.asked) == 50
+    assert slow.most_at_once <= MAX_IN_FLIGHT
+
+
+async def test_during_an_outage_one_request_at_a_time_asks(scripted: Scripted) -> None:
+    """A thousand jobs and ten minutes of 503: not ten requests a pause, but a probe now and then; none is lost."""
+    client = scripted(until(700))
+    Slow(client)
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 660 else None
+    ended = await all_of(client, [f"j{number}" for number in range(1000)])
+    assert all(isinstance(one, Job) for one in ended.values())
+    during = [at_s for at_s, _ in client.looks if 60 <= at_s < 660]
+    assert len(during) <= 600 / 2.5 + 2 * MAX_IN_FLIGHT + 10
+
+
+async def test_polls_resume_by_themselves_after_an_outage(scripted: Scripted, clock: FakeClock) -> None:
+    """All jobs end within the outage: all ends are seen within a pause of its end."""
+    client = scripted(until(100))
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 200 else None
+    await all_of(client, [f"j{number}" for number in range(500)])
+    assert 200 <= clock.now() - client.began_at <= 205
+
+
+async def test_each_wait_gives_an_outage_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """Budgets of 100 s and of 300 s: each ends at its instant, and names the outage."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if at_s >= 10 else None
+    gave_up_at: dict[float, float] = {}
+
+    async def waiting(budget_s: float) -> None:
+        policy = WaitPolicy(Schedule(5, 0, 5), outage_budget_s=budget_s)
+        with pytest.raises(errors.ProviderLost, match=f"outage_budget_s={budget_s:g}.*HTTP 503"):
+            await wait(client, handle(f"j{budget_s:g}"), policy)
+        gave_up_at[budget_s] = clock.now() - client.began_at
+
+    await asyncio.gather(waiting(100), waiting(300))
+    began_s = gave_up_at[100] - 100
+    assert 10 <= began_s <= 15
+    assert gave_up_at[300] - 300 == pytest.approx(began_s, abs=1e-2)
+
+
+async def test_who_joins_during_an_outage_has_its_whole_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """The endpoint is away since 100 s; who comes now gives up 50 s after its own first failure."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN
+    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(100)
+    joined_at = clock.now()
+    with pytest.raises(errors.ProviderLost):
+        await wait(client, handle("b"), WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
+    assert 50 <= clock.now() - joined_at <= 53
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_many_who_join_during_an_outage_count_from_then_on(scripted: Scripted, clock: FakeClock) -> None:
+    """Four times as many as one request asks for: the next probe counts for all, and all give up after their 50 s."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN
+    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(100)
+    joined_at = clock.now()
+    names = [f"j{number}" for number in range(400)]
+    ended = await all_of(client, names, WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
+    assert {type(one) for one in ended.values()} == {errors.ProviderLost}
+    assert 50 <= clock.now() - joined_at <= 53
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two outages of a minute: two warnings, two lines for their ends."""
+    caplog.set_level("INFO", "graphql_jobs.hub")
+    client = scripted(until(400))
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 120 or 200 <= at_s < 260 else None
+    await all_of(client, [f"j{number}" for number in range(300)])
+    words = [record.getMessage().split(",")[0].split(" about")[0] for record in caplog.records]
+    assert words == ["No answers", "Answers again"] * 2
+
+
+async def test_nothing_is_sent_while_the_server_wants_a_pause(scripted: Scripted) -> None:
+    """`Retry-After: 40` seen by any request of the session: no look until it is over, then all go on."""
+    client = scripted(until(100))
+
+    def limited(job_ids: Sequence[str], at_s: float) -> Exception | None:
+        if 20 <= at_s < 25:
+            client.session.gate.close(40)
+        return None
+
+    client.failing = limited
+    await all_of(client, [f"j{number}" for number in range(300)])
+    closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
+    looks = [at_s for at_s, _ in client.looks if at_s > closed_at]
+    assert looks[0] >= closed_at + 40
+
+
+async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
+    """Set back by a day in the middle of a wait: the pauses stay what they were."""
+    client = scripted(lambda one, at_s: job(one))
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(30)
+    before, began_at = len(client.looks), clock.monotonic()
+    clock.set_by_s -= 86400
+    await clock.sleep(50)
+    assert len(client.looks) - before >= 9
+    assert clock.monotonic() - began_at == pytest.approx(50)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
