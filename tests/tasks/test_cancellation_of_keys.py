@@ -69,10 +69,10 @@ async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
 async def test_a_key_whose_runs_were_all_deleted_is_not_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each home of the key is gone: the next one counts, up to a bound, and then the key has to be another."""
     monkeypatch.setattr(memory, "_MAX_HOMES", 2)
-    key = key_of("deleted")
+    key, guest = key_of("deleted"), await new_run()
     async with get_client() as api:
         for _ in range(2):
-            home, guest = await new_run(), await new_run()
+            home = await new_run()
             assert (await memory_of(key, home.id)).flow_run_id == home.id
             await api.delete_flow_run(home.id)
         with pytest.raises(InvalidInput, match="2 runs kept what is known"):
