@@ -22,7 +22,7 @@ async def wait_for_jobs(
     provider: ProviderName,
     job_ids: JobIds,
     credentials: Name | None = None,
-    until: Literal["all ended", "first failure"] = "all ended",
+    until: Literal["all ended", "first failure", "first success"] = "all ended",
     start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "all succeeded",
     give_up_after_s: WaitSeconds = 86400.0,
     queued_at_most_s: WaitSeconds | None = None,
@@ -38,7 +38,7 @@ async def wait_for_jobs(
         provider: Where the jobs are.
         job_ids: Ids of the jobs. One that is named twice is waited for once.
         credentials: Name of the credentials block. Empty for the block that is called like the provider.
-        until: Wait until all have ended, or stop with the first that did not succeed.
+        until: Wait until all have ended, or stop with the first that did not succeed, or the first that did.
         start_downstream_when: Start what comes next only if all jobs succeeded, if any did, or however they ended.
         give_up_after_s: Stop waiting for a job this many seconds after it was created. The job itself goes on.
         queued_at_most_s: Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.

@@ -10,13 +10,14 @@ from tasks.checking import check_job, check_jobs
 from tasks.collection import fetch_result
 from tasks.downstream import start_deployment
 from tasks.submission import submit_job
-from tasks.waiting import wait_for_job, wait_for_jobs
+from tasks.waiting import jobs_as_they_end, wait_for_job, wait_for_jobs
 
 __all__ = [
     "cancel_job",
     "check_job",
     "check_jobs",
     "fetch_result",
+    "jobs_as_they_end",
     "start_deployment",
     "submit_job",
     "wait_for_job",

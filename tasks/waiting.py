@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Literal
 
 from prefect import get_run_logger, task
@@ -13,10 +15,16 @@ from blocks.memory import sights_of_this_run
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput
 
-#: When a wait for many is over: when all have ended, or with the first that did not succeed.
-Until = Literal["all ended", "first failure"]
-#: Each job's id with the job in its terminal state, or with why there is none to show.
-Outcomes = dict[str, Job | GraphqlJobsError]
+#: When a wait for many is over: when all have ended, or with the first that did not succeed, or did.
+Until = Literal["all ended", "first failure", "first success"]
+#: How the wait for one job ended: the job in its terminal state, or why there is none to show.
+Ended = Job | GraphqlJobsError
+#: The same by the jobs' ids.
+Outcomes = dict[str, Ended]
+
+#: Our choice: of so many jobs each end is worth a line in the run's log; of more, only what did not succeed, and every
+#: tenth part of the way.
+_TOLD_ONE_BY_ONE = 20
 
 
 @task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
@@ -43,30 +51,92 @@ async def wait_for_jobs(
     policy: WaitPolicy = WaitPolicy(),
     until: Until = "all ended",
 ) -> Outcomes:
-    """How each job ended, by its id; a job that is named twice is waited for once.
+    """How each job ended, by its id, in the order of the ends; a job that is named twice is waited for once.
 
-    With "first failure" the others are missing once a job ended otherwise than well. Raises `InvalidInput` for an
-    empty list or an id that cannot be one.
+    One task run, and few requests, for any number of jobs. A job that took too long is among the outcomes with
+    `WaitTimedOut`, beside those that ended. With "first failure" the others are missing once a job ended otherwise
+    than well, with "first success" once one ended well. Raises `InvalidInput` for an empty list or an id that cannot
+    be one.
     """
+    outcomes: Outcomes = {}
+    async with aclosing(_ends(credentials, jobs, policy)) as ends:
+        async for job_id, ended in ends:
+            outcomes[job_id] = ended
+            if until == ("first success" if succeeded(ended) else "first failure"):
+                break
+    return outcomes
+
+
+async def jobs_as_they_end(
+    credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy = WaitPolicy()
+) -> AsyncGenerator[tuple[str, Ended]]:
+    """Each job's id with how it ended, as soon as it has; a job that is named twice is waited for once.
+
+        async for job_id, ended in jobs_as_they_end(credentials, jobs):
+            ...
+
+    One task run for all of them, which completes when the loop is left, also before the last end. Raises what
+    `wait_for_jobs` raises. No generator task: those of Prefect 3.8 fail when the loop is left early.
+    """
+    ends: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue()
+    stopped = asyncio.Event()
+    telling = asyncio.create_task(_tell(credentials, jobs, policy, ends, stopped))
+    try:
+        while end := await ends.get():
+            yield end
+    finally:
+        stopped.set()
+        await telling
+
+
+@task(name="wait for jobs", cache_policy=NO_CACHE)
+async def _tell(
+    credentials: JobCredentials,
+    jobs: Sequence[JobHandle | str],
+    policy: WaitPolicy,
+    told: asyncio.Queue[tuple[str, Ended] | None],
+    stopped: asyncio.Event,
+) -> None:
+    """Put each end into `told`, and None after the last one, until `stopped`."""
+    stop = asyncio.create_task(stopped.wait())
+    try:
+        async with aclosing(_ends(credentials, jobs, policy)) as ends:
+            while not stop.done():
+                coming = asyncio.ensure_future(anext(ends, None))
+                await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    await asyncio.wait({coming})
+                elif end := coming.result():
+                    told.put_nowait(end)
+                else:
+                    break
+    finally:
+        stop.cancel()
+        told.put_nowait(None)
+
+
+async def _ends(
+    credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy
+) -> AsyncGenerator[tuple[str, Ended]]:
     if isinstance(jobs, str):  # which is a sequence of texts, too
         raise InvalidInput("job_ids", "it is one text; give a list of ids.")
     if not jobs:
         raise InvalidInput("job_ids", "the list is empty.")
     logger = get_run_logger()
-    outcomes: Outcomes = {}
     async with credentials.get_client() as client:
         handles = [client.handle(job, "job_ids") for job in jobs]
-        total = len({handle.job_id for handle in handles})
+        total, number = len({handle.job_id for handle in handles}), 0
         logger.info("Waiting for %d %s jobs.", total, client.provider)
-        async for handle, ended in wait_many(client, handles, policy, sights=await sights_of_this_run()):
-            outcomes[handle.job_id] = ended
-            words = ended.describe() if isinstance(ended, Job) else str(ended)
-            logger.info("%d of %d ended: job %s: %s", len(outcomes), total, handle.job_id, words)
-            if until == "first failure" and not succeeded(ended):
-                break
-    return outcomes
+        async with aclosing(wait_many(client, handles, policy, sights=await sights_of_this_run())) as ends:
+            async for handle, ended in ends:
+                number += 1
+                if total <= _TOLD_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
+                    words = ended.describe() if isinstance(ended, Job) else str(ended)
+                    logger.info("%d of %d ended: job %s: %s", number, total, handle.job_id, words)
+                yield handle.job_id, ended
 
 
-def succeeded(ended: Job | GraphqlJobsError) -> bool:
+def succeeded(ended: Ended) -> bool:
     """Whether a wait ended with a job that did what it was to do."""
     return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED

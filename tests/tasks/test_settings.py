@@ -8,7 +8,8 @@ from prefect.cache_policies import NO_CACHE
 
 import tasks
 
-ALL = {name: getattr(tasks, name) for name in tasks.__all__}
+#: What is no task runs one.
+ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name != "jobs_as_they_end"}
 
 
 def test_there_is_a_task_for_each_remote_action() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import SecretStr
 
 import tasks
 from blocks import AiwareCredentials, DatasaurCredentials
-from graphql_jobs import Job, JobState, WaitPolicy
+from graphql_jobs import Deadlines, Job, JobState, WaitPolicy
 from graphql_jobs.emulator import Emulator, Fault, JobFault
-from graphql_jobs.errors import CheckRefused, JobNotFound, ProviderLost, WaitTimedOut
+from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost, WaitTimedOut
+from tasks.waiting import succeeded
 from tests.conftest import driven
+from tests.tasks.task_runs import task_run_names
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
@@ -61,6 +65,73 @@ async def test_the_first_failure_ends_the_wait(aiware: AiwareCredentials, emulat
     ended = await waiting(aiware, [good, failed, stuck], WaitPolicy(), "first failure")
     assert list(ended) == [good, failed]
     assert emulator.clock.now() - began_at < 60
+
+
+async def test_the_first_success_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """One of three failed before, one is done at 7 s, one is stuck: with "first success" the wait ends then."""
+    plant = emulator.aiware.plant
+    failed, good, stuck = plant(status="failed", tasks=[]).id, plant().id, plant(fault=JobFault("stuck")).id
+    ended = await waiting(aiware, [failed, good, stuck], WaitPolicy(), "first success")
+    assert list(ended) == [failed, good]
+
+
+async def test_what_ended_in_time_is_given_beside_what_did_not(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Two of 30 jobs are stuck: after the deadline 28 outcomes and two `WaitTimedOut`, in one task run."""
+    good = [emulator.aiware.plant().id for _ in range(28)]
+    stuck = [emulator.aiware.plant(fault=JobFault("stuck")).id for _ in range(2)]
+    ended = await waiting(aiware, [*good, *stuck], WaitPolicy(deadlines=Deadlines(total_s=600)))
+    assert {job_id for job_id, how in ended.items() if isinstance(how, WaitTimedOut)} == set(stuck)
+    assert {job_id for job_id, how in ended.items() if succeeded(how)} == set(good)
+
+
+async def test_ends_are_given_as_they_come_in_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """A flow works on each job as soon as it has ended, while the others run on; it is one task run, told in full."""
+    early, late = emulator.aiware.plant(status="complete", tasks=[]).id, emulator.aiware.plant().id
+    seen: list[tuple[str, float]] = []
+
+    @flow
+    async def mine() -> Any:
+        began_at = emulator.clock.now()
+        async for job_id, ended in tasks.jobs_as_they_end(aiware, [late, early]):
+            assert succeeded(ended)
+            seen.append((job_id, emulator.clock.now() - began_at))
+        return flow_run.get_id()
+
+    run_id = await mine()
+    assert [job_id for job_id, _ in seen] == [early, late]
+    assert seen[0][1] == 0 < seen[1][1]
+    [name] = await task_run_names(run_id, 1)
+    assert name.startswith("wait for jobs")
+
+
+async def test_a_flow_may_stop_listening(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """`break` after the first end: the task run completes, and the stuck job is asked for no more."""
+    early = emulator.aiware.plant(status="complete", tasks=[]).id
+    stuck = emulator.aiware.plant(fault=JobFault("stuck")).id
+
+    @flow
+    async def mine() -> Any:
+        async with aclosing(tasks.jobs_as_they_end(aiware, [early, stuck])) as ends:
+            async for job_id, _ in ends:
+                assert job_id == early
+                break
+        return flow_run.get_id(), len(emulator.ledger.requests)
+
+    run_id, asked = await mine()
+    assert len(await task_run_names(run_id, 1)) == 1
+    assert len(emulator.ledger.requests) == asked
+
+
+async def test_bad_input_comes_out_of_the_loop(aiware: AiwareCredentials) -> None:
+    """An empty list: `InvalidInput`, as from `wait_for_jobs`."""
+
+    @flow
+    async def mine() -> None:
+        async for _ in tasks.jobs_as_they_end(aiware, []):
+            pass
+
+    with pytest.raises(InvalidInput, match="the list is empty"):
+        await mine()
 
 
 async def test_an_unknown_job_is_a_failure_too(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
