@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappop, heappush
-from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Our choice: a job may fill a free place in a request once this share of its pause is over.
 _NEARLY_DUE = 0.5
+#: Our choice: the first pause ends at one of so many instants.
+_SHARES = 200
 
 
 class Slot:
@@ -36,23 +38,27 @@ class Slot:
 
         After the first it is the job's own part of the pause: so a restart does not set ten thousand jobs to one beat.
         """
-        share = 1.0 if self.pause_s else (crc32(self.job_id.encode()) % 1000 + 1) / 1000
+        share = 1.0 if self.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
         self.asked_at, self.pause_s = asked_at, pause_s
         return asked_at + pause_s * share
 
 
 class Agenda:
-    """Slots by the ids of their jobs, and in the order in which they are due."""
+    """Slots by the ids of their jobs, and in the order in which they are due.
+
+    Those that are due at one instant stand in one queue, and the instants in a heap: the slots of one request, which
+    are put and taken together, cost one place in it.
+    """
 
     def __init__(self) -> None:
         self.slots: dict[str, Slot] = {}
-        self._heap: list[tuple[float, int, Slot]] = []
-        self._numbers = count()  # two slots that are due at the same instant cannot be compared
+        self._heap: list[float] = []
+        self._due: dict[float, deque[Slot]] = {}
 
     @property
     def next_at(self) -> float:
         """When the next slot is due, or a little earlier; inf if there is none."""
-        return self._heap[0][0] if self._heap else inf
+        return self._heap[0] if self._heap else inf
 
     def slot(self, job_id: str) -> Slot:
         """The slot of the job; made if there is none."""
@@ -63,7 +69,11 @@ class Agenda:
     def put(self, slot: Slot, due_at: float) -> None:
         """Look at it then, and not when it was due before."""
         slot.due_at = due_at
-        heappush(self._heap, (due_at, next(self._numbers), slot))
+        if due_at in self._due:
+            self._due[due_at].append(slot)
+        else:
+            self._due[due_at] = deque([slot])
+            heappush(self._heap, due_at)
 
     def drop(self, slot: Slot) -> None:
         """Forget it."""
@@ -72,19 +82,25 @@ class Agenda:
 
     def take(self, now: float, at_most: int) -> list[Slot]:
         """The slots of one request, off the agenda; none if none is due. What is nearly due fills it up."""
-        slots: list[Slot] = []
-        while self._heap and len(slots) < at_most:
-            due_at, _, slot = self._heap[0]
-            if due_at == slot.due_at:  # else it was put elsewhere since, or dropped
-                if due_at > now and (not slots or due_at > now + slot.pause_s * (1 - _NEARLY_DUE)):
-                    break
-                slot.due_at = inf
-                slots.append(slot)
-            heappop(self._heap)
-        return slots
+        taken: list[Slot] = []
+        while self._heap:
+            due_at = self._heap[0]
+            due = self._due[due_at]
+            while due:
+                slot = due[0]
+                if slot.due_at == due_at:  # else it was put elsewhere since, or dropped
+                    if len(taken) == at_most:
+                        return taken
+                    if due_at > now and (not taken or due_at > now + slot.pause_s * (1 - _NEARLY_DUE)):
+                        return taken
+                    slot.due_at = inf
+                    taken.append(slot)
+                due.popleft()
+            del self._due[heappop(self._heap)]
+        return taken
 
     def clear(self) -> None:
         """Forget all."""
         for slot in self.slots.values():
             slot.due_at = inf
-        self.slots, self._heap = {}, []
+        self.slots, self._heap, self._due = {}, [], {}

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 from graphql_jobs.agenda import Agenda
 from graphql_jobs.breaker import Breaker
 from graphql_jobs.errors import RequestFailed
+from graphql_jobs.job import Job
+from graphql_jobs.metrics import Metrics
 from graphql_jobs.waiter import News
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphql_jobs.agenda import Slot
+    from graphql_jobs.metrics import Snapshot
     from graphql_jobs.provider import JobClient, Seen
     from graphql_jobs.waiter import Waiter
 
@@ -57,6 +60,7 @@ class Hub:
         self._flights: dict[asyncio.Task[None], _Flight] = {}
         self._usual_s = 0.0
         self._breaker = Breaker()
+        self._metrics = Metrics(client.session)
         self._judge_at = -inf  # during an outage: when the next one gives up, by the wall clock
         self._timer: asyncio.Task[None] | None = None
         self._timer_at = inf
@@ -84,6 +88,10 @@ class Hub:
                     self._agenda.drop(slot)
         if not self._waiters:
             await asyncio.gather(*self._stop(), return_exceptions=True)
+
+    def snapshot(self) -> Snapshot:
+        """What the waits cost so far, and how soon they saw the ends."""
+        return self._metrics.snapshot(len(self._waiters), len(self._agenda.slots), self._client.max_batch)
 
     def _step_soon(self) -> None:
         """Take the next step once all who are ready to join have joined."""
@@ -119,6 +127,7 @@ class Hub:
     def _hedge(self, flight: _Flight, now: float) -> None:
         """Ask again for what a slow request was to tell, in two halves."""
         flight.slow_at = inf
+        self._metrics.add("hedged")
         slots = [slot for slot in flight.slots if slot.watches]
         middle = (len(slots) + 1) // 2
         for half in (slots[:middle], slots[middle:]):
@@ -137,6 +146,10 @@ class Hub:
     async def _ask(self, flight: _Flight) -> None:
         answers = await self._client.check([slot.job_id for slot in flight.slots])
         now, monotonic = self._client.session.clock.now(), self._monotonic()
+        self._metrics.add("batches")
+        self._metrics.add("statuses", len(answers))
+        if self._metrics.is_time_to_log(monotonic):
+            logger.info("%s: %s", self._client.provider, self.snapshot())
         self._usual_s += (monotonic - flight.asked_at - self._usual_s) / 8
         self._judge_endpoint(answers, now, monotonic)
         for slot in flight.slots:
@@ -158,6 +171,7 @@ class Hub:
         if failures and len(failures) == len(answers):
             if self._breaker.open(failures[0], monotonic):
                 self._judge_at = now
+                self._metrics.add("outages")
                 logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
         elif self._breaker.is_open:
             logger.info("Answers again, after %.0f s without.", monotonic - self._breaker.since)
@@ -174,22 +188,27 @@ class Hub:
     def _look(self, slot: Slot, seen: Seen, asked_at: float, now: float, monotonic: float) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""
         pause_s = deadline_at = inf
-        for watch, waiter in list(slot.watches):
+        for watch, waiter in slot.watches if len(slot.watches) == 1 else list(slot.watches):
             ended = watch.judge(seen, now)
             if ended is not None:
                 slot.watches.remove((watch, waiter))
                 del waiter.watches[slot.job_id]
                 waiter.tell(News(watch, seen, ended))
+                if isinstance(ended, Job):
+                    self._metrics.seen(ended, now)
                 continue
             if watch.changed and waiter.wants_changes:
                 waiter.tell(News(watch, seen, None))
-            pause_s = min(pause_s, watch.pause_s(now))
-            deadline_at = min(deadline_at, watch.deadline_at)
-        if slot.watches:
-            due_at = slot.looked_at(asked_at, pause_s)
-            self._agenda.put(slot, min(due_at, monotonic + max(deadline_at - now, 0.0) + _LATE_S))
-        else:
+            own_pause_s = watch.pause_s(now)
+            pause_s = own_pause_s if own_pause_s < pause_s else pause_s
+            deadline_at = watch.deadline_at if watch.deadline_at < deadline_at else deadline_at
+        if not slot.watches:
             self._agenda.drop(slot)
+            return
+        due_at = slot.looked_at(asked_at, pause_s)
+        if deadline_at - now < due_at - monotonic:
+            due_at = monotonic + max(deadline_at - now, 0.0) + _LATE_S
+        self._agenda.put(slot, due_at)
 
     def _wake_at(self, at: float, now: float) -> None:
         if self._timer and self._timer_at <= at:

@@ -33,6 +33,9 @@ class JobState(StrEnum):
     CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
 
+    # Enum's own is written in Python, and jobs and tasks are hashed with each look.
+    __hash__ = str.__hash__
+
     @property
     def is_terminal(self) -> bool:
         """Whether the provider will not change it any more by itself."""

@@ -40,7 +40,10 @@ class Schedule:
 
     def pause_s(self, age_s: float) -> float:
         """At least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`, if that is larger)."""
-        return max(min(max(self.first_delay_s, self.growth * age_s), self.max_delay_s), MIN_DELAY_S)
+        pause_s = self.growth * age_s
+        pause_s = self.first_delay_s if pause_s < self.first_delay_s else pause_s
+        pause_s = self.max_delay_s if pause_s > self.max_delay_s else pause_s
+        return MIN_DELAY_S if pause_s < MIN_DELAY_S else pause_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ class Watch:
     """What a wait remembers about one job. Lean, since there may be tens of thousands."""
 
     __slots__ = (
+        "_began_at",
         "_created_at",
         "_failing_since",
+        "_is_well",
         "_mark",
         "_missing_since",
         "_raw_status",
@@ -58,7 +60,7 @@ class Watch:
             return self._judge_trouble(seen, now)
         # Nearly every look shows what the one before did: this runs for each job of each look.
         mark = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
-        if mark == self._mark and self._failing_since is None and self._missing_since is None:
+        if mark == self._mark and self._is_well:
             self.changed = False
             return None if now < self.deadline_at else self._timed_out(now, seen.describe())
         self._end_outage(now)
@@ -83,7 +85,7 @@ class Watch:
 
     def pause_s(self, now: float) -> float:
         """How long the job may be left alone after a look at it."""
-        return self.policy.schedule.pause_s(now - self.began_at())
+        return self.policy.schedule.pause_s(now - self._began_at)
 
     def began_at(self) -> float:
         """The most durable beginning there is, so that a restart does not start the deadlines anew.
@@ -110,13 +112,15 @@ class Watch:
     def _aim(self) -> None:
         """Find the next deadline."""
         policy, sight = self.policy, self.sight
+        self._began_at = self.began_at()
+        self._is_well = self._failing_since is None and self._missing_since is None
         if self._failing_since is not None:
             self.deadline_at, self.deadline_name = self._failing_since + policy.outage_budget_s, "outage_budget_s"
         elif self._missing_since is not None and not self._may_be_unseen():
             self.deadline_at, self.deadline_name = self._missing_since + policy.not_found_grace_s, "not_found_grace_s"
         else:
             self.deadline_at, self.deadline_name = policy.deadlines.next_at(
-                self._state, self.began_at(), sight.running_since, sight.changed_at
+                self._state, self._began_at, sight.running_since, sight.changed_at
             )
 
     def _may_be_unseen(self) -> bool:

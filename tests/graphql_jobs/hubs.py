@@ -44,7 +44,7 @@ async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolic
 def is_idle(client: ScriptedClient) -> bool:
     """Whether nothing of the hub is left: no waiter, no slot, no request, no timer."""
     hub = hub_of(client)
-    return not (hub._waiters or hub._agenda.slots or hub._agenda._heap or hub._flights or hub._timer)
+    return not (hub._waiters or hub._agenda.slots or hub._flights or hub._timer)
 
 
 class Slow:

@@ -1,0 +1,134 @@
+"""What the waits of a session cost and how soon they see an end: counted, logged now and then, and exported.
+
+The instruments are those of OpenTelemetry's API, where that is installed (Prefect brings it); without a provider of the
+user's own they do nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphql_jobs.job import Job
+    from graphql_jobs.session import Session
+
+try:
+    from opentelemetry import metrics as _opentelemetry
+except ImportError:  # an extra, not a dependency of the core
+    _opentelemetry = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+#: Our choice: a line in the log every so often while somebody waits.
+LOG_EVERY_S = 300.0
+#: Our choice: quantiles are those of the last so many ends.
+_ENDS_KEPT = 1000
+#: What is counted, with the unit that OpenTelemetry is told.
+_COUNTED = {
+    "batches": "{request}",
+    "statuses": "{status}",
+    "hedged": "{request}",
+    "outages": "{outage}",
+    "ended": "{job}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One hub at one instant. Counts are since it was made; seconds by our clock.
+
+    `latency_p50_s`, `latency_p99_s`: from the end of a job by the provider's clock until it was seen by ours, over the
+    last thousand ends; None before there is any, or where the provider gives no instants. They hold whatever the two
+    clocks differ by: `skew_s`, ours minus that of the last answer's `Date` header (to a second), None without one.
+    `rate_limited`: answers of the session, to whatever it asked, that told us to pause.
+    """
+
+    waiters: int
+    jobs: int
+    batch_size: int
+    batches: int
+    statuses: int
+    hedged: int
+    outages: int
+    ended: int
+    rate_limited: int
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    skew_s: float | None
+
+    def __str__(self) -> str:
+        seen = (
+            f"{self.latency_p50_s:.1f} s (p50) and {self.latency_p99_s:.1f} s (p99) after the end"
+            if self.latency_p50_s is not None and self.latency_p99_s is not None
+            else "no end with an instant so far"
+        )
+        skew = "unknown" if self.skew_s is None else f"{self.skew_s:.0f} s"
+        return (
+            f"{self.jobs} jobs waited for by {self.waiters}, {self.ended} ended; {self.statuses} statuses in "
+            f"{self.batches} requests, {self.batch_size} jobs each at most, {self.hedged} asked again for being slow, "
+            f"{self.rate_limited} times told to pause, {self.outages} outages; seen {seen}, the clocks' skew is {skew}."
+        )
+
+
+class Metrics:
+    """The counters of one hub."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._counts: Counter[str] = Counter()
+        self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
+        self._log_at: float | None = None
+        self._labels = {"provider": session.dialect.provider, "endpoint": session.url}
+        self._counters, self._latency = _instruments()
+
+    def add(self, name: str, number: int = 1) -> None:
+        """Count something: "batches", "statuses", "hedged", "outages" or "ended"."""
+        self._counts[name] += number
+        if self._counters:
+            self._counters[name].add(number, self._labels)
+
+    def seen(self, job: Job, now: float) -> None:
+        """An end was seen."""
+        self.add("ended")
+        if job.modified_at:
+            latency_s = now - job.modified_at.timestamp()
+            self._latencies.append(latency_s)
+            if self._latency:
+                self._latency.record(latency_s, self._labels)
+
+    def snapshot(self, waiters: int, jobs: int, batch_size: int) -> Snapshot:
+        """All of it."""
+        ordered = sorted(self._latencies)
+        return Snapshot(
+            waiters,
+            jobs,
+            batch_size,
+            **{name: self._counts[name] for name in _COUNTED},
+            rate_limited=self._session.rate_limited,
+            latency_p50_s=_quantile(ordered, 0.5),
+            latency_p99_s=_quantile(ordered, 0.99),
+            skew_s=self._session.skew_s,
+        )
+
+    def is_time_to_log(self, monotonic: float) -> bool:
+        """Whether a line in the log is due; the first one when so much time has passed since the first question."""
+        if self._log_at is None or monotonic >= self._log_at:
+            is_due = self._log_at is not None
+            self._log_at = monotonic + LOG_EVERY_S
+            return is_due
+        return False
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
+
+
+def _instruments() -> tuple[dict[str, Any], Any]:
+    if _opentelemetry is None:
+        return {}, None
+    meter = _opentelemetry.get_meter("graphql_jobs")
+    counters = {name: meter.create_counter(f"graphql_jobs.hub.{name}", unit) for name, unit in _COUNTED.items()}
+    return counters, meter.create_histogram("graphql_jobs.hub.detection_latency", "s")
