@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 from abc import ABC, abstractmethod
 from enum import StrEnum
@@ -25,7 +26,9 @@ from graphql_jobs.errors import (
     RateLimited,
     RequestFailed,
     RequestRefused,
+    ServerFailed,
     SignInFailed,
+    TimedOut,
     TooMuchAtOnce,
     Unreachable,
 )
@@ -49,8 +52,13 @@ _SHOWN_CHARACTERS = 100
 
 # No other request would fare better.
 _ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
-# A smaller request may pass, or all but one.
+# A smaller request may pass.
+_MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
+# Nothing may pass; or a smaller request, or all but one.
+_MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
+# All may pass but one.
 _MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
+_MAY_PASS_IN_PARTS = (*_MAY_BE_AN_OUTAGE, *_MAY_BE_A_MEMBER)
 
 
 class Recovery(StrEnum):
@@ -126,8 +134,8 @@ class JobClient(ABC):
     visibility_s: float = 30.0
     #: Whose jobs these are, as far as that can be said without a secret: part of a submission's key.
     account: str = ""
-    #: Jobs per request.
-    max_batch: ClassVar[int] = 100
+    #: Jobs per request at most; a client may be given another number.
+    max_batch: int = 100
     _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
 
     def __init__(self, session: Session) -> None:
@@ -197,31 +205,67 @@ class JobClient(ABC):
             )
         return job.model_copy(update={"job_id": self._checked(job.job_id, parameter)})
 
-    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """Look at jobs, `max_batch` per request; every id that was asked is in the answer, if only with why not.
+    @property
+    def batch_size(self) -> int:
+        """How many jobs one request asks for now: what the session has learned so far, within `max_batch`."""
+        return self.session.batches.at_most(self.max_batch)
 
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """Look at jobs, `batch_size` per request; every id that was asked is in the answer, if only with why not.
+
+        Up to `batch_size` ids are one request where nothing is wrong; calls that are under way at once learn together.
         Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen: dict[str, Seen] = {}
-        for start in range(0, len(unique), self.max_batch):
-            try:
-                seen |= await self._check_or_halve(unique[start : start + self.max_batch])
-            except _ENDPOINT_WIDE as failure:
-                return dict.fromkeys(unique, failure) | seen
-            except RequestFailed as failure:
-                seen |= dict.fromkeys(unique[start : start + self.max_batch], failure)
+        try:
+            await self._check_all(unique, seen, self.max_batch)
+        except RequestFailed as failure:  # no other request would fare better
+            seen = dict.fromkeys(unique, failure) | seen
         return {job_id: seen.get(job_id) or self._not_found(job_id) for job_id in unique}
 
-    async def _check_or_halve(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """A batch; one that is refused, for its size or for a member, in ever smaller parts."""
+    async def _check_all(self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int) -> None:
+        """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
+        start = 0
+        while start < len(job_ids):
+            batch = job_ids[start : start + min(self.batch_size, at_most)]
+            await self._check_or_split(batch, seen)
+            start += len(batch)
+
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen]) -> None:
+        """A batch; one that failed for its size or for a member, in ever smaller parts."""
+        batches, answers = self.session.batches, self.session.answers
+        learned = batches.learned()
         try:
-            return await self._check_batch(job_ids)
-        except _MAY_BE_A_MEMBER as failure:
-            if len(job_ids) == 1:
-                return {job_ids[0]: failure}
-            middle = len(job_ids) // 2
-            return await self._check_or_halve(job_ids[:middle]) | await self._check_or_halve(job_ids[middle:])
+            seen.update(await self._check_batch(batch))
+        except _ENDPOINT_WIDE:
+            raise
+        except RequestFailed as failure:
+            if len(batch) == 1 or not isinstance(failure, _MAY_PASS_IN_PARTS):
+                seen.update(dict.fromkeys(batch, failure))
+                return
+            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, answers):
+                raise
+            if isinstance(failure, _MAY_BE_TOO_MUCH):
+                batches.shrink(len(batch), failure)
+            await self._check_all(batch, seen, (len(batch) + 1) // 2)
+            if any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
+                batches.unlearn(learned)
+        else:
+            if len(batch) >= self.batch_size:
+                batches.grow(self.max_batch)
+
+    async def _is_up(self, batch: Sequence[str], seen: Mapping[str, Seen], answers: int) -> bool:
+        """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
+        if self.session.answers > answers:
+            return True
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
+        one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
+        try:
+            await self._check_batch([one_of_them])
+        except RequestFailed as failure:
+            return isinstance(failure, _MAY_BE_A_MEMBER)
+        return True
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
         """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""

@@ -52,6 +52,8 @@ class DatasaurClient(JobClient):
         ProjectSpec.operation: Recovery.FIND,
         ExportSpec.operation: Recovery.REPEAT,
     }
+    #: Our choice: no cap is published; 500 ids are 25 kB to send and 100 kB to read.
+    max_batch = 500
     #: Our choice: a project shows only once its job has made it, which takes minutes for large ones.
     visibility_s = 300.0
 
