@@ -42,8 +42,8 @@ class BatchSize:
         if size >= self._size:
             return
         self._size = size
-        is_news = size < self._warned_size  # a limit is found again after each retrial
-        self._warned_size = min(size, self._warned_size)
+        is_news = size <= self._warned_size / 2  # else it is the limit of before, found again or more exactly
+        self._warned_size = size if is_news else self._warned_size
         level = logging.WARNING if is_news else logging.INFO
         logger.log(level, "Asking for %d jobs at once from now on, since %d were too many: %s", size, asked, reason)
 
@@ -55,8 +55,9 @@ class BatchSize:
         if self._full_batches > _BATCHES_UNTIL_RETRIAL:
             self._refused_size, self._full_batches = math.inf, 0
         before = self.at_most(max_batch)
-        step = min(max(1.0, max_batch * _GROWTH_SHARE), (self._refused_size - self._size) / 2)
-        self._size = min(self._size + step, max_batch)
+        step = max(1, int(max_batch * _GROWTH_SHARE))
+        room = min(self._refused_size - self._size, 2 * step)
+        self._size = min(self._size + room // 2, max_batch)
         if (size := self.at_most(max_batch)) > before:
             logger.debug("Asking for %d jobs at once from now on.", size)
 

@@ -249,7 +249,9 @@ class JobClient(ABC):
             if isinstance(failure, _MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
             await self._check_all(batch, seen, (len(batch) + 1) // 2)
-            if any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
+            if all(isinstance(seen.get(job_id), Job) for job_id in batch):  # whatever it says, the size was to blame
+                batches.shrink(len(batch), failure)
+            elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
                 batches.unlearn(learned)
         else:
             if len(batch) >= self.batch_size:

@@ -10,10 +10,15 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.auth import ClientCredentials
+from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.clock import instant
 from graphql_jobs.download import download
+from graphql_jobs.emulator import Behaviour, Emulator, ManualClock
+from graphql_jobs.job import Job
 from graphql_jobs.limits import Limits
+from graphql_jobs.providers.aiware import AiwareClient, reader
+from graphql_jobs.session import Session
+from tests.conftest import driven
 from tests.graphql_jobs.test_budget import HeldClock, most_in, settle
 
 if TYPE_CHECKING:
@@ -77,6 +82,21 @@ async def test_no_request_of_a_session_escapes_the_budget(
     assert {"/token", "/graphql", "/file"} == set(server.paths)
     assert server.paths.count("/token") == 2
     assert most_in(1.0, sent_at) == 2
+
+
+@pytest.mark.parametrize(("requests_per_s", "is_refused"), [(2, False), (None, True)])
+async def test_a_service_that_counts_requests_is_never_asked_too_often(
+    requests_per_s: float | None, is_refused: bool
+) -> None:
+    """Twenty requests in ten seconds are taken: with two per second none of fifty is refused, without a budget some."""
+    behaviour = Behaviour(requests_per_window=20)
+    async with Emulator(clock=ManualClock(), seed=7, behaviour=behaviour) as emulator:
+        job_id, auth = emulator.aiware.plant().id, BearerToken(emulator.accounts.aiware_token)
+        limits = Limits(requests_per_s=requests_per_s)
+        async with Session(f"{emulator.url}/v3/graphql", auth, reader.DIALECT, limits, driven(emulator)) as session:
+            for _ in range(50):
+                assert isinstance((await AiwareClient(session).check([job_id]))[job_id], Job)
+        assert (429 in [record.status for record in emulator.ledger.requests]) == is_refused
 
 
 async def test_without_a_budget_nothing_waits(
