@@ -257,14 +257,14 @@ class JobClient(ABC):
             if len(batch) >= self.batch_size:
                 batches.grow(self.max_batch)
 
-    async def _is_up(self, batch: Sequence[str], seen: Mapping[str, Seen], answers: int) -> bool:
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], answers: int) -> bool:
         """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
         if self.session.answers > answers:
             return True
         good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
-            await self._check_batch([one_of_them])
+            seen.update(await self._check_batch([one_of_them]))  # if it is seen, it is who is asked the next time
         except RequestFailed as failure:
             return isinstance(failure, _MAY_BE_A_MEMBER)
         return True

@@ -209,6 +209,30 @@ async def test_who_is_asked_whether_the_server_is_up_is_not_always_the_bad_one(
     assert [isinstance(one, Job) for one in (await client.check(ids(2))).values()] == [False, True]
 
 
+async def test_one_good_answer_is_enough_to_find_the_bad_one(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of four was seen: while the bad one is searched for, it is asked again, and never the bad one."""
+    client = scripted(running)
+    client.failing = with_any_of({"j1"})
+    monkeypatch.setattr("graphql_jobs.provider.random.choice", lambda some: some[-1])
+    seen = await client.check(ids(4))
+    assert [isinstance(one, Job) for one in seen.values()] == [True, False, True, True]
+    assert [job_ids for _, job_ids in client.looks if len(job_ids) == 1] == [("j3",), ("j3",), ("j0",), ("j1",)]
+
+
+async def test_an_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:
+    """What `answers` counts: one look, one answer; a refused request is none."""
+    client, job_ids = clients(emulator)["aiware"]
+    async with client:
+        await client.check(job_ids)
+        assert client.session.answers == 1
+        emulator.faults.add(Fault("server_error", times=None))
+        client.session.limits = Limits(attempts=1)
+        await client.check(job_ids)
+        assert client.session.answers == 1
+
+
 def test_an_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) -> None:
     """What is less than a document's number of aliases is filled up to it: 42 would be sent as 50."""
 

@@ -159,6 +159,17 @@ async def test_a_sign_in_respects_the_pause_too(
     assert all(at - began_at >= 40 for at in sent_at)
 
 
+async def test_a_download_does_not_wait_for_the_pause_of_the_endpoint(
+    serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The file is on another host, and its address expires: paused for an hour, it is fetched at once."""
+    server = await serve("zip")
+    session = await open_session(server.url, limits=Limits(requests_per_s=1))
+    session.gate.close(3600)
+    await download(session, server.url, tmp_path / "file")
+    assert (server.count, clock.slept) == (1, [])
+
+
 async def test_a_create_whose_turn_comes_too_late_is_refused_and_not_in_doubt(
     serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
