@@ -8,7 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 
 from blocks.job_run import RemoteJobRun
-from blocks.settings import WaitSettings, checked_base_url
+from blocks.settings import MaxBatch, RequestsPerS, SubmissionS, WaitSettings, checked_base_url, limits_of, tuned
 from blocks.submission import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
@@ -47,22 +47,17 @@ class AiwareCredentials(CredentialsBlock):
         allow_inf_nan=False,
         description="Seconds until a new job shows in lists at the latest. After a lost answer, so long is looked.",
     )
-    submission_s: float = Field(
-        default=Limits().submission_s,
-        gt=0,
-        allow_inf_nan=False,
-        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
-    )
+    submission_s: SubmissionS = Limits().submission_s
+    requests_per_s: RequestsPerS = None
+    max_batch: MaxBatch = None
 
     _check_base_url = field_validator("base_url")(checked_base_url)
 
     def get_client(self) -> AiwareClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        auth, limits = BearerToken(self.token.get_secret_value()), Limits(submission_s=self.submission_s)
-        client = AiwareClient.connect(self.base_url, auth, limits, lenient=self.lenient)
-        client.account = self._block_document_name or ""
-        client.visibility_s = self.visibility_s
-        return client
+        auth = BearerToken(self.token.get_secret_value())
+        client = AiwareClient.connect(self.base_url, auth, limits_of(self), lenient=self.lenient)
+        return tuned(client, self, self._block_document_name or "")
 
 
 class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself

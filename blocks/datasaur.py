@@ -9,7 +9,17 @@ from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from blocks.job_run import RemoteJobRun
-from blocks.settings import WaitSettings, checked_base_url, checked_endpoint, checked_token_url
+from blocks.settings import (
+    MaxBatch,
+    RequestsPerS,
+    SubmissionS,
+    WaitSettings,
+    checked_base_url,
+    checked_endpoint,
+    checked_token_url,
+    limits_of,
+    tuned,
+)
 from blocks.submission import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
 from graphql_jobs.auth import Auth
@@ -55,12 +65,9 @@ class DatasaurCredentials(CredentialsBlock):
         allow_inf_nan=False,
         description="Seconds until a new project shows at the latest. After a lost answer, so long is looked.",
     )
-    submission_s: float = Field(
-        default=Limits().submission_s,
-        gt=0,
-        allow_inf_nan=False,
-        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
-    )
+    submission_s: SubmissionS = Limits().submission_s
+    requests_per_s: RequestsPerS = None
+    max_batch: MaxBatch = None
 
     _check_base_url = field_validator("base_url")(checked_base_url)
     _check_token_url = field_validator("token_url")(checked_token_url)
@@ -73,10 +80,8 @@ class DatasaurCredentials(CredentialsBlock):
 
     def get_client(self) -> DatasaurClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
-        client = DatasaurClient.connect(self.base_url, self._auth(), Limits(submission_s=self.submission_s))
-        client.account = self.client_id or self._block_document_name or ""
-        client.visibility_s = self.visibility_s
-        return client
+        client = DatasaurClient.connect(self.base_url, self._auth(), limits_of(self))
+        return tuned(client, self, self.client_id or self._block_document_name or "")
 
     def _auth(self) -> Auth:
         if self.token:

@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Protocol, TypeVar
 
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, Field
 
-from graphql_jobs import Deadlines, WaitPolicy
+from graphql_jobs import Deadlines, JobClient, Limits, WaitPolicy
+from graphql_jobs.budget import MAX_REQUESTS_PER_S
 from graphql_jobs.endpoint import address, base_url
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
+
+Client = TypeVar("Client", bound=JobClient)
+
+# Types of fields, and not a base class, whose fields would come before the address and the token in the UI's form.
+SubmissionS = Annotated[
+    float,
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
+    ),
+]
+RequestsPerS = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=MAX_REQUESTS_PER_S,
+        allow_inf_nan=False,
+        description="Requests per second at most, retries, sign-in and downloads included; 0.2 is one in 5 s. In one "
+        "process the first block with these credentials decides for all. Empty: no limit.",
+    ),
+]
+MaxBatch = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=500,  # our choice: the largest document of aiWARE's that there is; more saves hardly anything
+        description="Jobs per status request at most. Less is asked for by itself where the service refuses so many. "
+        "Empty: 100 for aiWARE, 500 for Datasaur.",
+    ),
+]
+
+
+class EndpointSettings(Protocol):
+    """The fields of a credentials block that say how to treat the service."""
+
+    visibility_s: float
+    submission_s: float
+    requests_per_s: float | None
+    max_batch: int | None
+
+
+def limits_of(block: EndpointSettings) -> Limits:
+    """The limits for the sessions of a credentials block."""
+    return Limits(submission_s=block.submission_s, requests_per_s=block.requests_per_s)
+
+
+def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
+    """The client, treating the service as the block says, for jobs of `account`."""
+    client.account = account
+    client.visibility_s = block.visibility_s
+    client.max_batch = block.max_batch or client.max_batch
+    return client
 
 
 def checked_base_url(url: str) -> str:

@@ -16,9 +16,10 @@ from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState
 from graphql_jobs.label import Label, checked_caller_key, submission_key
 from graphql_jobs.limits import Limits
 from graphql_jobs.memory import LocalMemory, Memory
-from graphql_jobs.provider import JobClient, JobSpec, Recovery
+from graphql_jobs.provider import JobClient, Recovery
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.session import Session
+from graphql_jobs.spec import JobSpec
 from graphql_jobs.submission import OnUnknown, submit_once
 from graphql_jobs.waiting import require_success, wait, wait_many
 

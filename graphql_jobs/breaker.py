@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 2.5
 LONGEST_REFUSED_PAUSE_S = 60.0
+#: Our choice: one request that fails may hold a job that cannot be asked for; the second in a row makes an outage.
+_FAILURES = 2
 
 
 class Breaker:
@@ -23,14 +25,18 @@ class Breaker:
         self.since = 0.0
         self.probe_at = -inf
         self._pause_s = 0.0
+        self._failures = 0  # without an answer in between
 
     @property
     def is_open(self) -> bool:
-        """Whether the last request failed as a whole."""
+        """Whether there is an outage."""
         return self.failure is not None
 
-    def open(self, failure: RequestFailed, now: float) -> bool:
-        """Take in a request that failed as a whole. Whether this is the first one of the outage."""
+    def fail(self, failure: RequestFailed, now: float) -> bool:
+        """Take in a request that failed as a whole. Whether an outage begins with it."""
+        self._failures += 1
+        if self._failures < _FAILURES:
+            return False
         is_first = not self.is_open
         if is_first:
             self.since, self._pause_s = now, FIRST_PAUSE_S
@@ -41,5 +47,5 @@ class Breaker:
         return is_first
 
     def close(self) -> None:
-        """The endpoint answers again."""
-        self.failure, self.probe_at = None, -inf
+        """The endpoint answers."""
+        self.failure, self.probe_at, self._failures = None, -inf, 0

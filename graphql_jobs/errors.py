@@ -5,6 +5,7 @@
     ├── RequestFailed              one request gave no usable answer; says nothing about any job
     │   ├── Unreachable            not sent: refused, unknown host, connect timeout
     │   ├── ConnectionLost         sent, and no whole answer came back
+    │   │   └── TimedOut           not in time
     │   ├── ServerFailed           5xx, or the provider's own words for "my fault"
     │   ├── RateLimited            429; refused before any work, with the wait that the server asked for
     │   ├── TooMuchAtOnce          the request was too big or too dear: ask for less
@@ -89,11 +90,8 @@ class RequestFailed(GraphqlJobsError):
         self, provider: str, operation: str, subject: str, detail: str, retry_after_s: float | None = None
     ) -> None:
         super().__init__(provider, operation, subject, detail, retry_after_s)
-        self.provider = provider
-        self.operation = operation
-        self.subject = subject
-        self.detail = detail
-        self.retry_after_s = retry_after_s
+        self.provider, self.operation, self.subject = provider, operation, subject
+        self.detail, self.retry_after_s = detail, retry_after_s
 
     def __str__(self) -> str:
         about = f" ({self.subject})" if self.subject else ""
@@ -116,6 +114,12 @@ class ConnectionLost(RequestFailed):
 
     transient = True
     meaning = "the connection was lost after the request was sent"
+
+
+class TimedOut(ConnectionLost):
+    """The request was sent, and the whole answer did not come in time. It may still be carried out."""
+
+    meaning = "no answer came in time"
 
 
 class ServerFailed(RequestFailed):
@@ -213,11 +217,8 @@ class SubmissionUnknown(GraphqlJobsError):
 
     def __init__(self, provider: str, operation: str, subject: str, sent_at: str, cause: str) -> None:
         super().__init__(provider, operation, subject, sent_at, cause)
-        self.provider = provider
-        self.operation = operation
-        self.subject = subject
-        self.sent_at = sent_at
-        self.cause = cause
+        self.provider, self.operation, self.subject = provider, operation, subject
+        self.sent_at, self.cause = sent_at, cause
 
     def __str__(self) -> str:
         about = f" ({self.subject})" if self.subject else ""
@@ -234,9 +235,7 @@ class JobError(GraphqlJobsError):
 
     def __init__(self, provider: str, job_id: str, detail: str) -> None:
         super().__init__(provider, job_id, detail)
-        self.provider = provider
-        self.job_id = job_id
-        self.detail = detail
+        self.provider, self.job_id, self.detail = provider, job_id, detail
 
     def __str__(self) -> str:
         return f"{self.provider} job {self.job_id}: {self.detail}"

@@ -192,7 +192,7 @@ def _broken(exchange: Exchange, raised: BaseException) -> Finding:
     if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
         return Finding(errors.Unreachable, words)
     if isinstance(cause, _NETWORK):
-        return Finding(errors.ConnectionLost, words)
+        return Finding(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
     if exchange.status is not None and not isinstance(cause, OSError):  # a full disk is nobody's answer
         kind = exchange.headers.get("Content-Type", "no content type")
         return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status}, {kind}).")

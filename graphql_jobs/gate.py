@@ -28,6 +28,10 @@ class Gate:
         remaining_s = self._opens_at - self._clock.now()
         return remaining_s if 0 < remaining_s <= self._longest_s else 0.0
 
+    def is_shut(self) -> bool:
+        """Whether it is closed now."""
+        return self.remaining_s() > 0
+
     async def wait(self, at_most_s: float) -> float:
         """Return 0 when it is open, or at once the time that it stays closed if that is more than `at_most_s`."""
         while (remaining_s := self.remaining_s()) > 0:  # it may be closed for longer while we wait

@@ -91,7 +91,7 @@ class Hub:
 
     def snapshot(self) -> Snapshot:
         """What the waits cost so far, and how soon they saw the ends."""
-        return self._metrics.snapshot(len(self._waiters), len(self._agenda.slots), self._client.max_batch)
+        return self._metrics.snapshot(len(self._waiters), len(self._agenda.slots), self._client.batch_size)
 
     def _step_soon(self) -> None:
         """Take the next step once all who are ready to join have joined."""
@@ -113,7 +113,8 @@ class Hub:
             if flight.slow_at <= now:
                 self._hedge(flight, now)
         opens_at = max(self._breaker.probe_at, now + self._client.session.gate.remaining_s())
-        while opens_at <= now and self._has_room() and (slots := self._agenda.take(now, self._client.max_batch)):
+        size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
+        while opens_at <= now and self._has_room() and (slots := self._agenda.take(now, size)):
             self._send(slots, now)
         slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
@@ -169,13 +170,14 @@ class Hub:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
         failures = [seen for seen in answers.values() if isinstance(seen, RequestFailed)]
         if failures and len(failures) == len(answers):
-            if self._breaker.open(failures[0], monotonic):
+            if self._breaker.fail(failures[0], monotonic):
                 self._judge_at = now
                 self._metrics.add("outages")
                 logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
-        elif self._breaker.is_open:
+            return
+        if self._breaker.is_open:
             logger.info("Answers again, after %.0f s without.", monotonic - self._breaker.since)
-            self._breaker.close()
+        self._breaker.close()
 
     def _judge_all(self, failure: RequestFailed, now: float, monotonic: float) -> None:
         """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""

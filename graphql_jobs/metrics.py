@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphql_jobs.job import Job
     from graphql_jobs.session import Session
+    from graphql_jobs.wire import Exchange
 
 try:
     from opentelemetry import metrics as _opentelemetry
@@ -110,7 +112,7 @@ class Metrics:
             rate_limited=self._session.rate_limited,
             latency_p50_s=_quantile(ordered, 0.5),
             latency_p99_s=_quantile(ordered, 0.99),
-            skew_s=self._session.skew_s,
+            skew_s=_skew_s(self._session.last_heard),
         )
 
     def is_time_to_log(self, monotonic: float) -> bool:
@@ -120,6 +122,17 @@ class Metrics:
             self._log_at = monotonic + LOG_EVERY_S
             return is_due
         return False
+
+
+def _skew_s(heard: tuple[Exchange, float] | None) -> float | None:
+    """What the `Date` of an answer says about our clock: positive if ours is ahead."""
+    if heard is None:
+        return None
+    exchange, at = heard
+    try:
+        return at - parsedate_to_datetime(exchange.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -5,14 +5,11 @@ An adapter is a `JobClient` with a status table, documents and pure readers of i
 
 from __future__ import annotations
 
-import hashlib
-import json
+import random
 import re
 from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import (
@@ -25,7 +22,9 @@ from graphql_jobs.errors import (
     RateLimited,
     RequestFailed,
     RequestRefused,
+    ServerFailed,
     SignInFailed,
+    TimedOut,
     TooMuchAtOnce,
     Unreachable,
 )
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from graphql_jobs.label import Label
     from graphql_jobs.session import Session
+    from graphql_jobs.spec import JobSpec
 
 #: Where a job would be found, as plain JSON in the provider's own terms.
 Place = dict[str, Any]
@@ -44,13 +44,15 @@ Place = dict[str, Any]
 Seen = Job | JobNotFound | RequestFailed
 
 
-#: Our choice: longer values are kept as a digest.
-_SHOWN_CHARACTERS = 100
-
 # No other request would fare better.
 _ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
-# A smaller request may pass, or all but one.
+# A smaller request may pass.
+_MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
+# Nothing may pass; or a smaller request, or all but one.
+_MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
+# All may pass but one.
 _MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
+_MAY_PASS_IN_PARTS = (*_MAY_BE_AN_OUTAGE, *_MAY_BE_A_MEMBER)
 
 
 class Recovery(StrEnum):
@@ -62,55 +64,6 @@ class Recovery(StrEnum):
     REPEAT = "repeat"
     #: Nothing shows it.
     NONE = "none"
-
-
-class JobSpec(BaseModel):
-    """What to run. Checked when it is made, so that bad input is found before anything is sent."""
-
-    #: The provider's name of what starts it.
-    operation: ClassVar[str] = ""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
-
-    @classmethod
-    def of(cls, **values: Any) -> Self:
-        """Make one from keyword arguments. Raises `InvalidInput` that names the parameter and never shows a value."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            cause = first.get("ctx", {}).get("error")
-            if isinstance(cause, InvalidInput):
-                raise cause from None
-            name = ".".join(map(str, first["loc"])) or cls.__name__
-            raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for messages."""
-        return type(self).__name__
-
-    def summary(self, salt: str) -> dict[str, str]:
-        """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
-
-        Secrets are left out and so are the queries of addresses, since a pre-signed one is new each time.
-        """
-        plain = self.model_dump(mode="json")
-        values = {
-            name: value for name, value in self if value not in (None, [], {}) and not isinstance(value, SecretStr)
-        }
-        return {
-            name: _shown(value, plain[name], salt, type(self).model_fields[name].repr) for name, value in values.items()
-        }
-
-
-def _shown(value: object, plain: Any, salt: str, may_show: bool) -> str:
-    if isinstance(value, int | float) or (isinstance(value, str) and may_show and len(value) <= _SHOWN_CHARACTERS):
-        return repr(value)
-    if isinstance(value, str) and "://" in value:
-        plain = value.partition("?")[0]
-    digest = hashlib.sha256(json.dumps([salt, plain], sort_keys=True).encode()).hexdigest()
-    return f"digest {digest[:12]}"
 
 
 class JobClient(ABC):
@@ -126,8 +79,8 @@ class JobClient(ABC):
     visibility_s: float = 30.0
     #: Whose jobs these are, as far as that can be said without a secret: part of a submission's key.
     account: str = ""
-    #: Jobs per request.
-    max_batch: ClassVar[int] = 100
+    #: Jobs per request at most; a client may be given another number.
+    max_batch: int = 100
     _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
 
     def __init__(self, session: Session) -> None:
@@ -202,31 +155,69 @@ class JobClient(ABC):
             )
         return job.model_copy(update={"job_id": self._checked(job.job_id, parameter)})
 
-    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """Look at jobs, `max_batch` per request; every id that was asked is in the answer, if only with why not.
+    @property
+    def batch_size(self) -> int:
+        """How many jobs one request asks for now: what the session has learned so far, within `max_batch`."""
+        return self.session.batches.at_most(self.max_batch)
 
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """Look at jobs, `batch_size` per request; every id that was asked is in the answer, if only with why not.
+
+        Up to `batch_size` ids are one request where nothing is wrong; calls that are under way at once learn together.
         Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen: dict[str, Seen] = {}
-        for start in range(0, len(unique), self.max_batch):
-            try:
-                seen |= await self._check_or_halve(unique[start : start + self.max_batch])
-            except _ENDPOINT_WIDE as failure:
-                return dict.fromkeys(unique, failure) | seen
-            except RequestFailed as failure:
-                seen |= dict.fromkeys(unique[start : start + self.max_batch], failure)
+        try:
+            await self._check_all(unique, seen, self.max_batch)
+        except RequestFailed as failure:  # no other request would fare better
+            seen = dict.fromkeys(unique, failure) | seen
         return {job_id: seen.get(job_id) or self._not_found(job_id) for job_id in unique}
 
-    async def _check_or_halve(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """A batch; one that is refused, for its size or for a member, in ever smaller parts."""
+    async def _check_all(self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int) -> None:
+        """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
+        start = 0
+        while start < len(job_ids):
+            batch = job_ids[start : start + min(self.batch_size, at_most)]
+            await self._check_or_split(batch, seen)
+            start += len(batch)
+
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen]) -> None:
+        """A batch; one that failed for its size or for a member, in ever smaller parts."""
+        batches, answers = self.session.batches, self.session.answers
+        learned = batches.learned()
         try:
-            return await self._check_batch(job_ids)
-        except _MAY_BE_A_MEMBER as failure:
-            if len(job_ids) == 1:
-                return {job_ids[0]: failure}
-            middle = len(job_ids) // 2
-            return await self._check_or_halve(job_ids[:middle]) | await self._check_or_halve(job_ids[middle:])
+            seen.update(await self._check_batch(batch))
+        except _ENDPOINT_WIDE:
+            raise
+        except RequestFailed as failure:
+            if len(batch) == 1 or not isinstance(failure, _MAY_PASS_IN_PARTS):
+                seen.update(dict.fromkeys(batch, failure))
+                return
+            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, answers):
+                raise
+            if isinstance(failure, _MAY_BE_TOO_MUCH):
+                batches.shrink(len(batch), failure)
+            await self._check_all(batch, seen, (len(batch) + 1) // 2)
+            if all(isinstance(seen.get(job_id), Job) for job_id in batch):  # whatever it says, the size was to blame
+                batches.shrink(len(batch), failure)
+            elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
+                batches.unlearn(learned)
+        else:
+            if len(batch) >= self.batch_size:
+                batches.grow(self.max_batch)
+
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], answers: int) -> bool:
+        """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
+        if self.session.answers > answers:
+            return True
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
+        one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
+        try:
+            seen.update(await self._check_batch([one_of_them]))  # if it is seen, it is who is asked the next time
+        except RequestFailed as failure:
+            return isinstance(failure, _MAY_BE_A_MEMBER)
+        return True
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
         """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""

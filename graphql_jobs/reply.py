@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from graphql_jobs import errors
+from graphql_jobs.failures import Dialect, Finding, error_entries, words_of
 
-    from graphql_jobs import errors
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from graphql import ExecutionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,19 @@ class Reply:
     def error_at(self, alias: str) -> errors.RequestFailed | None:
         """The first error at or below the root field `alias`, or one that names no field: for a field that is null."""
         return next((error for path, error in self.field_errors.items() if path[:1] in {(), (alias,)}), None)
+
+
+def read_reply(
+    dialect: Dialect, result: ExecutionResult | None, error_of: Callable[[Finding], errors.RequestFailed]
+) -> Reply:
+    """The answer of a request that did not fail as a whole; `error_of` makes the errors."""
+    found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
+    by_object: dict[str, errors.RequestFailed] = {}
+    for entry in error_entries(result.errors if result else None):
+        path = entry.get("path")
+        error = error_of(Finding(dialect.kind_of(entry) or errors.OperationFailed, words_of(dialect, [entry])))
+        at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
+        if not at and (object_id := dialect.object_of(entry)):
+            by_object[object_id] = error
+        found.setdefault(at, error)
+    return Reply(result.data if result and result.data else {}, found, by_object)

@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 #: Our choice: those who were told to come back at the same instant come back within this span.
 _SPREAD_S = 1.0
+#: Our choices: the upper bounds of the first pause and of all. A poll should be back soon after an outage.
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 4.0
 
 
 async def retried(
@@ -83,7 +86,7 @@ class _RetryAfter(wait_base):
     """The wait that the server asked for, spread a little, else exponential with full jitter."""
 
     def __init__(self) -> None:
-        self._fallback = wait_random_exponential(multiplier=0.5, max=15)
+        self._fallback = wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None

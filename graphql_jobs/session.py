@@ -2,7 +2,8 @@
 
 A session is shared by all that runs in one event loop (`sharing.shared_session`), opened by the first `async with` and
 closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (law 2),
-pauses as a whole when the server says so (law 6), and keeps secrets out of every message (law 7).
+pauses as a whole when the server says so (law 6), sends no more in a second than it may, and keeps secrets out of every
+message (law 7).
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import aiohttp
-from gql.transport.aiohttp import AIOHTTPTransport
-
 from graphql_jobs import errors
 from graphql_jobs.auth import can_stand_in_a_header
+from graphql_jobs.batching import BatchSize
+from graphql_jobs.budget import Budget
 from graphql_jobs.clock import Clock, SystemClock, instant
 from graphql_jobs.failures import (
     Dialect,
@@ -24,20 +24,19 @@ from graphql_jobs.failures import (
     Kind,
     diagnose,
     diagnose_http,
-    error_entries,
-    words_of,
 )
 from graphql_jobs.gate import Gate
 from graphql_jobs.limits import Limits
-from graphql_jobs.reading import decoded
 from graphql_jobs.redaction import KeptSecrets, redacted
-from graphql_jobs.reply import Reply
+from graphql_jobs.reply import Reply, read_reply
 from graphql_jobs.retrying import is_transient, retried, surely_undone
-from graphql_jobs.wire import BoundedResponse, Exchange, tracing
+from graphql_jobs.wire import Exchange, new_transport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    import aiohttp
+    from gql.transport.aiohttp import AIOHTTPTransport
     from graphql import ExecutionResult
 
     from graphql_jobs.auth import Auth
@@ -63,6 +62,13 @@ class Session:
         self._transport: AIOHTTPTransport | None = None
         self._users = 0
         self.gate = Gate(self.clock)
+        self.budget = Budget(self.clock, limits.requests_per_s)
+        self.batches = BatchSize()
+        #: How many requests were answered so far: whoever waited in vain can tell an outage from a failure of its own.
+        self.answers = 0
+        self.rate_limited = 0
+        #: The last exchange, and when it was over.
+        self.last_heard: tuple[Exchange, float] | None = None
         self.kept_secrets = KeptSecrets()
         #: One for each way of reading what the provider answers (`JobClient.reading`).
         self.hubs: dict[object, Hub] = {}
@@ -70,7 +76,7 @@ class Session:
 
     async def __aenter__(self) -> Self:
         if self._transport is None:
-            self._transport = self._new_transport()
+            self._transport = new_transport(self.url, self.limits)
             # A lock that was waited for keeps its event loop alive, and `sharing` forgets loops that are gone.
             self._signing_in = asyncio.Lock()
             await self._transport.connect()  # only builds the client; no await before `_users` counts us
@@ -85,7 +91,7 @@ class Session:
 
     async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
         """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
-        return await self.retried_read(lambda: self._attempt(operation, variables, subject))
+        return await self.retried_read(lambda: self._attempt(operation, variables, subject, []))
 
     async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
         """Send something that must happen at most once; gives the value of its root field.
@@ -93,26 +99,27 @@ class Session:
         Sent again only after failures that prove that nothing was done. Raises `RequestFailed` if surely nothing
         happened, `SubmissionUnknown` if nobody can tell.
         """
-        sent_at = self.clock.now()
+        sent_at: list[float] = []
 
         async def attempt() -> Reply:
-            nonlocal sent_at
-            sent_at = self.clock.now()
-            return await self._attempt(operation, variables, subject)
+            self._require_turn(operation.field, subject)
+            return await self._attempt(operation, variables, subject, sent_at)
 
         try:
             reply = await self._retried(attempt, surely_undone)
         except asyncio.CancelledError:
-            at = instant(sent_at).isoformat(timespec="seconds")
-            logger.warning(
-                "Cancelled while %s (%s), sent at %s, was on its way: the job may exist.", operation.name, subject, at
-            )
+            if sent_at:
+                at = instant(sent_at[-1]).isoformat(timespec="seconds")
+                logger.warning(
+                    "Cancelled while %s (%s), sent at %s, was under way: the job may exist.",
+                    *(operation.name, subject, at),
+                )
             raise
         except errors.RequestFailed as error:
             if error.unexecuted:
                 raise
-            raise self.unknown(operation.field, subject, str(error), sent_at) from error
-        return self._created(operation, subject, reply, sent_at)
+            raise self.unknown(operation.field, subject, str(error), sent_at[-1]) from error
+        return self._created(operation, subject, reply, sent_at[-1])
 
     def _created(self, operation: Operation, subject: str, reply: Reply, sent_at: float) -> Any:
         """The value of the root field. An error below the root proves that the create ran, whatever it says."""
@@ -138,12 +145,16 @@ class Session:
         operation: str,
         subject: str,
         kinds: Mapping[int, Kind],
+        *,
+        gated: bool = False,
         **request: Any,
     ) -> T:
         """A plain HTTP request, once, with the bounds and errors of a read, and without an Authorization header.
 
+        `gated` says that it goes to the endpoint's own servers, whose pauses hold for it.
         `consume` reads a successful response; `kinds` names what single status codes mean here. Raises `RequestFailed`.
         """
+        await (self._await_turn(operation, subject) if gated else self.budget.take())
         exchange = Exchange()
         try:
             async with self._http().request(
@@ -169,33 +180,26 @@ class Session:
         at = instant(self.clock.now() if sent_at is None else sent_at).isoformat(timespec="seconds")
         return errors.SubmissionUnknown(self.dialect.provider, operation, subject, at, cause)
 
-    def _new_transport(self) -> AIOHTTPTransport:
-        limits = self.limits
-        timeout = aiohttp.ClientTimeout(
-            total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
-        )
-        return AIOHTTPTransport(
-            self.url,
-            ssl=True,
-            json_deserialize=decoded,
-            client_session_args={
-                "timeout": timeout,
-                "response_class": BoundedResponse,
-                "trace_configs": [tracing()],
-                "cookie_jar": aiohttp.DummyCookieJar(),
-            },
-        )
-
-    async def _attempt(self, operation: Operation, variables: Mapping[str, object], subject: str) -> Reply:
-        await self._pass_gate(operation.field, subject)
+    async def _attempt(
+        self, operation: Operation, variables: Mapping[str, object], subject: str, sent_at: list[float]
+    ) -> Reply:
+        """Send it, and once more if a new token may help; `sent_at` gets the instants."""
+        await self._pass_gate(operation.field, subject)  # before a sign-in that would be for nothing
         token = await self._token()
         try:
-            return await self._send(operation, variables, subject, token)
+            return await self._send_in_turn(operation, variables, subject, token, sent_at)
         except errors.SignInFailed as failure:
             # Refused before any work (law 2), so that this is safe for creates too.
             if not self.auth.reject(token) or not failure.unexecuted:
                 raise
-        return await self._send(operation, variables, subject, await self._token())
+        return await self._send_in_turn(operation, variables, subject, await self._token(), sent_at)
+
+    async def _send_in_turn(
+        self, operation: Operation, variables: Mapping[str, object], subject: str, token: str, sent_at: list[float]
+    ) -> Reply:
+        await self._await_turn(operation.field, subject)  # no time-out of the request runs yet
+        sent_at.append(self.clock.now())
+        return await self._send(operation, variables, subject, token)
 
     async def _token(self) -> str:
         """The token to send, fetched once for any number of requests that wait for it."""
@@ -221,26 +225,15 @@ class Session:
             )
         except Exception as error:  # gql wraps everything, bugs too: diagnose() raises those again
             raised = error
+        self.last_heard = exchange, self.clock.now()
         if finding := diagnose(self.dialect, exchange, raised, result):
+            self.rate_limited += finding.kind is errors.RateLimited
             if finding.retry_after_s:
                 self.gate.close(finding.retry_after_s)
             # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
             raise self._error(operation.field, subject, finding) from None
-        return self._reply(operation, subject, result)
-
-    def _reply(self, operation: Operation, subject: str, result: ExecutionResult | None) -> Reply:
-        found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
-        by_object: dict[str, errors.RequestFailed] = {}
-        for entry in error_entries(result.errors if result else None):
-            path = entry.get("path")
-            kind = self.dialect.kind_of(entry) or errors.OperationFailed
-            finding = Finding(kind, words_of(self.dialect, [entry]))
-            at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
-            error = self._error(operation.field, subject, finding)
-            if not at and (object_id := self.dialect.object_of(entry)):
-                by_object[object_id] = error
-            found.setdefault(at, error)
-        return Reply(result.data if result and result.data else {}, found, by_object)
+        self.answers += 1
+        return read_reply(self.dialect, result, lambda finding: self._error(operation.field, subject, finding))
 
     def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
         detail = self.redact(finding.detail)
@@ -248,6 +241,22 @@ class Session:
         if finding.begun:
             error.unexecuted = False
         return error
+
+    def _require_turn(self, operation: str, subject: str) -> None:
+        """Refuse a create whose turn would come too late for its submission: in the queue its fate would be unknown."""
+        wait_s, at_most_s = (
+            self.budget.wait_s(),
+            self.limits.submission_s / 2,
+        )  # our choice: half, the rest for the rest
+        if wait_s > at_most_s:
+            detail = f"requests_per_s={self.budget.requests_per_s:g} is spent for the next {wait_s:.0f} s."
+            raise errors.RateLimited(self.dialect.provider, operation, subject, detail, wait_s)
+
+    async def _await_turn(self, operation: str, subject: str) -> None:
+        """Pass the gate with a request of the budget in hand; the gate may close while that is waited for."""
+        await self._pass_gate(operation, subject)
+        while not await self.budget.take(self.gate.is_shut):
+            await self._pass_gate(operation, subject)
 
     async def _pass_gate(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
@@ -260,8 +269,9 @@ class Session:
 
         What RFC 6749 5.2 answers with 400 is a matter of the credentials.
         """
+        kinds: Mapping[int, Kind] = {400: errors.SignInFailed}
         answer = await self.fetch(
-            "POST", url, _json, "sign-in", url, {400: errors.SignInFailed}, data=dict(form), headers=headers
+            "POST", url, _json, "sign-in", url, kinds, gated=True, data=dict(form), headers=headers
         )
         if not isinstance(answer, dict) or not can_stand_in_a_header(answer.get("access_token")):
             raise self.bad_reply("sign-in", url, "the answer holds no access_token that can be used.")

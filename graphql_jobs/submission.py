@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from graphql_jobs.job import JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.memory import Entry, Memory
-    from graphql_jobs.provider import JobClient, JobSpec
+    from graphql_jobs.provider import JobClient
+    from graphql_jobs.spec import JobSpec
 
 logger = logging.getLogger(__name__)
 

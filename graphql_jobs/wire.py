@@ -12,10 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
+from gql.transport.aiohttp import AIOHTTPTransport
+
+from graphql_jobs.reading import decoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from types import SimpleNamespace
+
+    from graphql_jobs.limits import Limits
 
 #: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
 MAX_REPLY_BYTES = 32 * 1024 * 1024
@@ -72,6 +77,24 @@ async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> As
             response.close()
             raise ReplyTooLarge(f"more than {max_bytes} bytes")
         yield chunk
+
+
+def new_transport(url: str, limits: Limits) -> AIOHTTPTransport:
+    """gql over aiohttp with our bounds, decoder and records, and without cookies."""
+    timeout = aiohttp.ClientTimeout(
+        total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
+    )
+    return AIOHTTPTransport(
+        url,
+        ssl=True,
+        json_deserialize=decoded,
+        client_session_args={
+            "timeout": timeout,
+            "response_class": BoundedResponse,
+            "trace_configs": [tracing()],
+            "cookie_jar": aiohttp.DummyCookieJar(),
+        },
+    )
 
 
 def tracing() -> aiohttp.TraceConfig:

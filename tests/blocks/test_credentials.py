@@ -135,6 +135,41 @@ async def test_two_clients_in_one_loop_share_one_session(emulator: Emulator) -> 
         assert make(emulator).get_client().session is make(emulator).get_client().session
 
 
+@pytest.mark.parametrize("name", MAKERS)
+async def test_a_budget_and_a_size_of_batches_reach_the_client(name: str) -> None:
+    """requests_per_s is the session's, max_batch the client's; left empty, there is no budget and the usual size."""
+    block = MAKERS[name]("https://budget.example.invalid")
+    assert isinstance(block, AiwareCredentials | DatasaurCredentials)
+    usual = block.get_client()
+    assert (usual.session.limits.requests_per_s, usual.max_batch) == (None, type(usual).max_batch)
+    fields = {"requests_per_s": 0.2, "max_batch": 7, "base_url": "https://other.example.invalid"}
+    client = block.model_copy(update=fields).get_client()
+    assert (client.session.limits.requests_per_s, client.max_batch) == (0.2, 7)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("requests_per_s", 0),
+        ("requests_per_s", -1),
+        ("requests_per_s", float("inf")),
+        ("requests_per_s", 1e300),
+        ("max_batch", 0),
+        ("max_batch", 501),
+        ("max_batch", 1.5),
+    ],
+)
+def test_a_budget_or_a_size_that_cannot_be_is_refused_when_the_block_is_made(
+    field: str, value: float, name: str
+) -> None:
+    """No request per second would be a wait for ever."""
+    block = MAKERS[name]("https://api.example.invalid")
+    secrets = {"token": S3CRET} if name == "aiware" else SIGN_IN
+    with pytest.raises(ValidationError, match=field):
+        type(block)(**{**secrets, field: value})
+
+
 async def test_other_credentials_get_another_session(emulator: Emulator) -> None:
     """The same address with another token must not go out under the first one."""
     other = AiwareCredentials(base_url=emulator.url, token=SecretStr("another"))

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from graphql_jobs.auth import Auth, BearerToken
 from graphql_jobs.limits import Limits
 from graphql_jobs.operation import Operation
-from graphql_jobs.provider import JobClient, JobSpec, Place, Seen
+from graphql_jobs.provider import JobClient, Place, Seen
 from graphql_jobs.providers.aiware import reader
 from graphql_jobs.session import Session
 from tests.clocks import FakeClock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.failures import Dialect
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
+    from graphql_jobs.spec import JobSpec
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
 settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

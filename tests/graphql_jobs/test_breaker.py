@@ -11,6 +11,21 @@ DOWN = ServerFailed("fake", "check", "", "HTTP 503")
 REJECTED = SignInFailed("fake", "check", "", "no")
 
 
+def failed_once() -> Breaker:
+    """One that the next failure opens."""
+    breaker = Breaker()
+    assert not breaker.fail(DOWN, 0.0)
+    return breaker
+
+
+def test_one_failure_is_no_outage() -> None:
+    """A job that cannot be asked for fails again and again, and the others are answered in between: never open."""
+    breaker = Breaker()
+    for now in range(10):
+        assert not breaker.fail(DOWN, now)
+        breaker.close()
+
+
 def test_it_is_closed_until_a_request_fails() -> None:
     """Nothing is held back."""
     breaker = Breaker()
@@ -19,9 +34,9 @@ def test_it_is_closed_until_a_request_fails() -> None:
 
 def test_probes_are_at_growing_distances() -> None:
     """Half a second, one, two, and then every 2.5 s: what an end is seen late by after an outage."""
-    breaker, now, pauses = Breaker(), 100.0, []
+    breaker, now, pauses = failed_once(), 100.0, []
     for _ in range(5):
-        breaker.open(DOWN, now)
+        breaker.fail(DOWN, now)
         pauses.append(breaker.probe_at - now)
         now = breaker.probe_at
     assert pauses == [FIRST_PAUSE_S, 1.0, 2.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
@@ -29,19 +44,19 @@ def test_probes_are_at_growing_distances() -> None:
 
 def test_a_refusal_is_asked_about_ever_more_seldom() -> None:
     """A rejected sign-in stays rejected, and too many attempts may lock an account."""
-    breaker, now = Breaker(), 0.0
+    breaker, now = failed_once(), 0.0
     for _ in range(20):
-        breaker.open(REJECTED, now)
+        breaker.fail(REJECTED, now)
         now = breaker.probe_at
-    breaker.open(REJECTED, now)
+    breaker.fail(REJECTED, now)
     assert breaker.probe_at - now == LONGEST_REFUSED_PAUSE_S
 
 
 def test_it_remembers_the_beginning_and_the_last_words() -> None:
     """Opened at 100 by a 503 and again by a refusal: since 100, and the refusal is the reason."""
-    breaker = Breaker()
-    assert breaker.open(DOWN, 100.0)
-    assert not breaker.open(REJECTED, 101.0)
+    breaker = failed_once()
+    assert breaker.fail(DOWN, 100.0)
+    assert not breaker.fail(REJECTED, 101.0)
     assert (breaker.since, breaker.failure) == (100.0, REJECTED)
 
 
@@ -49,8 +64,9 @@ def test_an_answer_closes_it_and_the_next_outage_begins_anew() -> None:
     """Pauses are short again."""
     breaker = Breaker()
     for now in (1.0, 2.0, 3.0):
-        breaker.open(DOWN, now)
+        breaker.fail(DOWN, now)
     breaker.close()
     assert not breaker.is_open
-    assert breaker.open(DOWN, 50.0)
+    assert not breaker.fail(DOWN, 49.0)
+    assert breaker.fail(DOWN, 50.0)
     assert breaker.probe_at == 50.0 + FIRST_PAUSE_S

@@ -122,8 +122,8 @@ def test_the_cause_beneath_gqls_wrapping_decides() -> None:
         (aiohttp.ClientOSError("reset"), True, errors.ConnectionLost),
         (aiohttp.ClientOSError("reset"), False, errors.Unreachable),
         (aiohttp.ConnectionTimeoutError(), True, errors.Unreachable),
-        (aiohttp.SocketTimeoutError(), True, errors.ConnectionLost),
-        (TimeoutError(), True, errors.ConnectionLost),
+        (aiohttp.SocketTimeoutError(), True, errors.TimedOut),
+        (TimeoutError(), True, errors.TimedOut),
         (TimeoutError(), False, errors.Unreachable),
         (ConnectionResetError(), True, errors.ConnectionLost),
     ):

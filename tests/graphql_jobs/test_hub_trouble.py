@@ -162,8 +162,8 @@ async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     client = scripted(until(400))
     client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 120 or 200 <= at_s < 260 else None
     await all_of(client, [f"j{number}" for number in range(300)])
-    words = [record.getMessage().split(",")[0].split(" about")[0] for record in caplog.records]
-    assert words == ["No answers", "Answers again"] * 2
+    words = [" ".join(record.getMessage().replace(",", "").split()[:2]) for record in caplog.records]
+    assert [word for word in words if "nswers" in word] == ["No answers", "Answers again"] * 2
 
 
 async def test_nothing_is_sent_while_the_server_wants_a_pause(scripted: Scripted) -> None:

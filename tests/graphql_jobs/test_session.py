@@ -77,7 +77,7 @@ async def test_without_retry_after_the_pauses_are_our_own(
     assert server.count == Limits().attempts
     assert caught.value.retry_after_s is None
     assert len(clock.slept) == 5
-    assert all(0 <= pause_s <= 15 for pause_s in clock.slept)
+    assert all(0 <= pause_s <= 4 for pause_s in clock.slept)
 
 
 async def test_a_wait_beyond_the_budget_is_left_to_the_caller(
@@ -102,7 +102,7 @@ async def test_a_senseless_wait_does_not_stop_the_session(
     server = await serve((429, "", {"Retry-After": text}), GOOD)
     began_at = clock.now()
     await (await open_session(server.url)).read(operation, {"id": "1"})
-    assert clock.now() - began_at < 15
+    assert clock.now() - began_at <= 4
 
 
 async def test_a_wait_pauses_all_requests_of_the_session(

@@ -12,10 +12,9 @@ from graphql_jobs.operation import Operation
 
 #: The documented default page of a task list; caps on larger pages are not published (aiware.md 4.6).
 TASK_PAGE = 30
-#: A check is sent with the smallest of these numbers of aliases that holds all its ids, so that only seven documents
-#: exist, here and in the server's cache. Our choice of steps; 100 is the largest that reference/gql-tenacity.md 2.1
-#: found worth its size.
-ALIAS_SIZES = (1, 2, 5, 10, 20, 50, 100)
+#: A check is sent with the smallest of these numbers of aliases that holds all its ids, so that only nine documents
+#: exist, here and in the server's cache. Our choice of steps.
+ALIAS_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 CREATE_JOB = Operation("mutation CreateJob($input: CreateJob!) { createJob(input: $input) { id targetId status } }")
 CREATE_TDO = Operation("mutation CreateTDO($input: CreateTDO!) { createTDO(input: $input) { id } }")

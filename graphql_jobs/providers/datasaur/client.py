@@ -10,7 +10,7 @@ from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.provider import JobClient, JobSpec, Place, Recovery, Seen
+from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.reading import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.auth import Auth
     from graphql_jobs.label import Label
     from graphql_jobs.operation import Operation
+    from graphql_jobs.spec import JobSpec
 
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
@@ -52,6 +53,8 @@ class DatasaurClient(JobClient):
         ProjectSpec.operation: Recovery.FIND,
         ExportSpec.operation: Recovery.REPEAT,
     }
+    #: Our choice: no cap is published; 500 ids are 25 kB to send and 100 kB to read.
+    max_batch = 500
     #: Our choice: a project shows only once its job has made it, which takes minutes for large ones.
     visibility_s = 300.0
 

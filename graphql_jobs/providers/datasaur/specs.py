@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from graphql_jobs.endpoint import address
-from graphql_jobs.provider import JobSpec
+from graphql_jobs.spec import JobSpec
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Role = Literal["LABELER", "REVIEWER"]

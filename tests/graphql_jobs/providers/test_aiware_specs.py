@@ -24,7 +24,7 @@ from graphql_jobs.providers.aiware.specs import ExecutionPreferences
 
 if TYPE_CHECKING:
     from graphql_jobs.operation import Operation
-    from graphql_jobs.provider import JobSpec
+    from graphql_jobs.spec import JobSpec
 
 FOLDERS = [
     {"reference_id": "in", "mode": "stream", "type": "input"},

@@ -14,7 +14,7 @@ from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectSp
 
 if TYPE_CHECKING:
     from graphql_jobs.operation import Operation
-    from graphql_jobs.provider import JobSpec
+    from graphql_jobs.spec import JobSpec
 
 AUTO_LABEL: dict[str, Any] = {
     "project_id": "HvdyIL2iwZn",

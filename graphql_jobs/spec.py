@@ -1,0 +1,63 @@
+"""What to run, and how much of that may be kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from graphql_jobs.errors import InvalidInput
+
+#: Our choice: longer values are kept as a digest.
+_SHOWN_CHARACTERS = 100
+
+
+class JobSpec(BaseModel):
+    """What to run. Checked when it is made, so that bad input is found before anything is sent."""
+
+    #: The provider's name of what starts it.
+    operation: ClassVar[str] = ""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Make one from keyword arguments. Raises `InvalidInput` that names the parameter and never shows a value."""
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            cause = first.get("ctx", {}).get("error")
+            if isinstance(cause, InvalidInput):
+                raise cause from None
+            name = ".".join(map(str, first["loc"])) or cls.__name__
+            raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for messages."""
+        return type(self).__name__
+
+    def summary(self, salt: str) -> dict[str, str]:
+        """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
+
+        Secrets are left out and so are the queries of addresses, since a pre-signed one is new each time.
+        """
+        plain = self.model_dump(mode="json")
+        values = {
+            name: value for name, value in self if value not in (None, [], {}) and not isinstance(value, SecretStr)
+        }
+        return {
+            name: _shown(value, plain[name], salt, type(self).model_fields[name].repr) for name, value in values.items()
+        }
+
+
+def _shown(value: object, plain: Any, salt: str, may_show: bool) -> str:
+    if isinstance(value, int | float) or (isinstance(value, str) and may_show and len(value) <= _SHOWN_CHARACTERS):
+        return repr(value)
+    if isinstance(value, str) and "://" in value:
+        plain = value.partition("?")[0]
+    digest = hashlib.sha256(json.dumps([salt, plain], sort_keys=True).encode()).hexdigest()
+    return f"digest {digest[:12]}"
