@@ -121,9 +121,9 @@ class Hub:
         self._wake_at(min(slow_at, due_at), now)
 
     def _has_room(self) -> bool:
-        """Whether another request may be sent: during an outage one at a time."""
+        """Whether another request may be sent: during an outage one at a time; slow ones count half."""
         flying = sum(flight.slow_at < inf for flight in self._flights.values())
-        return flying < (1 if self._breaker.is_open else MAX_IN_FLIGHT)
+        return flying < (1 if self._breaker.is_open else MAX_IN_FLIGHT) and len(self._flights) < 2 * MAX_IN_FLIGHT
 
     def _hedge(self, flight: _Flight, now: float) -> None:
         """Ask again for what a slow request was to tell, in two halves."""
