@@ -106,6 +106,10 @@ class AiwareClient(JobClient):
         """A launch on a shared target carries no label."""
         return bool(place.get("own")) or "engine_id" not in place
 
+    def finds_by_label(self, operation: str, place: Place) -> bool:
+        """A `createJob` on a shared target carries it."""
+        return not place.get("own") and "engine_id" not in place
+
     def _found(self, operation: str, record: Entry) -> JobHandle:
         handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})
         created_at = instant_or_none(record.get("createdDateTime"))
