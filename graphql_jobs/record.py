@@ -50,6 +50,8 @@ class Record:
     #: The jobs that were left as they were when the caller asked for a new one: they may still run.
     superseded: tuple[str, ...] = ()
     void: bool = False
+    #: Whether an intent since the last job was given up because its job was not to be seen: it may still show.
+    given_up: bool = False
     unknown: dict[str, Any] | None = None
     #: The owners who asked for a new job whatever there was, and had it.
     forced_by: frozenset[str] = frozenset()
@@ -106,11 +108,15 @@ class Record:
         elif kind == "room":
             self.place, self.at = dict(entry["place"]), float(entry["at"])
         elif kind == "handle":
-            self.handle, self.void, self.unknown = JobHandle.from_json(entry["handle"]), False, None
+            former, self.handle = self.handle, JobHandle.from_json(entry["handle"])
+            if former and former.job_id != self.handle.job_id:
+                self.surely_cancelled = False  # that was the former's
+            self.void, self.given_up, self.unknown = False, False, None
             self.handled |= {self.handle.job_id}
             self.first_id = self.first_id or self.handle.job_id
         elif kind == "void":
             self.void = True
+            self.given_up |= entry.get("given_up") is True
         elif kind == "unknown":
             self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
         elif kind == "cancelled":

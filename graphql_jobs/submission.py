@@ -202,7 +202,7 @@ class _Submission:
             if self.on_unknown == "fail":
                 await self.journal.stay_unknown(record, doubt)
             logger.warning("Nobody can tell whether %s was done; sent again, as on_unknown says.", self.spec.operation)
-        await self.journal.note(record, {"kind": "void"})
+        await self.journal.note(record, {"kind": "void", "given_up": True})
         return None
 
     async def _look(self, record: Record, doubt: BaseException | None) -> JobHandle | None:
@@ -220,7 +220,7 @@ class _Submission:
         if self.recovery is not Recovery.FIND or record.place is None:
             return None
         by_label = self.client.finds_by_label(record.operation, record.place)
-        if not (by_label or (record.void and self._finds_surely(record))):
+        if not (by_label or (record.void and record.given_up and self._finds_surely(record))):
             return None
         found = await find_again(self.client, self.label, record)
         return await self._keep_oldest(record, found) if found else None

@@ -276,3 +276,30 @@ async def test_nothing_is_sent_once_others_may_take_over(
     await submitted(datasaur.get_client(), EXPORT, memory)
     assert kinds(await memory.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
     assert memory.sent == [0, 0, 0, 1]
+
+
+async def test_what_was_refused_cannot_show_late(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+    """Surely not done; by the time of the retry, somebody else made a project of that name: it is not ours."""
+    client, memory = datasaur.get_client(), LocalMemory()
+    emulator.faults.add(Fault("body_too_large", operation="createProject"))
+    with pytest.raises(errors.RequestFailed):
+        await submitted(client, PROJECT, memory)
+    theirs = emulator.datasaur.plant_project(name="mine")
+    handle = await submitted(client, PROJECT, memory)
+    assert handle.job_id != f"project:{theirs.id}"
+    assert len(jobs(emulator)) == 1
+
+
+async def test_a_cancel_is_that_of_its_own_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """Cancelled and gone; the job that showed late in its stead, and is hidden for a moment, is not submitted again."""
+    client, memory = aiware.get_client(), LocalMemory()
+    spec = on_target("createJob", await shared_target(client))
+    emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=200))
+    second = await submitted(client, spec, memory)
+    await cancelled(memory, confirmed=True)
+    del emulator.aiware.jobs[second.job_id]
+    emulator.clock.advance(1000)
+    first = await submitted(client, spec, memory)
+    del emulator.aiware.jobs[first.job_id]
+    assert await submitted(client, spec, memory) == first
+    assert len(jobs(emulator)) == 2
