@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from graphql_jobs.addresses import without_queries
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import (
     BadEndpoint,
@@ -93,7 +94,7 @@ class JobSpec(BaseModel):
     def summary(self, salt: str) -> dict[str, str]:
         """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
 
-        Secrets are left out and so are the queries of addresses, since a pre-signed one is new each time.
+        Secrets are left out and so are the queries of addresses, at any depth, since a pre-signed one is new each time.
         """
         plain = self.model_dump(mode="json")
         values = {
@@ -106,10 +107,8 @@ class JobSpec(BaseModel):
 
 def _shown(value: object, plain: Any, salt: str, may_show: bool) -> str:
     if isinstance(value, int | float) or (isinstance(value, str) and may_show and len(value) <= _SHOWN_CHARACTERS):
-        return repr(value)
-    if isinstance(value, str) and "://" in value:
-        plain = value.partition("?")[0]
-    digest = hashlib.sha256(json.dumps([salt, plain], sort_keys=True).encode()).hexdigest()
+        return repr(without_queries(value))
+    digest = hashlib.sha256(json.dumps([salt, without_queries(plain)], sort_keys=True).encode()).hexdigest()
     return f"digest {digest[:12]}"
 
 
@@ -172,6 +171,10 @@ class JobClient(ABC):
     def finds_surely(self, operation: str, place: Place) -> bool:
         """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""
         return True
+
+    def finds_by_label(self, operation: str, place: Place) -> bool:
+        """Whether it is ours by the label that it carries: then none of it was there before the key was first used."""
+        return False
 
     @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:
@@ -239,7 +242,10 @@ class JobClient(ABC):
             raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from None
 
     def _not_found(self, job_id: str) -> JobNotFound:
-        detail = "the provider does not know it. Check the id, the account and the address; it may also be gone."
+        detail = (
+            "the provider does not know it. Check the id, the account and the address; it may also be gone: a run that "
+            "submitted it goes on asking for it, and `force_resubmit` starts a new one."
+        )
         return JobNotFound(self.provider, job_id, detail)
 
     def _checked(self, job_id: str, parameter: str) -> str:
