@@ -15,11 +15,15 @@ Entry = Mapping[str, Any]
 class Memory(Protocol):
     """Somewhere that outlives the process and that every process reaches which may go on with the same work.
 
-    Both methods raise whatever their store raises when it cannot be reached: then nothing is submitted.
+    All methods raise whatever their store raises when it cannot be reached: then nothing is submitted.
     """
 
     async def read(self, key: str) -> Sequence[Entry]:
         """All entries under `key`, in order; empty if there are none."""
+        ...
+
+    async def read_all(self) -> Mapping[str, Sequence[Entry]]:
+        """The entries of all keys of submissions."""
         ...
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
@@ -36,6 +40,10 @@ class LocalMemory:
     async def read(self, key: str) -> Sequence[Entry]:
         """All entries under `key`."""
         return list(self._entries.get(key, ()))
+
+    async def read_all(self) -> Mapping[str, Sequence[Entry]]:
+        """All entries."""
+        return {key: list(entries) for key, entries in self._entries.items()}
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
         """Write one entry, if its number is the next one."""

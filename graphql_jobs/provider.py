@@ -131,6 +131,10 @@ class JobClient(ABC):
         """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""
         return True
 
+    def finds_by_label(self, operation: str, place: Place) -> bool:
+        """Whether it is ours by the label that it carries: then none of it was there before the key was first used."""
+        return False
+
     @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:
         """Ask the provider to cancel, then read the job. Raises `CancelRefused` where it would not or cannot."""
@@ -235,7 +239,10 @@ class JobClient(ABC):
             raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from None
 
     def _not_found(self, job_id: str) -> JobNotFound:
-        detail = "the provider does not know it. Check the id, the account and the address; it may also be gone."
+        detail = (
+            "the provider does not know it. Check the id, the account and the address; it may also be gone: a run that "
+            "submitted it goes on asking for it, and `force_resubmit` starts a new one."
+        )
         return JobNotFound(self.provider, job_id, detail)
 
     def _checked(self, job_id: str, parameter: str) -> str:

@@ -2,8 +2,8 @@
 
 Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
 made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
-begins anew: after a void one, after a job that failed, or because the caller said so. `cancelled` is what came of a
-person's cancel.
+begins anew: after a void one, after a job that failed, or because the caller said so. A `handle` after a `void`, or
+after another `handle`, is a job that showed late. `cancelled` is what came of a person's cancel.
 """
 
 from __future__ import annotations
@@ -45,12 +45,20 @@ class Record:
     handle: JobHandle | None = None
     #: The first job that was kept since the submission began, or since the caller asked for a new one.
     first_id: str = ""
+    #: All jobs that were ever kept under this key.
+    handled: frozenset[str] = frozenset()
+    #: The jobs that were left as they were when the caller asked for a new one: they may still run.
+    superseded: tuple[str, ...] = ()
     void: bool = False
+    #: Whether an intent since the last job was given up because its job was not to be seen: it may still show.
+    given_up: bool = False
     unknown: dict[str, Any] | None = None
     #: The owners who asked for a new job whatever there was, and had it.
     forced_by: frozenset[str] = frozenset()
     #: What came of each cancel of this job, in a sentence, by what was cancelled.
     cancelled: dict[str, str] = field(default_factory=dict)
+    #: Whether the provider was read again after one of them, and no longer ran the job.
+    surely_cancelled: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -81,7 +89,6 @@ class Record:
         """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""
         kind = entry["kind"]
         if kind == "intent":
-            earlier = {self.handle.job_id} if self.handle else set()
             self.by, self.at = str(entry["by"]), float(entry["at"])
             self.forced_by = self.forced_by.union([str(entry["forced_by"])] if "forced_by" in entry else ())
             self.first_id = "" if "forced_by" in entry else self.first_id
@@ -90,22 +97,31 @@ class Record:
             self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
             self.subject = str(entry.get("subject", ""))
             self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
-            self.before = frozenset({*map(str, entry.get("before", ())), *earlier, *self.before})
+            left = [str(job_id) for job_id in entry.get("superseded", ())]
+            self.superseded = tuple(dict.fromkeys([*self.superseded, *left]))
+            self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
             self.place = None if entry["place"] is None else dict(entry["place"])
-            self.handle, self.void, self.unknown, self.cancelled = None, False, None, {}
+            self.handle, self.void, self.unknown = None, False, None
+            self.cancelled, self.surely_cancelled = {}, False
         elif self.count == 0:
             raise ValueError("the first entry is an intent")
         elif kind == "room":
             self.place, self.at = dict(entry["place"]), float(entry["at"])
         elif kind == "handle":
-            self.handle, self.unknown = JobHandle.from_json(entry["handle"]), None
+            former, self.handle = self.handle, JobHandle.from_json(entry["handle"])
+            if former and former.job_id != self.handle.job_id:
+                self.surely_cancelled = False  # that was the former's
+            self.void, self.given_up, self.unknown = False, False, None
+            self.handled |= {self.handle.job_id}
             self.first_id = self.first_id or self.handle.job_id
         elif kind == "void":
             self.void = True
+            self.given_up |= entry.get("given_up") is True
         elif kind == "unknown":
             self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
         elif kind == "cancelled":
             self.cancelled[str(entry["of"])] = str(entry["message"])
+            self.surely_cancelled |= entry.get("confirmed") is True
         else:
             raise ValueError(kind)
         self.count += 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+
+from graphql_jobs.addresses import addresses_in
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -15,10 +17,13 @@ MAX_DETAIL_CHARACTERS = 400
 _SEARCHED_CHARACTERS = 10_000
 
 
-#: Our choice: each is looked for in each message, so the oldest are let go.
-_KEPT = 500
+#: Our choice: room for four projects of a hundred pre-signed documents; each is looked for in each message, so the
+#: oldest are let go.
+_KEPT = 2_000
 #: Our choice: shorter values are dates and names, and stars would make messages unreadable.
 _SHORTEST_SIGNATURE = 16
+#: Our choice: no signature is so short, and single letters would become stars in every message.
+_SHORTEST_QUERY = 4
 
 
 class KeptSecrets(deque[str]):
@@ -34,9 +39,15 @@ class KeptSecrets(deque[str]):
 
     def keep_query(self, url: str) -> None:
         """Never show the query of `url`, nor a long value in it: the signature of a pre-signed address."""
-        query = urlsplit(url).query
-        for secret in (query, *(value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_SIGNATURE)):
-            self.keep(secret)
+        query = url.partition("?")[2].partition("#")[0]  # by hand: what only looks like an address cannot be parsed
+        if len(query) >= _SHORTEST_QUERY:
+            for secret in (query, *(value for _, value in parse_qsl(query) if len(value) >= _SHORTEST_SIGNATURE)):
+                self.keep(secret)
+
+    def keep_queries(self, plain: object) -> None:
+        """The same for each address in plain JSON, such as what is about to be sent."""
+        for url in addresses_in(plain):
+            self.keep_query(url)
 
 
 def redacted(text: str, secrets: AbstractSet[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from graphql_jobs.addresses import without_queries
 from graphql_jobs.errors import InvalidInput
 
 #: Our choice: longer values are kept as a digest.
@@ -43,7 +44,7 @@ class JobSpec(BaseModel):
     def summary(self, salt: str) -> dict[str, str]:
         """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
 
-        Secrets are left out and so are the queries of addresses, since a pre-signed one is new each time.
+        Secrets are left out and so are the queries of addresses, at any depth, since a pre-signed one is new each time.
         """
         plain = self.model_dump(mode="json")
         values = {
@@ -56,8 +57,6 @@ class JobSpec(BaseModel):
 
 def _shown(value: object, plain: Any, salt: str, may_show: bool) -> str:
     if isinstance(value, int | float) or (isinstance(value, str) and may_show and len(value) <= _SHOWN_CHARACTERS):
-        return repr(value)
-    if isinstance(value, str) and "://" in value:
-        plain = value.partition("?")[0]
-    digest = hashlib.sha256(json.dumps([salt, plain], sort_keys=True).encode()).hexdigest()
+        return repr(without_queries(value))
+    digest = hashlib.sha256(json.dumps([salt, without_queries(plain)], sort_keys=True).encode()).hexdigest()
     return f"digest {digest[:12]}"

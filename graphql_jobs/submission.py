@@ -11,21 +11,24 @@ import asyncio
 import logging
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Literal, Never
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from graphql_jobs.clock import instant
-from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown, some
+from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown
+from graphql_jobs.finding import POLL_S, Search, Undecided, find_again
 from graphql_jobs.job import Job, JobState
+from graphql_jobs.journal import Journal, give_up
 from graphql_jobs.provider import Recovery
-from graphql_jobs.record import Record, read_record
 
 if TYPE_CHECKING:
     from graphql_jobs.job import JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.memory import Entry, Memory
-    from graphql_jobs.provider import JobClient
+    from graphql_jobs.memory import Memory
+    from graphql_jobs.provider import JobClient, Place
+    from graphql_jobs.record import Record
     from graphql_jobs.spec import JobSpec
+
+__all__ = ["OnUnknown", "find_again", "submit_once"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +37,8 @@ OnUnknown = Literal["fail", "resubmit"]
 
 #: Our choice: how far two machines' clocks may differ before one takes over what the other is still doing.
 _SKEW_S = 10.0
-#: Our choice: the first pause between two looks, at a provider or at another's work; each further one is twice as long.
-_POLL_S = 0.2
-_DIED = "the process that sent it ended before it wrote the answer down."
-#: Our choice: so much of a cause is kept.
-_CAUSE_CHARACTERS = 500
-#: Our choices: so many attempts may come to nothing, and so many others may write just before us, before we stop.
+#: Our choice: so many attempts may come to nothing before we stop.
 _ROUNDS = 5
-_WRITES = 100
 
 
 async def submit_once(
@@ -68,14 +65,6 @@ async def submit_once(
     return await submission.run(force_resubmit)
 
 
-async def find_again(client: JobClient, label: Label, record: Record) -> list[JobHandle]:
-    """The jobs that came of the record's last intent, oldest first, by one look at the provider."""
-    if record.place is None:
-        return []
-    found = await client.find(record.operation, record.place, label, record.at)
-    return [handle for handle in found if handle.job_id not in record.before]
-
-
 class _Submission:
     def __init__(
         self,
@@ -89,15 +78,14 @@ class _Submission:
     ) -> None:
         self.client = client
         self.spec = spec
-        self.memory = memory
         self.label = label
         self.credentials = credentials
         self.on_unknown = on_unknown
         self.clock = client.session.clock
-        self.give_up_at = self.clock.now() + wait_at_most_s
         self.recovery = client.recovery(spec)
-        self.by = uuid4().hex
-        self.asker = label.owner or self.by  # whose wish for a new job is met once
+        self.journal = Journal(memory, label.key, uuid4().hex)
+        self.search = Search(client, label, self.journal, self.clock.now() + wait_at_most_s)
+        self.asker = label.owner or self.journal.by  # whose wish for a new job is met once
         self.summary = spec.summary(label.key)
         self.seen_at: dict[int, float] = {}  # when a record of so many entries was first seen
 
@@ -107,22 +95,24 @@ class _Submission:
             record = await self._settled(force_resubmit)
             if record.count and not self._is_forced(record, force_resubmit):
                 handle = await self._adopt(record) if record.handle else await self._resolve(record)
-                if handle:
+                if handle := handle or await self._find_late(record):
                     return handle
             if rounds == _ROUNDS:
-                self._give_up(record, f"{_ROUNDS} attempts at it came to nothing.")
+                give_up(record, f"{_ROUNDS} attempts at it came to nothing.")
             rounds += 1
             if handle := await self._begin(record, force_resubmit):
                 return handle
 
     async def _settled(self, force_resubmit: bool) -> Record:
         """The record, once nobody else can be at work on it any more."""
-        delay_s = _POLL_S
+        delay_s = POLL_S
         while True:
-            record = await self._read()
+            record = await self.journal.read()
+            record.require_same(self.summary)
             if not record.is_open or self._lease_s(record) <= 0 or self._is_forced(record, force_resubmit):
                 return record
-            if self.recovery is Recovery.FIND:
+            # Where another's job may be taken for ours, not before the time at which `_look` is sure.
+            if self.recovery is Recovery.FIND and self._finds_surely(record):
                 with suppress(RequestFailed):  # whoever is at work on it may fare better
                     if found := await find_again(self.client, self.label, record):
                         await self._keep_oldest(record, found)
@@ -130,18 +120,13 @@ class _Submission:
             await self.clock.sleep(min(self._lease_s(record), delay_s))
             delay_s *= 2
 
-    async def _read(self) -> Record:
-        record = read_record(await self.memory.read(self.label.key))
-        record.require_same(self.summary)
-        return record
-
     def _is_forced(self, record: Record, force_resubmit: bool) -> bool:
         """Whether this owner asked for a new job whatever there is, and has not had it yet."""
         return force_resubmit and bool(record.count) and self.asker not in record.forced_by
 
     def _lease_s(self, record: Record) -> float:
         """How long whoever wrote the last intent may still be at work."""
-        if record.by == self.by:
+        if record.by == self.journal.by:
             return 0.0
         longest_s, now = self.client.session.limits.submission_s, self.clock.now()
         begun_at = min(record.at, self.seen_at.setdefault(record.count, now))  # also by a clock that is far ahead
@@ -150,12 +135,15 @@ class _Submission:
     async def _adopt(self, record: Record) -> JobHandle | None:
         """The job that the record holds, unless it ended badly, or its result could not be had from here."""
         assert record.handle is not None  # noqa: S101 (the caller looked)
-        if self.recovery is Recovery.REPEAT and record.by != self.by:
+        if self.recovery is Recovery.REPEAT and record.by != self.journal.by:
             return None  # only the answer to the submission told where the result is, and that is a secret
         handle = self.client.handle(record.handle, "handle")
         seen = (await self.client.check([handle.job_id]))[handle.job_id]
         if isinstance(seen, Job) and seen.state in {JobState.FAILED, JobState.CANCELLED}:
             logger.info("%s job %s ended: %s. Submitting anew.", handle.provider, handle.job_id, seen.describe())
+            return None
+        if record.surely_cancelled and not isinstance(seen, Job):  # aiWARE lets a cancelled job vanish
+            logger.info("%s job %s was cancelled, and is gone. Submitting anew.", handle.provider, handle.job_id)
             return None
         logger.info("%s job %s was submitted before: going on with it.", handle.provider, handle.job_id)
         return handle
@@ -164,7 +152,7 @@ class _Submission:
         """Write the intent and submit. None if somebody else was quicker, or if there is surely no job of this."""
         intent: dict[str, object] = {
             "kind": "intent",
-            "by": self.by,
+            "by": self.journal.by,
             "owner": self.label.owner,
             "provider": self.client.provider,
             "operation": self.spec.operation,
@@ -174,30 +162,35 @@ class _Submission:
             "spec": self.summary,
         }
         if force_resubmit and self.asker not in record.forced_by:  # also where there is nothing to force yet
-            intent["forced_by"] = self.asker
+            intent |= {"forced_by": self.asker, "superseded": await self._superseded(record)}
         place = self.client.place(self.spec)
         if place is not None and self.recovery is Recovery.FIND:
-            there = await self.client.find(self.spec.operation, place, self.label, self.clock.now())
-            intent["before"] = [handle.job_id for handle in there]
+            intent["before"] = await self._before(record, place)
         elif record.void:  # in the room of the intent that came to nothing, so that a job which shows late is seen
             place = record.place
         intent["place"] = place
         intent["at"] = self.clock.now()
-        if not await self._append(record, intent):
+        if not await self.journal.append(record, intent):
+            return None
+        # Others count the lease from the intent: so must we, however long it took to write it down.
+        left_s = record.at + self.client.session.limits.submission_s - self.clock.now()
+        if left_s <= 0:
+            await self.journal.note(record, {"kind": "void"})
             return None
         try:
-            async with asyncio.timeout(self.client.session.limits.submission_s):
+            async with asyncio.timeout(left_s):
                 if place is None:
                     place = await self.client.make_room(self.spec, self.label)
-                    if not await self._append(record, {"kind": "room", "place": place, "at": self.clock.now()}):
+                    room = {"kind": "room", "place": place, "at": self.clock.now()}
+                    if not await self.journal.append(record, room):
                         return None
                 handle = await self.client.submit(self.spec, self.label, place)
         except (SubmissionUnknown, TimeoutError) as doubt:
             return await self._resolve(record, doubt)
         except GraphqlJobsError:
-            await self._note(record, {"kind": "void"})
+            await self.journal.note(record, {"kind": "void"})
             raise
-        return await self._keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
+        return await self.journal.keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
 
     async def _resolve(self, record: Record, doubt: BaseException | None = None) -> JobHandle | None:
         """The job of an intent whose outcome is not known; None if there is surely none, or a second does no harm."""
@@ -208,94 +201,60 @@ class _Submission:
                 return handle
         elif self.recovery is Recovery.NONE:
             if self.on_unknown == "fail":
-                await self._stay_unknown(record, doubt)
+                await self.journal.stay_unknown(record, doubt)
             logger.warning("Nobody can tell whether %s was done; sent again, as on_unknown says.", self.spec.operation)
-        await self._note(record, {"kind": "void"})
+        await self.journal.note(record, {"kind": "void", "given_up": True})
         return None
 
     async def _look(self, record: Record, doubt: BaseException | None) -> JobHandle | None:
         """Look until the job would surely be visible. None: it is not there."""
-        sure_at = self.client.visibility_s + self.clock.now() + self._lease_s(record)
-        delay_s = _POLL_S
-        while not (found := await self._found(record, doubt)):
-            now = self.clock.now()
-            if now >= sure_at:
-                return None
-            if now >= self.give_up_at:
-                hidden = f"It is not to be seen, and may stay hidden {sure_at - now:.0f} s more: longer than this wait."
-                await self._stay_unknown(record, doubt, hidden)
-            await self.clock.sleep(min(delay_s, sure_at - now, max(self.give_up_at - now, 0)))
-            delay_s *= 2
-        return await self._keep_oldest(record, found)
-
-    async def _found(self, record: Record, doubt: BaseException | None = None) -> list[JobHandle]:
         try:
-            return await find_again(self.client, self.label, record)
-        except RequestFailed as failure:
-            await self._stay_unknown(record, doubt, f"It could not be looked up: {failure}")
+            found = await self.search.until_sure(
+                record, self.client.visibility_s + self.clock.now() + self._lease_s(record)
+            )
+        except Undecided as why:
+            await self.journal.stay_unknown(record, doubt, str(why))
+        return await self._keep_oldest(record, found) if found else None
+
+    async def _find_late(self, record: Record) -> JobHandle | None:
+        """A job of ours that shows only after it was given up, or beside one that ended badly: by one look."""
+        if self.recovery is not Recovery.FIND or record.place is None:
+            return None
+        by_label = self.client.finds_by_label(record.operation, record.place)
+        if not (by_label or (record.void and record.given_up and self._finds_surely(record))):
+            return None
+        found = await find_again(self.client, self.label, record)
+        return await self._keep_oldest(record, found) if found else None
+
+    async def _before(self, record: Record, place: Place) -> list[str]:
+        """The ids of what is at the place and surely not ours."""
+        if record.count and self.client.finds_by_label(self.spec.operation, place):
+            return []  # what carries our label is ours, whenever it shows
+        there = await self.client.find(self.spec.operation, place, self.label, self.clock.now())
+        return [handle.job_id for handle in there]
+
+    async def _superseded(self, record: Record) -> list[str]:
+        """The jobs that a forced new one leaves behind, as far as they can be told. They are named in the log."""
+        ids = [record.handle.job_id] if record.handle else []
+        if self.recovery is Recovery.FIND and not record.handle and self._finds_surely(record):
+            ids = [handle.job_id for handle in await find_again(self.client, self.label, record)]
+        for job_id in ids:
+            logger.warning(
+                "%s job %s is superseded, as force_resubmit says, and was left as it is: if it still runs and nobody "
+                "needs it, cancel it by its id.",
+                *(self.client.provider, job_id),
+            )
+        return ids
+
+    def _finds_surely(self, record: Record) -> bool:
+        return self.client.finds_surely(record.operation, record.place or {})
 
     async def _keep_oldest(self, record: Record, found: list[JobHandle]) -> JobHandle:
         ids = [handle.job_id for handle in found]
         if len(found) > 1:
-            if not self.client.finds_surely(record.operation, record.place or {}):
-                await self._stay_unknown(record, None, f"{some(ids)} may be it, and nothing tells which.")
             logger.warning(
                 "%s: several jobs have the key %s: %s. The oldest is adopted; look after the others.",
                 *(self.client.provider, self.label.key, ", ".join(ids)),
             )
         logger.info("%s job %s was found again by its key.", self.client.provider, ids[0])
-        return await self._keep(record, found[0])
-
-    async def _keep(self, record: Record, handle: JobHandle) -> JobHandle:
-        """Write the handle down. A job that runs is worth more than its note: if that fails, go on."""
-        plain = handle.without_secrets().to_json()
-        try:
-            for _ in range(_WRITES):
-                if await self._append(record, {"kind": "handle", "handle": plain}):
-                    return handle
-                record = read_record(await self.memory.read(self.label.key))
-                if record.handle and record.handle.job_id == handle.job_id:
-                    return handle
-                if record.handle:
-                    logger.warning(
-                        "%s job %s is one too many: %s has the same key and was written down first. Look after it.",
-                        *(handle.provider, handle.job_id, record.handle.job_id),
-                    )
-                    return record.handle
-            logger.error("%s job %s runs, but others wrote whenever this was to.", handle.provider, handle.job_id)
-        except Exception:  # whatever the store raises: the job runs, and is paid for
-            logger.exception("%s job %s runs, but this could not be written down.", handle.provider, handle.job_id)
-        return handle
-
-    async def _stay_unknown(self, record: Record, doubt: BaseException | None, more: str = "") -> Never:
-        """Raise `SubmissionUnknown`, and write it down first, so that the next attempt says the same."""
-        sent_at, cause = instant(record.at).isoformat(timespec="seconds"), _DIED
-        if record.unknown:
-            sent_at, cause = record.unknown["sent_at"], record.unknown["cause"]
-        elif isinstance(doubt, SubmissionUnknown):
-            sent_at, cause = doubt.sent_at, doubt.cause
-        elif doubt:
-            cause = "it took too long."
-        cause = f"{cause} {more}".strip() if more not in cause else cause
-        if not record.unknown:
-            await self._note(record, {"kind": "unknown", "sent_at": sent_at, "cause": cause[:_CAUSE_CHARACTERS]})
-        self._give_up(record, cause, sent_at)
-
-    def _give_up(self, record: Record, cause: str, sent_at: str | None = None) -> Never:
-        at = sent_at or instant(record.at).isoformat(timespec="seconds")
-        raise SubmissionUnknown(self.client.provider, self.spec.operation, self.spec.subject, at, cause)
-
-    async def _note(self, record: Record, entry: Entry) -> None:
-        """Write what helps the next attempt; that it fails must not hide what happened."""
-        try:
-            await self._append(record, entry)
-        except Exception:  # whatever the store raises
-            logger.exception("The outcome of submission %s could not be written down.", self.label.key)
-
-    async def _append(self, record: Record, entry: Entry) -> bool:
-        """Write the entry and bring the record up to date. False if another wrote in between."""
-        entry = {**entry, "by": self.by}
-        if not await self.memory.append(self.label.key, record.count, entry):
-            return False
-        record.apply(entry)
-        return True
+        return await self.journal.keep(record, found[0])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import Label, LocalMemory, errors
-from graphql_jobs.emulator import Fault, JobFault
+from graphql_jobs.emulator import Fault, JobFault, ManualClock
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
+from tests.clocks import DrivenClock
 from tests.graphql_jobs.submitting import (
     AUTO_LABEL,
     ENGINE,
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
     from blocks import AiwareCredentials, DatasaurCredentials
     from graphql_jobs import JobSpec
     from graphql_jobs.emulator import Emulator
+
+
+class WrongClock(DrivenClock):
+    """A machine whose clock is not the provider's."""
+
+    def __init__(self, emulator: Emulator, ahead_s: float) -> None:
+        assert isinstance(emulator.clock, ManualClock)
+        super().__init__(emulator.clock)
+        self.ahead_s = ahead_s
+
+    def now(self) -> float:
+        """Seconds since the epoch, as this machine has them."""
+        return super().now() + self.ahead_s
 
 
 @pytest.mark.parametrize("fault", LOST)
@@ -154,6 +168,20 @@ async def test_an_older_project_of_the_name_is_not_taken_for_ours(
     emulator.faults.add(Fault("drop_before", operation="createProject"))
     handle = await submitted(datasaur.get_client(), PROJECT)
     assert "old" not in handle.job_id
+    assert len(jobs(emulator, "createProject")) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-7200, 7200])
+async def test_a_project_is_found_by_a_clock_that_is_wrong(
+    ahead_s: float, emulator: Emulator, datasaur: DatasaurCredentials
+) -> None:
+    """Our clock is two hours ahead, or behind: the project is found by its name all the same, and made once."""
+    emulator.datasaur.plant_project("old", name="mine")
+    emulator.faults.add(Fault("drop_after", operation="createProject"))
+    client = datasaur.get_client()
+    client.session.clock = WrongClock(emulator, ahead_s)
+    handle = await submitted(client, PROJECT)
+    assert handle.job_id not in {"project:old", ""}
     assert len(jobs(emulator, "createProject")) == 1
 
 

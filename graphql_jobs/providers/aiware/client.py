@@ -75,6 +75,7 @@ class AiwareClient(JobClient):
                 wire["targetId"] = target_id
             if label:
                 wire["jobConfig"] = wire.get("jobConfig", {}) | label.to_json()
+            self.session.kept_secrets.keep_queries(wire)
             created = await self.session.create(documents.CREATE_JOB, {"input": wire}, spec.subject)
             return self._started(spec.operation, created)
         return await self._launch(self._engine_spec(spec), target_id)
@@ -112,6 +113,10 @@ class AiwareClient(JobClient):
         """A launch on a shared target carries no label."""
         return bool(place.get("own")) or "engine_id" not in place
 
+    def finds_by_label(self, operation: str, place: Place) -> bool:
+        """A `createJob` on a shared target carries it."""
+        return not place.get("own") and "engine_id" not in place
+
     def _found(self, operation: str, record: Entry) -> JobHandle:
         handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})
         created_at = instant_or_none(record.get("createdDateTime"))
@@ -131,10 +136,10 @@ class AiwareClient(JobClient):
 
     async def create_target_with_asset(self, uri: str, **tdo: Any) -> str:
         """Make a temporal data object that holds the media at `uri` (`createTDOWithAsset`) and give its id."""
-        self.session.kept_secrets.keep_query(uri)
         return await self._make_target(documents.CREATE_TDO_WITH_ASSET, {"uri": uri, **tdo})
 
     async def _make_target(self, operation: Operation, tdo: dict[str, Any]) -> str:
+        self.session.kept_secrets.keep_queries(tdo)
         reply = await self.session.read(operation, {"input": tdo}, "new target")
         value = reply.data.get(operation.alias)
         if value is None and (failure := reply.error_at(operation.alias)):
@@ -198,7 +203,7 @@ class AiwareClient(JobClient):
         variables: dict[str, object] = {"engineId": spec.engine_id, "source": value}
         for number, (name, field_value) in enumerate(spec.fields.items()):
             variables |= {f"name{number}": name, f"value{number}": field_value}
-        self.session.kept_secrets.keep_query(spec.upload_url or "")
+        self.session.kept_secrets.keep_queries(variables)
         operation = documents.launch_engine_job(source, len(spec.fields))
         return self._started(spec.operation, await self.session.create(operation, variables, spec.subject))
 
@@ -223,7 +228,7 @@ class AiwareClient(JobClient):
         seen: dict[str, Seen] = {}
         longer: dict[str, tuple[Entry, list[Any]]] = {}
         for job_id, entry, records in await self._read_page(job_ids, 0, seen):
-            if _is_full(entry["tasks"]):
+            if reader.is_full(entry["tasks"]):
                 longer[job_id] = (entry, records)
             else:
                 seen[job_id] = self._read(job_id, entry, records)
@@ -245,7 +250,7 @@ class AiwareClient(JobClient):
             for job_id, later, later_records in await self._read_page(list(longer), offset, seen):
                 entry, records = longer[job_id]
                 records[offset:] = later_records
-                if _is_full(later["tasks"]):
+                if reader.is_full(later["tasks"]):
                     unread[job_id] = (entry, records)
                 else:
                     seen[job_id] = self._read(job_id, entry, records)
@@ -293,10 +298,3 @@ class AiwareClient(JobClient):
             else:
                 missing = self.session.bad_reply("job", f"job {job_id}", "the list of its tasks is missing.")
                 seen[job_id] = reply.error_at(alias) or missing
-
-
-def _is_full(tasks: Entry) -> bool:
-    """Whether there may be more behind this page: it has as many records as the server, or we, put into one."""
-    limit = tasks.get("limit")
-    size = limit if type(limit) is int and 0 < limit < documents.TASK_PAGE else documents.TASK_PAGE
-    return len(tasks["records"]) >= size

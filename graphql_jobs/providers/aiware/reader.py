@@ -8,6 +8,7 @@ from graphql_jobs import errors
 from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label
+from graphql_jobs.providers.aiware.documents import TASK_PAGE
 from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, objects, text_or_none
 from graphql_jobs.status import StatusTable
 
@@ -133,6 +134,13 @@ _MESSAGE_CHARACTERS = 5_000
 def _read_failure(entry: Entry, task_id: str, raw_status: str, clean: Callable[[str], str]) -> JobFailure:
     message = text_or_none(entry, "failureMessage", _MESSAGE_CHARACTERS)
     return JobFailure(clean(text_or_none(entry, "failureReason") or raw_status), clean(message or ""), task_id)
+
+
+def is_full(tasks: Entry) -> bool:
+    """Whether there may be more behind this page: it has as many records as the server, or we, put into one."""
+    limit = tasks.get("limit")
+    size = limit if type(limit) is int and 0 < limit < TASK_PAGE else TASK_PAGE
+    return len(tasks["records"]) >= size
 
 
 def read_records(value: Any) -> list[Entry]:

@@ -81,7 +81,11 @@ class NewTarget(_Part):
 
 
 class AiwareJobSpec(JobSpec):
-    """A job of one or more tasks (`createJob`), on an existing target, a new one, or none."""
+    """A job of one or more tasks (`createJob`), on an existing target or a new one.
+
+    With neither, `submit_once` and so every flow makes a container for it, by which it can be found again; only
+    `AiwareClient.submit` on its own starts a job without any.
+    """
 
     operation: ClassVar[str] = "createJob"
 

@@ -38,8 +38,9 @@ _PROJECT = "project:"
 #: Our choices: projects per page, and in all, when one is looked for by its name.
 _FIND_PAGE = 50
 _FIND_PROJECTS = 1_000
-#: Our choice: projects are looked for from this long before the intent, since clocks differ.
-_CLOCK_SKEW_S = 60.0
+#: Our choice: projects are looked for from this long before the intent. Clocks that differ by more get through no TLS;
+#: an older project is told by having been there before the intent, so that a longer time costs only a longer note.
+_CLOCK_SKEW_S = 86_400.0
 
 
 class DatasaurClient(JobClient):
@@ -67,7 +68,6 @@ class DatasaurClient(JobClient):
         """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a place for a label."""
         if isinstance(spec, AutoLabelSpec):
             self.session.kept_secrets.keep(spec.target_secret.get_secret_value())
-            self.session.kept_secrets.keep_query(spec.target_endpoint)
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), spec.subject)
         if isinstance(spec, ProjectSpec):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), spec.subject)
@@ -145,6 +145,7 @@ class DatasaurClient(JobClient):
         return {"result_id": job.result_id} if job.result_id else {}
 
     async def _start(self, operation: Operation, wire: dict[str, Any], subject: str) -> JobHandle:
+        self.session.kept_secrets.keep_queries(wire)
         entry = reader.read_submitted(await self.session.create(operation, {"input": wire}, subject))
         if entry is None:
             raise self.session.unknown(operation.field, subject, "the answer holds no job.")

@@ -1,0 +1,126 @@
+"""Pre-signed addresses anywhere in a spec: not part of what a job is, and never shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import LocalMemory, errors
+from graphql_jobs.addresses import addresses_in, without_queries
+from graphql_jobs.limits import Limits
+from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
+from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ProjectDocument, ProjectSpec
+from graphql_jobs.redaction import KeptSecrets, redacted
+from tests.graphql_jobs.submitting import ENGINE, LABEL, jobs, submitted
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials, DatasaurCredentials
+    from graphql_jobs import JobSpec
+    from graphql_jobs.emulator import Emulator
+    from tests.graphql_jobs.conftest import OpenSession, Serve
+
+
+def signed(signature: str) -> dict[str, JobSpec]:
+    """A spec of each kind that may hold addresses, signed anew."""
+    url = f"https://media.example.com/a.mp4?X-Amz-Date=20260101&X-Amz-Signature={signature}"
+    return {
+        "document": ProjectSpec.of(name="mine", documents=[ProjectDocument(name="a.txt", external_url=url)]),
+        "settings": ProjectSpec.of(
+            name="mine",
+            documents=[ProjectDocument(name="a.txt", object_key="k")],
+            settings={"guideline": {"urls": [url]}},
+        ),
+        "model": AutoLabelSpec.of(
+            project_id="p", labeler_email="me@example.com", target_endpoint=url, target_secret="s3cret-of-model"
+        ),
+        "payload": AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE, payload={"url": url, "more": [{"u": url}]})]),
+        "standby": AiwareJobSpec.of(
+            tasks=[EngineTask(engine_id=ENGINE, standby_task=EngineTask(engine_id=ENGINE, payload={"url": url}))]
+        ),
+        "job config": AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], job_config={"callback": url}),
+        "target": AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target={"details": {"source": url}}),
+        "upload": EngineJobSpec.of(engine_id=ENGINE, upload_url=url),
+        "template": EngineJobSpec.of(engine_id=ENGINE, target_id="7", fields={"url": url, "json": f'{{"u": "{url}"}}'}),
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in signed("") if name != "template"])
+def test_a_new_signature_anywhere_is_no_other_job(name: str) -> None:
+    """Signed anew for the second attempt, deep in a document or a payload: the same summary, the same key."""
+    assert signed("1" * 64)[name].summary("salt") == signed("2" * 64)[name].summary("salt")
+
+
+def test_another_address_is_another_job() -> None:
+    """Only the query is left out, and only that of an address."""
+    one, other = [
+        AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE, payload={"url": url, "question": "why?"})])
+        for url in ("https://h.example.com/a?x=1", "https://h.example.com/b?x=1")
+    ]
+    asked = AiwareJobSpec.of(
+        tasks=[EngineTask(engine_id=ENGINE, payload={"url": "https://h.example.com/a", "question": "why?not"})]
+    )
+    assert len({str(spec.summary("salt")) for spec in (one, other, asked)}) == 3
+
+
+@pytest.mark.parametrize("name", ["document", "payload"])
+async def test_a_flow_that_signs_anew_goes_on_with_its_job(
+    name: str, emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
+) -> None:
+    """The caller's own key, and an address that is signed anew in each attempt: one job, and no conflict."""
+    client, memory = (datasaur if name == "document" else aiware).get_client(), LocalMemory()
+    first, second = [await submitted(client, signed(one * 64)[name], memory) for one in "12"]
+    assert first == second
+    assert len(jobs(emulator)) == 1
+
+
+@pytest.mark.parametrize("name", signed(""))
+async def test_a_signature_that_a_server_repeats_is_not_shown(
+    name: str, serve: Serve, open_session: OpenSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each request is answered with an error that quotes it whole: stars in the error and in the log."""
+    signature = "5ec7e7" * 8
+    spec = signed(signature)[name]
+    echo = {"errors": [{"message": f"bad input: {spec.to_wire() if hasattr(spec, 'to_wire') else spec.fields}"}]}  # type: ignore[attr-defined]
+    quoted = f"cannot fetch https://media.example.com/a.mp4?X-Amz-Date=20260101&X-Amz-Signature={signature}"
+    for answer in (echo, {"errors": [{"message": quoted}]}):
+        server = await serve(answer)
+        session = await open_session(server.url, limits=Limits(attempts=1))
+        client: Any = (DatasaurClient if name in {"document", "settings", "model"} else AiwareClient)(session)
+        work = client.make_room(spec, LABEL) if name == "target" else client.submit(spec)
+        with pytest.raises(errors.GraphqlJobsError) as caught:
+            await work
+        assert "5ec7e7" not in f"{caught.value} {caught.value.__cause__} {caplog.text}"
+
+
+def test_addresses_are_found_wherever_they_stand() -> None:
+    """In lists, in names of fields, within a text."""
+    plain = {"a": ["https://h/1?s=1", 7, None, {"b": "see <http://h/2?s=2>, please"}], "https://h/3?s=3": True}
+    assert list(addresses_in(plain)) == ["https://h/1?s=1", "http://h/2?s=2", "https://h/3?s=3"]
+    assert without_queries({"a": ["https://h/1?s=1", "why?"]}) == {"a": ["https://h/1", "why?"]}
+
+
+@pytest.mark.parametrize(
+    "text", ["https://[bad?token=abcdefghijklmnopqrst", "://?a", "https://h:x/?k=1234567890123456"]
+)
+def test_what_only_looks_like_an_address_breaks_nothing(text: str) -> None:
+    """A payload is the caller's own; what stands behind the question mark is hidden all the same."""
+    kept = KeptSecrets()
+    kept.keep_queries({"url": text})
+    assert "1234567890" not in redacted(text, set(kept))
+    assert "abcdefgh" not in redacted(text, set(kept))
+
+
+def test_a_query_of_a_letter_is_no_secret() -> None:
+    """Every such letter in every message would become stars."""
+    kept = KeptSecrets()
+    kept.keep_queries(["https://h/?a"])
+    assert redacted("a message", set(kept)) == "a message"
+
+
+def test_the_signatures_of_a_large_project_are_all_kept() -> None:
+    """A hundred documents, four long values in each address."""
+    kept = KeptSecrets()
+    batched = [tuple(f"{part}-{number:030d}" for part in "abcd") for number in range(100)]
+    kept.keep_queries([f"https://h/?a={a}&b={b}&c={c}&d={d}" for a, b, c, d in batched])
+    assert {value for values in batched for value in values} <= set(kept)
