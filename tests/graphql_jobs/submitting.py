@@ -59,3 +59,16 @@ async def submitted(client: JobClient, spec: JobSpec, memory: LocalMemory | None
 def kinds(entries: Sequence[Entry]) -> list[str]:
     """What the entries are."""
     return [str(entry["kind"]) for entry in entries]
+
+
+async def shared_target(client: Any) -> str:
+    """A target of the caller's own, on which others may work too."""
+    async with client:
+        return str(await client.create_target(startDateTime=1, stopDateTime=2))
+
+
+def on_target(name: str, target_id: str) -> JobSpec:
+    """One of the two operations there."""
+    if name == "launch":
+        return EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)
+    return AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)

@@ -10,9 +10,20 @@ import pytest
 
 from graphql_jobs import Label, LocalMemory, errors
 from graphql_jobs.emulator import Fault, JobFault
-from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.record import read_record
-from tests.graphql_jobs.submitting import ENGINE, EXPORT, LABEL, LAUNCH, PROJECT, TASKS, jobs, kinds, submitted
+from tests.graphql_jobs.submitting import (
+    ENGINE,
+    EXPORT,
+    LABEL,
+    LAUNCH,
+    PROJECT,
+    TASKS,
+    jobs,
+    kinds,
+    on_target,
+    shared_target,
+    submitted,
+)
 
 if TYPE_CHECKING:
     from blocks import AiwareCredentials, DatasaurCredentials
@@ -21,19 +32,6 @@ if TYPE_CHECKING:
     from graphql_jobs.memory import Entry
 
 OTHER = Label("gqj-another", "run-1")
-
-
-async def shared_target(client: Any) -> str:
-    """A target of the caller's own, on which others may work too."""
-    async with client:
-        return str(await client.create_target(startDateTime=1, stopDateTime=2))
-
-
-def on_target(name: str, target_id: str) -> JobSpec:
-    """One of the two operations there."""
-    if name == "launch":
-        return EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)
-    return AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)
 
 
 async def recorded(memory: LocalMemory) -> Any:
