@@ -191,7 +191,7 @@ def _plan(ast: DocumentNode, shape: Shape) -> _Plan:
 
 def _root(node: FieldNode, known: tuple[str, str] | None) -> tuple[str, str]:
     _require(known is not None and not node.directives and len(node.arguments or ()) == 1)
-    [argument] = node.arguments or ()
+    argument = next(iter(node.arguments or ()))
     _require((node.name.value, argument.name.value) == known and isinstance(argument.value, VariableNode))
     key = (node.alias or node.name).value
     return f"{json.dumps(key)}: ", _variable(argument.value)

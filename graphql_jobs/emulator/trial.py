@@ -179,6 +179,8 @@ class Trial:
             "requests": len(since),
             "refused": sum(record.status == 429 for record in since),
             "statuses": sum(record.statuses_read for record in since),
+            "statuses_before": sum(r.statuses_read for r in self._ledger.requests)
+            - sum(r.statuses_read for r in since),
             "most_per_s": most_in_one_second([record.at for record in since]),
             "last_refused_at": max((record.at for record in since if record.status == 429), default=None),
         }
