@@ -19,7 +19,9 @@ from scripts.benchmark.workloads import steady
 if TYPE_CHECKING:
     from pathlib import Path
 
-WELL = dict.fromkeys(("missed", "doubled", "false_failed", "early", "unbounded", "strange", "statuses_before"), 0)
+WELL: dict[str, int] = dict.fromkeys(
+    ("missed", "doubled", "false_failed", "early", "unbounded", "strange", "statuses_before"), 0
+)
 FIGURES = {"cpu_s": 1.0, "before_bytes": 0.0, "waiting_bytes": 2_048_000.0, "peak_bytes": 1e8, "lag_p99_s": 0.0}
 
 

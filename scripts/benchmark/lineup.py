@@ -79,7 +79,7 @@ class Lineup:
 
     def request_floor(self, result: Result, workload: Workload) -> int:
         """Of the result's jobs, in the batches of its contestant."""
-        batch = ENTRANTS[result.contestant].batch(workload)
+        batch = min(ENTRANTS[result.contestant].batch(workload), workload.server_batch or workload.jobs)
         at_most_s = self.scale.of(workload.waits_at_most_s)
         return request_floor(result.durations_s, self.scale.interval_s, batch, at_most_s)
 

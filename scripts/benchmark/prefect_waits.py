@@ -79,7 +79,7 @@ def prefect_gates(all_in_one: UnderPrefect, each: UnderPrefect) -> list[Gate]:
 
 def _measure(lineup: Lineup, stack: Stack, contestant: str, jobs: int) -> UnderPrefect:
     runs, cpu_s = _task_runs(stack), _server_cpu_s()
-    result = lineup.run(contestant, steady(jobs), stack.environment | {"PREFECT_LOGGING_LEVEL": "WARNING"})
+    result = lineup.run(contestant, steady(jobs), stack.environment)
     return UnderPrefect(result, _server_cpu_s() - cpu_s, _task_runs(stack) - runs)
 
 

@@ -12,6 +12,8 @@ _SHORTEST_S, _LONGEST_S, _INTERVAL_S = 20.0, 60.0, 5.0
 _HERD_AT_S, _HERD_S = 40.0, 1.0
 #: Of the issue: so many never end.
 _NEVER_SHARE = 0.01
+#: Of the issue: the limited server's.
+_LIMITED_BATCH = 200
 #: Of the issue (the largest batch), and reference/peers.md 6.1.
 BATCH = 500
 SEED = 20_260_101
@@ -60,6 +62,8 @@ class Workload:
     faults: tuple[dict[str, Any], ...] = ()
     job_fault: dict[str, Any] = field(default_factory=dict)
     requests_per_window: int | None = None
+    #: The most jobs that the server takes in one request; contestants are not told.
+    server_batch: int | None = None
     token_lifetime_s: float = 3600.0
     kills_at_s: tuple[float, ...] = ()
     restart_after_s: float = 5.0
@@ -91,12 +95,18 @@ def steady(jobs: int) -> Workload:
 
 def special(jobs: int) -> list[Workload]:
     """The herd, the long tail and the server with limits."""
-    limits = {"kind": "capacity_exceeded", "max_batch": 200, "times": None}
+    limits = {"kind": "capacity_exceeded", "max_batch": _LIMITED_BATCH, "times": None}
     return [
         Workload("herd: all end within 1 s", jobs, course="herd"),
         Workload("long tail: 1 % never end", jobs, course="tail", waits_at_most_s=90.0),
         # 20 per second over the documented window of 10 s (reference/aiware.md 4.5).
-        Workload("server: 20 requests/s, batches of 200", jobs, standing=(limits,), requests_per_window=200),
+        Workload(
+            "server: 20 requests/s, batches of 200",
+            jobs,
+            standing=(limits,),
+            requests_per_window=200,
+            server_batch=_LIMITED_BATCH,
+        ),
     ]
 
 
