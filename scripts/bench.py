@@ -36,7 +36,7 @@ _QUICK_FACTOR = 0.2
 #: Columns where the output goes to a file.
 _LOG_WIDTH = 180
 
-_BATCHED = ("raw-ids", "ours-ids", "raw-aliases", "ours-aliases", "robosaur")
+_BATCHED = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases", "robosaur")
 _EVERYBODY = (*_BATCHED, "ours-each", "aiohttp", "gql")
 
 
@@ -80,7 +80,10 @@ def _full_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
 def _quick_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
     """The gates' rows, the strongest peers, and three of the faults; Prefect and growth only where they are named."""
     some = [workload for workload in faulty(1_000) if workload.name.startswith(("5 %", "429", "killed"))]
-    plan = [(1_000, ("raw-aliases", "ours-aliases", "robosaur", "aiohttp")), (10_000, ("raw-ids", "ours-ids"))]
+    plan = [
+        (1_000, ("raw-aliases", "ours-aliases", "robosaur", "aiohttp")),
+        (10_000, ("raw-ids", "ours-bare", "ours-ids")),
+    ]
     return {
         "check": lambda: check_cost(rounds=5),
         "waits": lambda: comparison(lineup, plan),

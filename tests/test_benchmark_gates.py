@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,10 +12,11 @@ from scripts import bench
 from scripts.benchmark.contest import Result
 from scripts.benchmark.gates import Gate, at_most, exit_status, no_wrong_ends, recovery_s
 from scripts.benchmark.hardships import fault_gates
+from scripts.benchmark.lineup import Lineup
 from scripts.benchmark.prefect_waits import UnderPrefect, prefect_gates
 from scripts.benchmark.section import Section
-from scripts.benchmark.waits import growth_gates
-from scripts.benchmark.workloads import steady
+from scripts.benchmark.waits import comparison, growth_gates
+from scripts.benchmark.workloads import Scale, Workload, steady
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +90,42 @@ def test_growth_fails_for_a_steeper_slope_a_dearer_status_or_more_memory() -> No
     assert "slope" in of(requests=22)[0]
     assert "CPU" in of(requests=20, figures={"cpu_s": 2.6})[0]
     assert "memory" in of(requests=20, figures={"waiting_bytes": 4_098_001.0})[0]
+
+
+class _Lineup(Lineup):
+    """Gives results that were made up."""
+
+    def __init__(self, **changes: Result) -> None:
+        super().__init__(Scale(), Console())
+        self._made_up = changes
+
+    def run(self, contestant: str, workload: Workload, environment: Any = None) -> Result:
+        name = contestant.replace("-", "_")
+        return replace(self._made_up.get(name, result()), contestant=contestant, jobs=workload.jobs)
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({}, ""),
+        ({"requests": 2_300}, "requests"),
+        ({"latencies_s": [[0.0, 5.6]] * 99}, "p99"),
+        ({"statuses": 499}, "CPU per status"),
+        ({"figures": FIGURES | {"peak_bytes": 1.6e8}}, "peak memory"),
+        ({"figures": {}}, "CPU per status"),
+        ({"doubled": 1}, "wrong ends"),
+    ],
+)
+def test_ten_thousand_waits_fail_for_requests_latency_cpu_memory_or_wrong_ends(
+    changed: dict[str, Any], rule: str
+) -> None:
+    """2,300 requests where the floor is 2; 5.6 s; 2.004 times the floor's CPU; 160 MB; a doubled end."""
+    names = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases")
+    well: dict[str, Any] = {"requests": 2}
+    lineup = _Lineup(ours_ids=result(**well | changed), ours_bare=result(**well), ours_aliases=result(**well))
+    broken = failed(comparison(lineup, [(1_000, names)]).gates)
+    assert all(f"wait_many by ids, 1,000 jobs: {rule}" in one for one in broken[:1])
+    assert bool(broken) == bool(changed)
 
 
 def test_prefect_fails_for_a_second_task_run_or_more_than_a_tenth() -> None:

@@ -44,6 +44,7 @@ PLACES = {
     "ours-ids": "scripts.benchmark.ours:by_ids",
     "ours-aliases": "scripts.benchmark.ours:by_aliases",
     "ours-each": "scripts.benchmark.ours:one_wait_each",
+    "ours-bare": "scripts.benchmark.bare:by_ids",
     "ours-prefect": "scripts.benchmark.under_prefect:one_task_for_all",
     "prefect-each": "scripts.benchmark.under_prefect:one_task_each",
     "aiohttp": "scripts.benchmark.unbatched:aiohttp_each",

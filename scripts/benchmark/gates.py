@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 #: Of the issue's Done-when 1 to 4.
 REQUESTS_TIMES_FLOOR = 1.1
 LATENCY_SLACK_S = 0.5
-CPU_TIMES_FLOOR_BY_IDS = 1.5
-CPU_TIMES_FLOOR_WITH_TASKS = 2.0
+#: The waiting alone, with looks by raw posts; and all of it, with gql, tasks and the model.
+CPU_TIMES_FLOOR_BARE = 1.5
+CPU_TIMES_FLOOR = 2.0
 PEAK_MB = 150.0
 PREFECT_SHARE = 0.1
 BYTES_PER_WAIT = 2048.0

@@ -38,13 +38,13 @@ def faults(lineup: Lineup, workloads: Sequence[Workload], contestants: Sequence[
     """Every fault row, with the contestants side by side."""
     rows: list[tuple[str, ...]] = []
     found: list[Gate] = []
-    for workload in workloads:
-        for result in lineup.run_together([_ours(workload, name) for name in contestants], workload):
-            back_s = _recovery_s(lineup, workload, result)
-            recovery = "-" if back_s is None else f"{back_s:.2f}"
-            rows.append((*_row(lineup, workload, result), recovery))
-            if result.contestant.startswith("ours"):
-                found += fault_gates(workload, result, back_s, lineup.scale.interval_s)
+    pairs = [(_ours(workload, name), workload) for workload in workloads for name in contestants]
+    for (name, workload), result in zip(pairs, lineup.run_together(pairs), strict=True):
+        back_s = _recovery_s(lineup, workload, result)
+        recovery = "-" if back_s is None else f"{back_s:.2f}"
+        rows.append((*_row(lineup, workload, result), recovery))
+        if name.startswith("ours"):
+            found += fault_gates(workload, result, back_s, lineup.scale.interval_s)
     note = (
         f"{workloads[0].jobs:,} jobs, the same seed for all; a contestant that ended early missed what came later. "
         f"Ours keeps to {REQUESTS_PER_S:g} requests per second. Known again: the time from the end of an outage, a "

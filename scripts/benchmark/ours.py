@@ -49,16 +49,20 @@ def limits_of(setup: Setup) -> Limits:
 def datasaur(setup: Setup) -> DatasaurClient:
     """A client whose batches are as large as the workload says."""
     DatasaurClient.max_batch = setup.batch
+    return DatasaurClient.connect(setup.emulator["url"], sign_in_of(setup), limits_of(setup))
+
+
+def sign_in_of(setup: Setup) -> ClientCredentials:
+    """Of the emulator's Datasaur."""
     emulator = setup.emulator
     token_url = f"{emulator['url']}/api/oauth/token"
-    sign_in = ClientCredentials(token_url, emulator["datasaur_client_id"], emulator["datasaur_client_secret"])
-    return DatasaurClient.connect(emulator["url"], sign_in, limits_of(setup))
+    return ClientCredentials(token_url, emulator["datasaur_client_id"], emulator["datasaur_client_secret"])
 
 
 async def by_ids(setup: Setup, meter: Meter) -> None:
     """One `wait_many` for all, over Datasaur's list of ids."""
     async with datasaur(setup) as client:
-        await _wait_for_all(client, setup, meter)
+        await wait_for_all(client, setup, meter)
 
 
 async def by_aliases(setup: Setup, meter: Meter) -> None:
@@ -66,7 +70,7 @@ async def by_aliases(setup: Setup, meter: Meter) -> None:
     AiwareClient.max_batch = alias_batch(setup.batch)
     emulator = setup.emulator
     async with AiwareClient.connect(emulator["url"], BearerToken(emulator["aiware_token"]), limits_of(setup)) as client:
-        await _wait_for_all(client, setup, meter)
+        await wait_for_all(client, setup, meter)
 
 
 async def one_wait_each(setup: Setup, meter: Meter) -> None:
@@ -92,7 +96,8 @@ def outcome_of(ended: Job | GraphqlJobsError) -> Outcome:
     return "gave_up" if isinstance(ended, WaitTimedOut) else "failed"
 
 
-async def _wait_for_all(client: JobClient, setup: Setup, meter: Meter) -> None:
+async def wait_for_all(client: JobClient, setup: Setup, meter: Meter) -> None:
+    """One `wait_many`, each end told as it comes."""
     handles = [client.handle(job_id) for job_id in setup.job_ids]
     meter.begin()
     async for handle, ended in wait_many(client, handles, policy_of(setup)):

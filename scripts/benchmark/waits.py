@@ -23,7 +23,7 @@ _MEGABYTE = 1e6
 _BINS, _INTERVALS = 60, 3
 
 #: What each floor is the floor of, for CPU.
-_FLOOR_OF = {"ours-ids": "raw-ids", "ours-each": "raw-ids", "ours-aliases": "raw-aliases"}
+_FLOOR_OF = {"ours-ids": "raw-ids", "ours-bare": "raw-ids", "ours-each": "raw-ids", "ours-aliases": "raw-aliases"}
 
 
 def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]]) -> Section:
@@ -110,9 +110,13 @@ def growth_gates(results: Sequence[Result], floors: Sequence[int]) -> list[Gate]
 
 
 def _gates(lineup: Lineup, results: Sequence[tuple[Result, int]]) -> list[Gate]:
-    """Done-when 1, for ours by ids and by aliases at the largest number of jobs at which each took part."""
+    """Done-when 1, for each of ours at the largest number of jobs at which it took part."""
     found: list[Gate] = []
-    limits = {"ours-ids": gates.CPU_TIMES_FLOOR_BY_IDS, "ours-aliases": gates.CPU_TIMES_FLOOR_WITH_TASKS}
+    limits = {
+        "ours-bare": gates.CPU_TIMES_FLOOR_BARE,
+        "ours-ids": gates.CPU_TIMES_FLOOR,
+        "ours-aliases": gates.CPU_TIMES_FLOOR,
+    }
     for name, times_floor in limits.items():
         mine = max((result for result, _ in results if result.contestant == name), key=lambda result: result.jobs)
         label = f"{ENTRANTS[name].label}, {mine.jobs:,} jobs"

@@ -145,7 +145,13 @@ def _faulty(jobs: int) -> list[Workload]:
         ),
         Workload("unknown words", jobs, job_fault={"kind": "unknown_status", "probability": 0.1}),
         Workload("running, queued, running", jobs, job_fault={"kind": "running_queued_running"}),
-        Workload("token expiry", jobs, token_lifetime_s=15.0, faults=({"kind": "unauthorized", "skip": 5},)),
+        Workload(
+            "token expiry",
+            jobs,
+            token_lifetime_s=15.0,
+            # Besides, a token that the server has forgotten before its time.
+            faults=tuple({"kind": "unauthorized", "skip": 5, "operation": name} for name in ("getJobs", "getJob")),
+        ),
         Workload(
             "30 s answers on 0.1 %",
             jobs,
