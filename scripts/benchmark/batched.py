@@ -31,7 +31,7 @@ async def robosaur(setup: Setup, meter: Meter) -> None:
                 if not may_renew:
                     raise
                 may_renew = False
-                await datasaur.sign_in(refusal.args[0])
+                await datasaur.sign_in(refusal.refused)
                 continue
             for job in jobs:
                 good = is_good_end(job["status"])  # a null item ends it here, as it does there

@@ -27,6 +27,8 @@ _ROOT = Path(__file__).parent.parent.parent
 _REGISTERED_WITHIN_S = 60.0
 _PATIENCE_S = 30.0
 _LOOK_S = 0.2
+#: Our choice: of what a contestant said last.
+_SHOWN_CHARACTERS = 50
 
 
 @dataclass
@@ -196,8 +198,9 @@ class _Match:
             self._failure = "did not finish"
             return
         if status:
-            lines = (self._folder / "log").read_text(errors="replace").strip().splitlines()
-            self._failure = f"ended with {status}: {lines[-1][:100] if lines else ''}"
+            lines = (self._folder / "log").read_text(errors="replace").strip().splitlines() or [""]
+            kind, _, words = lines[-1].partition(": ")
+            self._failure = f"ended with {status}: {kind.rpartition('.')[2]}: {words[:_SHOWN_CHARACTERS]}"
 
     def _end(self) -> None:
         """End the contestant's process for sure, as a crash would."""

@@ -17,8 +17,9 @@ _ANSWERS_WITHIN_S = 60.0
 class Emulation:
     """Use as `with Emulation(...) as emulation:`; the process ends with the block."""
 
-    def __init__(self, *options: str) -> None:
-        self._command = [sys.executable, "-m", "graphql_jobs.emulator", "--takes-shortcuts", *options]
+    def __init__(self, *options: str, takes_shortcuts: bool = True) -> None:
+        shortcuts = ["--takes-shortcuts"] if takes_shortcuts else []
+        self._command = [sys.executable, "-m", "graphql_jobs.emulator", *shortcuts, *options]
         #: Where it is and how to sign in.
         self.introduction: dict[str, str] = {}
 

@@ -27,7 +27,7 @@ async def aiohttp_each(setup: Setup, meter: Meter) -> None:
             try:
                 job = await datasaur.ask(GET_JOB, {"jobId": job_id})
             except Unauthorized as refusal:
-                await datasaur.sign_in(refusal.args[0])
+                await datasaur.sign_in(refusal.refused)
                 return None
             return job["status"] if job else None
 

@@ -13,7 +13,11 @@ GET_JOBS = "query GetJobs($jobIds: [String!]!) { result: getJobs(jobIds: $jobIds
 
 
 class Unauthorized(Exception):
-    """The server wants another token."""
+    """The server wants another token than `refused`, which no message shows."""
+
+    def __init__(self, refused: str) -> None:
+        super().__init__("another token is wanted")
+        self.refused = refused
 
 
 class Datasaur:
