@@ -5,14 +5,17 @@ Prints one line of JSON once it listens, and ends with 0 on SIGINT or SIGTERM.
 
 import argparse
 import asyncio
+import gc
 import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from graphql_jobs.emulator import Emulator, Pace, SystemClock
+from graphql_jobs.emulator import Behaviour, Emulator, Pace, SystemClock
 
 _LAST_PORT = 65_535
+# Our choice, for load: the default looks at every record again and again, and its pauses would be the contestants'.
+_RARE_COLLECTIONS = (50_000, 20, 100)
 
 
 def _port(text: str) -> int:
@@ -20,6 +23,12 @@ def _port(text: str) -> int:
     if not 0 <= port <= _LAST_PORT:
         raise argparse.ArgumentTypeError(f"must be from 0 to {_LAST_PORT}, got {text}")
     return port
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return int(text)
 
 
 def _number(*, above_zero: bool) -> Callable[[str], float]:
@@ -45,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         "--token-lifetime-s", type=_number(above_zero=True), default=3600.0, help="life of tokens, in emulated seconds"
     )
     parser.add_argument("--speed", type=_number(above_zero=True), default=1.0, help="emulated seconds per real second")
+    parser.add_argument(
+        "--requests-per-window", type=_limit, help="requests per 10 s and service, above which the answer is 429"
+    )
+    parser.add_argument(
+        "--takes-shortcuts", action="store_true", help="answer known checks without executing them: for load"
+    )
     return parser
 
 
@@ -58,6 +73,8 @@ async def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         pace=Pace(options.queued_s, options.running_s),
         token_lifetime_s=options.token_lifetime_s,
+        behaviour=Behaviour(requests_per_window=options.requests_per_window),
+        takes_shortcuts=options.takes_shortcuts,
     ) as emulator:
         sys.stdout.write(json.dumps(_introduction(emulator)) + "\n")
         sys.stdout.flush()
@@ -77,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run until a signal comes. A wrong argument, or a port that is taken, ends with 2 and says why."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.takes_shortcuts:
+        gc.set_threshold(*_RARE_COLLECTIONS)
     try:
         asyncio.run(_serve(options))
     except OSError as error:

@@ -1,6 +1,7 @@
 """The control plane: the same levers as the Python objects, for other processes on this machine."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -8,15 +9,17 @@ from aiohttp import web
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.faults import FaultPlan, fault_from_json
 from graphql_jobs.emulator.ledger import Ledger
+from graphql_jobs.emulator.trial import End, Trial
 
 
 class ControlPlane:
     """Routes below /_emulator; they pass no fault and leave no record."""
 
-    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger) -> None:
+    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, trial: Trial) -> None:
         self._clock = clock
         self._faults = faults
         self._ledger = ledger
+        self._trial = trial
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -26,6 +29,11 @@ class ControlPlane:
             web.post("/_emulator/faults", self._add_fault),
             web.delete("/_emulator/faults", self._clear_faults),
             web.post("/_emulator/clock", self._advance),
+            web.post("/_emulator/trial", self._plant),
+            web.get("/_emulator/trial", self._show_trial),
+            web.post("/_emulator/trial/start", self._start),
+            web.post("/_emulator/trial/ends", self._add_ends),
+            web.get("/_emulator/trial/verdict", self._verdict),
         ]
 
     async def _health(self, _request: web.Request) -> web.Response:
@@ -51,6 +59,31 @@ class ControlPlane:
         except (KeyError, TypeError, ValueError) as error:
             return _bad_request(error)
         return web.json_response({"now_at": self._clock.now()})
+
+    async def _plant(self, request: web.Request) -> web.Response:
+        try:
+            wanted = await _json_object(request)
+            job_ids = self._trial.plant(wanted["provider"], wanted["durations_s"])
+        except (KeyError, TypeError, ValueError) as error:
+            return _bad_request(error)
+        return web.json_response({"job_ids": job_ids}, status=201)
+
+    async def _show_trial(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._trial.progress())
+
+    async def _start(self, _request: web.Request) -> web.Response:
+        return web.json_response({"started_at": self._trial.start()})
+
+    async def _add_ends(self, request: web.Request) -> web.Response:
+        """`{"ends": [[job id, outcome, instant or null], ...]}`."""
+        try:
+            self._trial.add_ends([End(*end) for end in (await _json_object(request))["ends"]])
+        except (KeyError, TypeError, ValueError) as error:
+            return _bad_request(error)
+        return web.json_response({"status": "noted"})
+
+    async def _verdict(self, _request: web.Request) -> web.Response:
+        return web.json_response({**asdict(self._trial.verdict()), **self._trial.load()})
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ FaultKind = Literal[
     "truncate",
     "data_null",
     "partial",
+    "null_member",
     "garbage",
     "not_object",
     "redirect",

@@ -13,6 +13,10 @@ from graphql_jobs.emulator.execution import Outline
 from graphql_jobs.emulator.faults import Fault, FaultPlan
 from graphql_jobs.emulator.ledger import Ledger, Provider, RequestRecord
 from graphql_jobs.emulator.mishaps import AFTER, BEFORE
+from graphql_jobs.emulator.trial import Trial
+
+# Faults after which the answer still holds statuses.
+_TELLING = frozenset({"delay", "partial", "null_member"})
 
 
 @dataclass
@@ -31,8 +35,9 @@ Work = Callable[[], Awaitable[Answer]]
 class Gate:
     """Applies the fault plan around the work and writes the ledger before anything is sent."""
 
-    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger) -> None:
+    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, trial: Trial | None = None) -> None:
         self._clock = clock
+        self._trial = trial
         self._faults = faults
         self._ledger = ledger
 
@@ -45,6 +50,8 @@ class Gate:
             await asyncio.sleep(fault.delay_s)
         answer = await _answer(fault, exchange, work)
         self._record(at, request, exchange, answer, fault)
+        if self._trial is not None and (fault is None or fault.kind in _TELLING):
+            self._trial.note_told(exchange.job_ids)
         return await send(request, answer)
 
     def _record(self, at: float, request: web.Request, exchange: Exchange, answer: Answer, fault: Fault | None) -> None:

@@ -64,6 +64,17 @@ def _partial(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
     return json_answer(reply, answer.status)
 
 
+def _null_member(fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
+    """One job of many is missing: the first alias, with an error entry, or the first item of a list, without."""
+    reply = json.loads(answer.body)
+    data = reply.get("data") if isinstance(reply, dict) else None
+    listed = next(iter(data.values())) if data else None
+    if not isinstance(listed, list):
+        return _partial(fault, dialect, answer)
+    listed[:1] = [None] * len(listed[:1])
+    return json_answer(reply, answer.status)
+
+
 def _padded(fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
     """The same JSON object with one very long member, so that only its size is wrong."""
     padding = b', "extensions": {"padding": "' + b"x" * fault.pad_bytes + b'"}}'
@@ -76,5 +87,6 @@ AFTER: Mapping[str, After] = {
     "drop_after": lambda _fault, _dialect, answer: replace(answer, manner="drop"),
     "truncate": lambda _fault, _dialect, answer: replace(answer, manner="truncate"),
     "partial": _partial,
+    "null_member": _null_member,
     "too_large": _padded,
 }

@@ -8,6 +8,7 @@ from aiohttp import web
 from graphql_jobs.emulator.accounts import Accounts, bearer_token
 from graphql_jobs.emulator.aiware.errors import AiwareDialect
 from graphql_jobs.emulator.aiware.schema import aiware_executor
+from graphql_jobs.emulator.aiware.shortcut import AIWARE_SHAPE
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 from graphql_jobs.emulator.answers import Answer
 from graphql_jobs.emulator.behaviour import Behaviour
@@ -15,6 +16,7 @@ from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.datasaur import files, rest
 from graphql_jobs.emulator.datasaur.errors import DatasaurDialect
 from graphql_jobs.emulator.datasaur.schema import datasaur_executor
+from graphql_jobs.emulator.datasaur.shortcut import datasaur_shape
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
 from graphql_jobs.emulator.execution import Outline
 from graphql_jobs.emulator.gate import Exchange, Gate
@@ -22,6 +24,8 @@ from graphql_jobs.emulator.ids import IdFactory
 from graphql_jobs.emulator.ledger import Ledger, RequestRecord
 from graphql_jobs.emulator.ratelimit import RateWindow
 from graphql_jobs.emulator.service import GraphqlService
+from graphql_jobs.emulator.shortcut import Shortcut
+from graphql_jobs.emulator.trial import Trial
 
 
 class Routes:
@@ -39,6 +43,8 @@ class Routes:
         ledger: Ledger,
         behaviour: Behaviour,
         base_url: Callable[[], str],
+        trial: Trial,
+        takes_shortcuts: bool,
     ) -> None:
         self._world, self._accounts, self._clock, self._gate, self._ledger = datasaur, accounts, clock, gate, ledger
         self._dialect = DatasaurDialect(behaviour.auth_failure_http_status)
@@ -50,6 +56,7 @@ class Routes:
             gate=gate,
             base_url=base_url,
             body_limit_bytes=behaviour.body_limit_bytes,
+            trial=trial,
         )
         self._aiware = service(
             provider="aiware",
@@ -59,6 +66,7 @@ class Routes:
             knows_token=accounts.knows_aiware_token,
             rate=RateWindow(clock, behaviour.requests_per_window),
             open_fields=frozenset({"userLogin"}),
+            shortcut=Shortcut(AIWARE_SHAPE, aiware) if takes_shortcuts else None,
         )
         self._datasaur = service(
             provider="datasaur",
@@ -68,6 +76,7 @@ class Routes:
             knows_token=accounts.knows_datasaur_token,
             rate=RateWindow(clock, behaviour.requests_per_window),
             takes_operations=True,
+            shortcut=Shortcut(datasaur_shape(datasaur), datasaur) if takes_shortcuts else None,
         )
 
     def table(self) -> list[web.RouteDef]:

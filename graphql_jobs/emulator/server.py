@@ -17,6 +17,7 @@ from graphql_jobs.emulator.gate import Gate
 from graphql_jobs.emulator.ids import IdFactory
 from graphql_jobs.emulator.ledger import Ledger
 from graphql_jobs.emulator.routes import Routes
+from graphql_jobs.emulator.trial import Trial
 
 # Loopback only: the control plane has no password.
 _HOST = "127.0.0.1"
@@ -31,7 +32,7 @@ class Emulator:
 
     `clock`: SystemClock unless given. `seed`: decides ids, order of tasks and faults with a probability. `port` 0: any
     free one. aiWARE is at `{url}/v3/graphql`; Datasaur at `{url}/graphql`, `{url}/api/oauth/token` and
-    `{url}/api/static/proxy/upload`.
+    `{url}/api/static/proxy/upload`. `takes_shortcuts`: known checks are answered without being executed, for load.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Emulator:
         pace: Pace | None = None,
         token_lifetime_s: float = 3600.0,
         behaviour: Behaviour | None = None,
+        takes_shortcuts: bool = False,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.accounts = Accounts(self.clock, token_lifetime_s)
@@ -61,6 +63,8 @@ class Emulator:
         self.datasaur = DatasaurWorld(
             self.clock, datasaur_ids, self.faults, self.ledger, pace=pace, behaviour=self._behaviour
         )
+        self.trial = Trial(self.clock, self.faults, self.ledger, self.aiware, self.datasaur)
+        self._takes_shortcuts = takes_shortcuts
         aiware_samples.plant_samples(self.aiware)
         datasaur_samples.plant_samples(self.datasaur)
 
@@ -97,12 +101,14 @@ class Emulator:
             accounts=self.accounts,
             clock=self.clock,
             ids=self._ids,
-            gate=Gate(self.clock, self.faults, self.ledger),
+            gate=Gate(self.clock, self.faults, self.ledger, self.trial),
             ledger=self.ledger,
             behaviour=self._behaviour,
             base_url=lambda: self.url,
+            trial=self.trial,
+            takes_shortcuts=self._takes_shortcuts,
         )
         app = web.Application(client_max_size=_UPLOAD_LIMIT_BYTES)
-        app.add_routes(ControlPlane(self.clock, self.faults, self.ledger).routes())
+        app.add_routes(ControlPlane(self.clock, self.faults, self.ledger, self.trial).routes())
         app.add_routes(routes.table())
         return app

@@ -39,7 +39,14 @@ async def test_it_introduces_itself_serves_and_ends_with_zero(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--queued-s", "-1"), ("--port", "70000"), ("--port", "x"), ("--speed", "0"), ("--token-lifetime-s", "0")],
+    [
+        ("--queued-s", "-1"),
+        ("--port", "70000"),
+        ("--port", "x"),
+        ("--speed", "0"),
+        ("--token-lifetime-s", "0"),
+        ("--requests-per-window", "0"),
+    ],
 )
 async def test_a_wrong_argument_is_explained(arguments: tuple[str, str]) -> None:
     """Exit code 2, and the name of the argument on stderr."""

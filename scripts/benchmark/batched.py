@@ -1,0 +1,98 @@
+"""Loops that ask for many jobs in one request: Robosaur's, and the raw loop that serves as the floor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from scripts.benchmark.wire import GET_JOBS, Datasaur, Unauthorized, is_good_end
+
+if TYPE_CHECKING:
+    from scripts.benchmark.contestant import Setup
+    from scripts.benchmark.meter import Meter
+
+
+async def robosaur(setup: Setup, meter: Meter) -> None:
+    """datasaur-ai/robosaur, src/utils/polling.helper.ts: all ids every T, until all have ended.
+
+    As there: finished ids are asked for again, a refused token is renewed once, any other error ends the process.
+    """
+    told: set[str] = set()
+    async with aiohttp.ClientSession() as http:
+        datasaur, may_renew = Datasaur(http, setup.emulator), True
+        meter.begin()
+        while True:
+            try:
+                jobs = await datasaur.ask(GET_JOBS, {"jobIds": setup.job_ids})
+            except Unauthorized as refusal:
+                if not may_renew:
+                    raise
+                may_renew = False
+                await datasaur.sign_in(refusal.refused)
+                continue
+            for job in jobs:
+                good = is_good_end(job["status"])  # a null item ends it here, as it does there
+                if good is not None and job["id"] not in told:
+                    told.add(job["id"])
+                    meter.tell(job["id"], "succeeded" if good else "failed")
+            if len(told) == len(setup.job_ids):
+                return
+            await asyncio.sleep(setup.interval_s)
+
+
+async def raw_ids(setup: Setup, meter: Meter) -> None:
+    """The floor by ids: the same bytes as ours, with aiohttp and the standard decoder, and nothing else."""
+    async with aiohttp.ClientSession() as http:
+        token = await Datasaur(http, setup.emulator).sign_in()
+
+        def payload(job_ids: list[str]) -> dict[str, Any]:
+            return {"query": setup.document, "operationName": "GetJobs", "variables": {"jobIds": job_ids}}
+
+        def entries(data: dict[str, Any]) -> list[dict[str, Any]]:
+            jobs: list[dict[str, Any]] = data["result"]
+            return jobs
+
+        await _loop(http, f"{setup.emulator['url']}/graphql", token, payload, entries, setup, meter)
+
+
+async def raw_aliases(setup: Setup, meter: Meter) -> None:
+    """The floor by aliases: as above, a document of a fixed number of aliases, filled up with the last id."""
+
+    def payload(job_ids: list[str]) -> dict[str, Any]:
+        padded = job_ids + [job_ids[-1]] * (setup.batch - len(job_ids))
+        variables: dict[str, Any] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
+        variables |= {"offset": 0, "limit": 30}
+        return {"query": setup.document, "operationName": "CheckJobs", "variables": variables}
+
+    def entries(data: dict[str, Any]) -> list[dict[str, Any]]:
+        return list({job["id"]: job for job in data.values()}.values())
+
+    async with aiohttp.ClientSession() as http:
+        url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
+        await _loop(http, url, token, payload, entries, setup, meter)
+
+
+async def _loop(
+    http: aiohttp.ClientSession, url: str, token: str, payload: Any, entries: Any, setup: Setup, meter: Meter
+) -> None:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    loop = asyncio.get_running_loop()
+    live = dict.fromkeys(setup.job_ids)
+    meter.begin()
+    due_at = loop.time()
+    while live:
+        job_ids = list(live)
+        for first in range(0, len(job_ids), setup.batch):
+            body = json.dumps(payload(job_ids[first : first + setup.batch])).encode()
+            async with http.post(url, data=body, headers=headers) as response:
+                reply = json.loads(await response.read())
+            for job in entries(reply["data"]):
+                good = is_good_end(job["status"])
+                if good is not None:
+                    del live[job["id"]]
+                    meter.tell(job["id"], "succeeded" if good else "failed")
+        due_at += setup.interval_s
+        await asyncio.sleep(due_at - loop.time())

@@ -1,0 +1,103 @@
+"""Who takes part, and one run of one contestant after another."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from graphql_jobs.providers.aiware import documents as aiware_documents
+from graphql_jobs.providers.datasaur import documents as datasaur_documents
+from scripts.benchmark.contest import Result, compete
+from scripts.benchmark.floors import request_floor
+from scripts.benchmark.ours import alias_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from scripts.benchmark.workloads import Scale, Workload
+
+#: Our choice, as large as the limited server's rate: what ours is told not to exceed, and is held to.
+REQUESTS_PER_S = 20.0
+#: Our choice, for two cores: a contestant with a thousand waits takes less than a tenth of one.
+_AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """How a contestant is called in the tables, and how it asks."""
+
+    label: str
+    #: Whether it asks for many jobs at once: for all of them (`is_whole`), or for a batch.
+    is_batched: bool = True
+    is_whole: bool = False
+    by_aliases: bool = False
+
+    def batch(self, workload: Workload) -> int:
+        """Jobs per request."""
+        if not self.is_batched:
+            return 1
+        if self.is_whole:
+            return workload.jobs
+        return alias_batch(workload.batch) if self.by_aliases else workload.batch
+
+
+ENTRANTS = {
+    "raw-ids": Entrant("floor: raw loop by ids"),
+    "ours-ids": Entrant("ours: wait_many by ids"),
+    "ours-bare": Entrant("ours by ids, looks by raw posts"),
+    "raw-aliases": Entrant("floor: raw loop by aliases", by_aliases=True),
+    "ours-aliases": Entrant("ours: wait_many by aliases", by_aliases=True),
+    "ours-each": Entrant("ours: one wait() per job"),
+    "ours-prefect": Entrant("ours: wait_for_jobs under Prefect"),
+    "robosaur": Entrant("Robosaur's loop", is_whole=True),
+    "aiohttp": Entrant("aiohttp coroutine per wait", is_batched=False),
+    "gql": Entrant("gql loop per wait", is_batched=False),
+    "prefect-each": Entrant("one Prefect task per wait", is_batched=False),
+}
+
+
+class Lineup:
+    """Runs contests and remembers them, so that no two sections run the same one twice."""
+
+    def __init__(self, scale: Scale, console: Console) -> None:
+        self.scale = scale
+        self.console = console
+        self._known: dict[tuple[str, str], Result] = {}
+
+    def run(self, contestant: str, workload: Workload, environment: Mapping[str, str] | None = None) -> Result:
+        """The contestant's result on this workload."""
+        key = (contestant, workload.name)
+        if key not in self._known:
+            self.console.print(f"  {ENTRANTS[contestant].label}: {workload.name} ...", style="dim", highlight=False)
+            self._known[key] = self._compete(contestant, workload, environment)
+        return self._known[key]
+
+    def run_together(self, pairs: Sequence[tuple[str, Workload]]) -> list[Result]:
+        """Some at the same time, each with an emulator of its own: where nobody's CPU is measured."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(lambda pair: self.run(*pair), pairs))
+
+    def request_floor(self, result: Result, workload: Workload) -> int:
+        """Of the result's jobs, in the batches of its contestant."""
+        batch = min(ENTRANTS[result.contestant].batch(workload), workload.server_batch or workload.jobs)
+        at_most_s = self.scale.of(workload.waits_at_most_s)
+        return request_floor(result.durations_s, self.scale.interval_s, batch, at_most_s)
+
+    def _compete(self, contestant: str, workload: Workload, environment: Mapping[str, str] | None) -> Result:
+        entrant = ENTRANTS[contestant]
+        provider, document = "datasaur", datasaur_documents.GET_JOBS.text
+        if entrant.by_aliases:
+            workload = replace(workload, batch=entrant.batch(workload))
+            provider, document = "aiware", aiware_documents.check_jobs(workload.batch).text
+        return compete(
+            contestant,
+            workload,
+            self.scale,
+            provider=provider,
+            document=document,
+            requests_per_s=REQUESTS_PER_S if workload.budgeted else None,
+            environment=environment,
+        )

@@ -1,0 +1,193 @@
+"""The section on ten thousand waits, and the one on how cost grows with their number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scripts.benchmark import gates
+from scripts.benchmark.floors import bin_counts, latency_floor_s, percentile, slope
+from scripts.benchmark.gates import Gate, at_most
+from scripts.benchmark.lineup import ENTRANTS
+from scripts.benchmark.plots import line_chart
+from scripts.benchmark.section import Section
+from scripts.benchmark.workloads import steady
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scripts.benchmark.contest import Result
+    from scripts.benchmark.lineup import Lineup
+
+_MEGABYTE = 1e6
+#: Our choice: bins of the latency plot, over so many intervals.
+_BINS, _INTERVALS = 60, 3
+
+#: What each floor is the floor of, for CPU.
+_FLOOR_OF = {"ours-ids": "raw-ids", "ours-bare": "raw-ids", "ours-each": "raw-ids", "ours-aliases": "raw-aliases"}
+
+
+def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]]) -> Section:
+    """All contestants at T; `plan` names them for each number of jobs."""
+    results = [(lineup.run(name, steady(jobs)), jobs) for jobs, names in plan for name in names]
+    interval_s = lineup.scale.interval_s
+    columns = (
+        "contestant",
+        "jobs",
+        "requests",
+        "their floor",
+        f"p50, s (floor {latency_floor_s(interval_s, 0.5):.2f})",
+        f"p99, s (floor {latency_floor_s(interval_s, 0.99):.2f})",
+        "CPU, s",
+        "µs per status",
+        "times the floor",
+        "peak, MB",
+        "loop lag p99, ms",
+        "wrong ends",
+    )
+    rows = [_row(lineup, result, results) for result, _ in results]
+    note = (
+        f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
+        "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
+        "of CPU is a raw loop that posts the same bytes with aiohttp and decodes with the standard library."
+    )
+    most = max(jobs for jobs, _ in plan)
+    chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)
+    return Section("waits", "Ten thousand waits", columns, rows, note, _gates(lineup, results), {"latency.svg": chart})
+
+
+def growth(lineup: Lineup, numbers: Sequence[int]) -> Section:
+    """Ours by ids, from a hundred waits to fifty thousand."""
+    results = [lineup.run("ours-ids", steady(jobs)) for jobs in numbers]
+    floors = [lineup.request_floor(result, steady(result.jobs)) for result in results]
+    cpu_s = [result.figures.get("cpu_s", 0.0) for result in results]
+    columns = ("jobs", "requests", "their floor", "CPU, s", "µs per status", "bytes per waiting job", "peak, MB")
+    rows = [
+        (
+            f"{result.jobs:,}",
+            f"{result.verdict['requests']:,}",
+            f"{floor:,}",
+            f"{spent_s:.2f}",
+            _number(_us_per_status(result)),
+            _number(_bytes_per_wait(result), 0),
+            _number(_peak_mb(result), 0),
+        )
+        for result, floor, spent_s in zip(results, floors, cpu_s, strict=True)
+    ]
+    note = "Ours by ids, batches of 500. Bytes: resident memory with all waits registered, less that before the first."
+    requests = [float(result.verdict["requests"]) for result in results]
+    plots = {
+        "requests.svg": _growth_chart(
+            "Requests", numbers, {"ours by ids": requests, "floor": [float(f) for f in floors]}
+        ),
+        "cpu.svg": _growth_chart("CPU of the client, s", numbers, {"ours by ids": cpu_s}),
+    }
+    return Section("growth", "How cost grows", columns, rows, note, growth_gates(results, floors), plots)
+
+
+def growth_gates(results: Sequence[Result], floors: Sequence[int]) -> list[Gate]:
+    """Done-when 4, for results with ever more jobs."""
+    numbers = [float(result.jobs) for result in results]
+    rise = slope(numbers, [float(result.verdict["requests"]) for result in results])
+    dearer, last = (_us_per_status(result) for result in results[-2:])
+    return [
+        at_most(
+            "requests: slope over the number of jobs, times the floor's",
+            rise / slope(numbers, [float(floor) for floor in floors]),
+            gates.REQUESTS_TIMES_FLOOR,
+        ),
+        at_most(
+            f"CPU per status at {results[-1].jobs:,} jobs, times that at {results[-2].jobs:,}",
+            last / dearer if last and dearer else None,
+            gates.CPU_GROWTH,
+        ),
+        at_most(
+            f"memory per waiting job at {results[-1].jobs:,} jobs",
+            _bytes_per_wait(results[-1]),
+            gates.BYTES_PER_WAIT,
+            " bytes",
+        ),
+    ]
+
+
+def _gates(lineup: Lineup, results: Sequence[tuple[Result, int]]) -> list[Gate]:
+    """Done-when 1, for each of ours at the largest number of jobs at which it took part."""
+    found: list[Gate] = []
+    limits = {
+        "ours-bare": gates.CPU_TIMES_FLOOR_BARE,
+        "ours-ids": gates.CPU_TIMES_FLOOR,
+        "ours-aliases": gates.CPU_TIMES_FLOOR,
+    }
+    for name, times_floor in limits.items():
+        mine = max((result for result, _ in results if result.contestant == name), key=lambda result: result.jobs)
+        label = f"{ENTRANTS[name].label}, {mine.jobs:,} jobs"
+        late_s = percentile(mine.latencies_s, 0.99) if mine.latencies_s else None
+        requests = mine.verdict["requests"] / lineup.request_floor(mine, steady(mine.jobs))
+        found += [
+            at_most(f"{label}: requests, times the floor", requests, gates.REQUESTS_TIMES_FLOOR),
+            at_most(f"{label}: p99", late_s, lineup.scale.interval_s + gates.LATENCY_SLACK_S, " s"),
+            at_most(f"{label}: CPU per status, times the floor", _times_floor(mine, results), times_floor),
+            at_most(f"{label}: peak memory", _peak_mb(mine), gates.PEAK_MB, " MB"),
+            gates.no_wrong_ends(f"{label}: wrong ends", mine.verdict, mine.failure),
+        ]
+    return found
+
+
+def _row(lineup: Lineup, result: Result, results: Sequence[tuple[Result, int]]) -> tuple[str, ...]:
+    late_s, figures = result.latencies_s, result.figures
+    return (
+        ENTRANTS[result.contestant].label,
+        f"{result.jobs:,}",
+        f"{result.verdict['requests']:,}",
+        f"{lineup.request_floor(result, steady(result.jobs)):,}",
+        _number(percentile(late_s, 0.5) if late_s else None),
+        _number(percentile(late_s, 0.99) if late_s else None),
+        _number(figures.get("cpu_s")),
+        _number(_us_per_status(result), 1),
+        _number(_times_floor(result, results)),
+        _number(_peak_mb(result), 0),
+        _number(figures["lag_p99_s"] * 1000 if figures else None, 1),
+        gates.no_wrong_ends("", result.verdict, result.failure).figure,
+    )
+
+
+def _us_per_status(result: Result) -> float | None:
+    read = result.verdict["statuses"] + result.verdict["statuses_before"]
+    return result.figures["cpu_s"] * 1e6 / read if result.figures and read else None
+
+
+def _times_floor(result: Result, results: Sequence[tuple[Result, int]]) -> float | None:
+    wanted = (_FLOOR_OF.get(result.contestant), result.jobs)
+    own = _us_per_status(result)
+    floor = next((_us_per_status(other) for other, jobs in results if (other.contestant, jobs) == wanted), None)
+    return own / floor if own and floor else None
+
+
+def _peak_mb(result: Result) -> float | None:
+    return result.figures["peak_bytes"] / _MEGABYTE if result.figures else None
+
+
+def _bytes_per_wait(result: Result) -> float | None:
+    figures = result.figures
+    return (figures["waiting_bytes"] - figures["before_bytes"]) / result.jobs if "waiting_bytes" in figures else None
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _latency_chart(results: Sequence[Result], interval_s: float) -> str:
+    """The share of ends that were known within a time."""
+    width = _INTERVALS * interval_s / _BINS
+    series = {}
+    for result in results:
+        known, points = 0, [(0.0, 0.0)]
+        for number, count in enumerate(bin_counts(result.latencies_s, width, _BINS)[:-1]):
+            known += count
+            points.append(((number + 1) * width, known / result.jobs))
+        series[ENTRANTS[result.contestant].label] = points
+    return line_chart("Ends known within so many seconds", "s after the end", "share", series, logarithmic=False)
+
+
+def _growth_chart(title: str, numbers: Sequence[int], series: dict[str, list[float]]) -> str:
+    points = {name: list(zip(map(float, numbers), values, strict=True)) for name, values in series.items()}
+    return line_chart(title, "jobs waited for", title, points, logarithmic=True)
