@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import Label, LocalMemory, submit_once
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectDocument, ProjectSpec
+from graphql_jobs.record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,3 +73,8 @@ def on_target(name: str, target_id: str) -> JobSpec:
     if name == "launch":
         return EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)
     return AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)
+
+
+async def recorded(memory: LocalMemory) -> Any:
+    """What the entries add up to."""
+    return read_record(await memory.read(LABEL.key))

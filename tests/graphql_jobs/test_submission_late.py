@@ -10,7 +10,6 @@ import pytest
 
 from graphql_jobs import Label, LocalMemory, errors
 from graphql_jobs.emulator import Fault, JobFault
-from graphql_jobs.record import read_record
 from tests.graphql_jobs.submitting import (
     ENGINE,
     EXPORT,
@@ -21,6 +20,7 @@ from tests.graphql_jobs.submitting import (
     jobs,
     kinds,
     on_target,
+    recorded,
     shared_target,
     submitted,
 )
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from graphql_jobs.memory import Entry
 
 OTHER = Label("gqj-another", "run-1")
-
-
-async def recorded(memory: LocalMemory) -> Any:
-    """What the entries add up to."""
-    return read_record(await memory.read(LABEL.key))
 
 
 async def cancelled(memory: LocalMemory, **more: Any) -> None:
