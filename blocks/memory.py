@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
@@ -101,20 +102,32 @@ def _in_order(entries: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def root_run_id() -> UUID | None:
-    """The outermost flow run that this is called in, None if in none: an inner one gets a new id in each attempt."""
+    """The flow run that is run by itself and that this is called in, None if in none.
+
+    A flow that another one calls as a function gets a new id in each attempt, so that it counts as its caller.
+    """
     if flow_run.id is None:
         return None
     run_id = UUID(flow_run.id)
     context = FlowRunContext.get()
-    if context and context.flow_run and context.flow_run.id == run_id and context.flow_run.parent_task_run_id is None:
+    if context and context.flow_run and context.flow_run.id == run_id and _is_of_its_own(context.flow_run):
         return run_id
     async with get_client() as client:
-        while (run := await client.read_flow_run(run_id)).parent_task_run_id:
-            parent = await client.read_task_run(run.parent_task_run_id)
+        while not _is_of_its_own(run := await client.read_flow_run(run_id)):
+            parent = await client.read_task_run(cast(UUID, run.parent_task_run_id))
             if parent.flow_run_id is None:
                 break
             run_id = parent.flow_run_id
     return run_id
+
+
+def _is_of_its_own(run: FlowRun) -> bool:
+    """Whether the run is waited for, cancelled and run again by itself.
+
+    Prefect links also what `run_deployment`, or a flow sent to a work pool, starts to a task run of its starter. But
+    those have a process of their own, which may outlive the starter's: a flow that is called has neither.
+    """
+    return run.parent_task_run_id is None or run.deployment_id is not None or run.work_queue_id is not None
 
 
 async def sights_of_this_run() -> Sights | None:
