@@ -31,7 +31,10 @@ _TAG = "graphql-jobs"
 #: The server's own bound for one page of a list.
 _BATCH = 200
 _REFERENCE = "elsewhere"
+#: How the names of those begin that wait for the job of a caller's own key; otherwise than a submission's entries.
+_USER_PREFIX = "gqu-"
 _HTTP_CONFLICT = 409
+_HTTP_NOT_FOUND = 404
 
 
 class RunMemory:
@@ -76,11 +79,38 @@ class RunMemory:
 
     async def point_to(self, key: str, home: UUID) -> None:
         """Note that the entries of `key`, which this run uses, are kept by the run `home`."""
+        await self._note(f"{key}-{_REFERENCE}", home)
+
+    async def add_user(self, key: str, run_id: UUID) -> None:
+        """Note that the run `run_id` waits for the job of the caller's own key `key`, whose entries this run keeps."""
+        await self._note(f"{_USER_PREFIX}{key}-{run_id}", run_id)
+
+    async def remove_user(self, key: str, run_id: UUID) -> None:
+        """Note that it does not wait for that job any more, until it is run again."""
         async with get_client() as client:
             try:
-                await client.create_flow_run_input(self.flow_run_id, f"{key}-{_REFERENCE}", json.dumps(str(home)))
+                await client.delete_flow_run_input(self.flow_run_id, f"{_USER_PREFIX}{key}-{run_id}")
             except PrefectHTTPStatusError as error:
-                if error.response.status_code != _HTTP_CONFLICT:
+                if error.response.status_code != _HTTP_NOT_FOUND:
+                    raise
+
+    async def users_of(self, key: str) -> set[UUID]:
+        """The runs that go, or went, on with the job of a caller's own key whose entries this run keeps."""
+        async with get_client() as client:
+            prefix = f"{_USER_PREFIX}{key}-"
+            inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
+        found = set()
+        for one in inputs:
+            with suppress(ValueError):  # edited by hand
+                found.add(UUID(one.key.removeprefix(prefix)))
+        return found
+
+    async def _note(self, name: str, run_id: UUID) -> None:
+        async with get_client() as client:
+            try:
+                await client.create_flow_run_input(self.flow_run_id, name, json.dumps(str(run_id)))
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != _HTTP_CONFLICT:  # it is there
                     raise
 
     async def references(self) -> dict[str, UUID]:
@@ -161,15 +191,26 @@ def _variable_of(key: str, number: int) -> str:
 async def memory_of(key: str, run_id: UUID) -> RunMemory:
     """The memory in which the entries of a caller's own key are kept: that of the first run which used it and is there.
 
-    Each variable is created once and never changed: when its run is gone, the next number counts.
+    It knows from then on that this run waits for the job too. Each variable is created once and never changed: when
+    its run is gone, the next number counts.
     """
+    home = await _home_of(key, run_id)
+    memory = RunMemory(home)
+    await memory.add_user(key, run_id)
+    if home != run_id:
+        await RunMemory(run_id).point_to(key, home)
+    return memory
+
+
+async def _home_of(key: str, run_id: UUID) -> UUID:
+    """The run that keeps the entries of a caller's own key: from now on `run_id`, if there is none."""
     number = 0
     async with get_client() as client:
         for _ in range(_MAX_HOMES):
             name = _variable_of(key, number)
             try:
                 await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
-                return RunMemory(run_id)
+                return run_id
             except ObjectAlreadyExists:
                 variable = await client.read_variable_by_name(name)
             if variable is None:
@@ -180,7 +221,5 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
             except ObjectNotFound:
                 number += 1
                 continue
-            if home != run_id:
-                await RunMemory(run_id).point_to(key, home)
-            return RunMemory(home)
+            return home
     raise InvalidInput("key", f"{_MAX_HOMES} runs kept what is known of it, and all were deleted. Use another key.")

@@ -12,8 +12,9 @@ from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
+from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end, wait_policy
 
 
 @flow(name="create-datasaur-project", retries=0, on_cancellation=[cancel_with_the_run])

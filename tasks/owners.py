@@ -57,6 +57,25 @@ async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
     return found
 
 
+async def submissions_of(run_id: UUID) -> dict[str, RunMemory]:
+    """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
+    memory = RunMemory(run_id)
+    homes = dict.fromkeys(await memory.read_all(), memory)
+    return homes | {key: RunMemory(home) for key, home in (await memory.references()).items()}
+
+
+async def who_waits_too(key: str, home: RunMemory, run_id: UUID) -> str:
+    """Which other run goes on with the job of a caller's own key: as the end of a sentence, empty if none does.
+
+    Whoever cancels for one run must ask: the job is the others' as well, whichever of them submitted it.
+    """
+    others = await read_runs(await home.users_of(key) - {run_id})
+    for run in others.values():
+        if is_living(run) and not (run.state and run.state.is_cancelling()):
+            return f"run {run.name!r} ({run.id}) waits for it too"
+    return ""
+
+
 async def living_runs() -> dict[UUID, FlowRun]:
     """All runs of the server that go on or will."""
     async with get_client() as client:

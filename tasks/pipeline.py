@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from blocks.job_run import JobCredentials
-from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, OnUnknown, Schedule, WaitPolicy, require_success
+from graphql_jobs import Deadlines, JobSpec, OnUnknown, Schedule, WaitPolicy, require_success
 from graphql_jobs.errors import WaitTimedOut
-from tasks.cancellation import cancel_job, cancelling_with_the_run
+from tasks.cancellation import cancelling_with_the_run
 from tasks.collection import fetch_result
 from tasks.downstream import HandOverFailed, downstream_key, known_as, start_deployment
 from tasks.outcome import fitting, outcome_of
+from tasks.overdue import OnTimeout, after_timeout
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
-
-#: What becomes of a job whose deadline has passed.
-OnTimeout = Literal["leave", "cancel"]
 
 #: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
 JOBS_PARAMETER = "jobs"
@@ -55,24 +53,11 @@ async def run_to_the_end(
         try:
             job = require_success(await wait_for_job(credentials, handle, policy))
         except WaitTimedOut as timeout:
-            raise await _after(timeout, credentials, handle.job_id, care.on_timeout) from None
+            raise await after_timeout(timeout, credentials, handle, care.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder)
         finished = outcome_of(handle, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
         return finished
-
-
-async def _after(
-    timeout: WaitTimedOut, credentials: JobCredentials, job_id: str, on_timeout: OnTimeout
-) -> WaitTimedOut:
-    """The same error, with what became of the job."""
-    if on_timeout == "leave":
-        return timeout
-    try:
-        said = f"It was cancelled: {(await cancel_job(credentials, job_id)).message}"
-    except GraphqlJobsError as failure:
-        said = f"It was to be cancelled: {failure}"
-    return WaitTimedOut(timeout.provider, timeout.job_ids, timeout.waited_s, timeout.detail, said)
 
 
 async def start_downstream(

@@ -45,11 +45,6 @@ async def family(make_run: MakeRun, deploy: Deploy, children: int) -> tuple[OneR
     return run, [OneRun(run_aiware_job, run_id, PARAMETERS) for run_id in started]
 
 
-async def set_state(run: OneRun, state: Any) -> None:
-    async with get_client() as client:
-        await client.set_flow_run_state(run.id, state, force=True)
-
-
 async def test_two_children_of_one_run_have_a_job_each_and_keep_it(
     make_run: MakeRun, deploy: Deploy, emulator: Emulator
 ) -> None:
@@ -75,9 +70,9 @@ async def test_a_persons_cancel_of_a_child_is_the_childs(make_run: MakeRun, depl
     for child in children:
         assert (await child()).name == "TimedOut"
     first, _ = jobs(emulator)
-    await set_state(parent, Cancelled(message="by hand"))
+    await parent.set_state(Cancelled(message="by hand"))
     assert await clean_up_after(parent.id) == []
-    await set_state(children[0], Cancelled(message="by hand"))
+    await children[0].set_state(Cancelled(message="by hand"))
     assert await clean_up_after(children[0].id) == [f"aiware job {first}: cancelled (status 'aborted')."]
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [first]
 
@@ -89,10 +84,10 @@ async def test_a_childs_job_is_an_orphan_when_the_child_has_ended(
     emulator.faults.add(JobFault("stuck", times=None))
     parent, [child] = await family(make_run, deploy, 1)
     assert (await child()).name == "TimedOut"
-    await set_state(child, Running())
+    await child.set_state(Running())
     assert await reap(emulator, action="cancel", dry_run=False) == []
-    await set_state(parent, Running())
-    await set_state(child, Crashed())
+    await parent.set_state(Running())
+    await child.set_state(Crashed())
     [row] = await reap(emulator)
     assert (row["job_id"], row["run"]) == (jobs(emulator)[0], str(child.id))
 
