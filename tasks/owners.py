@@ -27,13 +27,12 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 from blocks.memory import RunMemory
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.record import Record, read_record
+from tasks.outcome import UNKNOWN_STATE
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: The state in which a run ends when nobody can tell whether its job was started (`tasks.outcome`).
-UNKNOWN_STATE = "SubmissionUnknown"
 #: The tag of all deployments of this project, and so of their runs.
 TAG = "graphql-jobs"
 _BATCH = 200
