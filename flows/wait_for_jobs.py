@@ -46,7 +46,7 @@ async def wait_for_jobs(
         give_up_after_s: Stop waiting for a job this many seconds after it was created. The job itself goes on.
         queued_at_most_s: Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.
         running_at_most_s: Stop waiting for a job that runs longer than this many seconds. Empty for no limit.
-        unchanged_at_most_s: Stop waiting for a job if no status of it changes for this many seconds. Empty for no limit.
+        unchanged_at_most_s: Stop waiting for a job if no status changes for this many seconds. Empty for no limit.
         unseen_at_most_s: Stop waiting for a job that does not show within this many seconds. Empty for half a minute.
         longest_pause_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.

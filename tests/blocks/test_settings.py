@@ -13,7 +13,7 @@ LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged
 def test_a_block_has_the_limits_of_the_flows() -> None:
     """Each by the flows' name for it, and in the place of the policy that it has in a flow's."""
     values = {name: 100.0 + number for number, name in enumerate((*LIMITS, "longest_pause_s"))}
-    policy = WaitSettings(**values).policy()  # type: ignore[arg-type] # floats, all of them
+    policy = WaitSettings.model_validate(values).policy()
     assert policy == wait_policy(**values)
     deadlines = policy.deadlines
     assert (deadlines.total_s, deadlines.queued_s, deadlines.running_s) == (100, 101, 102)
@@ -31,4 +31,4 @@ def test_by_default_a_block_waits_for_a_day() -> None:
 def test_a_limit_that_is_none_is_refused(name: str, value_s: float) -> None:
     """Nothing waits for ever, nor for no time."""
     with pytest.raises(ValidationError, match=name):
-        WaitSettings(**{name: value_s})  # type: ignore[arg-type] # as above
+        WaitSettings.model_validate({name: value_s})
