@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
@@ -30,7 +31,10 @@ _TAG = "graphql-jobs"
 #: The server's own bound for one page of a list.
 _BATCH = 200
 _REFERENCE = "elsewhere"
+#: How the names of those begin that wait for the job of a caller's own key; otherwise than a submission's entries.
+_USER_PREFIX = "gqu-"
 _HTTP_CONFLICT = 409
+_HTTP_NOT_FOUND = 404
 
 
 class RunMemory:
@@ -75,11 +79,38 @@ class RunMemory:
 
     async def point_to(self, key: str, home: UUID) -> None:
         """Note that the entries of `key`, which this run uses, are kept by the run `home`."""
+        await self._note(f"{key}-{_REFERENCE}", home)
+
+    async def add_user(self, key: str, run_id: UUID) -> None:
+        """Note that the run `run_id` waits for the job of the caller's own key `key`, whose entries this run keeps."""
+        await self._note(f"{_USER_PREFIX}{key}-{run_id}", run_id)
+
+    async def remove_user(self, key: str, run_id: UUID) -> None:
+        """Note that it does not wait for that job any more, until it is run again."""
         async with get_client() as client:
             try:
-                await client.create_flow_run_input(self.flow_run_id, f"{key}-{_REFERENCE}", json.dumps(str(home)))
+                await client.delete_flow_run_input(self.flow_run_id, f"{_USER_PREFIX}{key}-{run_id}")
             except PrefectHTTPStatusError as error:
-                if error.response.status_code != _HTTP_CONFLICT:
+                if error.response.status_code != _HTTP_NOT_FOUND:
+                    raise
+
+    async def users_of(self, key: str) -> set[UUID]:
+        """The runs that go, or went, on with the job of a caller's own key whose entries this run keeps."""
+        async with get_client() as client:
+            prefix = f"{_USER_PREFIX}{key}-"
+            inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
+        found = set()
+        for one in inputs:
+            with suppress(ValueError):  # edited by hand
+                found.add(UUID(one.key.removeprefix(prefix)))
+        return found
+
+    async def _note(self, name: str, run_id: UUID) -> None:
+        async with get_client() as client:
+            try:
+                await client.create_flow_run_input(self.flow_run_id, name, json.dumps(str(run_id)))
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != _HTTP_CONFLICT:  # it is there
                     raise
 
     async def references(self) -> dict[str, UUID]:
@@ -101,20 +132,32 @@ def _in_order(entries: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def root_run_id() -> UUID | None:
-    """The outermost flow run that this is called in, None if in none: an inner one gets a new id in each attempt."""
+    """The flow run that is run by itself and that this is called in, None if in none.
+
+    A flow that another one calls as a function gets a new id in each attempt, so that it counts as its caller.
+    """
     if flow_run.id is None:
         return None
     run_id = UUID(flow_run.id)
     context = FlowRunContext.get()
-    if context and context.flow_run and context.flow_run.id == run_id and context.flow_run.parent_task_run_id is None:
+    if context and context.flow_run and context.flow_run.id == run_id and _is_of_its_own(context.flow_run):
         return run_id
     async with get_client() as client:
-        while (run := await client.read_flow_run(run_id)).parent_task_run_id:
-            parent = await client.read_task_run(run.parent_task_run_id)
+        while not _is_of_its_own(run := await client.read_flow_run(run_id)):
+            parent = await client.read_task_run(cast(UUID, run.parent_task_run_id))
             if parent.flow_run_id is None:
                 break
             run_id = parent.flow_run_id
     return run_id
+
+
+def _is_of_its_own(run: FlowRun) -> bool:
+    """Whether the run is waited for, cancelled and run again by itself.
+
+    Prefect links also what `run_deployment`, or a flow sent to a work pool, starts to a task run of its starter. But
+    those have a process of their own, which may outlive the starter's: a flow that is called has neither.
+    """
+    return run.parent_task_run_id is None or run.deployment_id is not None or run.work_queue_id is not None
 
 
 async def sights_of_this_run() -> Sights | None:
@@ -148,15 +191,26 @@ def _variable_of(key: str, number: int) -> str:
 async def memory_of(key: str, run_id: UUID) -> RunMemory:
     """The memory in which the entries of a caller's own key are kept: that of the first run which used it and is there.
 
-    Each variable is created once and never changed: when its run is gone, the next number counts.
+    It knows from then on that this run waits for the job too. Each variable is created once and never changed: when
+    its run is gone, the next number counts.
     """
+    home = await _home_of(key, run_id)
+    memory = RunMemory(home)
+    await memory.add_user(key, run_id)
+    if home != run_id:
+        await RunMemory(run_id).point_to(key, home)
+    return memory
+
+
+async def _home_of(key: str, run_id: UUID) -> UUID:
+    """The run that keeps the entries of a caller's own key: from now on `run_id`, if there is none."""
     number = 0
     async with get_client() as client:
         for _ in range(_MAX_HOMES):
             name = _variable_of(key, number)
             try:
                 await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
-                return RunMemory(run_id)
+                return run_id
             except ObjectAlreadyExists:
                 variable = await client.read_variable_by_name(name)
             if variable is None:
@@ -167,7 +221,5 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
             except ObjectNotFound:
                 number += 1
                 continue
-            if home != run_id:
-                await RunMemory(run_id).point_to(key, home)
-            return RunMemory(home)
+            return home
     raise InvalidInput("key", f"{_MAX_HOMES} runs kept what is known of it, and all were deleted. Use another key.")

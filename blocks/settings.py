@@ -8,7 +8,7 @@ from typing import Annotated, Protocol, TypeVar
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, Field
 
-from graphql_jobs import Deadlines, JobClient, Limits, WaitPolicy
+from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.budget import MAX_REQUESTS_PER_S
 from graphql_jobs.endpoint import address, base_url
 
@@ -89,14 +89,52 @@ def default_result_folder() -> Path:
     return get_current_settings().home / "graphql-jobs" / "results"
 
 
+def wait_policy(
+    give_up_after_s: float,
+    queued_at_most_s: float | None = None,
+    running_at_most_s: float | None = None,
+    longest_pause_s: float = Schedule().max_delay_s,
+    unchanged_at_most_s: float | None = None,
+    unseen_at_most_s: float | None = None,
+) -> WaitPolicy:
+    """What flows and job blocks ask for, as a policy. No outage is sat out for longer than the whole wait may take."""
+    return WaitPolicy(
+        outage_budget_s=min(WaitPolicy().outage_budget_s, give_up_after_s),
+        schedule=Schedule(max_delay_s=longest_pause_s),
+        deadlines=Deadlines(
+            total_s=give_up_after_s,
+            queued_s=queued_at_most_s,
+            running_s=running_at_most_s,
+            unchanged_s=unchanged_at_most_s,
+            unseen_s=unseen_at_most_s,
+        ),
+    )
+
+
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class WaitSettings(BaseModel):
     """How long a job block waits, and where what the job made goes."""
 
-    give_up_after_s: float = Field(
-        default=DAY_S,
-        gt=0,
-        allow_inf_nan=False,
-        description="Stop waiting this long after the submission, in seconds; the job goes on.",
+    give_up_after_s: _Seconds = Field(
+        default=DAY_S, description="Stop waiting this long after the submission, in seconds; the job goes on."
+    )
+    queued_at_most_s: _Seconds | None = Field(
+        default=None, description="Stop waiting if the job has not begun to run after this many seconds."
+    )
+    running_at_most_s: _Seconds | None = Field(
+        default=None, description="Stop waiting if the job runs longer than this many seconds."
+    )
+    unchanged_at_most_s: _Seconds | None = Field(
+        default=None, description="Stop waiting if no status changes for this many seconds."
+    )
+    unseen_at_most_s: _Seconds | None = Field(
+        default=None,
+        description="Stop waiting if the job does not show within this many seconds; by default half a minute.",
+    )
+    longest_pause_s: _Seconds = Field(
+        default=Schedule().max_delay_s, description="Look at the job at least this often, in seconds."
     )
     result_folder: str | None = Field(
         default=None, description="Folder for files that the job made; by default one in Prefect's home."
@@ -104,7 +142,7 @@ class WaitSettings(BaseModel):
 
     def policy(self) -> WaitPolicy:
         """The policy for this block's waits."""
-        return WaitPolicy(deadlines=Deadlines(total_s=self.give_up_after_s))
+        return wait_policy(**self.model_dump(exclude={"result_folder"}))
 
     def folder(self) -> Path:
         """The folder for files."""

@@ -6,6 +6,7 @@ import json
 from functools import lru_cache
 from math import inf
 from pathlib import Path
+from threading import Lock
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import get_client
@@ -86,6 +87,10 @@ async def _attempt(run_id: UUID) -> str:
         return f"{run_id} {(await client.read_flow_run(run_id)).run_count}"
 
 
+#: Prefect runs what is submitted to its task runner in threads, all of which count in the same place.
+_counting = Lock()
+
+
 class _Given:
     """The numbers that one attempt at a run gave to equal submissions, and to whom."""
 
@@ -106,7 +111,11 @@ def _number(digest: str, attempt: str) -> int:
     new id when the outer one is run again, finds its job. But a task or an inner flow that Prefect tries again within
     the attempt gets the number that it had.
     """
-    flow, task = FlowRunContext.get(), TaskRunContext.get()
+    with _counting:
+        return _counted(digest, attempt, FlowRunContext.get(), TaskRunContext.get())
+
+
+def _counted(digest: str, attempt: str, flow: FlowRunContext | None, task: TaskRunContext | None) -> int:
     # Prefect makes this dictionary of counters anew whenever it tries a flow again.
     counts = flow.task_run_dynamic_keys if flow else {}
     in_task = f"{digest} {task.task_run.id if task else ''}"

@@ -7,13 +7,15 @@ from typing import Any, Literal
 from prefect import flow
 
 from blocks.lookup import load_credentials
+from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
+from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
 @flow(name="create-datasaur-project", retries=0, on_cancellation=[cancel_with_the_run])
@@ -64,7 +66,7 @@ async def create_datasaur_project(
         The outcome: provider, job_id, state and result (result_id is the new project's id), as plain JSON.
     """
     policy = wait_policy(
-        *(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s)
+        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     spec = ProjectSpec.of(

@@ -7,14 +7,16 @@ from typing import Any
 from prefect import flow
 
 from blocks.lookup import load_credentials
+from blocks.settings import wait_policy
 from graphql_jobs import JobSpec, OnUnknown
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
+from tasks.overdue import OnTimeout
 from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
 @flow(name="run-aiware-job", retries=0, on_cancellation=[cancel_with_the_run])
@@ -86,7 +88,7 @@ async def run_aiware_job(
     else:
         spec = AiwareJobSpec.of(tasks=tasks, **with_tasks, target_id=target_id, cluster_id=cluster_id)
     policy = wait_policy(
-        *(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s)
+        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)

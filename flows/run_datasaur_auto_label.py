@@ -8,13 +8,15 @@ from prefect import flow
 
 from blocks.datasaur import DatasaurTargetApi
 from blocks.lookup import load_block, load_credentials
+from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import AutoLabelSpec
 from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
+from tasks.overdue import OnTimeout
 from tasks.parameters import Lines, Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
 @flow(name="run-datasaur-auto-label", retries=0, on_cancellation=[cancel_with_the_run])
@@ -63,7 +65,7 @@ async def run_datasaur_auto_label(
         The outcome: provider, job_id, state and result, as plain JSON.
     """
     policy = wait_policy(
-        *(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s)
+        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     model = await load_block(DatasaurTargetApi, target_api, "target_api")

@@ -8,13 +8,15 @@ from typing import Any, Literal
 from prefect import flow
 
 from blocks.lookup import load_credentials
+from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
+from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, OnTimeout, run_to_the_end, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
 @flow(name="run-datasaur-export", retries=0, on_cancellation=[cancel_with_the_run])
@@ -63,7 +65,7 @@ async def run_datasaur_export(
         The outcome: provider, job_id, state and result (file and size_bytes), as plain JSON.
     """
     policy = wait_policy(
-        *(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s)
+        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)

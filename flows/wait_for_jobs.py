@@ -8,12 +8,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from blocks.lookup import ProviderName, load_credentials
+from blocks.settings import wait_policy
 from graphql_jobs import GraphqlJobsError, Job
 from tasks import waiting
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state, outcome, overall_state
 from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, start_downstream, wait_policy
+from tasks.pipeline import JOBS_PARAMETER, start_downstream
 
 
 @flow(name="wait-for-jobs", retries=0)
@@ -27,6 +28,8 @@ async def wait_for_jobs(
     give_up_after_s: WaitSeconds = 86400.0,
     queued_at_most_s: WaitSeconds | None = None,
     running_at_most_s: WaitSeconds | None = None,
+    unchanged_at_most_s: WaitSeconds | None = None,
+    unseen_at_most_s: WaitSeconds | None = None,
     longest_pause_s: PauseSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
@@ -43,13 +46,17 @@ async def wait_for_jobs(
         give_up_after_s: Stop waiting for a job this many seconds after it was created. The job itself goes on.
         queued_at_most_s: Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.
         running_at_most_s: Stop waiting for a job that runs longer than this many seconds. Empty for no limit.
+        unchanged_at_most_s: Stop waiting for a job if no status changes for this many seconds. Empty for no limit.
+        unseen_at_most_s: Stop waiting for a job that does not show within this many seconds. Empty for half a minute.
         longest_pause_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
         The outcomes, in the order of their ends, as plain JSON.
     """
-    policy = wait_policy(give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s)
+    policy = wait_policy(
+        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
+    )
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
     block = await load_credentials(provider, credentials or provider)
     async with block.get_client() as client:

@@ -147,7 +147,10 @@ async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
 
 
 async def _users(homes: Mapping[str, list[UUID]], living: Mapping[UUID, FlowRun]) -> dict[str, FlowRun]:
-    """For each caller's own key that a living run uses, such a run."""
+    """For each caller's own key that a living run uses, such a run.
+
+    By what the users remember, not by what the keys' homes do: a home that was deleted took that along.
+    """
     if not homes:
         return {}
     users = {key: living[run_id] for key, run_ids in homes.items() for run_id in run_ids if run_id in living}

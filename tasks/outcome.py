@@ -24,6 +24,8 @@ MAX_OUTCOMES_CHARACTERS = 450_000
 
 #: The name of the state of a run whose job somebody cancelled at the provider.
 CANCELLED_AT_PROVIDER = "JobCancelled"
+#: The name of the state of a run of which nobody can tell whether its job was started.
+UNKNOWN_STATE = "SubmissionUnknown"
 
 # The name of the run's state for each way in which a flow can fail.
 _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
@@ -35,7 +37,7 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.CheckRefused: "CheckRefused",
     HandOverFailed: "HandOverFailed",
     errors.ProviderLost: "ProviderLost",
-    errors.SubmissionUnknown: "SubmissionUnknown",
+    errors.SubmissionUnknown: UNKNOWN_STATE,
     errors.InvalidInput: "InvalidInput",
     errors.RequestFailed: "RequestFailed",
 }

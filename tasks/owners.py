@@ -27,13 +27,12 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 from blocks.memory import RunMemory
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.record import Record, read_record
+from tasks.outcome import UNKNOWN_STATE
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: The state in which a run ends when nobody can tell whether its job was started (`tasks.outcome`).
-UNKNOWN_STATE = "SubmissionUnknown"
 #: The tag of all deployments of this project, and so of their runs.
 TAG = "graphql-jobs"
 _BATCH = 200
@@ -55,6 +54,25 @@ async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
             only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
             found |= {run.id: run for run in await client.read_flow_runs(flow_run_filter=only, limit=_BATCH)}
     return found
+
+
+async def submissions_of(run_id: UUID) -> dict[str, RunMemory]:
+    """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
+    memory = RunMemory(run_id)
+    homes = dict.fromkeys(await memory.read_all(), memory)
+    return homes | {key: RunMemory(home) for key, home in (await memory.references()).items()}
+
+
+async def who_waits_too(key: str, home: RunMemory, run_id: UUID) -> str:
+    """Which other run goes on with the job of a caller's own key: as the end of a sentence, empty if none does.
+
+    Whoever cancels for one run must ask: the job is the others' as well, whichever of them submitted it.
+    """
+    others = await read_runs(await home.users_of(key) - {run_id})
+    for run in others.values():
+        if is_living(run) and not (run.state and run.state.is_cancelling()):
+            return f"run {run.name!r} ({run.id}) waits for it too"
+    return ""
 
 
 async def living_runs() -> dict[UUID, FlowRun]:

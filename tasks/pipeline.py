@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from blocks.job_run import JobCredentials
-from graphql_jobs import Deadlines, GraphqlJobsError, JobSpec, OnUnknown, Schedule, WaitPolicy, require_success
-from graphql_jobs.errors import WaitTimedOut
-from tasks.cancellation import cancel_job, cancelling_with_the_run
+from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
+from graphql_jobs.errors import JobNotFound, WaitTimedOut
+from tasks.cancellation import cancelling_with_the_run
 from tasks.collection import fetch_result
 from tasks.downstream import HandOverFailed, downstream_key, known_as, start_deployment
 from tasks.outcome import fitting, outcome_of
+from tasks.overdue import OnTimeout, after_timeout
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
 
-#: What becomes of a job whose deadline has passed.
-OnTimeout = Literal["leave", "cancel"]
-
 #: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
 JOBS_PARAMETER = "jobs"
+
+_WAY_OUT = (
+    "Run again, this run would look for it again: if it is gone for good, submit it anew in a new run (with "
+    "force_resubmit, if it has a key of its own)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +57,14 @@ async def run_to_the_end(
         )
         try:
             job = require_success(await wait_for_job(credentials, handle, policy))
+        except JobNotFound as lost:
+            raise JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {_WAY_OUT}") from None
         except WaitTimedOut as timeout:
-            raise await _after(timeout, credentials, handle.job_id, care.on_timeout) from None
+            raise await after_timeout(timeout, credentials, handle, care.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder)
         finished = outcome_of(handle, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
         return finished
-
-
-async def _after(
-    timeout: WaitTimedOut, credentials: JobCredentials, job_id: str, on_timeout: OnTimeout
-) -> WaitTimedOut:
-    """The same error, with what became of the job."""
-    if on_timeout == "leave":
-        return timeout
-    try:
-        said = f"It was cancelled: {(await cancel_job(credentials, job_id)).message}"
-    except GraphqlJobsError as failure:
-        said = f"It was to be cancelled: {failure}"
-    return WaitTimedOut(timeout.provider, timeout.job_ids, timeout.waited_s, timeout.detail, said)
 
 
 async def start_downstream(
@@ -94,25 +86,3 @@ async def start_downstream(
     if problems:
         raise HandOverFailed([known_as(entry) for entry in finished], problems)
     return started
-
-
-def wait_policy(
-    give_up_after_s: float,
-    queued_at_most_s: float | None,
-    running_at_most_s: float | None,
-    longest_pause_s: float,
-    unchanged_at_most_s: float | None = None,
-    unseen_at_most_s: float | None = None,
-) -> WaitPolicy:
-    """The flows' parameters as a policy. No outage is sat out for longer than the whole wait may take."""
-    return WaitPolicy(
-        outage_budget_s=min(WaitPolicy().outage_budget_s, give_up_after_s),
-        schedule=Schedule(max_delay_s=longest_pause_s),
-        deadlines=Deadlines(
-            total_s=give_up_after_s,
-            queued_s=queued_at_most_s,
-            running_s=running_at_most_s,
-            unchanged_s=unchanged_at_most_s,
-            unseen_s=unseen_at_most_s,
-        ),
-    )

@@ -23,7 +23,8 @@ from graphql_jobs.errors import CancelRefused, JobNotFound, SubmissionUnknown
 from graphql_jobs.record import Record
 from tasks.downstream import start_deployment
 from tasks.orphans import Orphan, Records
-from tasks.owners import UNKNOWN_STATE, is_living, read_runs, records_of, references_of
+from tasks.outcome import UNKNOWN_STATE
+from tasks.owners import is_living, read_runs, records_of, references_of
 from tasks.parameters import MAX_WAIT_S
 
 #: What to do about an orphan: tell, have the sensor wait for it, or cancel it at the provider.

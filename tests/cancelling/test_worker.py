@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from prefect import flow
+from prefect.deployments import arun_deployment
 from prefect.states import AwaitingRetry, Cancelled, Cancelling
 
 from tasks.cancellation import TOLD, clean_up_after
@@ -111,6 +113,24 @@ async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
     assert await job_of(run) == job
     await client.set_flow_run_state(run.id, Cancelling())
     assert await told(client, run) == f"{TOLD}aiware job {job}: cancelled (status 'aborted')."
+    assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
+
+
+async def test_a_run_that_another_one_started_is_cancelled_alone(
+    installation: Installation, client: PrefectClient
+) -> None:
+    """A flow starts it by `run_deployment` and ends: the job is the started run's, and so is the cancel."""
+
+    @flow
+    async def starter() -> UUID:
+        return (await arun_deployment("run-aiware-job/default", parameters=QUEUED, timeout=0)).id
+
+    started = await client.read_flow_run(await starter())
+    assert started.parent_task_run_id is not None
+    await waiting(installation, started)
+    job = await job_of(started)
+    await client.set_flow_run_state(started.id, Cancelling())
+    assert await told(client, started) == f"{TOLD}aiware job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
 
 

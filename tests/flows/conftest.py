@@ -122,6 +122,16 @@ class OneRun:
         state: State[Any] = await engine(self.flow, flow_run=run, parameters=self.parameters, return_type="state")
         return state
 
+    async def set_state(self, state: State[Any]) -> None:
+        """Put the run into a state, as whoever ends or loses it would."""
+        async with get_client() as client:
+            await client.set_flow_run_state(self.id, state, force=True)
+
+    async def name(self) -> str:
+        """What the UI calls it."""
+        async with get_client() as client:
+            return (await client.read_flow_run(self.id)).name
+
     async def inputs(self) -> dict[str, Any]:
         """What Prefect's API keeps of the run's submissions: the entries by their names."""
         async with get_client() as client:

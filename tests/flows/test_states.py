@@ -94,13 +94,17 @@ async def test_a_job_that_nobody_knows_is_lost(provider: str, run: Run, emulator
     assert (state.type, state.name) == (StateType.FAILED, "JobLost")
     assert "nobody-knows" in str(state.message)
     assert provider in str(state.message)
+    assert "force_resubmit" not in str(state.message)  # the sensor submits nothing
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
 async def test_a_job_that_is_gone_is_lost(name: str, run: Run, emulator: Emulator) -> None:
-    """Submitted, seen, and deleted at the provider: JobLost, and not submitted again."""
+    """Submitted, seen, and deleted at the provider: JobLost, not submitted again, and the message says how to."""
     emulator.faults.add(JobFault("gone", delay_s=4))
-    assert (await run(SUBMITTING[name])).name == "JobLost"
+    state = await run(SUBMITTING[name])
+    assert state.name == "JobLost"
+    assert "the provider does not know it" in str(state.message)
+    assert "in a new run (with force_resubmit, if it has a key of its own)" in str(state.message)
     assert made(emulator) == SUBMITTING[name].makes
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prefect.client.schemas.objects import StateType
+from prefect.states import Crashed, Running
 
-from graphql_jobs.emulator import Emulator, Fault, JobFault
+from graphql_jobs.emulator import Emulator, Fault, JobFault, Pace
 from tests.flows.conftest import SUBMITTING, MakeRun, Run, jobs, made
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
@@ -34,6 +37,76 @@ async def test_a_running_job_is_left_running_if_the_provider_refuses(name: str, 
     assert "It was to be cancelled: " in str(state.message)
     assert "left running at aiWARE" in str(state.message)
     assert [cancel.accepted for cancel in emulator.ledger.cancels] == [False]
+
+
+@pytest.mark.parametrize("name", AIWARE)
+async def test_a_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str, run: Run, emulator: Emulator) -> None:
+    """Hidden for 20 s and given up after 5: it may show for `visibility_s`, and is asked for until then."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    emulator.faults.add(JobFault("not_visible", delay_s=20))
+    state = await run(SUBMITTING[name], unseen_at_most_s=5, on_timeout="cancel")
+    assert (state.name, "unseen_s=5" in str(state.message)) == ("TimedOut", True)
+    assert "It was cancelled: cancelled (status 'aborted')." in str(state.message)
+    assert [cancel.job_id for cancel in emulator.ledger.cancels if cancel.accepted] == jobs(emulator)
+
+
+@pytest.mark.parametrize("name", AIWARE)
+async def test_a_job_that_another_run_waits_for_is_left_to_it(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """Two runs with one key: the second's deadline passes while the first waits, and then with the first one dead."""
+    emulator.faults.add(JobFault("stuck"))
+    case, given = SUBMITTING[name], {"key": f"overdue {name}", "give_up_after_s": 600}
+    first, second = await make_run(case, **given), await make_run(case, **given, on_timeout="cancel")
+    assert (await first()).name == "TimedOut"
+    await first.set_state(Running())
+    state = await second()
+    assert f"It was left running, since run {await first.name()!r} ({first.id}) waits for it too." in str(state.message)
+    assert emulator.ledger.cancels == []
+    await first.set_state(Crashed())
+    assert "It was cancelled: cancelled" in str((await second()).message)
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == jobs(emulator)
+
+
+async def test_of_two_runs_that_give_up_together_the_last_one_cancels(make_run: MakeRun, emulator: Emulator) -> None:
+    """The first has stopped waiting, and its run is not over yet: it keeps nobody from cancelling."""
+    emulator.faults.add(JobFault("stuck"))
+    case, given = SUBMITTING["aiware engine"], {"key": "given up together", "give_up_after_s": 600}
+    first, second = await make_run(case, **given, on_timeout="cancel"), await make_run(case, **given)
+    assert (await second()).name == "TimedOut"
+    await second.set_state(Running())
+    assert "It was left running, since run " in str((await first()).message)
+    await first.set_state(Running())
+    await second.set_state(Crashed())
+    second.parameters["on_timeout"] = "cancel"
+    assert "It was cancelled: cancelled" in str((await second()).message)
+
+
+async def test_where_it_cannot_be_told_who_else_waits_the_job_is_left(
+    make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect's API fails just then: TimedOut names the deadline, and the job is left running."""
+    emulator.faults.add(JobFault("stuck"))
+    run = await make_run(SUBMITTING["aiware engine"], give_up_after_s=600, on_timeout="cancel")
+
+    async def failing(*_: Any) -> None:
+        raise ConnectionError("Prefect's API is away")
+
+    monkeypatch.setattr("tasks.overdue.who_waits_too", failing)
+    state = await run()
+    assert (state.name, "total_s=600" in str(state.message)) == ("TimedOut", True)
+    assert "left running, since it cannot be told whether another run waits for it too: ConnectionError" in str(
+        state.message
+    )
+    assert emulator.ledger.cancels == []
+
+
+@pytest.mark.parametrize("name", AIWARE)
+async def test_a_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+    """So that the next attempt does not wait for a job that was cancelled and has vanished since."""
+    emulator.faults.add(JobFault("stuck"))
+    run = await make_run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
+    await run()
+    entry = [entry for entry in (await run.inputs()).values() if entry["kind"] == "cancelled"]
+    assert [(one["confirmed"], one["message"]) for one in entry] == [(True, "cancelled (status 'aborted').")]
 
 
 @pytest.mark.parametrize("name", DATASAUR)

@@ -146,3 +146,21 @@ async def test_a_look_is_at_most_the_longest_pause_away(run: Run, emulator: Emul
     looks = [record.at for record in emulator.ledger.requests]
     assert len(looks) > 600 / 5
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "named"),
+    [
+        ("stuck", {"unchanged_at_most_s": 60}, "unchanged_s=60"),
+        ("lost", {"unseen_at_most_s": 5}, "unseen_s=5"),
+        ("lost", {"unseen_at_most_s": 120}, "unseen_s=120"),
+    ],
+)
+async def test_it_has_the_limits_of_the_flows_that_submit(
+    kind: str, limits: dict[str, float], named: str, run: Run, emulator: Emulator
+) -> None:
+    """A job in which nothing changes, and one that does not show: TimedOut, by the name of the limit."""
+    began_at = emulator.clock.now()
+    state = await run(WAITING, job_ids=plant(emulator, kind), **limits)
+    assert (state.name, named in str(state.message)) == ("TimedOut", True)
+    assert emulator.clock.now() - began_at == pytest.approx(float(named.partition("=")[2]), abs=1)

@@ -48,6 +48,11 @@ async def message_of(run: FlowRun) -> str | None:
         return state.message if state else None
 
 
+async def name_of(run: FlowRun) -> str | None:
+    async with get_client() as api:
+        return (await api.read_flow_run(run.id)).state_name
+
+
 async def submit(
     credentials: AiwareCredentials | DatasaurCredentials,
     spec: JobSpec,

@@ -95,6 +95,33 @@ async def test_a_job_that_is_gone_is_said_to_be(aiware: AiwareCredentials, emula
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: it is not there any more."]
 
 
+async def test_a_job_that_does_not_show_yet_is_asked_for_until_it_must(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Hidden for its first 20 s, cancelled at once: not the last word of the first layers; the last one cancels it."""
+    emulator.aiware.pace = Pace(queued_s=60)
+    emulator.faults.add(JobFault("not_visible", delay_s=20))
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run, Cancelling())
+    assert await cancel_jobs_of(run.id) == [f"aiware job {job_id}: not to be seen yet, so it was not cancelled so far."]
+    await end(run)
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_job_that_never_shows_is_given_up_when_it_would_have_to(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Gone as soon as it was made: the last layer looks until `visibility_s` after the submission, and not for ever."""
+    emulator.faults.add(JobFault("gone"))
+    run = await new_run()
+    made_at = emulator.clock.now()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it is not there any more."]
+    assert emulator.clock.now() - made_at == pytest.approx(aiware.visibility_s, abs=1)
+
+
 async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:

@@ -34,10 +34,36 @@ async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredential
     assert await submit(aiware, TASKS, guest, "shared", await memory_of(key_of("shared"), guest.id)) == job_id
     await end(guest)
     [sentence] = await clean_up_after(guest.id)
-    assert f"left running, since run {owner.name!r} ({owner.id}) submitted it and still waits for it" in sentence
+    assert f"left running, since run {owner.name!r} ({owner.id}) waits for it too" in sentence
     assert emulator.ledger.cancels == []
     await end(owner, Crashed())
     assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_job_that_another_guest_waits_for_is_left_to_it(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """The run that submitted has ended, two others wait: the first to be cancelled leaves it, the second does not."""
+    owner, first, second = [await new_run() for _ in range(3)]
+    for run in (owner, first, second):
+        job_id = await submit(aiware, TASKS, run, "guests", await memory_of(key_of("guests"), run.id))
+    await end(owner, Crashed())
+    await end(first)
+    [sentence] = await clean_up_after(first.id)
+    assert sentence == f"aiware job {job_id}: left running, since run {second.name!r} ({second.id}) waits for it too."
+    assert emulator.ledger.cancels == []
+    await end(second, Cancelling())
+    assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_runs_that_are_cancelled_together_leave_the_job_to_none(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Both are Cancelling: neither waits any more, and whichever cleans up first cancels."""
+    first, second = await new_run(), await new_run()
+    for run in (first, second):
+        job_id = await submit(aiware, TASKS, run, "both", await memory_of(key_of("both"), run.id))
+    for run in (first, second):
+        await end(run, Cancelling())
+    assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
@@ -71,6 +97,7 @@ async def test_a_key_whose_runs_were_all_deleted_is_not_looked_up_for_ever(monke
     monkeypatch.setattr(memory, "_MAX_HOMES", 2)
     key, guest = key_of("deleted"), await new_run()
     async with get_client() as api:
+        guest = await new_run()
         for _ in range(2):
             home = await new_run()
             assert (await memory_of(key, home.id)).flow_run_id == home.id

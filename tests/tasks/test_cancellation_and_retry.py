@@ -1,0 +1,113 @@
+"""What a clean-up does when the cancelled run is started again while it is at work, and what it leaves for that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.states import AwaitingRetry, Running
+
+from blocks.memory import RunMemory
+from graphql_jobs.emulator import JobFault, Pace
+from tasks.cancellation import clean_up_after
+from tests.tasks.cancelled_runs import BY_HAND, TASKS, end, message_of, name_of, new_run, submit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from blocks import AiwareCredentials
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+
+def meanwhile(aiware: AiwareCredentials, patch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
+    """Let something happen in the first pause that the clean-up makes."""
+    clock = aiware.get_client().session.clock
+    sleep, due = clock.sleep, [True]
+
+    async def sleeping(delay_s: float) -> None:
+        if due and due.pop():
+            await happens()
+        await sleep(delay_s)
+
+    patch.setattr(clock, "sleep", sleeping)
+
+
+async def test_a_run_that_is_started_again_meanwhile_keeps_its_jobs(
+    aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person presses Retry while the clean-up waits for the job to show: no cancel, and the state stays."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    emulator.faults.add(JobFault("not_visible", delay_s=5))
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+    meanwhile(aiware, monkeypatch, lambda: end(run, AwaitingRetry()))
+    assert await clean_up_after(run.id) == [
+        f"aiware job {job_id}: left as it is, since its run was started again meanwhile."
+    ]
+    assert not any(cancel.accepted for cancel in emulator.ledger.cancels)
+    assert await name_of(run) == "AwaitingRetry"
+    await end(run)  # cancelled again before it began: nothing that was written down keeps the job
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_clean_up_of_an_earlier_cancel_leaves_the_next_ones_to_it(
+    aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retried and cancelled once more while it waits: the state looks the same, the attempt is another."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    emulator.faults.add(JobFault("not_visible", delay_s=5))
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+
+    async def once_more() -> None:
+        await end(run, Running())
+        await end(run)
+
+    meanwhile(aiware, monkeypatch, once_more)
+    assert "started again" in (await clean_up_after(run.id))[0]
+    assert await message_of(run) == BY_HAND.message
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+@pytest.mark.parametrize("then", ["running", "cancelled again"])
+async def test_what_was_done_is_not_told_of_another_attempt(
+    then: str, aiware: AiwareCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled at the provider, and started again before that was told: the new attempt's state is not touched."""
+    run = await new_run()
+    await submit(aiware, TASKS, run)
+    await end(run)
+    append = RunMemory.append
+
+    async def appending(*args: Any) -> bool:
+        done = await append(*args)
+        await end(run, Running())
+        if then == "cancelled again":
+            await end(run)
+        return done
+
+    monkeypatch.setattr(RunMemory, "append", appending)
+    assert "cancelled (status" in (await clean_up_after(run.id))[0]
+    assert await name_of(run) == ("Running" if then == "running" else "Cancelled")
+    assert await message_of(run) == (None if then == "running" else BY_HAND.message)
+
+
+async def test_only_a_cancel_that_was_confirmed_is_written_down_as_such(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Cancelled: `confirmed`, so that the job is not gone on with when it vanishes; refused, since it runs: not."""
+    cancelled, refused = await new_run(), await new_run()
+    await submit(aiware, TASKS, cancelled)
+    await end(cancelled)
+    await clean_up_after(cancelled.id)
+    await submit(aiware, TASKS, refused)
+    emulator.clock.advance(3)
+    await end(refused)
+    await clean_up_after(refused.id)
+    for run, confirmed in ((cancelled, True), (refused, None)):
+        [entries] = (await RunMemory(run.id).read_all()).values()
+        assert (entries[-1]["kind"], entries[-1].get("confirmed")) == ("cancelled", confirmed)
