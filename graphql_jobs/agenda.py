@@ -69,11 +69,11 @@ class Agenda:
     def put(self, slot: Slot, due_at: float) -> None:
         """Look at it then, and not when it was due before."""
         slot.due_at = due_at
-        if due_at in self._due:
-            self._due[due_at].append(slot)
-        else:
-            self._due[due_at] = deque([slot])
+        queue = self._due.get(due_at)
+        if queue is None:
+            queue = self._due[due_at] = deque()
             heappush(self._heap, due_at)
+        queue.append(slot)
 
     def drop(self, slot: Slot) -> None:
         """Forget it."""

@@ -145,7 +145,7 @@ class Hub:
         task.add_done_callback(self._landed)
 
     async def _ask(self, flight: _Flight) -> None:
-        answers = await self._client.check([slot.job_id for slot in flight.slots])
+        answers = await self._client.look([slot.job_id for slot in flight.slots])
         now, monotonic = self._client.session.clock.now(), self._monotonic()
         self._metrics.add("batches")
         self._metrics.add("statuses", len(answers))
@@ -153,9 +153,7 @@ class Hub:
             logger.info("%s: %s", self._client.provider, self.snapshot())
         self._usual_s += (monotonic - flight.asked_at - self._usual_s) / 8
         self._judge_endpoint(answers, now, monotonic)
-        for slot in flight.slots:
-            if slot.watches and slot.asked_at <= flight.asked_at:  # else a later look was quicker
-                self._look(slot, answers[slot.job_id], flight.asked_at, now, monotonic)
+        self._take_in(answers, flight, now, monotonic)
         if self._breaker.failure and now >= self._judge_at:
             self._judge_all(self._breaker.failure, now, monotonic)
 
@@ -186,6 +184,20 @@ class Hub:
             self._look(slot, failure, monotonic, now, monotonic)
         self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, monotonic + max(self._judge_at - now, 0.0) + _LATE_S)
+
+    def _take_in(self, answers: Mapping[str, Seen], flight: _Flight, now: float, monotonic: float) -> None:
+        asked_at = flight.asked_at
+        for slot in flight.slots:
+            if not slot.watches or slot.asked_at > asked_at:
+                continue  # nobody waits any more, or a later look was quicker
+            seen = answers[slot.job_id]
+            watch = slot.watches[0][0] if len(slot.watches) == 1 and slot.pause_s else None
+            # What nearly every look is: one waits, and nothing has changed. The rest is judged in full.
+            if watch and (pause_s := watch.pause_if_unchanged_s(seen, now)):
+                slot.asked_at, slot.pause_s = asked_at, pause_s
+                self._agenda.put(slot, asked_at + pause_s)
+            else:
+                self._look(slot, seen, asked_at, now, monotonic)
 
     def _look(self, slot: Slot, seen: Seen, asked_at: float, now: float, monotonic: float) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""

@@ -95,10 +95,21 @@ class Job(NamedTuple):
     tasks: tuple[JobTask, ...] = ()
     failures: tuple[JobFailure, ...] = ()
     progress_percent: int | None = None
-    created_at: datetime | None = None
-    modified_at: datetime | None = None
+    #: As the provider wrote them.
+    raw_created: str | float | None = None
+    raw_modified: str | float | None = None
     target_id: str | None = None
     result_id: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was submitted."""
+        return instant_or_none(self.raw_created)
+
+    @property
+    def modified_at(self) -> datetime | None:
+        """When it was last changed: of a job that has ended, when it did."""
+        return instant_or_none(self.raw_modified)
 
     def describe(self) -> str:
         """One line for a log or a state message: the state, the provider's word, the tasks, the failures."""

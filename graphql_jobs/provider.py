@@ -157,7 +157,8 @@ class JobClient(ABC):
             raise InvalidInput(
                 parameter, f"the handle is for {job.endpoint}, the credentials are for {self.session.url}."
             )
-        return job.model_copy(update={"job_id": self._checked(job.job_id, parameter)})
+        job_id = self._checked(job.job_id, parameter)
+        return job if job_id == job.job_id else job.model_copy(update={"job_id": job_id})
 
     @property
     def batch_size(self) -> int:
@@ -171,12 +172,19 @@ class JobClient(ABC):
         Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
+        seen = await self.look(unique)
+        return {job_id: seen[job_id] for job_id in unique}
+
+    async def look(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """`check` for ids that differ and are known to be good, as those of handles are; in no order."""
         seen: dict[str, Seen] = {}
         try:
-            await self._check_all(unique, seen, self.max_batch)
+            await self._check_all(job_ids, seen, self.max_batch)
         except RequestFailed as failure:  # no other request would fare better
-            seen = dict.fromkeys(unique, failure) | seen
-        return {job_id: seen.get(job_id) or self._not_found(job_id) for job_id in unique}
+            seen = dict.fromkeys(job_ids, failure) | seen
+        if len(seen) < len(job_ids):
+            seen |= {job_id: self._not_found(job_id) for job_id in job_ids if job_id not in seen}
+        return seen
 
     async def _check_all(self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int) -> None:
         """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""

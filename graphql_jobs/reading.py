@@ -48,6 +48,13 @@ def objects(value: object) -> list[Entry]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def short_or_none(value: object) -> str | float | None:
+    """What may be an instant, to be read when it is asked for; None for anything else, and for what is long."""
+    if type(value) is str:
+        return value if len(value) <= MAX_WORD_CHARACTERS else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def instant_or_none(value: object) -> datetime | None:
     """An instant from ISO 8601 text, epoch seconds or epoch milliseconds; None for anything else.
 

@@ -58,11 +58,7 @@ class Watch:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
         if not isinstance(seen, Job):
             return self._judge_trouble(seen, now)
-        # Nearly every look shows what the one before did: this runs for each job of each look.
         mark = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
-        if mark == self._mark and self._is_well:
-            self.changed = False
-            return None if now < self.deadline_at else self._timed_out(now, seen.describe())
         self._end_outage(now)
         self._missing_since = None
         self.changed = mark != self._mark
@@ -72,6 +68,20 @@ class Watch:
             self._remember(seen, mark, now)
         self._aim()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
+
+    def pause_if_unchanged_s(self, seen: Seen, now: float) -> float:
+        """How long the job may be left alone if this look shows what the one before did, and no deadline comes first.
+
+        0.0 for all that is to be judged. Nearly every look is of this kind: it runs for each job of each look.
+        """
+        if (
+            type(seen) is Job
+            and self._is_well
+            and hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent)) == self._mark
+        ):
+            pause_s = self.policy.schedule.pause_s(now - self._began_at)
+            return pause_s if now + pause_s < self.deadline_at else 0.0
+        return 0.0
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
         """Whether a limit needs something of this look that the provider would not tell again after a restart."""
@@ -100,8 +110,9 @@ class Watch:
         self._mark, self._state, self._raw_status = mark, job.state, job.raw_status
         self._created_at = job.created_at.timestamp() if job.created_at else None
         sight, began_at = self.sight, self.began_at()
-        # Progress is no change of a status.
-        if (digest := digest_of(job)) != sight.digest:
+        if self.policy.deadlines.unchanged_s is None:  # nobody asks when it changed, only whether it was ever seen
+            sight.changed_at = now if sight.changed_at is None else sight.changed_at
+        elif (digest := digest_of(job)) != sight.digest:  # progress is no change of a status
             # A change between two looks came after the first of them, whatever the job's own instant says: nothing
             # promises that it moves with each task.
             known = job.modified_at.timestamp() if job.modified_at and not sight.digest else now

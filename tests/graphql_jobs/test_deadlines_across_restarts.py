@@ -28,8 +28,7 @@ NAMES = ("queued_s", "running_s", "unchanged_s", "total_s")
 
 def job(state: JobState, modified_at: float | None = None, tasks: tuple[JobTask, ...] = ()) -> Job:
     """A job as one look shows it."""
-    modified = datetime.fromtimestamp(modified_at, UTC) if modified_at is not None else None
-    return Job("fake", "a", state, state.lower(), tasks, modified_at=modified)
+    return Job("fake", "a", state, state.lower(), tasks, raw_modified=modified_at)
 
 
 def handle(submitted_at: float | None = None) -> JobHandle:

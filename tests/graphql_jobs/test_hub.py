@@ -143,7 +143,7 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
         await asyncio.get_running_loop().create_future()
         return {}
 
-    client.check = never  # type: ignore[method-assign]
+    client.look = never  # type: ignore[method-assign]
     waiting = asyncio.create_task(wait(client, handle("a")))
     await gone.wait()
     for flight in list(hub_of(client)._flights):

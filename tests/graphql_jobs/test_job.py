@@ -100,7 +100,19 @@ def test_progress_is_shown_where_there_is_any() -> None:
 def test_a_job_is_plain_json() -> None:
     """Tasks are counted by their words, instants are text, failures are words."""
     tasks = (JobTask("t1", JobState.SUCCEEDED, "complete"), JobTask("t2", JobState.SUCCEEDED, "complete"))
-    job = Job("aiware", "a", JobState.SUCCEEDED, "complete", tasks, (JobFailure("r", ""),), None, NOON, None, "9", None)
+    job = Job(
+        "aiware",
+        "a",
+        JobState.SUCCEEDED,
+        "complete",
+        tasks,
+        (JobFailure("r", ""),),
+        None,
+        NOON.isoformat(),
+        None,
+        "9",
+        None,
+    )
     assert json.loads(json.dumps(job.to_json())) == {
         "provider": "aiware",
         "job_id": "a",

@@ -40,9 +40,11 @@ async def test_the_snapshot_counts_what_happened(scripted: Scripted) -> None:
 
 async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: FakeClock) -> None:
     """Every job ended at 30 s by the provider's instant: it is seen within a pause of 5 s."""
-    ended_at = datetime.fromtimestamp(clock.now() + 30, UTC)
+    ended_at = clock.now() + 30
     client = scripted(
-        lambda one, at_s: Job("fake", one, JobState.SUCCEEDED, "done", modified_at=ended_at) if at_s >= 30 else job(one)
+        lambda one, at_s: (
+            Job("fake", one, JobState.SUCCEEDED, "done", raw_modified=ended_at) if at_s >= 30 else job(one)
+        )
     )
     await all_of(client, NAMES)
     snapshot = hub_of(client).snapshot()

@@ -23,7 +23,7 @@ LIMITS = {"total_s": JobState.RUNNING, "queued_s": JobState.PENDING, "running_s"
 
 def job(state: JobState, job_id: str = "a", created_at: datetime | None = None) -> Job:
     """A job as one look shows it."""
-    return Job("fake", job_id, state, state.lower(), created_at=created_at)
+    return Job("fake", job_id, state, state.lower(), raw_created=created_at.isoformat() if created_at else None)
 
 
 def later(at_s: float, end_s: float) -> JobState:

@@ -9,7 +9,7 @@ from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label
 from graphql_jobs.providers.aiware.documents import TASK_PAGE
-from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, instant_or_none, objects, text_or_none
+from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
 from graphql_jobs.status import StatusTable
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def read_job(
         tasks,
         failures,
         None,
-        instant_or_none(entry.get("createdDateTime")),
-        instant_or_none(entry.get("modifiedDateTime")),
+        short_or_none(entry.get("createdDateTime")),
+        short_or_none(entry.get("modifiedDateTime")),
         text_or_none(entry, "targetId"),
     )
 

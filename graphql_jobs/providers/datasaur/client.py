@@ -202,4 +202,5 @@ class DatasaurClient(JobClient):
     def _by_id(self, entries: object, job_ids: Sequence[str]) -> dict[str, Seen]:
         """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
         found: dict[str, Entry] = {str(entry.get("id")): entry for entry in objects(entries)}
-        return {job_id: reader.read_job(found[job_id], self.session.redact) for job_id in job_ids if job_id in found}
+        read, redact = reader.read_job, self.session.redact
+        return {job_id: read(found[job_id], redact) for job_id in job_ids if job_id in found}
