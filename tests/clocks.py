@@ -26,6 +26,7 @@ class FakeClock:
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = count()
         self._is_watching = False
+        self._is_stopped = False
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -48,14 +49,26 @@ class FakeClock:
         """Let time pass."""
         self.now_s += by_s
 
+    def stop(self) -> None:
+        """Let no time pass until `go_on`, also while all are asleep."""
+        self._is_stopped = True
+
+    def go_on(self) -> None:
+        """Let time pass again."""
+        self._is_stopped = False
+        self._watch()
+
     def _watch(self) -> None:
-        if not self._is_watching:
+        if not self._is_watching and not self._is_stopped:
             self._is_watching = True
             asyncio.get_running_loop().call_soon(self._look, 0)
 
     def _look(self, quiet_turns: int) -> None:
         loop = asyncio.get_running_loop()
         # The loop has no public way to tell whether it has anything to do.
+        if self._is_stopped:
+            self._is_watching = False
+            return
         quiet_turns = 0 if loop._ready else quiet_turns + 1  # type: ignore[attr-defined]
         if quiet_turns < _QUIET_TURNS:
             loop.call_soon(self._look, quiet_turns)

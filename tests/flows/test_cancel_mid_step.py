@@ -15,6 +15,7 @@ from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.session import Session
 from tasks.cancellation import TOLD, cancel_with_the_run, clean_up_after
+from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,8 +38,9 @@ TOO_MANY = 100
 class Fuse:
     """Lets a run go on to one of its steps, and holds it there: before a request or an entry, or after it."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch, clock: FakeClock) -> None:
         self.at = 0
+        self.clock = clock
         self.reached = asyncio.Event()
         patch.setattr(Session, "_send", self._held(Session._send))
         patch.setattr(RunMemory, "append", self._held(RunMemory.append))
@@ -51,6 +53,7 @@ class Fuse:
     async def _step(self) -> None:
         self.at -= 1
         if self.at == 0:  # and never again: what cleans up goes through
+            self.clock.stop()  # else a look that is held would be made again, and the run be over before its cancel
             self.reached.set()
             await asyncio.Event().wait()
 
@@ -73,7 +76,9 @@ async def test_a_cancel_in_the_middle_of_any_step_leaves_no_queued_job(
     """Held before and after each request and each entry in turn; then the layers come as they would on a worker."""
     emulator.faults.add(JobFault("stuck", times=None))
     parameters = await parameters_of(kind, aiware)
-    fuse = Fuse(monkeypatch)
+    clock = aiware.get_client().session.clock
+    assert isinstance(clock, FakeClock)
+    fuse = Fuse(monkeypatch, clock)
     for step in range(1, TOO_MANY):
         fuse.set_to(step)
         run = await new_run(parameters)
@@ -83,7 +88,7 @@ async def test_a_cancel_in_the_middle_of_any_step_leaves_no_queued_job(
         if going.done():
             reached.cancel()
             break
-        left = await left_by_the_first_layer(run, going, unwinds, emulator)
+        left = await left_by_the_first_layer(run, going, unwinds, emulator, clock)
         assert left == [], f"cancelled at step {step}: {left} was left to the next layer"
         await end_as_a_worker_does(run)
         left = not_cancelled(emulator)
@@ -115,7 +120,7 @@ async def attempt(run: FlowRun, parameters: dict[str, Any]) -> None:
 
 
 async def left_by_the_first_layer(
-    run: FlowRun, going: asyncio.Task[None], unwinds: bool, emulator: Emulator
+    run: FlowRun, going: asyncio.Task[None], unwinds: bool, emulator: Emulator, clock: FakeClock
 ) -> list[str]:
     """Ask, and stop the process. If it unwinds, that alone must do; if not, then the hook in a new process.
 
@@ -124,6 +129,7 @@ async def left_by_the_first_layer(
     async with get_client() as api:
         if unwinds:
             await api.set_flow_run_state(run.id, Cancelling(), force=True)
+        clock.go_on()
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
             await going
