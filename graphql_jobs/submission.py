@@ -98,7 +98,7 @@ class _Submission:
                 if handle := handle or await self._find_late(record):
                     return handle
             if rounds == _ROUNDS:
-                give_up(record, f"{_ROUNDS} attempts at it came to nothing.")
+                give_up(record, f"{_ROUNDS} attempts were made, and of none is a job known.")
             rounds += 1
             if handle := await self._begin(record, force_resubmit):
                 return handle

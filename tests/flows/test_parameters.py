@@ -35,7 +35,7 @@ PROPERTIES = [
 ]
 CHOICES = {
     "provider": ["aiware", "datasaur"],
-    "until": ["all ended", "first failure"],
+    "until": ["all ended", "first failure", "first success"],
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
     "role": ["LABELER", "REVIEWER"],
     "purpose": ["LABELER_TEST", "LABELING", "VALIDATION"],
