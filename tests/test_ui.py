@@ -66,7 +66,7 @@ async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: P
     await expect(page.get_by_text("Where the jobs are.")).to_be_visible(timeout=PATIENCE_MS)
     for words in (
         "Ids of the jobs. One that is named twice is waited for once.",
-        "Wait until all have ended, or stop with the first that did not succeed.",
+        "Wait until all have ended, or stop with the first that did not succeed, or the first that did.",
         "Stop waiting for a job this many seconds after it was created. The job itself goes on.",
         "Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.",
     ):
