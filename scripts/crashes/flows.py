@@ -43,7 +43,7 @@ __all__ = [
 _INTO_THE_PAUSE_S = 0.1
 
 _append = RunMemory.append
-_check = JobClient.check
+_look = JobClient.look
 
 
 def _planned(point: Point) -> dict[str, Any] | None:
@@ -77,9 +77,9 @@ async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any
     return written
 
 
-async def check(self: JobClient, job_ids: Sequence[str]) -> dict[str, Seen]:
+async def look(self: JobClient, job_ids: Sequence[str]) -> dict[str, Seen]:
     """The first look at a job that has not ended: the process dies in the pause that follows."""
-    seen = await _check(self, job_ids)
+    seen = await _look(self, job_ids)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):
         asyncio.get_running_loop().call_later(_INTO_THE_PAUSE_S, _die)
     return seen
@@ -102,7 +102,7 @@ async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
 
 for _owner, _name, _own in (
     (RunMemory, "append", append),
-    (JobClient, "check", check),
+    (JobClient, "look", look),
     (pipeline, "fetch_result", fetch_result),
     (downstream, "arun_deployment", arun_deployment),
 ):
