@@ -1,9 +1,13 @@
-"""Which jobs are to be looked at next. Pure. Instants are those of one clock that nobody sets back."""
+"""Which jobs are to be looked at next. Pure. Instants are those of one clock that nobody sets back.
+
+Jobs stand in rounds: those that are due at one instant and have the same pause until they are due again. A round is
+taken and put back as a whole, so that a job of which nothing is new costs next to nothing here.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -19,88 +23,158 @@ _SHARES = 200
 
 
 class Slot:
-    """One job, however many wait for it. `due_at` is inf while it stands on no agenda."""
+    """One job, however many wait for it."""
 
-    __slots__ = ("asked_at", "due_at", "in_flight", "job_id", "pause_s", "watches")
+    __slots__ = ("job_id", "round", "watches")
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, its_round: Round) -> None:
         self.job_id = job_id
-        self.due_at = inf
-        self.pause_s = 0.0
-        #: When the newest answer that was taken was asked for.
-        self.asked_at = -inf
-        #: Requests on their way.
-        self.in_flight = 0
+        self.round = its_round
         self.watches: list[tuple[Watch, Waiter]] = []
 
-    def looked_at(self, asked_at: float, pause_s: float) -> float:
-        """Take in a look, and give the instant of the next one.
+    def share(self) -> float:
+        """How much of its next pause is to pass: after the first look the job's own part, later all of it.
 
-        After the first it is the job's own part of the pause: so a restart does not set ten thousand jobs to one beat.
+        So a restart does not set ten thousand jobs to one beat.
         """
-        share = 1.0 if self.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
-        self.asked_at, self.pause_s = asked_at, pause_s
-        return asked_at + pause_s * share
+        return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
+
+    def limits(self, now: float) -> tuple[float, float, float]:
+        """The pause that all who wait allow, until when that holds, and the first deadline; these by the wall clock."""
+        pause_s = until_at = deadline_at = inf
+        for watch, _ in self.watches:
+            own_pause_s, holds_until = watch.pause_s(now)
+            pause_s = own_pause_s if own_pause_s < pause_s else pause_s
+            until_at = holds_until if holds_until < until_at else until_at
+            deadline_at = watch.deadline_at if watch.deadline_at < deadline_at else deadline_at
+        return pause_s, until_at if until_at < deadline_at else deadline_at, deadline_at
+
+
+class Round:
+    """Jobs by their ids that are due at one instant; `due_at` is inf while they are asked for.
+
+    `pause_s` is 0 before the first look. `until_at`, by the wall clock: the pause of none of them holds for longer, or
+    a deadline comes. `asked_at`: when the last answer that was taken for them was asked for.
+    """
+
+    __slots__ = ("asked_at", "due_at", "pause_s", "slots", "until_at")
+
+    def __init__(self, due_at: float, pause_s: float, until_at: float = inf, asked_at: float = -inf) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.due_at = due_at
+        self.pause_s = pause_s
+        self.until_at = until_at
+        self.asked_at = asked_at
+
+    def take_in(self, other: Round) -> None:
+        """All that stand in another one."""
+        for slot in other.slots.values():
+            slot.round = self
+        self.slots |= other.slots
+        other.slots = {}
+        self.until_at = min(self.until_at, other.until_at)
+        self.asked_at = max(self.asked_at, other.asked_at)
+
+    def part(self, number: int) -> Round:
+        """The first `number` of its jobs as a round that is asked for."""
+        part = Round(inf, self.pause_s, self.until_at, self.asked_at)
+        part.slots = dict(islice(self.slots.items(), number))
+        for job_id, slot in part.slots.items():
+            del self.slots[job_id]
+            slot.round = part
+        return part
+
+
+def first_of(rounds: list[Round], at_most: int) -> list[Round]:
+    """Rounds with so many jobs in all, off the list, the last of them in part."""
+    taken: list[Round] = []
+    while rounds and at_most > 0:
+        its_round = rounds.pop(0) if len(rounds[0].slots) <= at_most else rounds[0].part(at_most)
+        at_most -= len(its_round.slots)
+        taken.append(its_round)
+    return taken
 
 
 class Agenda:
-    """Slots by the ids of their jobs, and in the order in which they are due.
-
-    Those that are due at one instant stand in one queue, and the instants in a heap: the slots of one request, which
-    are put and taken together, cost one place in it.
-    """
+    """Slots by the ids of their jobs, and in rounds in the order in which they are due."""
 
     def __init__(self) -> None:
         self.slots: dict[str, Slot] = {}
-        self._heap: list[float] = []
-        self._due: dict[float, deque[Slot]] = {}
+        #: What stands for all that was seen of a job, by its id: of those of which nothing but a change needs a judge.
+        self.marks: dict[str, int] = {}
+        self._rounds: dict[tuple[float, float], Round] = {}
+        self._heap: list[tuple[float, float]] = []
 
     @property
     def next_at(self) -> float:
-        """When the next slot is due, or a little earlier; inf if there is none."""
-        return self._heap[0] if self._heap else inf
+        """When the next slot is due; inf if there is none."""
+        while self._heap:
+            key = self._heap[0]
+            if self._rounds[key].slots:
+                return key[0]
+            del self._rounds[heappop(self._heap)]
+        return inf
 
     def slot(self, job_id: str) -> Slot:
-        """The slot of the job; made if there is none."""
-        if job_id not in self.slots:
-            self.slots[job_id] = Slot(job_id)
-        return self.slots[job_id]
+        """The slot of the job; made if there is none, and then on no agenda."""
+        slot = self.slots.get(job_id)
+        if slot is None:
+            slot = self.slots[job_id] = Slot(job_id, _NOWHERE)
+        return slot
 
-    def put(self, slot: Slot, due_at: float) -> None:
+    def put(
+        self, slot: Slot, due_at: float, pause_s: float = 0.0, until_at: float = inf, asked_at: float = -inf
+    ) -> None:
         """Look at it then, and not when it was due before."""
-        slot.due_at = due_at
-        queue = self._due.get(due_at)
-        if queue is None:
-            queue = self._due[due_at] = deque()
-            heappush(self._heap, due_at)
-        queue.append(slot)
+        into = self._rounds.get((due_at, pause_s)) or self._add(Round(due_at, pause_s))
+        into.until_at = until_at if until_at < into.until_at else into.until_at
+        asked_at = asked_at if asked_at > slot.round.asked_at else slot.round.asked_at
+        into.asked_at = asked_at if asked_at > into.asked_at else into.asked_at
+        slot.round.slots.pop(slot.job_id, None)
+        into.slots[slot.job_id] = slot
+        slot.round = into
+
+    def put_back(self, asked: Round, due_at: float) -> None:
+        """Look at all of a round again then."""
+        asked.due_at = due_at
+        if other := self._rounds.get((due_at, asked.pause_s)):
+            other.take_in(asked)
+        else:
+            self._add(asked)
 
     def drop(self, slot: Slot) -> None:
         """Forget it."""
-        slot.due_at = inf
+        slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
+        self.marks.pop(slot.job_id, None)
 
-    def take(self, now: float, at_most: int) -> list[Slot]:
-        """The slots of one request, off the agenda; none if none is due. What is nearly due fills it up."""
-        taken: list[Slot] = []
-        while self._heap:
-            due_at = self._heap[0]
-            due = self._due[due_at]
-            while due:
-                slot = due[0]
-                if slot.due_at == due_at:  # else it was put elsewhere since, or dropped
-                    if len(taken) == at_most:
-                        return taken
-                    if due_at > now and (not taken or due_at > now + slot.pause_s * (1 - _NEARLY_DUE)):
-                        return taken
-                    slot.due_at = inf
-                    taken.append(slot)
-                due.popleft()
-            del self._due[heappop(self._heap)]
+    def take(self, now: float, at_most: int) -> list[Round]:
+        """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""
+        taken: list[Round] = []
+        while at_most > 0 and (due_at := self.next_at) < inf:
+            key = self._heap[0]
+            if due_at > now and (not taken or due_at > now + key[1] * (1 - _NEARLY_DUE)):
+                break
+            its_round = self._rounds[key]
+            if len(its_round.slots) > at_most:
+                its_round = its_round.part(at_most)
+            else:
+                del self._rounds[heappop(self._heap)]
+                its_round.due_at = inf
+            at_most -= len(its_round.slots)
+            taken.append(its_round)
         return taken
 
     def clear(self) -> None:
         """Forget all."""
-        for slot in self.slots.values():
-            slot.due_at = inf
-        self.slots, self._heap, self._due = {}, [], {}
+        self.slots, self.marks, self._rounds, self._heap = {}, {}, {}, []
+
+    def _add(self, its_round: Round) -> Round:
+        key = (its_round.due_at, its_round.pause_s)
+        self._rounds[key] = its_round
+        heappush(self._heap, key)
+        return its_round
+
+
+#: Where a slot stands before it is put anywhere.
+_NOWHERE = Round(-inf, 0.0)

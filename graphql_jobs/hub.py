@@ -12,19 +12,21 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphql_jobs.agenda import Agenda
+from graphql_jobs.agenda import Agenda, first_of
 from graphql_jobs.breaker import Breaker
 from graphql_jobs.errors import RequestFailed
+from graphql_jobs.flight import Flight, Moment
 from graphql_jobs.job import Job
+from graphql_jobs.marks import UNCHANGED, Marks
 from graphql_jobs.metrics import Metrics
 from graphql_jobs.waiter import News
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from graphql_jobs.agenda import Slot
+    from graphql_jobs.agenda import Round, Slot
     from graphql_jobs.metrics import Snapshot
-    from graphql_jobs.provider import JobClient, Seen
+    from graphql_jobs.provider import JobClient, Look, Seen
     from graphql_jobs.waiter import Waiter
 
 logger = logging.getLogger(__name__)
@@ -35,19 +37,6 @@ MAX_IN_FLIGHT = 4
 #: longer: they are asked for again, in two halves, and the first answer counts.
 SLOW_S = 2.0
 _SLOW_TIMES = 4
-#: Our choice: a look for the sake of a deadline comes that much after it, since timers are not exact.
-_LATE_S = 0.0005
-
-
-class _Flight:
-    """One request on its way. `slow_at` is inf once its jobs are asked for again."""
-
-    __slots__ = ("asked_at", "slots", "slow_at")
-
-    def __init__(self, slots: Sequence[Slot], asked_at: float, slow_at: float) -> None:
-        self.slots = slots
-        self.asked_at = asked_at
-        self.slow_at = slow_at
 
 
 class Hub:
@@ -57,7 +46,7 @@ class Hub:
         self._client = client
         self._waiters: set[Waiter] = set()
         self._agenda = Agenda()
-        self._flights: dict[asyncio.Task[None], _Flight] = {}
+        self._flights: dict[asyncio.Task[None], Flight] = {}
         self._usual_s = 0.0
         self._breaker = Breaker()
         self._metrics = Metrics(client.session)
@@ -69,12 +58,13 @@ class Hub:
     def join(self, waiter: Waiter) -> None:
         """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
         self._waiters.add(waiter)
-        now = self._monotonic()
+        agenda, now = self._agenda, self._monotonic()
         for job_id, watch in waiter.watches.items():
-            slot = self._agenda.slot(job_id)
+            slot = agenda.slot(job_id)
             slot.watches.append((watch, waiter))
-            if not slot.in_flight:
-                self._agenda.put(slot, now)
+            agenda.marks.pop(job_id, None)  # who is new has to see all of it
+            if slot.round.due_at < inf:  # else it is being asked for
+                agenda.put(slot, now)
         self._judge_at = -inf
         self._step_soon()
 
@@ -114,8 +104,8 @@ class Hub:
                 self._hedge(flight, now)
         opens_at = max(self._breaker.probe_at, now + self._client.session.gate.remaining_s())
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
-        while opens_at <= now and self._has_room() and (slots := self._agenda.take(now, size)):
-            self._send(slots, now)
+        while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
+            self._send(rounds, now)
         slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
         self._wake_at(min(slow_at, due_at), now)
@@ -125,104 +115,120 @@ class Hub:
         flying = sum(flight.slow_at < inf for flight in self._flights.values())
         return flying < (1 if self._breaker.is_open else MAX_IN_FLIGHT) and len(self._flights) < 2 * MAX_IN_FLIGHT
 
-    def _hedge(self, flight: _Flight, now: float) -> None:
+    def _hedge(self, flight: Flight, now: float) -> None:
         """Ask again for what a slow request was to tell, in two halves."""
         flight.slow_at = inf
         self._metrics.add("hedged")
-        slots = [slot for slot in flight.slots if slot.watches]
-        middle = (len(slots) + 1) // 2
-        for half in (slots[:middle], slots[middle:]):
+        number = sum(len(one.slots) for one in flight.rounds)
+        for half in ((number + 1) // 2, number // 2):
             if half and len(self._flights) < 2 * MAX_IN_FLIGHT:
-                self._send(half, now)
+                self._send(first_of(flight.rounds, half), now)
 
-    def _send(self, slots: Sequence[Slot], now: float) -> None:
-        flight = _Flight(slots, now, now + max(SLOW_S, _SLOW_TIMES * self._usual_s))
-        for slot in slots:
-            slot.in_flight += 1
-        context = slots[0].watches[0][1].context
-        task = asyncio.get_running_loop().create_task(self._ask(flight), context=context)
+    def _send(self, rounds: list[Round], now: float) -> None:
+        flight = Flight(rounds, now, now + max(SLOW_S, _SLOW_TIMES * self._usual_s))
+        _, waiter = self._agenda.slots[flight.job_ids[0]].watches[0]
+        task = asyncio.get_running_loop().create_task(self._ask(flight), context=waiter.context)
         self._flights[task] = flight
         task.add_done_callback(self._landed)
 
-    async def _ask(self, flight: _Flight) -> None:
-        answers = await self._client.look([slot.job_id for slot in flight.slots])
-        now, monotonic = self._client.session.clock.now(), self._monotonic()
+    async def _ask(self, flight: Flight) -> None:
+        known = self._agenda.marks
+        marks = Marks(known)
+        answers = await self._client.look(flight.job_ids, marks)
+        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
         self._metrics.add("batches")
         self._metrics.add("statuses", len(answers))
-        if self._metrics.is_time_to_log(monotonic):
+        if self._metrics.is_time_to_log(at.monotonic):
             logger.info("%s: %s", self._client.provider, self.snapshot())
-        self._usual_s += (monotonic - flight.asked_at - self._usual_s) / 8
-        self._judge_endpoint(answers, now, monotonic)
-        self._take_in(answers, flight, now, monotonic)
-        if self._breaker.failure and now >= self._judge_at:
-            self._judge_all(self._breaker.failure, now, monotonic)
+        self._usual_s += (at.monotonic - at.asked_at - self._usual_s) / 8
+        # Who joined in the meantime took the mark away, and has seen nothing so far.
+        news = {job_id: seen for job_id, seen in answers.items() if seen is not UNCHANGED or job_id not in known}
+        self._judge_endpoint(news, len(answers), at)
+        self._take_in(answers if flight.slow_at == inf else news, marks.fresh, at)
+        for its_round in flight.rounds:
+            self._put_back(its_round, at)
+        if self._breaker.failure and at.now >= self._judge_at:
+            self._judge_all(self._breaker.failure, at)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        """Whatever became of a request: its jobs may be asked for again."""
-        if flight := self._flights.pop(task, None):  # else it was given up
-            for slot in flight.slots:
-                slot.in_flight -= 1
+        """Whatever became of a request, there is room for another one."""
+        if self._flights.pop(task, None):  # else it was given up
             self._ended(task)
 
-    def _judge_endpoint(self, answers: Mapping[str, Seen], now: float, monotonic: float) -> None:
+    def _judge_endpoint(self, news: Mapping[str, Look], asked: int, at: Moment) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
-        failures = [seen for seen in answers.values() if isinstance(seen, RequestFailed)]
-        if failures and len(failures) == len(answers):
-            if self._breaker.fail(failures[0], monotonic):
-                self._judge_at = now
+        failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
+        if failures and len(failures) == asked:
+            if self._breaker.fail(failures[0], at.monotonic):
+                self._judge_at = at.now
                 self._metrics.add("outages")
                 logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
             return
         if self._breaker.is_open:
-            logger.info("Answers again, after %.0f s without.", monotonic - self._breaker.since)
+            logger.info("Answers again, after %.0f s without.", at.monotonic - self._breaker.since)
         self._breaker.close()
 
-    def _judge_all(self, failure: RequestFailed, now: float, monotonic: float) -> None:
+    def _judge_all(self, failure: RequestFailed, at: Moment) -> None:
         """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""
-        slots = self._agenda.slots
-        for slot in [slot for slot in slots.values() if not slot.in_flight]:
-            self._look(slot, failure, monotonic, now, monotonic)
+        slots, at = self._agenda.slots, at._replace(asked_at=at.monotonic)
+        for slot in [slot for slot in slots.values() if slot.round.due_at < inf]:
+            self._look(slot, failure, None, at)
         self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
-        self._breaker.probe_at = min(self._breaker.probe_at, monotonic + max(self._judge_at - now, 0.0) + _LATE_S)
+        self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
-    def _take_in(self, answers: Mapping[str, Seen], flight: _Flight, now: float, monotonic: float) -> None:
-        asked_at = flight.asked_at
-        for slot in flight.slots:
-            if not slot.watches or slot.asked_at > asked_at:
+    def _take_in(self, answers: Mapping[str, Look], fresh: Mapping[str, int], at: Moment) -> None:
+        """Judge what is new, and put it on the agenda again."""
+        agenda = self._agenda
+        for job_id, seen in answers.items():
+            slot = agenda.slots.get(job_id)
+            if slot is None or slot.round.asked_at > at.asked_at:
                 continue  # nobody waits any more, or a later look was quicker
-            seen = answers[slot.job_id]
-            watch = slot.watches[0][0] if len(slot.watches) == 1 and slot.pause_s else None
-            # What nearly every look is: one waits, and nothing has changed. The rest is judged in full.
-            if watch and (pause_s := watch.pause_if_unchanged_s(seen, now)):
-                slot.asked_at, slot.pause_s = asked_at, pause_s
-                self._agenda.put(slot, asked_at + pause_s)
+            if seen is not UNCHANGED:
+                self._look(slot, seen, fresh.get(job_id), at)
+            elif job_id in agenda.marks:
+                self._put(slot, at)
             else:
-                self._look(slot, seen, asked_at, now, monotonic)
+                agenda.put(slot, at.monotonic)
 
-    def _look(self, slot: Slot, seen: Seen, asked_at: float, now: float, monotonic: float) -> None:
+    def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""
-        pause_s = deadline_at = inf
-        for watch, waiter in slot.watches if len(slot.watches) == 1 else list(slot.watches):
-            ended = watch.judge(seen, now)
+        for pair in slot.watches if len(slot.watches) == 1 else list(slot.watches):
+            watch, waiter = pair
+            ended = watch.judge(seen, at.now)
             if ended is not None:
-                slot.watches.remove((watch, waiter))
+                slot.watches.remove(pair)
                 del waiter.watches[slot.job_id]
                 waiter.tell(News(watch, seen, ended))
                 if isinstance(ended, Job):
-                    self._metrics.seen(ended, now)
-                continue
-            if watch.changed and waiter.wants_changes:
+                    self._metrics.seen(ended, at.now)
+            elif watch.changed and waiter.wants_changes:
                 waiter.tell(News(watch, seen, None))
-            own_pause_s = watch.pause_s(now)
-            pause_s = own_pause_s if own_pause_s < pause_s else pause_s
-            deadline_at = watch.deadline_at if watch.deadline_at < deadline_at else deadline_at
         if not slot.watches:
             self._agenda.drop(slot)
             return
-        due_at = slot.looked_at(asked_at, pause_s)
-        if deadline_at - now < due_at - monotonic:
-            due_at = monotonic + max(deadline_at - now, 0.0) + _LATE_S
-        self._agenda.put(slot, due_at)
+        if mark is not None and isinstance(seen, Job):
+            self._agenda.marks[slot.job_id] = mark
+        else:  # it is to be judged anew even if the next look shows the same
+            self._agenda.marks.pop(slot.job_id, None)
+        self._put(slot, at)
+
+    def _put(self, slot: Slot, at: Moment) -> None:
+        """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""
+        pause_s, until_at, deadline_at = slot.limits(at.now)
+        due_at = at.asked_at + pause_s * slot.share()
+        if at.now + (due_at - at.monotonic) > deadline_at:
+            due_at = at.monotonic_of(deadline_at)
+            self._agenda.marks.pop(slot.job_id, None)
+        self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
+
+    def _put_back(self, its_round: Round, at: Moment) -> None:
+        """Put those on the agenda again of which nothing is new: all at once, while their pause stays the same."""
+        its_round.asked_at = at.asked_at
+        if at.now + its_round.pause_s < its_round.until_at:
+            self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
+        else:
+            for slot in list(its_round.slots.values()):
+                self._put(slot, at)
 
     def _wake_at(self, at: float, now: float) -> None:
         if self._timer and self._timer_at <= at:

@@ -95,8 +95,8 @@ class Metrics:
     def seen(self, job: Job, now: float) -> None:
         """An end was seen."""
         self.add("ended")
-        if job.modified_at:
-            latency_s = now - job.modified_at.timestamp()
+        if ended_at := job.modified_at:
+            latency_s = now - ended_at.timestamp()
             self._latencies.append(latency_s)
             if self._latency:
                 self._latency.record(latency_s, self._labels)

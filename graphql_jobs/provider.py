@@ -29,12 +29,14 @@ from graphql_jobs.errors import (
     Unreachable,
 )
 from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+from graphql_jobs.marks import UNCHANGED, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.label import Label
+    from graphql_jobs.marks import Marks
     from graphql_jobs.session import Session
     from graphql_jobs.spec import JobSpec
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 Place = dict[str, Any]
 #: What one look at one job can give. A failed check concerns the check, not the job.
 Seen = Job | JobNotFound | RequestFailed
+#: What it gives to who knows the marks of earlier ones.
+Look = Seen | Unchanged
 
 
 # No other request would fare better.
@@ -144,8 +148,11 @@ class JobClient(ABC):
         """What a succeeded job made, as plain JSON; files go into `folder`. Raises `ResultUnavailable`."""
 
     @abstractmethod
-    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """One look at up to `max_batch` different jobs. May leave ids out that the provider does not know."""
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+        """One look at up to `max_batch` different jobs. May leave ids out that the provider does not know.
+
+        With `marks`, a job whose mark is known may be given as `UNCHANGED`.
+        """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
         """The handle for a bare id, or the given handle if it is one of ours. Raises `InvalidInput`."""
@@ -173,33 +180,38 @@ class JobClient(ABC):
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen = await self.look(unique)
-        return {job_id: seen[job_id] for job_id in unique}
+        return {job_id: one for job_id in unique if (one := seen[job_id]) is not UNCHANGED}
 
-    async def look(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """`check` for ids that differ and are known to be good, as those of handles are; in no order."""
-        seen: dict[str, Seen] = {}
+    async def look(self, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Look]:
+        """`check` for ids that differ and are known to be good, as those of handles are; in no order.
+
+        With `marks`, jobs that these stand for are not read again: they are `UNCHANGED`.
+        """
+        seen: dict[str, Look] = {}
         try:
-            await self._check_all(job_ids, seen, self.max_batch)
+            await self._check_all(job_ids, seen, self.max_batch, marks)
         except RequestFailed as failure:  # no other request would fare better
             seen = dict.fromkeys(job_ids, failure) | seen
         if len(seen) < len(job_ids):
             seen |= {job_id: self._not_found(job_id) for job_id in job_ids if job_id not in seen}
         return seen
 
-    async def _check_all(self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int) -> None:
+    async def _check_all(
+        self, job_ids: Sequence[str], seen: dict[str, Look], at_most: int, marks: Marks | None
+    ) -> None:
         """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
         start = 0
         while start < len(job_ids):
             batch = job_ids[start : start + min(self.batch_size, at_most)]
-            await self._check_or_split(batch, seen)
+            await self._check_or_split(batch, seen, marks)
             start += len(batch)
 
-    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen]) -> None:
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Look], marks: Marks | None) -> None:
         """A batch; one that failed for its size or for a member, in ever smaller parts."""
         batches, answers = self.session.batches, self.session.answers
         learned = batches.learned()
         try:
-            seen.update(await self._check_batch(batch))
+            seen.update(await self._check_batch(batch, marks))
         except _ENDPOINT_WIDE:
             raise
         except RequestFailed as failure:
@@ -210,8 +222,10 @@ class JobClient(ABC):
                 raise
             if isinstance(failure, _MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
-            await self._check_all(batch, seen, (len(batch) + 1) // 2)
-            if all(isinstance(seen.get(job_id), Job) for job_id in batch):  # whatever it says, the size was to blame
+            await self._check_all(batch, seen, (len(batch) + 1) // 2, marks)
+            if all(
+                isinstance(seen.get(job_id), Job | Unchanged) for job_id in batch
+            ):  # whatever it says, the size was to blame
                 batches.shrink(len(batch), failure)
             elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
                 batches.unlearn(learned)
@@ -219,14 +233,14 @@ class JobClient(ABC):
             if len(batch) >= self.batch_size:
                 batches.grow(self.max_batch)
 
-    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], answers: int) -> bool:
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Look], answers: int) -> bool:
         """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
         if self.session.answers > answers:
             return True
-        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job | Unchanged)]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
-            seen.update(await self._check_batch([one_of_them]))  # if it is seen, it is who is asked the next time
+            seen.update(await self._check_batch([one_of_them], None))  # if it is seen, it is who is asked the next time
         except RequestFailed as failure:
             return isinstance(failure, _MAY_BE_A_MEMBER)
         return True

@@ -5,7 +5,8 @@ Durations are seconds, instants are epoch seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 from math import inf
 
 from graphql_jobs.errors import InvalidInput
@@ -13,6 +14,8 @@ from graphql_jobs.job import JobState
 
 #: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2
+#: Our choice: pauses grow in steps of a tenth, so that jobs of nearly the same age are looked at together.
+_STEP = 1.1
 
 
 def _require_positive(name: str, value_s: float | None) -> None:
@@ -24,26 +27,39 @@ def _require_positive(name: str, value_s: float | None) -> None:
 class Schedule:
     """How long a job may be left alone after a look: a quiet first period, then a share of its age, up to a cap.
 
-    So an end is seen late by at most that share of the time that the job took. `growth` 0 keeps `first_delay_s` for
-    ever. Defaults are our choice: a short job is seen within seconds, one of ten minutes and more once a minute.
+    So an end is seen late by at most that share of the time that the job took. Pauses grow in steps of a tenth; with
+    `growth` 0 all are `first_delay_s`. Defaults are our choice: a short job is seen within seconds, one of ten minutes
+    and more once a minute.
     """
 
     first_delay_s: float = 2.0
     growth: float = 0.1
     max_delay_s: float = 60.0
+    #: All pauses that there are, the shortest first.
+    _pauses_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_positive("first_delay_s", self.first_delay_s)
         _require_positive("max_delay_s", self.max_delay_s)
         if not 0 <= self.growth < inf:
             raise InvalidInput("growth", f"it must be 0 or more, not {self.growth}.")
+        longest_s = max(self.max_delay_s, MIN_DELAY_S)
+        pauses_s = [max(min(self.first_delay_s, longest_s), MIN_DELAY_S)]
+        while self.growth and pauses_s[-1] < longest_s:
+            pauses_s.append(min(pauses_s[-1] * _STEP, longest_s))
+        object.__setattr__(self, "_pauses_s", tuple(pauses_s))
 
-    def pause_s(self, age_s: float) -> float:
-        """At least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`, if that is larger)."""
-        pause_s = self.growth * age_s
-        pause_s = self.first_delay_s if pause_s < self.first_delay_s else pause_s
-        pause_s = self.max_delay_s if pause_s > self.max_delay_s else pause_s
-        return MIN_DELAY_S if pause_s < MIN_DELAY_S else pause_s
+    def pause_s(self, age_s: float) -> tuple[float, float]:
+        """The pause, and the age until which it stays the same.
+
+        A pause is at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`, if that is larger).
+        """
+        pauses_s = self._pauses_s
+        if len(pauses_s) == 1:
+            return pauses_s[0], inf
+        number = bisect_right(pauses_s, self.growth * age_s)
+        holds_s = pauses_s[max(number, 1)] / self.growth if number < len(pauses_s) else inf
+        return pauses_s[max(number, 1) - 1], holds_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +85,17 @@ class Deadlines:
     def next_at(
         self, state: JobState, began_at: float, running_since: float | None, changed_at: float | None = None
     ) -> tuple[float, str]:
-        """The first deadline that a job in `state` can miss: its instant and its name."""
-        limits = [(began_at + self.total_s, f"total_s={self.total_s:g}")]
+        """The first deadline that a job in `state` can miss: its instant and the name of its limit."""
+        at, name = began_at + self.total_s, "total_s"
         if self.queued_s is not None and state is JobState.PENDING and running_since is None:
-            limits.append((began_at + self.queued_s, f"queued_s={self.queued_s:g}"))
+            at, name = min((at, name), (began_at + self.queued_s, "queued_s"))
         if self.running_s is not None and running_since is not None:
-            limits.append((running_since + self.running_s, f"running_s={self.running_s:g}"))
+            at, name = min((at, name), (running_since + self.running_s, "running_s"))
         if self.unchanged_s is not None and changed_at is not None:
-            limits.append((changed_at + self.unchanged_s, f"unchanged_s={self.unchanged_s:g}"))
+            at, name = min((at, name), (changed_at + self.unchanged_s, "unchanged_s"))
         if self.unseen_s is not None and changed_at is None:
-            limits.append((began_at + self.unseen_s, f"unseen_s={self.unseen_s:g}"))
-        return min(limits)
+            at, name = min((at, name), (began_at + self.unseen_s, "unseen_s"))
+        return at, name
 
 
 @dataclass(frozen=True, slots=True)

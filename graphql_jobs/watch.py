@@ -24,15 +24,14 @@ class Watch:
     __slots__ = (
         "_began_at",
         "_created_at",
+        "_deadline_name",
         "_failing_since",
-        "_is_well",
         "_mark",
         "_missing_since",
         "_raw_status",
         "_state",
         "changed",
         "deadline_at",
-        "deadline_name",
         "handle",
         "policy",
         "sight",
@@ -50,38 +49,26 @@ class Watch:
         self._created_at: float | None = None
         self._failing_since: float | None = None
         self._missing_since: float | None = None
-        #: The instant and name of the limit that counts now: an outage and an absence have their own.
-        self.deadline_at, self.deadline_name = inf, ""
-        self._aim()
+        #: The instant of the limit that counts now: an outage and an absence have their own. Known with the first look.
+        self.deadline_at = inf
+        self._deadline_name = ""
+        self._began_at = sight.first_at
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
         if not isinstance(seen, Job):
             return self._judge_trouble(seen, now)
+        if seen.state.is_terminal:
+            self.changed = True
+            return seen
         mark = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
         self._end_outage(now)
         self._missing_since = None
         self.changed = mark != self._mark
-        if seen.state.is_terminal:
-            return seen
         if self.changed:
             self._remember(seen, mark, now)
         self._aim()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
-
-    def pause_if_unchanged_s(self, seen: Seen, now: float) -> float:
-        """How long the job may be left alone if this look shows what the one before did, and no deadline comes first.
-
-        0.0 for all that is to be judged. Nearly every look is of this kind: it runs for each job of each look.
-        """
-        if (
-            type(seen) is Job
-            and self._is_well
-            and hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent)) == self._mark
-        ):
-            pause_s = self.policy.schedule.pause_s(now - self._began_at)
-            return pause_s if now + pause_s < self.deadline_at else 0.0
-        return 0.0
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
         """Whether a limit needs something of this look that the provider would not tell again after a restart."""
@@ -93,9 +80,10 @@ class Watch:
         changed = limits.unchanged_s and at.digest != self.sight.digest
         return bool(began or ran or changed)
 
-    def pause_s(self, now: float) -> float:
-        """How long the job may be left alone after a look at it."""
-        return self.policy.schedule.pause_s(now - self._began_at)
+    def pause_s(self, now: float) -> tuple[float, float]:
+        """How long the job may be left alone after a look at it, and until when that stays the same."""
+        pause_s, holds_s = self.policy.schedule.pause_s(now - self._began_at)
+        return pause_s, self._began_at + holds_s
 
     def began_at(self) -> float:
         """The most durable beginning there is, so that a restart does not start the deadlines anew.
@@ -108,7 +96,8 @@ class Watch:
 
     def _remember(self, job: Job, mark: int, now: float) -> None:
         self._mark, self._state, self._raw_status = mark, job.state, job.raw_status
-        self._created_at = job.created_at.timestamp() if job.created_at else None
+        created_at = job.created_at
+        self._created_at = created_at.timestamp() if created_at else None
         sight, began_at = self.sight, self.began_at()
         if self.policy.deadlines.unchanged_s is None:  # nobody asks when it changed, only whether it was ever seen
             sight.changed_at = now if sight.changed_at is None else sight.changed_at
@@ -118,19 +107,18 @@ class Watch:
             known = job.modified_at.timestamp() if job.modified_at and not sight.digest else now
             sight.digest, sight.changed_at = digest, max(min(known, now), began_at)
         if sight.running_since is None and job.state is not JobState.PENDING:
-            sight.running_since = max(min([*_starts(job), now]), began_at)
+            sight.running_since = max(min([*_starts(job), now]) if job.tasks else now, began_at)
 
     def _aim(self) -> None:
         """Find the next deadline."""
         policy, sight = self.policy, self.sight
         self._began_at = self.began_at()
-        self._is_well = self._failing_since is None and self._missing_since is None
         if self._failing_since is not None:
-            self.deadline_at, self.deadline_name = self._failing_since + policy.outage_budget_s, "outage_budget_s"
+            self.deadline_at = self._failing_since + policy.outage_budget_s
         elif self._missing_since is not None and not self._may_be_unseen():
-            self.deadline_at, self.deadline_name = self._missing_since + policy.not_found_grace_s, "not_found_grace_s"
+            self.deadline_at = self._missing_since + policy.not_found_grace_s
         else:
-            self.deadline_at, self.deadline_name = policy.deadlines.next_at(
+            self.deadline_at, self._deadline_name = policy.deadlines.next_at(
                 self._state, self._began_at, sight.running_since, sight.changed_at
             )
 
@@ -177,7 +165,8 @@ class Watch:
         return "it was never seen" if self._mark is None else f"{self._state} (status {self._raw_status!r})"
 
     def _timed_out(self, now: float, last: str) -> WaitTimedOut:
-        detail = f"the deadline {self.deadline_name} passed; last seen: {last}."
+        limit = f"{self._deadline_name}={getattr(self.policy.deadlines, self._deadline_name):g}"
+        detail = f"the deadline {limit} passed; last seen: {last}."
         return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self.began_at(), detail)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from graphql_jobs import Job, JobState
+from graphql_jobs.marks import UNCHANGED
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.providers.datasaur.reader import STATES
 from scripts.benchmark.ours import sign_in_of, wait_for_all
@@ -16,7 +17,8 @@ from scripts.benchmark.wire import Datasaur
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Look
     from scripts.benchmark.contestant import Setup
     from scripts.benchmark.meter import Meter
 
@@ -26,12 +28,20 @@ class _BareClient(DatasaurClient):
 
     post: Any = None
 
-    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        entries = await self.post(job_ids)
-        return {entry["id"]: _JOBS[entry["status"]] for entry in entries}
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+        known, fresh = (marks.known, marks.fresh) if marks else ({}, {})
+        looks: dict[str, Look] = {}
+        for entry in await self.post(job_ids):
+            job_id, word = entry["id"], entry["status"]
+            if known.get(job_id) == (mark := _MARKS[word]):
+                looks[job_id] = UNCHANGED
+            else:
+                looks[job_id], fresh[job_id] = _JOBS[word], mark
+        return looks
 
 
 _JOBS = {word: Job("datasaur", "", STATES[word], word) for word in STATES if STATES[word] is not JobState.UNKNOWN}
+_MARKS = {word: hash(word) for word in _JOBS}
 
 
 async def by_ids(setup: Setup, meter: Meter) -> None:

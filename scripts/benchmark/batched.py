@@ -85,8 +85,9 @@ async def _loop(
     due_at = loop.time()
     while live:
         job_ids = list(live)
-        for first in range(0, len(job_ids), setup.batch):
-            body = json.dumps(payload(job_ids[first : first + setup.batch])).encode()
+        batches = [job_ids[first : first + setup.batch] for first in range(0, len(job_ids), setup.batch)]
+        for batch in batches:
+            body = json.dumps(payload(batch)).encode()
             async with http.post(url, data=body, headers=headers) as response:
                 reply = json.loads(await response.read())
             for job in entries(reply["data"]):
@@ -94,5 +95,5 @@ async def _loop(
                 if good is not None:
                     del live[job["id"]]
                     meter.tell(job["id"], "succeeded" if good else "failed")
-        due_at += setup.interval_s
-        await asyncio.sleep(due_at - loop.time())
+            due_at += setup.interval_s / len(batches)
+            await asyncio.sleep(due_at - loop.time())

@@ -23,13 +23,16 @@ from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from flows.run_datasaur_export import run_datasaur_export
 from flows.store_results import store_results
 from graphql_jobs.job import Job
-from graphql_jobs.provider import JobClient, Seen
+from graphql_jobs.provider import JobClient
 from scripts.crashes.plan import FOLDER_VARIABLE, Point
 from tasks import downstream, pipeline
 from tasks import fetch_result as collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Look
 
 __all__ = [
     "create_datasaur_project",
@@ -77,9 +80,9 @@ async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any
     return written
 
 
-async def look(self: JobClient, job_ids: Sequence[str]) -> dict[str, Seen]:
+async def look(self: JobClient, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Look]:
     """The first look at a job that has not ended: the process dies in the pause that follows."""
-    seen = await _look(self, job_ids)
+    seen = await _look(self, job_ids, marks)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):
         asyncio.get_running_loop().call_later(_INTO_THE_PAUSE_S, _die)
     return seen

@@ -13,7 +13,8 @@ from graphql_jobs.schedule import Schedule, WaitPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Look
     from tests.graphql_jobs.conftest import ScriptedClient
 
 EVERY_5_S = WaitPolicy(Schedule(5, 0, 5))
@@ -58,13 +59,13 @@ class Slow:
         client._check_batch = self.check  # type: ignore[method-assign]
         self.is_slow: Callable[[Sequence[str]], bool] = lambda job_ids: False
 
-    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+    async def check(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
         """One request."""
         self.asked.append(tuple(job_ids))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            answer = await self.look(job_ids)
+            answer = await self.look(job_ids, marks)
             if self.is_slow(job_ids):
                 self.slow.append(asyncio.Event())
                 await self.slow[-1].wait()

@@ -7,22 +7,20 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.agenda import Agenda, Slot
+from graphql_jobs.agenda import Agenda, Round, first_of
 
 
 def agenda_of(*due_at: float, pause_s: float = 10.0) -> Agenda:
     """An agenda with one slot for each instant, called by its number."""
     agenda = Agenda()
     for number, at in enumerate(due_at):
-        slot = agenda.slot(str(number))
-        slot.pause_s = pause_s
-        agenda.put(slot, at)
+        agenda.put(agenda.slot(str(number)), at, pause_s)
     return agenda
 
 
-def ids(slots: list[Slot]) -> list[str]:
+def ids(rounds: list[Round]) -> list[str]:
     """What the slots are called."""
-    return [slot.job_id for slot in slots]
+    return [job_id for one in rounds for job_id in one.slots]
 
 
 def test_what_is_due_first_comes_first() -> None:
@@ -45,15 +43,15 @@ def test_free_places_are_filled_with_what_is_nearly_due() -> None:
 def test_a_request_holds_no_more_than_its_size() -> None:
     """Five are due, two places: two, two and one."""
     agenda = agenda_of(*[0] * 5)
-    assert [len(agenda.take(0, 2)) for _ in range(4)] == [2, 2, 1, 0]
+    assert [len(ids(agenda.take(0, 2))) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_the_last_instant_counts() -> None:
     """Put to 1, then to 9, then to 5: taken once, at 5; a slot that was dropped is never taken."""
     agenda = agenda_of(1, 1)
     slot = agenda.slots["0"]
-    agenda.put(slot, 9)
-    agenda.put(slot, 5)
+    agenda.put(slot, 9, 10)
+    agenda.put(slot, 5, 10)
     agenda.drop(agenda.slots["1"])
     assert agenda.take(4, 10) == []
     assert ids(agenda.take(5, 10)) == ["0"]
@@ -64,25 +62,76 @@ def test_the_last_instant_counts() -> None:
 def test_a_slot_that_is_put_twice_to_one_instant_is_taken_once() -> None:
     """Two who wait for one job join at the same instant."""
     agenda = agenda_of(0)
-    agenda.put(agenda.slots["0"], 0)
+    agenda.put(agenda.slots["0"], 0, 10)
     assert ids(agenda.take(0, 10)) == ["0"]
 
 
 def test_the_second_looks_are_spread_over_the_pause_by_the_id() -> None:
-    """A thousand jobs that are looked at in one instant come back evenly over their pause, alike in each process."""
-    slots = [Slot(f"job-{number}") for number in range(1000)]
-    due = [slot.looked_at(0.0, 10.0) for slot in slots]
-    tenths = [sum(low < at <= low + 1 for at in due) for low in range(10)]
+    """A thousand jobs that were not looked at so far have shares of their pause, even ones, alike in each process."""
+
+    def shares() -> list[float]:
+        agenda = agenda_of(*[0] * 1000, pause_s=0)
+        return [slot.share() for slot in agenda.slots.values()]
+
+    tenths = [sum(low < 10 * share <= low + 1 for share in shares()) for low in range(10)]
     assert sum(tenths) == 1000
     assert all(60 <= number <= 140 for number in tenths)
-    assert due == [Slot(slot.job_id).looked_at(0.0, 10.0) for slot in slots]
+    assert shares() == shares()
 
 
 def test_later_looks_keep_their_distance() -> None:
     """Only the first pause is cut."""
-    slot = Slot("a")
-    slot.looked_at(0.0, 10.0)
-    assert slot.looked_at(7.0, 10.0) == 17.0
+    assert agenda_of(0).slots["0"].share() == 1.0
+
+
+def test_a_round_comes_back_as_a_whole() -> None:
+    """Three jobs of one pause are taken, and put back: due together again, and only then."""
+    agenda = agenda_of(0, 0, 0)
+    [asked] = agenda.take(0, 10)
+    agenda.put_back(asked, 10)
+    assert (agenda.take(4, 10), agenda.next_at) == ([], 10)
+    assert agenda.take(10, 10) == [asked]
+
+
+def test_rounds_that_meet_become_one() -> None:
+    """Two rounds that were asked for together and are due together: one, with the earlier of both limits."""
+    agenda = agenda_of(0, 5)
+    first, second = agenda.take(0, 10)
+    first.until_at, second.until_at, second.asked_at = 90.0, 60.0, 3.0
+    agenda.put_back(first, 10)
+    agenda.put_back(second, 10)
+    [both] = agenda.take(10, 10)
+    assert (ids([both]), both.until_at, both.asked_at) == (["0", "1"], 60.0, 3.0)
+    assert {slot.round for slot in agenda.slots.values()} == {both}
+
+
+def test_jobs_with_other_pauses_stand_in_other_rounds() -> None:
+    """Due at the same instant, with pauses of 5 and of 10 s: asked for together, due again each in its own time."""
+    agenda = Agenda()
+    for pause_s in (5, 10):
+        agenda.put(agenda.slot(str(pause_s)), 0, pause_s)
+    assert [(one.pause_s, list(one.slots)) for one in agenda.take(0, 10)] == [(5, ["5"]), (10, ["10"])]
+
+
+def test_a_slot_that_is_put_somewhere_else_leaves_its_round() -> None:
+    """Of two that are asked for, one is put alone: the round holds the other. A dropped one is in none."""
+    agenda = agenda_of(0, 0, 0)
+    [asked] = agenda.take(0, 10)
+    agenda.put(agenda.slots["0"], 7, 10)
+    agenda.drop(agenda.slots["1"])
+    assert list(asked.slots) == ["2"]
+
+
+def test_halves_hold_each_job_once() -> None:
+    """Rounds of two and three in halves of three and two."""
+    agenda = Agenda()
+    for number in range(5):
+        agenda.put(agenda.slot(str(number)), 0, 5 if number < 2 else 10)
+    rounds = agenda.take(0, 10)
+    halves = [first_of(rounds, 3), first_of(rounds, 2)]
+    assert [ids(half) for half in halves] == [["0", "1", "2"], ["3", "4"]]
+    assert all(agenda.slots[job_id].round is one for half in halves for one in half for job_id in one.slots)
+    assert rounds == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 100)), max_size=60), st.integers(1, 7))
@@ -90,15 +139,13 @@ def test_every_slot_is_taken_once_and_in_time(puts: list[tuple[int, int]], size:
     """Whatever was put and put again: each slot comes once, not before half of its pause is over, and none is left."""
     agenda, last = Agenda(), {}
     for number, at in puts:
-        slot = agenda.slot(str(number))
-        slot.pause_s = 10
-        agenda.put(slot, at)
+        agenda.put(agenda.slot(str(number)), at, 10)
         last[str(number)] = at
     taken: dict[str, int] = {}
     for now in range(101):
-        while slots := agenda.take(now, size):
-            assert len(slots) <= size
-            for job_id in ids(slots):
+        while rounds := agenda.take(now, size):
+            assert len(ids(rounds)) <= size
+            for job_id in ids(rounds):
                 assert job_id not in taken
                 taken[job_id] = now
     assert all(last[job_id] - 5 <= at <= last[job_id] for job_id, at in taken.items())

@@ -21,7 +21,8 @@ from tests.graphql_jobs.conftest import ScriptedClient
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Look, Seen
 
 PAUSE_S = 5.0
 NAMES = [f"j{number}" for number in range(12)]
@@ -66,14 +67,14 @@ class HubMachine(RuleBasedStateMachine):
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
         look = self.client._check_batch
 
-        async def check(job_ids: Sequence[str]) -> dict[str, Seen]:
+        async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
             self.at_once += 1
             try:
                 assert self.at_once <= 2 * MAX_IN_FLIGHT
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)
-                return await look(job_ids)
+                return await look(job_ids, marks)
             finally:
                 self.at_once -= 1
 

@@ -10,7 +10,8 @@ from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.provider import JobClient, Place, Recovery, Seen
+from graphql_jobs.marks import UNCHANGED, Marks
+from graphql_jobs.provider import JobClient, Look, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.reading import (
@@ -161,22 +162,22 @@ class DatasaurClient(JobClient):
             export_id, operation.field, {"file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS)}
         )
 
-    async def _check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
         made = [job_id for job_id in job_ids if job_id.startswith(_PROJECT)]
         if made:
-            seen = {job_id: await self._check_project(job_id) for job_id in made}
+            seen: dict[str, Look] = {job_id: await self._check_project(job_id) for job_id in made}
             others = [job_id for job_id in job_ids if job_id not in seen]
-            return seen | (await self._check_batch(others) if others else {})
+            return seen | (await self._check_batch(others, marks) if others else {})
         if len(job_ids) > 1:
-            return await self._check_many(job_ids)
+            return await self._check_many(job_ids, marks)
         job_id = job_ids[0]
         reply = await self.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
         if failure := reply.error_at("result"):
             return {job_id: failure}
-        seen = self._by_id([reply.data.get("result")], job_ids)
+        seen = self._by_id([reply.data.get("result")], job_ids, marks)
         job = seen.get(job_id)
         # The page's query has no errors and no result id; they matter once, at the end.
-        return seen | await self._check_many(job_ids) if isinstance(job, Job) and job.state.is_terminal else seen
+        return seen | await self._check_many(job_ids, None) if isinstance(job, Job) and job.state.is_terminal else seen
 
     async def _check_project(self, job_id: str) -> Seen:
         """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
@@ -189,18 +190,23 @@ class DatasaurClient(JobClient):
             return reply.error_at("result") or self._not_found(job_id)
         return Job(self.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
-    async def _check_many(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+    async def _check_many(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
         subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
         reply = await self.session.read(documents.GET_JOBS, {"jobIds": list(job_ids)}, subject)
         value = reply.data.get("result")
         if value is None:
             raise reply.error_at("result") or self.session.bad_reply("getJobs", subject, "the list is missing.")
-        failure = reply.error_at("result")
+        seen = self._by_id(value, job_ids, marks)
         # An error that took the place of a job is a check that failed, not a job that is not there.
-        return dict.fromkeys(job_ids, failure) | self._by_id(value, job_ids) if failure else self._by_id(value, job_ids)
+        return dict.fromkeys(job_ids, failure) | seen if (failure := reply.error_at("result")) else seen
 
-    def _by_id(self, entries: object, job_ids: Sequence[str]) -> dict[str, Seen]:
+    def _by_id(self, entries: object, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
         """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
-        found: dict[str, Entry] = {str(entry.get("id")): entry for entry in objects(entries)}
         read, redact = reader.read_job, self.session.redact
-        return {job_id: read(found[job_id], redact) for job_id in job_ids if job_id in found}
+        wanted = frozenset(job_ids)
+        seen: dict[str, Look] = {}
+        for entry in objects(entries):
+            if (job_id := str(entry.get("id"))) in wanted:
+                is_known = marks and marks.is_known(job_id, entry)
+                seen[job_id] = UNCHANGED if is_known else read(entry, redact)
+        return seen
