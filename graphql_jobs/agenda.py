@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Our choice: a job may fill a free place in a request once this share of its pause is over.
 _NEARLY_DUE = 0.5
 #: Our choice: the first pause ends at one of so many instants.
-_SHARES = 200
+_SHARES = 50
 
 
 class Slot:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Timer(Protocol):
+    """Something that will be called."""
+
+    def cancel(self) -> object:
+        """Do not call it."""
+        ...
 
 
 class Clock(Protocol):
@@ -23,6 +34,10 @@ class Clock(Protocol):
         """Return after `delay_s` seconds."""
         ...
 
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` in the running event loop after `delay_s` seconds, unless the timer is cancelled by then."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -38,6 +53,10 @@ class SystemClock:
     async def sleep(self, delay_s: float) -> None:
         """Return after `delay_s` seconds."""
         await asyncio.sleep(delay_s)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` after `delay_s` seconds."""
+        return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
 def instant(epoch_s: float) -> datetime:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphql_jobs.agenda import Round, Slot
+    from graphql_jobs.clock import Timer
     from graphql_jobs.metrics import Snapshot
     from graphql_jobs.provider import JobClient, Look, Seen
     from graphql_jobs.waiter import Waiter
@@ -51,9 +52,9 @@ class Hub:
         self._breaker = Breaker()
         self._metrics = Metrics(client.session)
         self._judge_at = -inf  # during an outage: when the next one gives up, by the wall clock
-        self._timer: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
         self._timer_at = inf
-        self._is_stepping = False
+        self._is_joining = False
 
     def join(self, waiter: Waiter) -> None:
         """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
@@ -85,12 +86,15 @@ class Hub:
 
     def _step_soon(self) -> None:
         """Take the next step once all who are ready to join have joined."""
-        if not self._is_stepping:
-            self._is_stepping = True
-            asyncio.get_running_loop().call_soon(self._step)
+        if not self._is_joining:
+            self._is_joining = True
+            asyncio.get_running_loop().call_soon(self._joined)
+
+    def _joined(self) -> None:
+        self._is_joining = False
+        self._step()
 
     def _step(self) -> None:
-        self._is_stepping = False
         if self._waiters:
             try:
                 self._go_on(self._monotonic())
@@ -147,13 +151,20 @@ class Hub:
         self._take_in(answers if flight.slow_at == inf else news, marks.fresh, at)
         for its_round in flight.rounds:
             self._put_back(its_round, at)
+        self._metrics.count_ends()
         if self._breaker.failure and at.now >= self._judge_at:
             self._judge_all(self._breaker.failure, at)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        """Whatever became of a request, there is room for another one."""
-        if self._flights.pop(task, None):  # else it was given up
-            self._ended(task)
+        """Go on after a request, for there is room for another one; or die with it."""
+        if not self._flights.pop(task, None):
+            return  # it was given up
+        if task.cancelled():
+            self._die(RuntimeError("what waits for jobs was cancelled from outside."))
+        elif failure := task.exception():
+            self._die(failure)
+        else:
+            self._step()
 
     def _judge_endpoint(self, news: Mapping[str, Look], asked: int, at: Moment) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
@@ -231,30 +242,18 @@ class Hub:
                 self._put(slot, at)
 
     def _wake_at(self, at: float, now: float) -> None:
-        if self._timer and self._timer_at <= at:
+        if self._timer and self._timer_at <= at < inf:
             return  # woken too early, it looks again
         if self._timer:
-            timer, self._timer = self._timer, None
-            timer.cancel()
+            self._timer.cancel()
+            self._timer = None
         if at < inf:
             self._timer_at = at
-            sleep = self._client.session.clock.sleep(at - now)
-            self._timer = asyncio.get_running_loop().create_task(sleep)
-            self._timer.add_done_callback(self._rang)
+            self._timer = self._client.session.clock.call_later(at - now, self._rang)
 
-    def _rang(self, timer: asyncio.Task[None]) -> None:
-        if timer is self._timer:  # else it was given up
-            self._timer = None
-            self._ended(timer)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Go on after a task of ours, or die with it."""
-        if task.cancelled():
-            self._die(RuntimeError("what waits for jobs was cancelled from outside."))
-        elif failure := task.exception():
-            self._die(failure)
-        else:
-            self._step_soon()
+    def _rang(self) -> None:
+        self._timer = None
+        self._step()
 
     def _die(self, failure: BaseException) -> None:
         """We cannot go on: all who wait get to know why."""
@@ -265,13 +264,14 @@ class Hub:
             waiter.fail(failure)
 
     def _stop(self) -> list[asyncio.Task[None]]:
-        tasks = [*self._flights, *([self._timer] if self._timer else [])]
-        self._flights, self._timer = {}, None
-        for task in tasks:
+        """End all that is going on; gives the requests that were on their way."""
+        flights, self._flights = list(self._flights), {}
+        for task in flights:
             task.cancel()
+        self._wake_at(inf, 0.0)
         self._agenda.clear()
         self._breaker.close()
-        return tasks
+        return flights
 
     def _monotonic(self) -> float:
         return self._client.session.clock.monotonic()

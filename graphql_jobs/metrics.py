@@ -82,6 +82,7 @@ class Metrics:
         self._session = session
         self._counts: Counter[str] = Counter()
         self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
+        self._unrecorded: list[tuple[Job, float]] = []
         self._log_at: float | None = None
         self._labels = {"provider": session.dialect.provider, "endpoint": session.url}
         self._counters, self._latency = _instruments()
@@ -93,13 +94,21 @@ class Metrics:
             self._counters[name].add(number, self._labels)
 
     def seen(self, job: Job, now: float) -> None:
-        """An end was seen."""
-        self.add("ended")
-        if ended_at := job.modified_at:
-            latency_s = now - ended_at.timestamp()
-            self._latencies.append(latency_s)
-            if self._latency:
-                self._latency.record(latency_s, self._labels)
+        """An end was seen; it counts with `count_ends`."""
+        self._unrecorded.append((job, now))
+
+    def count_ends(self) -> None:
+        """Count the ends that were seen since."""
+        if not self._unrecorded:
+            return
+        ends, self._unrecorded = self._unrecorded, []
+        self.add("ended", len(ends))
+        for job, now in ends:
+            if ended_at := job.modified_at:
+                latency_s = now - ended_at.timestamp()
+                self._latencies.append(latency_s)
+                if self._latency:
+                    self._latency.record(latency_s, self._labels)
 
     def snapshot(self, waiters: int, jobs: int, batch_size: int) -> Snapshot:
         """All of it."""

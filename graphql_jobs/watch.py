@@ -52,7 +52,7 @@ class Watch:
         #: The instant of the limit that counts now: an outage and an absence have their own. Known with the first look.
         self.deadline_at = inf
         self._deadline_name = ""
-        self._began_at = sight.first_at
+        self._began_at = self.began_at()
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
@@ -67,7 +67,7 @@ class Watch:
         self.changed = mark != self._mark
         if self.changed:
             self._remember(seen, mark, now)
-        self._aim()
+        self._aim_at_limits()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
@@ -99,6 +99,7 @@ class Watch:
         created_at = job.created_at
         self._created_at = created_at.timestamp() if created_at else None
         sight, began_at = self.sight, self.began_at()
+        self._began_at = began_at
         if self.policy.deadlines.unchanged_s is None:  # nobody asks when it changed, only whether it was ever seen
             sight.changed_at = now if sight.changed_at is None else sight.changed_at
         elif (digest := digest_of(job)) != sight.digest:  # progress is no change of a status
@@ -111,16 +112,19 @@ class Watch:
 
     def _aim(self) -> None:
         """Find the next deadline."""
-        policy, sight = self.policy, self.sight
-        self._began_at = self.began_at()
         if self._failing_since is not None:
-            self.deadline_at = self._failing_since + policy.outage_budget_s
+            self.deadline_at = self._failing_since + self.policy.outage_budget_s
         elif self._missing_since is not None and not self._may_be_unseen():
-            self.deadline_at = self._missing_since + policy.not_found_grace_s
+            self.deadline_at = self._missing_since + self.policy.not_found_grace_s
         else:
-            self.deadline_at, self._deadline_name = policy.deadlines.next_at(
-                self._state, self._began_at, sight.running_since, sight.changed_at
-            )
+            self._aim_at_limits()
+
+    def _aim_at_limits(self) -> None:
+        """Find the next deadline of a job that shows, or that may stay unseen."""
+        sight = self.sight
+        self.deadline_at, self._deadline_name = self.policy.deadlines.next_at(
+            self._state, self._began_at, sight.running_since, sight.changed_at
+        )
 
     def _may_be_unseen(self) -> bool:
         return self.policy.deadlines.unseen_s is not None and self.sight.changed_at is None

@@ -36,7 +36,7 @@ _QUICK_FACTOR = 0.2
 #: Columns where the output goes to a file.
 _LOG_WIDTH = 180
 
-_BATCHED = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases", "robosaur")
+_BATCHED = ("raw-ids", "raw-burst", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases", "robosaur")
 _EVERYBODY = (*_BATCHED, "ours-each", "aiohttp", "gql")
 
 
@@ -69,7 +69,7 @@ def main() -> int:
 def _full_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
     return {
         "check": lambda: check_cost(rounds=15),
-        "waits": lambda: comparison(lineup, [(1_000, _EVERYBODY), (10_000, _EVERYBODY)]),
+        "waits": lambda: comparison(lineup, [(1_000, _EVERYBODY), (10_000, _EVERYBODY)], rounds=3),
         "growth": lambda: growth(lineup, [100, 1_000, 10_000, 50_000]),
         "hard": lambda: hard_workloads(lineup, special(10_000)),
         "faults": lambda: faults(lineup, faulty(1_000), CONTESTANTS),
@@ -86,7 +86,7 @@ def _quick_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
     ]
     return {
         "check": lambda: check_cost(rounds=5),
-        "waits": lambda: comparison(lineup, plan),
+        "waits": lambda: comparison(lineup, plan, rounds=1),
         "faults": lambda: faults(lineup, some, ("ours-ids",)),
     }
 

@@ -8,6 +8,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphql_jobs.emulator import ManualClock
 
 #: So many turns of the event loop without anything to do mean that all are asleep: a request on the loopback interface,
@@ -44,6 +46,12 @@ class FakeClock:
         began_at = self.monotonic()
         await woken
         self.slept.append(self.monotonic() - began_at)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.Task[None]:
+        """Call `callback` when `delay_s` seconds have passed."""
+        timer = asyncio.get_running_loop().create_task(self.sleep(delay_s))
+        timer.add_done_callback(lambda ended: None if ended.cancelled() else callback())
+        return timer
 
     async def advance(self, by_s: float) -> None:
         """Let time pass."""

@@ -45,6 +45,15 @@ async def robosaur(setup: Setup, meter: Meter) -> None:
 
 async def raw_ids(setup: Setup, meter: Meter) -> None:
     """The floor by ids: the same bytes as ours, with aiohttp and the standard decoder, and nothing else."""
+    await _raw_ids(setup, meter, in_one_burst=False)
+
+
+async def raw_ids_burst(setup: Setup, meter: Meter) -> None:
+    """As above, but all requests of an interval one after the other at its begin."""
+    await _raw_ids(setup, meter, in_one_burst=True)
+
+
+async def _raw_ids(setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
     async with aiohttp.ClientSession() as http:
         token = await Datasaur(http, setup.emulator).sign_in()
 
@@ -55,7 +64,8 @@ async def raw_ids(setup: Setup, meter: Meter) -> None:
             jobs: list[dict[str, Any]] = data["result"]
             return jobs
 
-        await _loop(http, f"{setup.emulator['url']}/graphql", token, payload, entries, setup, meter)
+        post = _Post(http, f"{setup.emulator['url']}/graphql", token, payload, entries)
+        await _loop(post, setup, meter, in_one_burst=in_one_burst)
 
 
 async def raw_aliases(setup: Setup, meter: Meter) -> None:
@@ -71,14 +81,29 @@ async def raw_aliases(setup: Setup, meter: Meter) -> None:
         return list({job["id"]: job for job in data.values()}.values())
 
     async with aiohttp.ClientSession() as http:
-        url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
-        await _loop(http, url, token, payload, entries, setup, meter)
+        post = _Post(http, f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"], payload, entries)
+        await _loop(post, setup, meter, in_one_burst=False)
 
 
-async def _loop(
-    http: aiohttp.ClientSession, url: str, token: str, payload: Any, entries: Any, setup: Setup, meter: Meter
-) -> None:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+class _Post:
+    """One request by hand."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token: str, payload: Any, entries: Any) -> None:
+        self._http = http
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._payload = payload
+        self._entries = entries
+
+    async def __call__(self, job_ids: list[str]) -> list[dict[str, Any]]:
+        body = json.dumps(self._payload(job_ids)).encode()
+        async with self._http.post(self._url, data=body, headers=self._headers) as response:
+            entries: list[dict[str, Any]] = self._entries(json.loads(await response.read())["data"])
+            return entries
+
+
+async def _loop(post: _Post, setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
+    """Ask for all that goes on, a batch after the other, at even distances over each interval or in one burst."""
     loop = asyncio.get_running_loop()
     live = dict.fromkeys(setup.job_ids)
     meter.begin()
@@ -86,14 +111,12 @@ async def _loop(
     while live:
         job_ids = list(live)
         batches = [job_ids[first : first + setup.batch] for first in range(0, len(job_ids), setup.batch)]
-        for batch in batches:
-            body = json.dumps(payload(batch)).encode()
-            async with http.post(url, data=body, headers=headers) as response:
-                reply = json.loads(await response.read())
-            for job in entries(reply["data"]):
+        for number, batch in enumerate(batches, 1):
+            for job in await post(batch):
                 good = is_good_end(job["status"])
                 if good is not None:
                     del live[job["id"]]
                     meter.tell(job["id"], "succeeded" if good else "failed")
-            due_at += setup.interval_s / len(batches)
-            await asyncio.sleep(due_at - loop.time())
+            if not in_one_burst or number == len(batches):
+                due_at += setup.interval_s if in_one_burst else setup.interval_s / len(batches)
+                await asyncio.sleep(due_at - loop.time())

@@ -51,6 +51,7 @@ PLACES = {
     "gql": "scripts.benchmark.unbatched:gql_each",
     "robosaur": "scripts.benchmark.batched:robosaur",
     "raw-ids": "scripts.benchmark.batched:raw_ids",
+    "raw-burst": "scripts.benchmark.batched:raw_ids_burst",
     "raw-aliases": "scripts.benchmark.batched:raw_aliases",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from graphql_jobs.providers.aiware import documents as aiware_documents
@@ -46,6 +47,7 @@ class Entrant:
 
 ENTRANTS = {
     "raw-ids": Entrant("floor: raw loop by ids"),
+    "raw-burst": Entrant("raw loop by ids, in one burst"),
     "ours-ids": Entrant("ours: wait_many by ids"),
     "ours-bare": Entrant("ours by ids, looks by raw posts"),
     "raw-aliases": Entrant("floor: raw loop by aliases", by_aliases=True),
@@ -71,14 +73,32 @@ class Lineup:
         """The contestant's result on this workload."""
         key = (contestant, workload.name)
         if key not in self._known:
-            self.console.print(f"  {ENTRANTS[contestant].label}: {workload.name} ...", style="dim", highlight=False)
+            self._say(f"{ENTRANTS[contestant].label}: {workload.name}")
             self._known[key] = self._compete(contestant, workload, environment)
         return self._known[key]
+
+    def run_in_turns(self, contestants: Sequence[str], workload: Workload, rounds: int) -> None:
+        """Let some compete so many times, in turns, and remember each one's result with the median of its CPU.
+
+        Other machines share our cores: two runs of one contestant differ by a tenth, and a ratio by more.
+        """
+        found: dict[str, list[Result]] = {contestant: [] for contestant in contestants}
+        for number in range(rounds):
+            for contestant in contestants:
+                self._say(f"{ENTRANTS[contestant].label}: {workload.name}, {number + 1} of {rounds}")
+                found[contestant].append(self._compete(contestant, workload, None))
+        for contestant, results in found.items():
+            # Who did not come to its end is dearer than all who did: what failed in most rounds has failed.
+            results.sort(key=lambda result: result.figures.get("cpu_s", inf))
+            self._known[contestant, workload.name] = results[rounds // 2]
 
     def run_together(self, pairs: Sequence[tuple[str, Workload]]) -> list[Result]:
         """Some at the same time, each with an emulator of its own: where nobody's CPU is measured."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda pair: self.run(*pair), pairs))
+
+    def _say(self, what: str) -> None:
+        self.console.print(f"  {what} ...", style="dim", highlight=False)
 
     def request_floor(self, result: Result, workload: Workload) -> int:
         """Of the result's jobs, in the batches of its contestant."""

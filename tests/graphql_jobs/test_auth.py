@@ -12,6 +12,7 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.auth import Auth, BearerToken, ClientCredentials
+from graphql_jobs.clock import SystemClock
 from graphql_jobs.limits import Limits
 from graphql_jobs.providers.datasaur.reader import DIALECT
 
@@ -261,7 +262,7 @@ def test_fingerprints_tell_credentials_apart_and_hide_them() -> None:
 def test_credentials_serve_two_event_loops(operation: Operation) -> None:
     """One object, two loops after each other (Prefect's sync tasks): two requests at once in each."""
 
-    class Clock:
+    class Clock(SystemClock):
         def now(self) -> float:
             return 0.0
 

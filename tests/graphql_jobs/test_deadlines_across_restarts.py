@@ -41,22 +41,11 @@ async def stopped_after(
     seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory
 ) -> None:
     """A wait whose process dies so many seconds after it began."""
-
-    class Died(BaseException):
-        pass
-
-    began_at, sleep = client.clock.now(), client.clock.sleep
-
-    async def dying(delay_s: float) -> None:
-        if client.clock.now() + delay_s > began_at + seconds:
-            await sleep(began_at + seconds - client.clock.now())
-            raise Died
-        await sleep(delay_s)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client.clock, "sleep", dying)
-        with pytest.raises(Died):
-            await wait(client, one, policy, sights=Sights(memory))
+    waiting = asyncio.create_task(wait(client, one, policy, sights=Sights(memory)))
+    await client.clock.sleep(seconds)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory, name: str) -> float:
