@@ -23,13 +23,17 @@ _SHARES = 50
 
 
 class Slot:
-    """One job, however many wait for it."""
+    """One job, however many wait for it.
 
-    __slots__ = ("job_id", "round", "watches")
+    `mark` stands for all that was seen of it, as long as nothing but a change needs a judgement; else it is None.
+    """
+
+    __slots__ = ("job_id", "mark", "round", "watches")
 
     def __init__(self, job_id: str, its_round: Round) -> None:
         self.job_id = job_id
         self.round = its_round
+        self.mark: int | None = None
         self.watches: list[tuple[Watch, Waiter]] = []
 
     def share(self) -> float:
@@ -100,8 +104,6 @@ class Agenda:
 
     def __init__(self) -> None:
         self.slots: dict[str, Slot] = {}
-        #: What stands for all that was seen of a job, by its id: of those of which nothing but a change needs a judge.
-        self.marks: dict[str, int] = {}
         self._rounds: dict[tuple[float, float], Round] = {}
         self._heap: list[tuple[float, float]] = []
 
@@ -146,7 +148,6 @@ class Agenda:
         """Forget it."""
         slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
-        self.marks.pop(slot.job_id, None)
 
     def take(self, now: float, at_most: int) -> list[Round]:
         """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""
@@ -167,7 +168,7 @@ class Agenda:
 
     def clear(self) -> None:
         """Forget all."""
-        self.slots, self.marks, self._rounds, self._heap = {}, {}, {}, []
+        self.slots, self._rounds, self._heap = {}, {}, []
 
     def _add(self, its_round: Round) -> Round:
         key = (its_round.due_at, its_round.pause_s)

@@ -15,11 +15,12 @@ _LATE_S = 0.0005
 class Flight:
     """One request on its way. `slow_at` is inf once its jobs are asked for again, and `rounds` hold the others."""
 
-    __slots__ = ("asked_at", "job_ids", "rounds", "slow_at")
+    __slots__ = ("asked_at", "rounds", "slots", "slow_at")
 
     def __init__(self, rounds: list[Round], asked_at: float, slow_at: float) -> None:
         self.rounds = rounds
-        self.job_ids = list(chain.from_iterable(one.slots for one in rounds))
+        #: All that is asked for, by the ids of the jobs.
+        self.slots = dict(chain.from_iterable(one.slots.items() for one in rounds))
         self.asked_at = asked_at
         self.slow_at = slow_at
 

@@ -17,17 +17,17 @@ from graphql_jobs.breaker import Breaker
 from graphql_jobs.errors import RequestFailed
 from graphql_jobs.flight import Flight, Moment
 from graphql_jobs.job import Job
-from graphql_jobs.marks import UNCHANGED, Marks
+from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
 from graphql_jobs.waiter import News
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from graphql_jobs.agenda import Round, Slot
     from graphql_jobs.clock import Timer
     from graphql_jobs.metrics import Snapshot
-    from graphql_jobs.provider import JobClient, Look, Seen
+    from graphql_jobs.provider import JobClient, Seen
     from graphql_jobs.waiter import Waiter
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Hub:
     def __init__(self, client: JobClient) -> None:
         self._client = client
         self._waiters: set[Waiter] = set()
+        self._joins = 0
         self._agenda = Agenda()
         self._flights: dict[asyncio.Task[None], Flight] = {}
         self._usual_s = 0.0
@@ -63,9 +64,10 @@ class Hub:
         for job_id, watch in waiter.watches.items():
             slot = agenda.slot(job_id)
             slot.watches.append((watch, waiter))
-            agenda.marks.pop(job_id, None)  # who is new has to see all of it
+            slot.mark = None  # who is new has to see all of it
             if slot.round.due_at < inf:  # else it is being asked for
                 agenda.put(slot, now)
+        self._joins += 1
         self._judge_at = -inf
         self._step_soon()
 
@@ -130,25 +132,26 @@ class Hub:
 
     def _send(self, rounds: list[Round], now: float) -> None:
         flight = Flight(rounds, now, now + max(SLOW_S, _SLOW_TIMES * self._usual_s))
-        _, waiter = self._agenda.slots[flight.job_ids[0]].watches[0]
+        _, waiter = next(iter(flight.slots.values())).watches[0]
         task = asyncio.get_running_loop().create_task(self._ask(flight), context=waiter.context)
         self._flights[task] = flight
         task.add_done_callback(self._landed)
 
     async def _ask(self, flight: Flight) -> None:
-        known = self._agenda.marks
-        marks = Marks(known)
-        answers = await self._client.look(flight.job_ids, marks)
+        marks, joins = Marks(flight.slots), self._joins
+        news = await self._client.look(list(flight.slots), marks)
         at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
         self._metrics.add("batches")
-        self._metrics.add("statuses", len(answers))
+        self._metrics.add("statuses", len(flight.slots))
         if self._metrics.is_time_to_log(at.monotonic):
             logger.info("%s: %s", self._client.provider, self.snapshot())
         self._usual_s += (at.monotonic - at.asked_at - self._usual_s) / 8
-        # Who joined in the meantime took the mark away, and has seen nothing so far.
-        news = {job_id: seen for job_id, seen in answers.items() if seen is not UNCHANGED or job_id not in known}
-        self._judge_endpoint(news, len(answers), at)
-        self._take_in(answers if flight.slow_at == inf else news, marks.fresh, at)
+        self._judge_endpoint(news, len(flight.slots), at)
+        for job_id, seen in news.items():
+            if slot := self._slot_of(job_id, at):
+                self._look(slot, seen, marks.fresh.get(job_id), at)
+        if self._joins > joins or flight.slow_at == inf:
+            self._put_unchanged(marks.unchanged, at)
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         self._metrics.count_ends()
@@ -166,7 +169,7 @@ class Hub:
         else:
             self._step()
 
-    def _judge_endpoint(self, news: Mapping[str, Look], asked: int, at: Moment) -> None:
+    def _judge_endpoint(self, news: Mapping[str, Seen], asked: int, at: Moment) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
         failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
         if failures and len(failures) == asked:
@@ -187,19 +190,19 @@ class Hub:
         self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
-    def _take_in(self, answers: Mapping[str, Look], fresh: Mapping[str, int], at: Moment) -> None:
-        """Judge what is new, and put it on the agenda again."""
-        agenda = self._agenda
-        for job_id, seen in answers.items():
-            slot = agenda.slots.get(job_id)
-            if slot is None or slot.round.asked_at > at.asked_at:
-                continue  # nobody waits any more, or a later look was quicker
-            if seen is not UNCHANGED:
-                self._look(slot, seen, fresh.get(job_id), at)
-            elif job_id in agenda.marks:
-                self._put(slot, at)
-            else:
-                agenda.put(slot, at.monotonic)
+    def _slot_of(self, job_id: str, at: Moment) -> Slot | None:
+        """The job's slot; None if nobody waits for it any more, or a later look was quicker."""
+        slot = self._agenda.slots.get(job_id)
+        return slot if slot and slot.round.asked_at <= at.asked_at else None
+
+    def _put_unchanged(self, job_ids: Iterable[str], at: Moment) -> None:
+        """Put them on the agenda one by one: whoever joined meanwhile has seen nothing, so that it is asked at once."""
+        for job_id in job_ids:
+            if slot := self._slot_of(job_id, at):
+                if slot.mark is None:
+                    self._agenda.put(slot, at.monotonic)
+                else:
+                    self._put(slot, at)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""
@@ -217,10 +220,7 @@ class Hub:
         if not slot.watches:
             self._agenda.drop(slot)
             return
-        if mark is not None and isinstance(seen, Job):
-            self._agenda.marks[slot.job_id] = mark
-        else:  # it is to be judged anew even if the next look shows the same
-            self._agenda.marks.pop(slot.job_id, None)
+        slot.mark = mark if isinstance(seen, Job) else None  # else the next look is judged even if it shows the same
         self._put(slot, at)
 
     def _put(self, slot: Slot, at: Moment) -> None:
@@ -229,7 +229,7 @@ class Hub:
         due_at = at.asked_at + pause_s * slot.share()
         if at.now + (due_at - at.monotonic) > deadline_at:
             due_at = at.monotonic_of(deadline_at)
-            self._agenda.marks.pop(slot.job_id, None)
+            slot.mark = None
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -13,14 +12,10 @@ if TYPE_CHECKING:
     from graphql_jobs.reading import Entry
 
 
-class Unchanged(Enum):
-    """The class of `UNCHANGED`."""
+class Marked(Protocol):
+    """Whatever keeps a job's mark; None: the job is to be read, whatever is said of it."""
 
-    UNCHANGED = "unchanged"
-
-
-#: What a look gives in place of a job that is to the letter what it was when it got its mark.
-UNCHANGED: Final = Unchanged.UNCHANGED
+    mark: int | None
 
 
 class Marks:
@@ -30,19 +25,23 @@ class Marks:
     cannot choose two answers with one mark; it means nothing elsewhere.
     """
 
-    __slots__ = ("fresh", "known")
+    __slots__ = ("fresh", "known", "unchanged")
 
-    def __init__(self, known: Mapping[str, int]) -> None:
+    def __init__(self, known: Mapping[str, Marked]) -> None:
         self.known = known
         self.fresh: dict[str, int] = {}
+        #: The jobs of this look that are what they were.
+        self.unchanged: set[str] = set()
 
     def is_known(self, job_id: str, entry: Entry) -> bool:
-        """Whether the job is what it was; else its mark is a fresh one."""
+        """Whether the job is what it was, and so unchanged; else its mark is a fresh one."""
         try:
             mark = hash(orjson.dumps(entry))
         except TypeError:  # nested too deeply, or too large a number: such a job is read each time
             return False
-        if self.known.get(job_id) == mark:
+        before = self.known.get(job_id)
+        if before is not None and before.mark == mark:
+            self.unchanged.add(job_id)
             return True
         self.fresh[job_id] = mark
         return False

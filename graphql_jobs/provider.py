@@ -29,7 +29,6 @@ from graphql_jobs.errors import (
     Unreachable,
 )
 from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
-from graphql_jobs.marks import UNCHANGED, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 Place = dict[str, Any]
 #: What one look at one job can give. A failed check concerns the check, not the job.
 Seen = Job | JobNotFound | RequestFailed
-#: What it gives to who knows the marks of earlier ones.
-Look = Seen | Unchanged
 
 
 # No other request would fare better.
@@ -148,10 +145,10 @@ class JobClient(ABC):
         """What a succeeded job made, as plain JSON; files go into `folder`. Raises `ResultUnavailable`."""
 
     @abstractmethod
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
-        """One look at up to `max_batch` different jobs. May leave ids out that the provider does not know.
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        """One look at up to `max_batch` different jobs, each told once. May leave ids out that are not known there.
 
-        With `marks`, a job whose mark is known may be given as `UNCHANGED`.
+        With `marks`, jobs that these show to be unchanged are left out too.
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
@@ -180,24 +177,25 @@ class JobClient(ABC):
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen = await self.look(unique)
-        return {job_id: one for job_id in unique if (one := seen[job_id]) is not UNCHANGED}
+        return {job_id: seen[job_id] for job_id in unique}
 
-    async def look(self, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Look]:
+    async def look(self, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
         """`check` for ids that differ and are known to be good, as those of handles are; in no order.
 
-        With `marks`, jobs that these stand for are not read again: they are `UNCHANGED`.
+        With `marks`, jobs of which nothing is new are not read: they are among `marks.unchanged`, and left out.
         """
-        seen: dict[str, Look] = {}
+        seen: dict[str, Seen] = {}
+        unchanged = marks.unchanged if marks else set[str]()
         try:
             await self._check_all(job_ids, seen, self.max_batch, marks)
         except RequestFailed as failure:  # no other request would fare better
-            seen = dict.fromkeys(job_ids, failure) | seen
-        if len(seen) < len(job_ids):
-            seen |= {job_id: self._not_found(job_id) for job_id in job_ids if job_id not in seen}
+            seen = dict.fromkeys(set(job_ids) - unchanged, failure) | seen
+        if len(seen) + len(unchanged) < len(job_ids):
+            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
         return seen
 
     async def _check_all(
-        self, job_ids: Sequence[str], seen: dict[str, Look], at_most: int, marks: Marks | None
+        self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, marks: Marks | None
     ) -> None:
         """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
         start = 0
@@ -206,7 +204,7 @@ class JobClient(ABC):
             await self._check_or_split(batch, seen, marks)
             start += len(batch)
 
-    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Look], marks: Marks | None) -> None:
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], marks: Marks | None) -> None:
         """A batch; one that failed for its size or for a member, in ever smaller parts."""
         batches, answers = self.session.batches, self.session.answers
         learned = batches.learned()
@@ -223,9 +221,9 @@ class JobClient(ABC):
             if isinstance(failure, _MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
             await self._check_all(batch, seen, (len(batch) + 1) // 2, marks)
-            if all(
-                isinstance(seen.get(job_id), Job | Unchanged) for job_id in batch
-            ):  # whatever it says, the size was to blame
+            unchanged = marks.unchanged if marks else ()
+            # Whatever it says, the size was to blame.
+            if all(job_id in unchanged or isinstance(seen.get(job_id), Job) for job_id in batch):
                 batches.shrink(len(batch), failure)
             elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
                 batches.unlearn(learned)
@@ -233,11 +231,11 @@ class JobClient(ABC):
             if len(batch) >= self.batch_size:
                 batches.grow(self.max_batch)
 
-    async def _is_up(self, batch: Sequence[str], seen: dict[str, Look], answers: int) -> bool:
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], answers: int) -> bool:
         """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
         if self.session.answers > answers:
             return True
-        good = [job_id for job_id, one in seen.items() if isinstance(one, Job | Unchanged)]
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
             seen.update(await self._check_batch([one_of_them], None))  # if it is seen, it is who is asked the next time

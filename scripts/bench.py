@@ -107,8 +107,8 @@ def _conditions(scale: Scale, load: float) -> str:
     )
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, one run, seed {SEED}, all times multiplied by {scale.factor:g}: Python "
-        f"{platform.python_version()}, {os.cpu_count()} cores shared with the emulator, load average {load:.1f} at its "
-        f"begin, loopback without TLS, {packages}."
+        f"{platform.python_version()}, {os.cpu_count()} cores, the emulator on one and contestants on another, load "
+        f"average {load:.1f} at its begin, loopback without TLS, {packages}."
     )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from graphql_jobs import Job, JobState
-from graphql_jobs.marks import UNCHANGED
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.providers.datasaur.reader import STATES
 from scripts.benchmark.ours import sign_in_of, wait_for_all
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs.marks import Marks
-    from graphql_jobs.provider import Look
+    from graphql_jobs.provider import Seen
     from scripts.benchmark.contestant import Setup
     from scripts.benchmark.meter import Meter
 
@@ -28,15 +27,17 @@ class _BareClient(DatasaurClient):
 
     post: Any = None
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
-        known, fresh = (marks.known, marks.fresh) if marks else ({}, {})
-        looks: dict[str, Look] = {}
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        looks: dict[str, Seen] = {}
         for entry in await self.post(job_ids):
             job_id, word = entry["id"], entry["status"]
-            if known.get(job_id) == (mark := _MARKS[word]):
-                looks[job_id] = UNCHANGED
+            mark = _MARKS[word]
+            if marks is None or marks.known[job_id].mark != mark:
+                looks[job_id] = _JOBS[word]
+                if marks:
+                    marks.fresh[job_id] = mark
             else:
-                looks[job_id], fresh[job_id] = _JOBS[word], mark
+                marks.unchanged.add(job_id)
         return looks
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.benchmark.contestant import Setup
+from scripts.benchmark.cores import give_core
 from scripts.benchmark.emulation import Emulation
 from scripts.benchmark.meter import read_record
 from scripts.benchmark.workloads import SEED, Scale, Workload
@@ -159,6 +160,7 @@ class _Match:
                 text=True,
                 start_new_session=True,  # Ctrl-C reaches us alone
             )
+        give_core(process.pid, 1)
         assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
         process.stdin.write(json.dumps(asdict(setup)) + "\n")
         process.stdin.flush()

@@ -8,6 +8,8 @@ import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any, Self
 
+from scripts.benchmark.cores import give_core
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,6 +28,7 @@ class Emulation:
     def __enter__(self) -> Self:
         # Ctrl-C reaches us alone: we end the parts in order.
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, start_new_session=True)
+        give_core(self._process.pid, 0)
         assert self._process.stdout is not None  # noqa: S101 (a pipe was asked for)
         self.introduction = json.loads(self._process.stdout.readline())
         return self

@@ -60,8 +60,8 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
         f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
         "of CPU is a raw loop that posts the same bytes with aiohttp, decodes with the standard library, and spreads "
-        "its requests over T as ours are; in one burst its caches stay warm, which no gate is measured by. It, ours by "
-        f"ids and ours by raw posts ran {rounds} times in turns at the largest number of jobs: the medians of their CPU."
+        "its requests over T as ours are; in one burst its caches stay warm, which no gate is measured by. At "
+        f"the most jobs, the floor by ids and both of ours by ids ran {rounds} times in turns: medians of their CPU."
     )
     most = max(jobs for jobs, _ in plan)
     chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)

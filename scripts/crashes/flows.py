@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphql_jobs.marks import Marks
-    from graphql_jobs.provider import Look
+    from graphql_jobs.provider import Seen
 
 __all__ = [
     "create_datasaur_project",
@@ -80,7 +80,7 @@ async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any
     return written
 
 
-async def look(self: JobClient, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Look]:
+async def look(self: JobClient, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
     """The first look at a job that has not ended: the process dies in the pause that follows."""
     seen = await _look(self, job_ids, marks)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):

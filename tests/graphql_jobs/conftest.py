@@ -18,9 +18,8 @@ from hypothesis import HealthCheck, settings
 from graphql_jobs.auth import Auth, BearerToken
 from graphql_jobs.job import Job
 from graphql_jobs.limits import Limits
-from graphql_jobs.marks import UNCHANGED, Marks
 from graphql_jobs.operation import Operation
-from graphql_jobs.provider import JobClient, Look, Place, Seen
+from graphql_jobs.provider import JobClient, Place, Seen
 from graphql_jobs.providers.aiware import reader
 from graphql_jobs.session import Session
 from tests.clocks import FakeClock
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from graphql_jobs.failures import Dialect
     from graphql_jobs.job import CancelOutcome, JobHandle
     from graphql_jobs.label import Label
+    from graphql_jobs.marks import Marks
     from graphql_jobs.spec import JobSpec
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
@@ -115,13 +115,13 @@ class ScriptedClient(JobClient):
         """There are no results: these tests only wait."""
         raise NotImplementedError
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         at_s = self.clock.now() - self.began_at
         self.looks.append((at_s, tuple(job_ids)))
         if error := self.failing(job_ids, at_s):
             raise error
         seen = {job_id: one for job_id in job_ids if (one := self.script(job_id, at_s)) is not None}
-        return {job_id: UNCHANGED if _is_known(one, marks) else one for job_id, one in seen.items()}
+        return {job_id: one for job_id, one in seen.items() if not _is_known(one, marks)}
 
 
 def _is_known(seen: Seen, marks: Marks | None) -> bool:

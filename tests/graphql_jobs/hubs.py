@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from graphql_jobs.marks import Marks
-    from graphql_jobs.provider import Look
+    from graphql_jobs.provider import Seen
     from tests.graphql_jobs.conftest import ScriptedClient
 
 EVERY_5_S = WaitPolicy(Schedule(5, 0, 5))
@@ -59,7 +59,7 @@ class Slow:
         client._check_batch = self.check  # type: ignore[method-assign]
         self.is_slow: Callable[[Sequence[str]], bool] = lambda job_ids: False
 
-    async def check(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    async def check(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         """One request."""
         self.asked.append(tuple(job_ids))
         self.at_once += 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs.marks import Marks
-    from graphql_jobs.provider import Look
+    from graphql_jobs.provider import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 
@@ -139,7 +139,7 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
     client = scripted(until(1e9))
     gone = asyncio.Event()
 
-    async def never(job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Look]:
+    async def never(job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
         gone.set()
         await asyncio.get_running_loop().create_future()
         return {}
@@ -176,7 +176,7 @@ async def test_what_is_logged_about_a_job_belongs_to_who_waits_for_it(scripted: 
     client = scripted(until(20))
     look = client._check_batch
 
-    async def noting(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    async def noting(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         ran_for.append((caller.get(), tuple(job_ids)))
         return await look(job_ids, marks)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from graphql_jobs.marks import Marks
-    from graphql_jobs.provider import Look, Seen
+    from graphql_jobs.provider import Seen
 
 PAUSE_S = 5.0
 NAMES = [f"j{number}" for number in range(12)]
@@ -67,7 +67,7 @@ class HubMachine(RuleBasedStateMachine):
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
         look = self.client._check_batch
 
-        async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+        async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
             self.at_once += 1
             try:
                 assert self.at_once <= 2 * MAX_IN_FLIGHT

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 
 from graphql_jobs import errors, wait
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.marks import UNCHANGED, Marks
+from graphql_jobs.marks import Marks
 from graphql_jobs.providers.aiware import AiwareClient
+from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, handle, job, until
@@ -22,22 +25,34 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs.emulator import Emulator
-    from graphql_jobs.provider import JobClient, Look
+    from graphql_jobs.provider import JobClient, Seen
     from tests.clocks import FakeClock
-    from tests.graphql_jobs.conftest import OpenSession, Scripted, ScriptedClient, Serve
+    from tests.graphql_jobs.conftest import OpenSession, Scripted, Serve
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()
 ENTRIES = st.dictionaries(st.text(), SCALARS | st.lists(st.dictionaries(st.text(), SCALARS)))
 
 
+@dataclass
+class Kept:
+    """A mark that somebody keeps."""
+
+    mark: int | None
+
+
+def after(marks: Marks, job_id: str, entry: dict[str, Any]) -> dict[str, Kept]:
+    """The marks that are known after a first look at a job."""
+    assert not marks.is_known(job_id, entry)
+    return {one: Kept(mark) for one, mark in marks.fresh.items()}
+
+
 @given(ENTRIES, ENTRIES)
 def test_a_job_is_known_by_all_that_was_said_of_it(one: dict[str, Any], other: dict[str, Any]) -> None:
     """The same entry again is known; one that differs anywhere, or stands under another id, is not."""
-    first = Marks({})
-    assert not first.is_known("a", one)
-    assert Marks(first.fresh).is_known("a", one)
-    assert not Marks(first.fresh).is_known("b", one)
-    assert Marks(first.fresh).is_known("a", other) == (repr(one) == repr(other) or one == other)
+    known = after(Marks({}), "a", one)
+    assert Marks(known).is_known("a", one)
+    assert not Marks(known).is_known("b", one)
+    assert Marks(known).is_known("a", other) == (json.dumps(one) == json.dumps(other))
 
 
 def test_what_cannot_be_written_is_read_each_time() -> None:
@@ -51,12 +66,14 @@ def test_what_cannot_be_written_is_read_each_time() -> None:
         assert marks.fresh == {}
 
 
-async def looks_of(client: JobClient, job_id: str, marks: dict[str, int]) -> Look:
-    """One look, whose mark is then a known one."""
-    look = Marks(marks)
-    seen = (await client.look([job_id, "unknown"], look))[job_id]
-    marks |= look.fresh
-    return seen
+async def look_at(client: JobClient, job_id: str, known: dict[str, Kept]) -> Seen | None:
+    """One look, whose mark is then a known one; None if nothing is new."""
+    marks = Marks(known)
+    seen = await client.look([job_id, "unknown"], marks)
+    assert isinstance(seen["unknown"], errors.JobNotFound)
+    assert (job_id in seen) != (job_id in marks.unchanged)
+    known |= {one: Kept(mark) for one, mark in marks.fresh.items()}
+    return seen.get(job_id)
 
 
 async def test_both_providers_give_a_job_again_only_when_something_is_new(emulator: Emulator) -> None:
@@ -66,12 +83,12 @@ async def test_both_providers_give_a_job_again_only_when_something_is_new(emulat
         (datasaur_credentials(emulator), emulator.datasaur),
     ):
         async with credentials.get_client() as client:
-            planted, marks = world.plant(), dict[str, int]()
-            seen = [await looks_of(client, planted.id, marks) for _ in range(3)]
+            planted, marks = world.plant(), dict[str, Kept]()
+            seen = [await look_at(client, planted.id, marks) for _ in range(3)]
             assert isinstance(seen[0], Job)
-            assert seen[1:] == [UNCHANGED] * 2
+            assert seen[1:] == [None] * 2
             emulator.clock.advance(3600)
-            ended = await looks_of(client, planted.id, marks)
+            ended = await look_at(client, planted.id, marks)
             assert isinstance(ended, Job)
             assert ended.state is JobState.SUCCEEDED
 
@@ -95,35 +112,40 @@ async def test_a_job_with_more_tasks_than_a_page_is_read_each_time(serve: Serve,
         return web.json_response({"data": {"j0": page, "j1": None}})
 
     client = AiwareClient(await open_session((await serve(answer)).url))
-    marks: dict[str, int] = {}
-    seen = [await looks_of(client, "a", marks) for _ in range(2)]
+    marks: dict[str, Kept] = {}
+    seen = [await look_at(client, "a", marks) for _ in range(2)]
     last["status"] = "failed"
-    seen.append(await looks_of(client, "a", marks))
+    seen.append(await look_at(client, "a", marks))
     assert [len(one.failures) for one in seen if isinstance(one, Job)] == [0, 0, 1]
-
-
-def noted(client: ScriptedClient) -> list[list[Look]]:
-    """What each look of the client gives from now on."""
-    check = client._check_batch
-    answers: list[list[Look]] = []
-
-    async def noting(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
-        answer = await check(job_ids, marks)
-        answers.append(list(answer.values()))
-        return answer
-
-    client._check_batch = noting  # type: ignore[method-assign]
-    return answers
 
 
 async def test_of_a_wait_only_what_is_new_is_read(scripted: Scripted) -> None:
     """A hundred jobs run for a minute: of some 1,300 statuses 200 are read, each job's first and last."""
     client = scripted(until(60))
-    answers = noted(client)
+    check = client._check_batch
+    read: list[Seen] = []
+
+    async def noting(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        answer = await check(job_ids, marks)
+        read.extend(answer.values())
+        return answer
+
+    client._check_batch = noting  # type: ignore[method-assign]
     await asyncio.gather(*(wait(client, handle(f"j{number}"), EVERY_5_S) for number in range(100)))
-    seen = [one for answer in answers for one in answer]
-    assert len(seen) > 1200
-    assert sum(one is not UNCHANGED for one in seen) == 200
+    assert sum(len(job_ids) for _, job_ids in client.looks) > 1200
+    assert len(read) == 200
+
+
+async def test_what_a_server_tells_twice_hides_nothing(serve: Serve, open_session: OpenSession) -> None:
+    """Asked for "a" and "b", it tells of "a" twice: that "b" is missing shows, whatever was known of "a"."""
+    told = {"id": "a", "status": "IN_PROGRESS", "progress": 0}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"result": [told, told | {"progress": 5}, told]}})
+
+    client = DatasaurClient(await open_session((await serve(answer)).url))
+    known = after(Marks({}), "a", told)
+    assert list(await client.look(["a", "b"], Marks(known))) == ["b"]
 
 
 async def test_who_joins_while_an_unchanged_job_is_asked_for_sees_it_at_once(

@@ -10,8 +10,7 @@ from graphql_jobs.clock import instant
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.marks import UNCHANGED, Marks
-from graphql_jobs.provider import JobClient, Look, Place, Recovery, Seen
+from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.labelled import jobs_on_target
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from graphql_jobs.auth import Auth
     from graphql_jobs.label import Label
+    from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
     from graphql_jobs.reply import Reply
     from graphql_jobs.session import Session
@@ -224,19 +224,18 @@ class AiwareClient(JobClient):
             return failure
         return reply.error_at("cancelJob")
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
-        seen: dict[str, Look] = {}
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        seen: dict[str, Seen] = {}
         longer: dict[str, tuple[Entry, list[Any]]] = {}
         for job_id, entry, records in await self._read_page(job_ids, 0, seen):
             if reader.is_full(entry["tasks"]):
                 longer[job_id] = (entry, records)
-            else:
-                is_known = marks and marks.is_known(job_id, entry)
-                seen[job_id] = UNCHANGED if is_known else self._read(job_id, entry, records)
+            elif not (marks and marks.is_known(job_id, entry)):
+                seen[job_id] = self._read(job_id, entry, records)
         await self._page_in(longer, seen)
         return seen
 
-    async def _page_in(self, longer: dict[str, tuple[Entry, list[Any]]], seen: dict[str, Look]) -> None:
+    async def _page_in(self, longer: dict[str, tuple[Entry, list[Any]]], seen: dict[str, Seen]) -> None:
         """Read the further pages of jobs with many tasks, together, and then the jobs.
 
         The status of the first page counts: tasks of earlier pages are older than a later page's status.
@@ -266,7 +265,7 @@ class AiwareClient(JobClient):
         return job
 
     async def _read_page(
-        self, job_ids: Sequence[str], offset: int, seen: dict[str, Look]
+        self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
     ) -> Iterator[tuple[str, Entry, list[Any]]]:
         """Id, entry and one page of tasks of each job; what went wrong with a single job goes into `seen`."""
         size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
@@ -278,7 +277,7 @@ class AiwareClient(JobClient):
         return self._entries(reply, job_ids, seen)
 
     def _entries(
-        self, reply: Reply, job_ids: Sequence[str], seen: dict[str, Look]
+        self, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]
     ) -> Iterator[tuple[str, Entry, list[Any]]]:
         for number, job_id in enumerate(job_ids):
             alias = f"j{number}"

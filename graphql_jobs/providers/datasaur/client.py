@@ -10,8 +10,7 @@ from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.marks import UNCHANGED, Marks
-from graphql_jobs.provider import JobClient, Look, Place, Recovery, Seen
+from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.reading import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from graphql_jobs.auth import Auth
     from graphql_jobs.label import Label
+    from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
     from graphql_jobs.spec import JobSpec
 
@@ -162,10 +162,10 @@ class DatasaurClient(JobClient):
             export_id, operation.field, {"file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS)}
         )
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         made = [job_id for job_id in job_ids if job_id.startswith(_PROJECT)]
         if made:
-            seen: dict[str, Look] = {job_id: await self._check_project(job_id) for job_id in made}
+            seen: dict[str, Seen] = {job_id: await self._check_project(job_id) for job_id in made}
             others = [job_id for job_id in job_ids if job_id not in seen]
             return seen | (await self._check_batch(others, marks) if others else {})
         if len(job_ids) > 1:
@@ -190,23 +190,27 @@ class DatasaurClient(JobClient):
             return reply.error_at("result") or self._not_found(job_id)
         return Job(self.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
-    async def _check_many(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    async def _check_many(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
         reply = await self.session.read(documents.GET_JOBS, {"jobIds": list(job_ids)}, subject)
         value = reply.data.get("result")
         if value is None:
             raise reply.error_at("result") or self.session.bad_reply("getJobs", subject, "the list is missing.")
         seen = self._by_id(value, job_ids, marks)
-        # An error that took the place of a job is a check that failed, not a job that is not there.
-        return dict.fromkeys(job_ids, failure) | seen if (failure := reply.error_at("result")) else seen
+        if failure := reply.error_at("result"):
+            # An error that took the place of a job is a check that failed, not a job that is not there.
+            return dict.fromkeys(set(job_ids).difference(marks.unchanged if marks else ()), failure) | seen
+        return seen
 
-    def _by_id(self, entries: object, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Look]:
+    def _by_id(self, entries: object, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
         read, redact = reader.read_job, self.session.redact
-        wanted = frozenset(job_ids)
-        seen: dict[str, Look] = {}
+        wanted = set(job_ids)
+        seen: dict[str, Seen] = {}
         for entry in objects(entries):
-            if (job_id := str(entry.get("id"))) in wanted:
-                is_known = marks and marks.is_known(job_id, entry)
-                seen[job_id] = UNCHANGED if is_known else read(entry, redact)
+            job_id = str(entry.get("id"))
+            if job_id in wanted:
+                wanted.remove(job_id)  # what is told twice counts once
+                if marks is None or not marks.is_known(job_id, entry):
+                    seen[job_id] = read(entry, redact)
         return seen
