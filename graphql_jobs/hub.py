@@ -77,6 +77,7 @@ class Hub:
         for job_id, watch in waiter.watches.items():
             if slot := self._agenda.slots.get(job_id):
                 slot.watches = [pair for pair in slot.watches if pair[0] is not watch]
+                slot.mark = None  # whoever is left may allow a longer pause
                 if not slot.watches:
                     self._agenda.drop(slot)
         if not self._waiters:
@@ -151,7 +152,7 @@ class Hub:
             if slot := self._slot_of(job_id, at):
                 self._look(slot, seen, marks.fresh.get(job_id), at)
         if self._joins > joins or flight.slow_at == inf:
-            self._put_unchanged(marks.unchanged, at)
+            self._put_unchanged(marks.unchanged, at, is_hedged=flight.slow_at == inf)
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         self._metrics.count_ends()
@@ -195,13 +196,15 @@ class Hub:
         slot = self._agenda.slots.get(job_id)
         return slot if slot and slot.round.asked_at <= at.asked_at else None
 
-    def _put_unchanged(self, job_ids: Iterable[str], at: Moment) -> None:
-        """Put them on the agenda one by one: whoever joined meanwhile has seen nothing, so that it is asked at once."""
+    def _put_unchanged(self, job_ids: Iterable[str], at: Moment, *, is_hedged: bool) -> None:
+        """Ask again at once for whom somebody joined meanwhile, who has seen nothing; those that are asked for again in
+        another request need not wait for that.
+        """
         for job_id in job_ids:
             if slot := self._slot_of(job_id, at):
                 if slot.mark is None:
                     self._agenda.put(slot, at.monotonic)
-                else:
+                elif is_hedged:
                     self._put(slot, at)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:

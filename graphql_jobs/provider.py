@@ -190,7 +190,7 @@ class JobClient(ABC):
             await self._check_all(job_ids, seen, self.max_batch, marks)
         except RequestFailed as failure:  # no other request would fare better
             seen = dict.fromkeys(set(job_ids) - unchanged, failure) | seen
-        if len(seen) + len(unchanged) < len(job_ids):
+        if len(seen.keys() | unchanged) < len(job_ids):
             seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
         return seen
 
@@ -216,7 +216,7 @@ class JobClient(ABC):
             if len(batch) == 1 or not isinstance(failure, _MAY_PASS_IN_PARTS):
                 seen.update(dict.fromkeys(batch, failure))
                 return
-            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, answers):
+            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, marks, answers):
                 raise
             if isinstance(failure, _MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
@@ -231,11 +231,11 @@ class JobClient(ABC):
             if len(batch) >= self.batch_size:
                 batches.grow(self.max_batch)
 
-    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], answers: int) -> bool:
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], marks: Marks | None, answers: int) -> bool:
         """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
         if self.session.answers > answers:
             return True
-        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
+        good = [*(marks.unchanged if marks else ()), *(job_id for job_id, one in seen.items() if isinstance(one, Job))]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
             seen.update(await self._check_batch([one_of_them], None))  # if it is seen, it is who is asked the next time

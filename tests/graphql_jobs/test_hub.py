@@ -54,6 +54,23 @@ async def test_two_waits_for_one_job_keep_their_own_limits(scripted: Scripted) -
     assert isinstance(second, Job)
 
 
+async def test_who_is_left_is_asked_for_in_its_own_time(scripted: Scripted, clock: FakeClock) -> None:
+    """One wants a look every 5 s, the other every minute; the first is cancelled: from then on a look every minute."""
+    client = scripted(until(1e9))
+    often, rarely = (
+        asyncio.create_task(wait(client, handle("a"), WaitPolicy(Schedule(pause_s, 0, pause_s)))) for pause_s in (5, 60)
+    )
+    await clock.sleep(31)
+    often.cancel()
+    await asyncio.gather(often, return_exceptions=True)
+    before = len(client.looks)
+    await clock.sleep(600)
+    assert before >= 6
+    assert 9 <= len(client.looks) - before <= 11
+    rarely.cancel()
+    await asyncio.gather(rarely, return_exceptions=True)
+
+
 async def test_who_joins_is_served_at_once(scripted: Scripted, clock: FakeClock) -> None:
     """A job that had ended before is seen without a pause, also when others have been waited for for long."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "b" or at_s > 100 else JobState.RUNNING))
