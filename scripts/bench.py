@@ -21,7 +21,7 @@ from scripts.benchmark.gates import exit_status
 from scripts.benchmark.hardships import CONTESTANTS, faults, hard_workloads
 from scripts.benchmark.lineup import Lineup
 from scripts.benchmark.prefect_waits import under_prefect
-from scripts.benchmark.waits import comparison, growth
+from scripts.benchmark.waits import change_feed, comparison, growth
 from scripts.benchmark.workloads import SEED, Scale, faulty, special
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _full_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
         "check": lambda: check_cost(rounds=15),
         "waits": lambda: comparison(lineup, [(1_000, _EVERYBODY), (10_000, _EVERYBODY)], rounds=3),
         "growth": lambda: growth(lineup, [100, 1_000, 10_000, 50_000]),
+        "feed": lambda: change_feed(lineup, 10_000),
         "hard": lambda: hard_workloads(lineup, special(10_000)),
         "faults": lambda: faults(lineup, faulty(1_000), CONTESTANTS),
         "prefect": lambda: under_prefect(lineup, 1_000),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from graphql_jobs.providers.aiware.documents import check_jobs
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 from scripts.benchmark.contest import compete
 from scripts.benchmark.workloads import Scale, faulty, steady
@@ -14,7 +15,7 @@ from scripts.benchmark.workloads import Scale, faulty, steady
 SCALE = Scale(0.02)
 
 
-@pytest.mark.parametrize("contestant", ["raw-ids", "ours-ids", "ours-each"])
+@pytest.mark.parametrize("contestant", ["raw-ids", "raw-burst", "ours-ids", "ours-bare", "ours-each"])
 def test_a_contestant_sees_every_end_once(contestant: str) -> None:
     """Twenty jobs; what it cost is written down."""
     result = compete(contestant, steady(20), SCALE, document=GET_JOBS.text)
@@ -22,6 +23,14 @@ def test_a_contestant_sees_every_end_once(contestant: str) -> None:
     assert result.verdict["statuses"] >= 20
     assert result.figures["cpu_s"] > 0
     assert result.figures["waiting_bytes"] > 0
+
+
+@pytest.mark.parametrize("contestant", ["raw-aliases", "ours-aliases", "feed-30", "feed-500"])
+def test_a_contestant_of_aiware_sees_every_end_once(contestant: str) -> None:
+    """The same by aliases, and by the list of what has ended, in which instants are whole seconds."""
+    workload = replace(steady(20), batch=20)
+    result = compete(contestant, workload, SCALE, provider="aiware", document=check_jobs(20).text)
+    assert (result.failure, result.verdict["detected"], result.verdict["doubled"]) == ("", 20, 0)
 
 
 def test_a_contestant_that_breaks_down_is_named_and_its_ends_are_missed() -> None:

@@ -11,6 +11,8 @@ import aiohttp
 from scripts.benchmark.wire import GET_JOBS, Datasaur, Unauthorized, is_good_end
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scripts.benchmark.contestant import Setup
     from scripts.benchmark.meter import Meter
 
@@ -64,12 +66,19 @@ async def _raw_ids(setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
             jobs: list[dict[str, Any]] = data["result"]
             return jobs
 
-        post = _Post(http, f"{setup.emulator['url']}/graphql", token, payload, entries)
+        post = Post(http, f"{setup.emulator['url']}/graphql", token, payload, entries)
         await _loop(post, setup, meter, in_one_burst=in_one_burst)
 
 
 async def raw_aliases(setup: Setup, meter: Meter) -> None:
     """The floor by aliases: as above, a document of a fixed number of aliases, filled up with the last id."""
+    async with aiohttp.ClientSession() as http:
+        url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
+        await _loop(Post(http, url, token, alias_payload(setup), alias_entries), setup, meter, in_one_burst=False)
+
+
+def alias_payload(setup: Setup) -> Callable[[list[str]], dict[str, Any]]:
+    """Makes the body of a check by aliases."""
 
     def payload(job_ids: list[str]) -> dict[str, Any]:
         padded = job_ids + [job_ids[-1]] * (setup.batch - len(job_ids))
@@ -77,15 +86,15 @@ async def raw_aliases(setup: Setup, meter: Meter) -> None:
         variables |= {"offset": 0, "limit": 30}
         return {"query": setup.document, "operationName": "CheckJobs", "variables": variables}
 
-    def entries(data: dict[str, Any]) -> list[dict[str, Any]]:
-        return list({job["id"]: job for job in data.values()}.values())
-
-    async with aiohttp.ClientSession() as http:
-        post = _Post(http, f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"], payload, entries)
-        await _loop(post, setup, meter, in_one_burst=False)
+    return payload
 
 
-class _Post:
+def alias_entries(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """The jobs of its answer, each once."""
+    return list({job["id"]: job for job in data.values()}.values())
+
+
+class Post:
     """One request by hand."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str, payload: Any, entries: Any) -> None:
@@ -102,7 +111,7 @@ class _Post:
             return entries
 
 
-async def _loop(post: _Post, setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
+async def _loop(post: Post, setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
     """Ask for all that goes on, a batch after the other, at even distances over each interval or in one burst."""
     loop = asyncio.get_running_loop()
     live = dict.fromkeys(setup.job_ids)

@@ -53,6 +53,8 @@ PLACES = {
     "raw-ids": "scripts.benchmark.batched:raw_ids",
     "raw-burst": "scripts.benchmark.batched:raw_ids_burst",
     "raw-aliases": "scripts.benchmark.batched:raw_aliases",
+    "feed-30": "scripts.benchmark.feed:by_documented_pages",
+    "feed-500": "scripts.benchmark.feed:by_large_pages",
 }
 
 

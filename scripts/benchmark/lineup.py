@@ -52,6 +52,8 @@ ENTRANTS = {
     "ours-bare": Entrant("ours by ids, looks by raw posts"),
     "raw-aliases": Entrant("floor: raw loop by aliases", by_aliases=True),
     "ours-aliases": Entrant("ours: wait_many by aliases", by_aliases=True),
+    "feed-30": Entrant("list of what ended, pages of 30", by_aliases=True),
+    "feed-500": Entrant("list of what ended, pages of 500", by_aliases=True),
     "ours-each": Entrant("ours: one wait() per job"),
     "ours-prefect": Entrant("ours: wait_for_jobs under Prefect"),
     "robosaur": Entrant("Robosaur's loop", is_whole=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scripts.benchmark import gates
@@ -95,6 +96,28 @@ def growth(lineup: Lineup, numbers: Sequence[int]) -> Section:
         "cpu.svg": _growth_chart("CPU of the client, s", numbers, {"ours by ids": cpu_s}),
     }
     return Section("growth", "How cost grows", columns, rows, note, growth_gates(results, floors), plots)
+
+
+def change_feed(lineup: Lineup, jobs: int) -> Section:
+    """Sweeps by aliases beside aiWARE's list of what ended, by hand: nothing is gated, it says whether to build it."""
+    small = replace(steady(jobs), name=f"{jobs:,} jobs, 100 aliases", batch=100)
+    pairs = [(name, steady(jobs)) for name in ("raw-aliases", "feed-30", "feed-500")]
+    results = [lineup.run(name, workload) for name, workload in [("raw-aliases", small), *pairs]]
+    columns = ("contestant", "aliases", "requests", "CPU, s", "p50, s", "p99, s", "wrong ends")
+    rows = [
+        (
+            ENTRANTS[result.contestant].label,
+            "100" if result.workload == small.name else "500",
+            f"{result.verdict['requests']:,}",
+            _number(result.figures.get("cpu_s")),
+            _number(percentile(result.latencies_s, 0.5) if result.latencies_s else None),
+            _number(percentile(result.latencies_s, 0.99) if result.latencies_s else None),
+            gates.no_wrong_ends("", result.verdict, result.failure).figure,
+        )
+        for result in results
+    ]
+    note = f"{jobs:,} jobs. What is listed is checked whole, with its tasks, before it counts as ended (law 4)."
+    return Section("feed", "aiWARE's change feed", columns, rows, note)
 
 
 def growth_gates(results: Sequence[Result], floors: Sequence[int]) -> list[Gate]:
