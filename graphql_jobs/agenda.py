@@ -36,6 +36,10 @@ class Slot:
         self.mark: int | None = None
         self.watches: list[tuple[Watch, Waiter]] = []
 
+    def heeds(self, asked_at: float) -> bool:
+        """Whether an answer that was asked for then counts: somebody waits, and no later one was quicker."""
+        return bool(self.watches) and self.round.asked_at <= asked_at
+
     def share(self) -> float:
         """How much of its next pause is to pass: after the first look the job's own part, later all of it.
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 #: Our choice: so many requests at once; while they are on their way, further jobs gather for the next one.
 MAX_IN_FLIGHT = 4
 #: Our choice: a request that takes this long, and this many times as long as they usually do, holds its jobs up no
-#: longer: they are asked for again, in two halves, and the first answer counts.
+#: longer: they are asked for again, in two halves. Of two answers the one that was asked for last counts.
 SLOW_S = 2.0
 _SLOW_TIMES = 4
 
@@ -149,10 +149,11 @@ class Hub:
         self._usual_s += (at.monotonic - at.asked_at - self._usual_s) / 8
         self._judge_endpoint(news, len(flight.slots), at)
         for job_id, seen in news.items():
-            if slot := self._slot_of(job_id, at):
+            if (slot := flight.slots[job_id]).heeds(at.asked_at):
                 self._look(slot, seen, marks.fresh.get(job_id), at)
         if self._joins > joins or flight.slow_at == inf:
-            self._put_unchanged(marks.unchanged, at, is_hedged=flight.slow_at == inf)
+            self._put_unchanged([flight.slots[job_id] for job_id in marks.unchanged], flight, at)
+        flight.slow_at = inf  # it is over, although `_landed` comes later
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         self._metrics.count_ends()
@@ -174,8 +175,10 @@ class Hub:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
         failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
         if failures and len(failures) == asked:
-            if self._breaker.fail(failures[0], at.monotonic):
+            begins = self._breaker.fail(failures[0], at.monotonic)
+            if begins or at.asked_at <= self._breaker.since:  # who was asked for meanwhile was left out when it began
                 self._judge_at = at.now
+            if begins:
                 self._metrics.add("outages")
                 logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
             return
@@ -191,20 +194,15 @@ class Hub:
         self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
-    def _slot_of(self, job_id: str, at: Moment) -> Slot | None:
-        """The job's slot; None if nobody waits for it any more, or a later look was quicker."""
-        slot = self._agenda.slots.get(job_id)
-        return slot if slot and slot.round.asked_at <= at.asked_at else None
-
-    def _put_unchanged(self, job_ids: Iterable[str], at: Moment, *, is_hedged: bool) -> None:
+    def _put_unchanged(self, slots: Iterable[Slot], flight: Flight, at: Moment) -> None:
         """Ask again at once for whom somebody joined meanwhile, who has seen nothing; those that are asked for again in
         another request need not wait for that.
         """
-        for job_id in job_ids:
-            if slot := self._slot_of(job_id, at):
+        for slot in slots:
+            if slot.heeds(at.asked_at):
                 if slot.mark is None:
                     self._agenda.put(slot, at.monotonic)
-                elif is_hedged:
+                elif flight.slow_at == inf:
                     self._put(slot, at)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
@@ -230,15 +228,17 @@ class Hub:
         """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""
         pause_s, until_at, deadline_at = slot.limits(at.now)
         due_at = at.asked_at + pause_s * slot.share()
-        if at.now + (due_at - at.monotonic) > deadline_at:
-            due_at = at.monotonic_of(deadline_at)
+        spare_s = deadline_at - at.now - (due_at - at.monotonic)
+        if spare_s < SLOW_S:  # the deadline may come while the answer is on its way, and wants a judgement then
             slot.mark = None
+        if spare_s < 0:
+            due_at = at.monotonic_of(deadline_at)
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:
         """Put those on the agenda again of which nothing is new: all at once, while their pause stays the same."""
         its_round.asked_at = at.asked_at
-        if at.now + its_round.pause_s < its_round.until_at:
+        if at.now + its_round.pause_s + SLOW_S < its_round.until_at:
             self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
         else:
             for slot in list(its_round.slots.values()):

@@ -21,8 +21,8 @@ class Marked(Protocol):
 class Marks:
     """The marks of jobs by their ids, for one look: `known` ones of looks before, `fresh` ones of what is new.
 
-    A mark stands for all that an answer said of a job. It is a hash with this process's own secret, so that a server
-    cannot choose two answers with one mark; it means nothing elsewhere.
+    A mark stands for all that an answer said of a job. It is Python's hash of it, with a secret of each process (unless
+    PYTHONHASHSEED is set), so that a server cannot choose two answers with one mark; it means nothing elsewhere.
     """
 
     __slots__ = ("fresh", "known", "unchanged")

@@ -192,6 +192,7 @@ class JobClient(ABC):
             seen = dict.fromkeys(set(job_ids) - unchanged, failure) | seen
         if len(seen.keys() | unchanged) < len(job_ids):
             seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
+        unchanged.difference_update(seen)  # asked for again in a smaller part, where something was new
         return seen
 
     async def _check_all(
@@ -238,7 +239,9 @@ class JobClient(ABC):
         good = [*(marks.unchanged if marks else ()), *(job_id for job_id, one in seen.items() if isinstance(one, Job))]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
-            seen.update(await self._check_batch([one_of_them], None))  # if it is seen, it is who is asked the next time
+            seen.update(
+                await self._check_batch([one_of_them], marks)
+            )  # if it is seen, it is who is asked the next time
         except RequestFailed as failure:
             return isinstance(failure, _MAY_BE_A_MEMBER)
         return True

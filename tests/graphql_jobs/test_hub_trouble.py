@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import errors, wait, wait_many
-from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S
+from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S, hub_of
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.schedule import Schedule, WaitPolicy
 from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, job, until
@@ -16,6 +16,8 @@ from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 
@@ -49,6 +51,76 @@ async def test_an_answer_that_was_overtaken_does_not_count(scripted: Scripted, c
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert is_idle(client)
+
+
+async def test_a_request_that_has_just_been_answered_is_not_asked_again(scripted: Scripted, clock: FakeClock) -> None:
+    """The hub takes a step between the last step of a slow request and the news that it is over: no job gets lost."""
+    client = scripted(until(1e9))
+    check = client._check_batch
+
+    async def just_slow(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        answer = await check(job_ids, marks)
+        if len(client.looks) == 2:
+            clock.now_s += SLOW_S + 0.5
+            asyncio.get_running_loop().call_soon(hub_of(client)._step)
+        return answer
+
+    client._check_batch = just_slow  # type: ignore[method-assign]
+    waiting = asyncio.create_task(wait(client, handle("a"), WaitPolicy(Schedule(60, 0, 60))))
+    await clock.sleep(600)
+    assert 9 <= len(client.looks) <= 12
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A wait is cancelled while its request, which read FAILED, is on its way; the job is begun and waited for again."""
+    failed = [True]
+    client = scripted(lambda one, at_s: job(one, JobState.FAILED if one == "a" and failed[0] else JobState.RUNNING))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 1
+    other, first = (asyncio.create_task(wait(client, handle(name), EVERY_5_S)) for name in "ba")
+    await clock.sleep(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    failed[0] = False
+    second = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(0.1)
+    slow.slow[0].set()
+    await clock.sleep(20)
+    assert not second.done()
+    for waiting in (second, other):
+        waiting.cancel()
+    await asyncio.gather(second, other, return_exceptions=True)
+
+
+async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(scripted: Scripted, clock: FakeClock) -> None:
+    """Two requests fail and an outage begins, a third fails a moment later: its waits too end after their 60 s."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "short0" in job_ids and len(slow.asked) <= 4
+    check = client._check_batch
+
+    async def failing(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        await check(job_ids, marks)
+        raise DOWN
+
+    client._check_batch = failing  # type: ignore[method-assign]
+    long = [asyncio.create_task(wait(client, handle(f"long{number}"), EVERY_5_S)) for number in range(200)]
+    began_at = clock.now()
+    names = [f"short{number}" for number in range(100)]
+    short = asyncio.create_task(all_of(client, names, WaitPolicy(Schedule(5, 0, 5), outage_budget_s=60)))
+    await clock.sleep(1)
+    for event in slow.slow:
+        event.set()
+    ended = await short
+    assert {type(one) for one in ended.values()} == {errors.ProviderLost}
+    assert clock.now() - began_at <= 70
+    for waiting in long:
+        waiting.cancel()
+    await asyncio.gather(*long, return_exceptions=True)
 
 
 async def test_who_joins_while_the_job_is_asked_for_shares_the_answer(scripted: Scripted, clock: FakeClock) -> None:

@@ -148,6 +148,37 @@ async def test_what_a_server_tells_twice_hides_nothing(serve: Serve, open_sessio
     assert list(await client.look(["a", "b"], Marks(known))) == ["b"]
 
 
+async def test_the_mark_of_an_answer_that_was_taken_back_is_not_kept(serve: Serve, open_session: OpenSession) -> None:
+    """`getJob` says DELIVERED, `getJobs` still says IN_PROGRESS, once: the next look asks both again, and ends it."""
+    behind = ["IN_PROGRESS", "DELIVERED"]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        job = {"id": "a", "progress": 100}
+        if "getJobs" in (await request.json())["query"]:
+            return web.json_response({"data": {"result": [job | {"status": behind.pop(0)}]}})
+        return web.json_response({"data": {"result": job | {"status": "DELIVERED"}}})
+
+    client = DatasaurClient(await open_session((await serve(answer)).url))
+    known: dict[str, Kept] = {}
+    for expected in (JobState.RUNNING, JobState.SUCCEEDED):
+        marks = Marks(known)
+        seen = (await client.look(["a"], marks))["a"]
+        known |= {one: Kept(mark) for one, mark in marks.fresh.items()}
+        assert isinstance(seen, Job)
+        assert seen.state is expected
+
+
+async def test_what_is_new_in_a_part_is_not_unchanged(scripted: Scripted) -> None:
+    """The whole fails, one that is asked for is unchanged, and when the parts are asked for it is not: it is news."""
+    client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if len(client.looks) > 2 else JobState.RUNNING))
+    client.failing = lambda job_ids, at_s: DOWN if len(job_ids) > 1 else None
+    known = after(Marks({}), "a", {"all of it": repr(job("a"))}) | after(Marks({}), "b", {"all of it": repr(job("b"))})
+    marks = Marks(known)
+    seen = await client.look(["a", "b"], marks)
+    assert seen.keys() | marks.unchanged == {"a", "b"}
+    assert not seen.keys() & marks.unchanged
+
+
 async def test_who_joins_while_an_unchanged_job_is_asked_for_sees_it_at_once(
     scripted: Scripted, clock: FakeClock
 ) -> None:

@@ -176,8 +176,12 @@ class DatasaurClient(JobClient):
             return {job_id: failure}
         seen = self._by_id([reply.data.get("result")], job_ids, marks)
         job = seen.get(job_id)
+        if not isinstance(job, Job) or not job.state.is_terminal:
+            return seen
+        if marks:
+            marks.fresh.clear()  # it stands for what the next answer may take back
         # The page's query has no errors and no result id; they matter once, at the end.
-        return seen | await self._check_many(job_ids, None) if isinstance(job, Job) and job.state.is_terminal else seen
+        return seen | await self._check_many(job_ids, None)
 
     async def _check_project(self, job_id: str) -> Seen:
         """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
