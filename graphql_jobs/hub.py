@@ -151,8 +151,8 @@ class Hub:
         for job_id, seen in news.items():
             if (slot := flight.slots[job_id]).heeds(at.asked_at):
                 self._look(slot, seen, marks.fresh.get(job_id), at)
-        if self._joins > joins or flight.slow_at == inf:
-            self._put_unchanged([flight.slots[job_id] for job_id in marks.unchanged], flight, at)
+        if self._joins > joins:
+            self._ask_again([flight.slots[job_id] for job_id in marks.unchanged], at)
         flight.slow_at = inf  # it is over, although `_landed` comes later
         for its_round in flight.rounds:
             self._put_back(its_round, at)
@@ -194,16 +194,11 @@ class Hub:
         self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
-    def _put_unchanged(self, slots: Iterable[Slot], flight: Flight, at: Moment) -> None:
-        """Ask again at once for whom somebody joined meanwhile, who has seen nothing; those that are asked for again in
-        another request need not wait for that.
-        """
-        for slot in slots:
-            if slot.heeds(at.asked_at):
-                if slot.mark is None:
-                    self._agenda.put(slot, at.monotonic)
-                elif flight.slow_at == inf:
-                    self._put(slot, at)
+    def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
+        """For whom somebody joined while it was asked for, who has seen nothing so far: at once."""
+        for slot in unchanged:
+            if slot.mark is None and slot.heeds(at.asked_at):
+                self._agenda.put(slot, at.monotonic)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""

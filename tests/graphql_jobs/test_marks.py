@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_jobs import errors, wait
+from graphql_jobs.batching import BatchSize
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.marks import Marks
 from graphql_jobs.providers.aiware import AiwareClient
@@ -168,15 +169,24 @@ async def test_the_mark_of_an_answer_that_was_taken_back_is_not_kept(serve: Serv
         assert seen.state is expected
 
 
-async def test_what_is_new_in_a_part_is_not_unchanged(scripted: Scripted) -> None:
-    """The whole fails, one that is asked for is unchanged, and when the parts are asked for it is not: it is news."""
-    client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if len(client.looks) > 2 else JobState.RUNNING))
-    client.failing = lambda job_ids, at_s: DOWN if len(job_ids) > 1 else None
+async def test_what_is_new_in_a_part_is_not_unchanged_and_hides_nothing(scripted: Scripted) -> None:
+    """The whole fails; who is asked for alone is unchanged, and later, in its part, it is not; one of three is gone."""
+
+    def script(one: str, at_s: float) -> Seen | None:
+        running = JobState.SUCCEEDED if len(client.looks) > 2 else JobState.RUNNING
+        return None if one == "gone" else job(one, running)
+
+    client = scripted(script)
+    client.failing = lambda job_ids, at_s: DOWN if len(job_ids) == 3 else None
     known = after(Marks({}), "a", {"all of it": repr(job("a"))}) | after(Marks({}), "b", {"all of it": repr(job("b"))})
-    marks = Marks(known)
-    seen = await client.look(["a", "b"], marks)
-    assert seen.keys() | marks.unchanged == {"a", "b"}
-    assert not seen.keys() & marks.unchanged
+    for _ in range(10):  # who is asked for alone is drawn
+        client.looks.clear()
+        client.session.batches = BatchSize()
+        marks = Marks(known)
+        seen = await client.look(["a", "b", "gone"], marks)
+        assert seen.keys() | marks.unchanged == {"a", "b", "gone"}
+        assert not seen.keys() & marks.unchanged
+        assert isinstance(seen["gone"], errors.JobNotFound)
 
 
 async def test_who_joins_while_an_unchanged_job_is_asked_for_sees_it_at_once(
