@@ -76,7 +76,7 @@ async def test_a_request_that_has_just_been_answered_is_not_asked_again(scripted
 async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """A wait is cancelled while its request, which read FAILED, is under way; the job begins and is waited for again."""
+    """A wait is cancelled while its request, which read FAILED, is under way; the job begins and is waited for anew."""
     failed = [True]
     client = scripted(lambda one, at_s: job(one, JobState.FAILED if one == "a" and failed[0] else JobState.RUNNING))
     slow = Slow(client)
