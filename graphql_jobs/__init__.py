@@ -16,12 +16,13 @@ from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState
 from graphql_jobs.label import Label, checked_caller_key, submission_key
 from graphql_jobs.limits import Limits
 from graphql_jobs.memory import LocalMemory, Memory
+from graphql_jobs.metrics import Snapshot
 from graphql_jobs.provider import JobClient, Recovery
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.session import Session
 from graphql_jobs.spec import JobSpec
 from graphql_jobs.submission import OnUnknown, submit_once
-from graphql_jobs.waiting import require_success, wait, wait_many
+from graphql_jobs.waiting import require_success, snapshot, wait, wait_many
 
 __version__ = "0.1.0"
 
@@ -46,9 +47,11 @@ __all__ = [
     "Recovery",
     "Schedule",
     "Session",
+    "Snapshot",
     "WaitPolicy",
     "checked_caller_key",
     "require_success",
+    "snapshot",
     "submission_key",
     "submit_once",
     "wait",

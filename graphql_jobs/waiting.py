@@ -17,6 +17,7 @@ from graphql_jobs.watch import Ended, Watch
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from graphql_jobs.metrics import Snapshot
     from graphql_jobs.provider import JobClient
     from graphql_jobs.sights import Sights
 
@@ -28,6 +29,11 @@ def require_success(job: Job) -> Job:
     if job.state is not JobState.SUCCEEDED:
         raise JobFailed(job)
     return job
+
+
+def snapshot(client: JobClient) -> Snapshot:
+    """What all who waited on the client's session cost so far, and how soon they saw the ends."""
+    return hub_of(client).snapshot()
 
 
 async def wait(

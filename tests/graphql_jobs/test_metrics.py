@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry import metrics as api
 
-from graphql_jobs import errors, metrics
+from graphql_jobs import errors, metrics, snapshot
 from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.aiware import AiwareClient, reader
@@ -28,14 +28,14 @@ async def test_the_snapshot_counts_what_happened(scripted: Scripted) -> None:
     client = scripted(until(30))
     client.failing = lambda job_ids, at_s: DOWN if 10 <= at_s < 15 else None
     await all_of(client, NAMES)
-    snapshot = hub_of(client).snapshot()
+    numbers = snapshot(client)
     asked = [len(job_ids) for at_s, job_ids in client.looks if not 10 <= at_s < 15]
-    assert snapshot.ended == 250
-    assert snapshot.outages == 1
-    assert snapshot.statuses >= sum(asked)
-    assert snapshot.batches >= len(asked)
-    assert (snapshot.jobs, snapshot.waiters, snapshot.batch_size) == (0, 0, 100)
-    assert (snapshot.latency_p50_s, snapshot.skew_s) == (None, None)
+    assert numbers.ended == 250
+    assert numbers.outages == 1
+    assert numbers.statuses >= sum(asked)
+    assert numbers.batches >= len(asked)
+    assert (numbers.jobs, numbers.waiters, numbers.batch_size) == (0, 0, 100)
+    assert (numbers.latency_p50_s, numbers.skew_s) == (None, None)
 
 
 async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: FakeClock) -> None:
@@ -47,10 +47,10 @@ async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: F
         )
     )
     await all_of(client, NAMES)
-    snapshot = hub_of(client).snapshot()
-    assert snapshot.latency_p50_s is not None
-    assert snapshot.latency_p99_s is not None
-    assert 0 <= snapshot.latency_p50_s <= snapshot.latency_p99_s <= 5.001
+    numbers = snapshot(client)
+    assert numbers.latency_p50_s is not None
+    assert numbers.latency_p99_s is not None
+    assert 0 <= numbers.latency_p50_s <= numbers.latency_p99_s <= 5.001
 
 
 async def test_the_skew_of_the_clocks_is_named(scripted: Scripted, clock: FakeClock) -> None:
@@ -58,9 +58,9 @@ async def test_the_skew_of_the_clocks_is_named(scripted: Scripted, clock: FakeCl
     client = scripted(until(0))
     headers = {"Date": format_datetime(datetime.fromtimestamp(clock.now() - 60, UTC), usegmt=True)}
     client.session.last_heard = Exchange(headers=headers), clock.now()
-    assert hub_of(client).snapshot().skew_s == pytest.approx(60, abs=1)
+    assert snapshot(client).skew_s == pytest.approx(60, abs=1)
     client.session.last_heard = Exchange(), clock.now()
-    assert hub_of(client).snapshot().skew_s is None
+    assert snapshot(client).skew_s is None
 
 
 async def test_real_answers_tell_the_skew_and_the_pauses(serve: Serve, open_session: OpenSession) -> None:
@@ -69,9 +69,9 @@ async def test_real_answers_tell_the_skew_and_the_pauses(serve: Serve, open_sess
     session = await open_session(server.url, dialect=reader.DIALECT)
     client = AiwareClient(session)
     await client.check(["a"])
-    snapshot = hub_of(client).snapshot()
-    assert snapshot.rate_limited == 1
-    assert snapshot.skew_s is not None
+    numbers = snapshot(client)
+    assert numbers.rate_limited == 1
+    assert numbers.skew_s is not None
 
 
 async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,8 +111,8 @@ async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypat
     monkeypatch.setattr(api, "get_meter", lambda name: Meter(name))
     client = scripted(until(20))
     await all_of(client, NAMES)
-    snapshot = hub_of(client).snapshot()
-    assert told == {"batches": snapshot.batches, "statuses": snapshot.statuses, "ended": 250}
+    numbers = snapshot(client)
+    assert told == {"batches": numbers.batches, "statuses": numbers.statuses, "ended": 250}
 
 
 async def test_without_opentelemetry_all_works(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,4 +121,4 @@ async def test_without_opentelemetry_all_works(scripted: Scripted, monkeypatch: 
     client = scripted(until(20))
     ended = await all_of(client, NAMES)
     assert not any(isinstance(one, errors.GraphqlJobsError) for one in ended.values())
-    assert hub_of(client).snapshot().ended == 250
+    assert snapshot(client).ended == 250
