@@ -81,14 +81,16 @@ def test_a_fault_row_fails_for_wrong_ends_the_budget_or_a_late_recovery() -> Non
 def test_growth_fails_for_a_steeper_slope_a_dearer_status_or_more_memory() -> None:
     """Floors of 10 and 20 requests for 1,000 and 2,000 jobs."""
     small, floors = result(), [10, 20]
+    raw = [result(1_000), result(2_000, FIGURES | {"cpu_s": 1.6})]
 
     def of(**changes: Any) -> list[str]:
         figures = FIGURES | {"waiting_bytes": 4_096_000.0, "cpu_s": 2.0} | changes.pop("figures", {})
-        return failed(growth_gates([small, result(2_000, figures, statuses=2_000, **changes)], floors))
+        return failed(growth_gates([small, result(2_000, figures, statuses=2_000, **changes)], raw, floors))
 
     assert of(requests=21) == []
-    assert "slope" in of(requests=22)[0]
-    assert "CPU" in of(requests=20, figures={"cpu_s": 2.6})[0]
+    assert "requests: slope" in of(requests=22)[0]
+    assert "CPU: slope" in of(requests=20, figures={"cpu_s": 2.3})[0]
+    assert "CPU per status" in of(requests=20, figures={"cpu_s": 2.6})[1]
     assert "memory" in of(requests=20, figures={"waiting_bytes": 4_098_001.0})[0]
 
 

@@ -70,32 +70,44 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
 
 
 def growth(lineup: Lineup, numbers: Sequence[int]) -> Section:
-    """Ours by ids, from a hundred waits to fifty thousand."""
+    """Ours by ids beside the raw loop, from a hundred waits to fifty thousand."""
     results = [lineup.run("ours-ids", steady(jobs)) for jobs in numbers]
+    raw = [lineup.run("raw-ids", steady(jobs)) for jobs in numbers]
     floors = [lineup.request_floor(result, steady(result.jobs)) for result in results]
-    cpu_s = [result.figures.get("cpu_s", 0.0) for result in results]
-    columns = ("jobs", "requests", "their floor", "CPU, s", "µs per status", "bytes per waiting job", "peak, MB")
+    columns = (
+        *("jobs", "requests", "their floor", "CPU, s", "its floor, s", "µs per status"),
+        *("bytes per waiting job", "peak, MB"),
+    )
     rows = [
         (
             f"{result.jobs:,}",
             f"{result.verdict['requests']:,}",
             f"{floor:,}",
-            f"{spent_s:.2f}",
+            f"{_cpu_s(result):.2f}",
+            f"{_cpu_s(floor_result):.2f}",
             _number(_us_per_status(result)),
             _number(_bytes_per_wait(result), 0),
             _number(_peak_mb(result), 0),
         )
-        for result, floor, spent_s in zip(results, floors, cpu_s, strict=True)
+        for result, floor_result, floor in zip(results, raw, floors, strict=True)
     ]
-    note = "Ours by ids, batches of 500. Bytes: resident memory with all waits registered, less that before the first."
+    note = (
+        "Ours by ids, batches of 500; the floor of CPU is the raw loop. Bytes: resident memory with all waits "
+        "registered, less that before the first."
+    )
     requests = [float(result.verdict["requests"]) for result in results]
+    cpu_s = {"ours by ids": [_cpu_s(one) for one in results], "floor": [_cpu_s(one) for one in raw]}
     plots = {
         "requests.svg": _growth_chart(
             "Requests", numbers, {"ours by ids": requests, "floor": [float(f) for f in floors]}
         ),
-        "cpu.svg": _growth_chart("CPU of the client, s", numbers, {"ours by ids": cpu_s}),
+        "cpu.svg": _growth_chart("CPU of the client, s", numbers, cpu_s),
     }
-    return Section("growth", "How cost grows", columns, rows, note, growth_gates(results, floors), plots)
+    return Section("growth", "How cost grows", columns, rows, note, growth_gates(results, raw, floors), plots)
+
+
+def _cpu_s(result: Result) -> float:
+    return result.figures.get("cpu_s", 0.0)
 
 
 def change_feed(lineup: Lineup, jobs: int) -> Section:
@@ -120,16 +132,23 @@ def change_feed(lineup: Lineup, jobs: int) -> Section:
     return Section("feed", "aiWARE's change feed", columns, rows, note)
 
 
-def growth_gates(results: Sequence[Result], floors: Sequence[int]) -> list[Gate]:
+def growth_gates(results: Sequence[Result], raw: Sequence[Result], floors: Sequence[int]) -> list[Gate]:
     """Done-when 4, for results with ever more jobs."""
     numbers = [float(result.jobs) for result in results]
     rise = slope(numbers, [float(result.verdict["requests"]) for result in results])
     dearer, last = (_us_per_status(result) for result in results[-2:])
+    is_measured = all(one.figures for one in (*results, *raw))
+    cpu_rise, raw_rise = (slope(numbers, [_cpu_s(one) for one in row]) for row in (results, raw))
     return [
         at_most(
             "requests: slope over the number of jobs, times the floor's",
             rise / slope(numbers, [float(floor) for floor in floors]),
             gates.REQUESTS_TIMES_FLOOR,
+        ),
+        at_most(
+            "CPU: slope over the number of jobs, times the floor's",
+            cpu_rise / raw_rise if is_measured else None,
+            gates.CPU_TIMES_FLOOR,
         ),
         at_most(
             f"CPU per status at {results[-1].jobs:,} jobs, times that at {results[-2].jobs:,}",
