@@ -83,7 +83,7 @@ def _quick_parts(lineup: Lineup) -> Mapping[str, Callable[[], Section]]:
     some = [workload for workload in faulty(1_000) if workload.name.startswith(("5 %", "429", "killed"))]
     plan = [
         (1_000, ("raw-aliases", "ours-aliases", "robosaur", "aiohttp")),
-        (10_000, ("raw-ids", "ours-bare", "ours-ids")),
+        (10_000, ("raw-ids", "raw-burst", "ours-bare", "ours-ids")),
     ]
     return {
         "check": lambda: check_cost(rounds=5),

@@ -127,7 +127,7 @@ def test_ten_thousand_waits_fail_for_requests_latency_cpu_memory_or_wrong_ends(
     changed: dict[str, Any], rule: str
 ) -> None:
     """2,300 requests where the floor is 2; 5.6 s; 2.004 times the floor's CPU; 160 MB; a doubled end."""
-    names = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases")
+    names = ("raw-ids", "raw-burst", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases")
     well: dict[str, Any] = {"requests": 2}
     lineup = _Lineup(ours_ids=result(**well | changed), ours_bare=result(**well), ours_aliases=result(**well))
     broken = failed(comparison(lineup, [(1_000, names)], rounds=1).gates)

@@ -61,7 +61,7 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
         f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
         "of CPU is a raw loop that posts the same bytes with aiohttp, decodes with the standard library, and spreads "
-        "its requests over T as ours are; in one burst its caches stay warm, which no gate is measured by. At "
+        "its requests over T as ours are; in one burst its caches stay warm, and the gates by ids hold for it too. At "
         f"the most jobs, the floor by ids and both of ours by ids ran {rounds} times in turns: medians of their CPU."
     )
     most = max(jobs for jobs, _ in plan)
@@ -181,10 +181,24 @@ def _gates(lineup: Lineup, results: Sequence[tuple[Result, int]]) -> list[Gate]:
             at_most(f"{label}: requests, times the floor", requests, gates.REQUESTS_TIMES_FLOOR),
             at_most(f"{label}: p99", late_s, lineup.scale.interval_s + gates.LATENCY_SLACK_S, " s"),
             at_most(f"{label}: CPU per status, times the floor", _times_floor(mine, results), times_floor),
+            *_burst_gates(label, mine, results, times_floor),
             at_most(f"{label}: peak memory", _peak_mb(mine), gates.PEAK_MB, " MB"),
             gates.no_wrong_ends(f"{label}: wrong ends", mine.verdict, mine.failure),
         ]
     return found
+
+
+def _burst_gates(label: str, mine: Result, results: Sequence[tuple[Result, int]], times_floor: float) -> list[Gate]:
+    """The same limit against the raw loop whose caches stay warm, where there is one: by ids."""
+    if _FLOOR_OF[mine.contestant] != "raw-ids":
+        return []
+    own = _us_per_status(mine)
+    burst = next(
+        (_us_per_status(one) for one, jobs in results if (one.contestant, jobs) == ("raw-burst", mine.jobs)), None
+    )
+    return [
+        at_most(f"{label}: CPU per status, times the burst", own / burst if own and burst else None, times_floor),
+    ]
 
 
 def _row(lineup: Lineup, result: Result, results: Sequence[tuple[Result, int]]) -> tuple[str, ...]:
