@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Our choice: a job may fill a free place in a request once this share of its pause is over.
 _NEARLY_DUE = 0.5
-#: Our choice: the first pause ends at one of so many instants.
-_SHARES = 50
+#: Our choice: the first pause ends at one of so many instants; with 1, all jobs that began together stay together.
+SHARES = 50
 
 
 class Slot:
@@ -45,7 +45,7 @@ class Slot:
 
         So a restart does not set ten thousand jobs to one beat.
         """
-        return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
+        return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % SHARES + 1) / SHARES
 
     def limits(self, now: float) -> tuple[float, float, float]:
         """The pause that all who wait allow, until when that holds, and the first deadline; these by the wall clock."""

@@ -15,7 +15,10 @@ from scripts.benchmark.workloads import Scale, faulty, steady
 SCALE = Scale(0.02)
 
 
-@pytest.mark.parametrize("contestant", ["raw-ids", "raw-burst", "ours-ids", "ours-bare", "ours-each"])
+_BY_IDS = ["raw-ids", "ours-ids", "ours-bare", "ours-each", "raw-burst", "ours-ids-burst", "ours-bare-burst"]
+
+
+@pytest.mark.parametrize("contestant", _BY_IDS)
 def test_a_contestant_sees_every_end_once(contestant: str) -> None:
     """Twenty jobs; what it cost is written down."""
     result = compete(contestant, steady(20), SCALE, document=GET_JOBS.text)

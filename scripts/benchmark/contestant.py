@@ -45,6 +45,8 @@ PLACES = {
     "ours-aliases": "scripts.benchmark.ours:by_aliases",
     "ours-each": "scripts.benchmark.ours:one_wait_each",
     "ours-bare": "scripts.benchmark.bare:by_ids",
+    "ours-ids-burst": "scripts.benchmark.ours:by_ids_in_one_burst",
+    "ours-bare-burst": "scripts.benchmark.bare:by_ids_in_one_burst",
     "ours-prefect": "scripts.benchmark.under_prefect:one_task_for_all",
     "prefect-each": "scripts.benchmark.under_prefect:one_task_each",
     "aiohttp": "scripts.benchmark.unbatched:aiohttp_each",

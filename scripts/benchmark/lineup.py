@@ -47,9 +47,11 @@ class Entrant:
 
 ENTRANTS = {
     "raw-ids": Entrant("floor: raw loop by ids"),
-    "raw-burst": Entrant("raw loop by ids, in one burst"),
     "ours-ids": Entrant("ours: wait_many by ids"),
     "ours-bare": Entrant("ours by ids, looks by raw posts"),
+    "raw-burst": Entrant("floor in one burst: raw loop by ids"),
+    "ours-ids-burst": Entrant("ours in one burst: wait_many by ids"),
+    "ours-bare-burst": Entrant("ours in one burst, looks by raw posts"),
     "raw-aliases": Entrant("floor: raw loop by aliases", by_aliases=True),
     "ours-aliases": Entrant("ours: wait_many by aliases", by_aliases=True),
     "feed-30": Entrant("list of what ended, pages of 30", by_aliases=True),
