@@ -14,7 +14,6 @@ from zlib import crc32
 
 if TYPE_CHECKING:
     from graphql_jobs.waiter import Waiter
-    from graphql_jobs.watch import Watch
 
 #: Our choice: a job may fill a free place in a request once this share of its pause is over.
 _NEARLY_DUE = 0.5
@@ -28,17 +27,18 @@ class Slot:
     `mark` stands for all that was seen of it, as long as nothing but a change needs a judgement; else it is None.
     """
 
-    __slots__ = ("job_id", "mark", "round", "watches")
+    __slots__ = ("job_id", "mark", "round", "waiters")
 
     def __init__(self, job_id: str, its_round: Round) -> None:
         self.job_id = job_id
         self.round = its_round
         self.mark: int | None = None
-        self.watches: list[tuple[Watch, Waiter]] = []
+        #: Those who wait, whose watches are theirs. Not a list: most slots share one tuple.
+        self.waiters: tuple[Waiter, ...] = ()
 
     def heeds(self, asked_at: float) -> bool:
         """Whether an answer that was asked for then counts: somebody waits, and no later one was quicker."""
-        return bool(self.watches) and self.round.asked_at <= asked_at
+        return bool(self.waiters) and self.round.asked_at <= asked_at
 
     def share(self) -> float:
         """How much of its next pause is to pass: after the first look the job's own part, later all of it.
@@ -50,7 +50,8 @@ class Slot:
     def limits(self, now: float) -> tuple[float, float, float]:
         """The pause that all who wait allow, until when that holds, and the first deadline; these by the wall clock."""
         pause_s = until_at = deadline_at = inf
-        for watch, _ in self.watches:
+        for waiter in self.waiters:
+            watch = waiter.watches[self.job_id]
             own_pause_s, holds_until = watch.pause_s(now)
             pause_s = own_pause_s if own_pause_s < pause_s else pause_s
             until_at = holds_until if holds_until < until_at else until_at

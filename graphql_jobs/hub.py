@@ -60,10 +60,10 @@ class Hub:
     def join(self, waiter: Waiter) -> None:
         """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
         self._waiters.add(waiter)
-        agenda, now = self._agenda, self._monotonic()
-        for job_id, watch in waiter.watches.items():
+        agenda, now, alone = self._agenda, self._monotonic(), (waiter,)
+        for job_id in waiter.watches:
             slot = agenda.slot(job_id)
-            slot.watches.append((watch, waiter))
+            slot.waiters = (*slot.waiters, waiter) if slot.waiters else alone
             slot.mark = None  # who is new has to see all of it
             if slot.round.due_at < inf:  # else it is being asked for
                 agenda.put(slot, now)
@@ -74,12 +74,10 @@ class Hub:
     async def leave(self, waiter: Waiter) -> None:
         """Forget the waiter; with the last one, end all that is going on."""
         self._waiters.discard(waiter)
-        for job_id, watch in waiter.watches.items():
+        for job_id in waiter.watches:
             if slot := self._agenda.slots.get(job_id):
-                slot.watches = [pair for pair in slot.watches if pair[0] is not watch]
                 slot.mark = None  # whoever is left may allow a longer pause
-                if not slot.watches:
-                    self._agenda.drop(slot)
+                self._leave(slot, waiter)
         if not self._waiters:
             await asyncio.gather(*self._stop(), return_exceptions=True)
 
@@ -133,8 +131,8 @@ class Hub:
 
     def _send(self, rounds: list[Round], now: float) -> None:
         flight = Flight(rounds, now, now + max(SLOW_S, _SLOW_TIMES * self._usual_s))
-        _, waiter = next(iter(flight.slots.values())).watches[0]
-        task = asyncio.get_running_loop().create_task(self._ask(flight), context=waiter.context)
+        context = next(iter(flight.slots.values())).waiters[0].context
+        task = asyncio.get_running_loop().create_task(self._ask(flight), context=context)
         self._flights[task] = flight
         task.add_done_callback(self._landed)
 
@@ -191,7 +189,7 @@ class Hub:
         slots, at = self._agenda.slots, at._replace(asked_at=at.monotonic)
         for slot in [slot for slot in slots.values() if slot.round.due_at < inf]:
             self._look(slot, failure, None, at)
-        self._judge_at = min((watch.deadline_at for slot in slots.values() for watch, _ in slot.watches), default=inf)
+        self._judge_at = min((slot.limits(at.now)[2] for slot in slots.values()), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
@@ -202,22 +200,29 @@ class Hub:
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
         """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""
-        for pair in slot.watches if len(slot.watches) == 1 else list(slot.watches):
-            watch, waiter = pair
+        for waiter in slot.waiters:
+            watch = waiter.watches[slot.job_id]
             ended = watch.judge(seen, at.now)
             if ended is not None:
-                slot.watches.remove(pair)
                 del waiter.watches[slot.job_id]
+                self._leave(slot, waiter)
                 waiter.tell(News(watch, seen, ended))
                 if isinstance(ended, Job):
                     self._metrics.seen(ended, at.now)
             elif watch.changed and waiter.wants_changes:
                 waiter.tell(News(watch, seen, None))
-        if not slot.watches:
-            self._agenda.drop(slot)
+        if not slot.waiters:
             return
         slot.mark = mark if isinstance(seen, Job) else None  # else the next look is judged even if it shows the same
         self._put(slot, at)
+
+    def _leave(self, slot: Slot, waiter: Waiter) -> None:
+        """One waits no longer for the job; without any, it is forgotten."""
+        if len(slot.waiters) > 1:
+            slot.waiters = tuple(one for one in slot.waiters if one is not waiter)
+        else:
+            slot.waiters = ()
+            self._agenda.drop(slot)
 
     def _put(self, slot: Slot, at: Moment) -> None:
         """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""

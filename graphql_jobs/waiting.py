@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import JobCancelled, JobFailed
@@ -71,9 +70,9 @@ async def wait_many(
     """
     own = [client.handle(handle) for handle in handles]
     before = await sights.load() if sights else {}
-    now = client.session.clock.now()
+    none_before = Sight(first_at=client.session.clock.now())
     waiter = Waiter(
-        {one.job_id: Watch(one, policy, before.get(one.job_id) or Sight(first_at=now)) for one in own},
+        {one.job_id: Watch(one, policy, before.get(one.job_id, none_before)) for one in own},
         wants_changes=bool(on_change or sights),
     )
     left = len(waiter.watches)
@@ -90,7 +89,7 @@ async def wait_many(
                 if ended is not None:
                     ends.append((watch.handle, ended))
                 elif sights and watch.has_news(seen, before.get(job_id)):
-                    before[job_id] = kept[job_id] = replace(watch.sight)
+                    before[job_id] = kept[job_id] = watch.sight
             if sights and kept:
                 await sights.keep(kept)
             left -= len(ends)

@@ -23,24 +23,28 @@ class Watch:
 
     __slots__ = (
         "_began_at",
+        "_changed_at",
         "_created_at",
         "_deadline_name",
+        "_digest",
         "_failing_since",
+        "_first_at",
         "_mark",
         "_missing_since",
         "_raw_status",
+        "_running_since",
         "_state",
         "changed",
         "deadline_at",
         "handle",
         "policy",
-        "sight",
     )
 
     def __init__(self, handle: JobHandle, policy: WaitPolicy, sight: Sight) -> None:
         self.handle = handle
         self.policy = policy
-        self.sight = sight
+        self._first_at, self._running_since = sight.first_at, sight.running_since
+        self._changed_at, self._digest = sight.changed_at, sight.digest
         #: Whether the last look showed something else than the one before.
         self.changed = False
         self._mark: int | None = None  # stands for all that was seen of the job: the job itself may be large
@@ -53,6 +57,11 @@ class Watch:
         self.deadline_at = inf
         self._deadline_name = ""
         self._began_at = self.began_at()
+
+    @property
+    def sight(self) -> Sight:
+        """What was seen so far, to be kept."""
+        return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
@@ -76,8 +85,8 @@ class Watch:
             return self._mark is None and before is None and not self.handle.submitted_at
         limits, at = self.policy.deadlines, before or Sight(0.0)
         began = not (self.handle.submitted_at or seen.created_at) and before is None
-        ran = limits.running_s and at.running_since != self.sight.running_since and not _starts(seen)
-        changed = limits.unchanged_s and at.digest != self.sight.digest
+        ran = limits.running_s and at.running_since != self._running_since and not _starts(seen)
+        changed = limits.unchanged_s and at.digest != self._digest
         return bool(began or ran or changed)
 
     def pause_s(self, now: float) -> tuple[float, float]:
@@ -92,23 +101,22 @@ class Watch:
         """
         submitted_at = self.handle.submitted_at
         known = submitted_at.timestamp() if submitted_at else self._created_at
-        return self.sight.first_at if known is None else min(known, self.sight.first_at)
+        return self._first_at if known is None else min(known, self._first_at)
 
     def _remember(self, job: Job, mark: int, now: float) -> None:
         self._mark, self._state, self._raw_status = mark, job.state, job.raw_status
         created_at = job.created_at
         self._created_at = created_at.timestamp() if created_at else None
-        sight, began_at = self.sight, self.began_at()
-        self._began_at = began_at
+        self._began_at = began_at = self.began_at()
         if self.policy.deadlines.unchanged_s is None:  # nobody asks when it changed, only whether it was ever seen
-            sight.changed_at = now if sight.changed_at is None else sight.changed_at
-        elif (digest := digest_of(job)) != sight.digest:  # progress is no change of a status
+            self._changed_at = now if self._changed_at is None else self._changed_at
+        elif (digest := digest_of(job)) != self._digest:  # progress is no change of a status
             # A change between two looks came after the first of them, whatever the job's own instant says: nothing
             # promises that it moves with each task.
-            known = job.modified_at.timestamp() if job.modified_at and not sight.digest else now
-            sight.digest, sight.changed_at = digest, max(min(known, now), began_at)
-        if sight.running_since is None and job.state is not JobState.PENDING:
-            sight.running_since = max(min([*_starts(job), now]) if job.tasks else now, began_at)
+            known = job.modified_at.timestamp() if job.modified_at and not self._digest else now
+            self._digest, self._changed_at = digest, max(min(known, now), began_at)
+        if self._running_since is None and job.state is not JobState.PENDING:
+            self._running_since = max(min([*_starts(job), now]) if job.tasks else now, began_at)
 
     def _aim(self) -> None:
         """Find the next deadline."""
@@ -121,13 +129,12 @@ class Watch:
 
     def _aim_at_limits(self) -> None:
         """Find the next deadline of a job that shows, or that may stay unseen."""
-        sight = self.sight
         self.deadline_at, self._deadline_name = self.policy.deadlines.next_at(
-            self._state, self._began_at, sight.running_since, sight.changed_at
+            self._state, self._began_at, self._running_since, self._changed_at
         )
 
     def _may_be_unseen(self) -> bool:
-        return self.policy.deadlines.unseen_s is not None and self.sight.changed_at is None
+        return self.policy.deadlines.unseen_s is not None and self._changed_at is None
 
     def _end_outage(self, now: float) -> None:
         """An outage is not part of an absence: nobody could look."""
