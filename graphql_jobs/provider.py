@@ -190,9 +190,9 @@ class JobClient(ABC):
             await self._check_all(job_ids, seen, self.max_batch, marks)
         except RequestFailed as failure:  # no other request would fare better
             seen = dict.fromkeys(set(job_ids) - unchanged, failure) | seen
-        if len(seen.keys() | unchanged) < len(job_ids):
-            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
         unchanged.difference_update(seen)  # asked for again in a smaller part, where something was new
+        if len(seen) + len(unchanged) < len(job_ids):
+            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
         return seen
 
     async def _check_all(

@@ -45,7 +45,7 @@ _IN_TURNS = ("raw-ids", "ours-bare", "ours-ids", "raw-burst", "ours-bare-burst",
 
 
 def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds: int) -> Section:
-    """All contestants at T; `plan` names them for each number of jobs. The CPU gates' rows are medians of `rounds`."""
+    """All contestants at T; `plan` names them for each number of jobs. Those by ids have the least CPU of `rounds`."""
     most, everybody = max(plan)
     lineup.run_in_turns([name for name in _IN_TURNS if name in everybody], steady(most), rounds)
     results = [(lineup.run(name, steady(jobs)), jobs) for jobs, names in plan for name in names]
@@ -70,7 +70,7 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
         "of CPU is a raw loop that posts the same bytes with aiohttp at the same instants and decodes with the "
         "standard library: spread over T, as ours is used, or all of an interval in one burst, where caches stay warm. "
-        f"At the most jobs, those by ids ran {rounds} times in turns: medians of their CPU."
+        f"At the most jobs, those by ids ran {rounds} times in turns: the least of their CPU counts, the most is shown."
         f"{_price_of_spreading(results, most)}"
     )
     chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)
@@ -78,7 +78,7 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
 
 
 def growth(lineup: Lineup, numbers: Sequence[int], rounds: int) -> Section:
-    """Ours by ids beside the raw loop, from a hundred waits to fifty thousand; of the most, medians of `rounds`."""
+    """Ours by ids beside the raw loop, from a hundred waits to fifty thousand; of the most, the best of `rounds`."""
     lineup.run_in_turns(("raw-ids", "ours-ids"), steady(numbers[-1]), rounds)
     results = [lineup.run("ours-ids", steady(jobs)) for jobs in numbers]
     raw = [lineup.run("raw-ids", steady(jobs)) for jobs in numbers]
@@ -92,8 +92,8 @@ def growth(lineup: Lineup, numbers: Sequence[int], rounds: int) -> Section:
             f"{result.jobs:,}",
             f"{result.verdict['requests']:,}",
             f"{floor:,}",
-            f"{_cpu_s(result):.2f}",
-            f"{_cpu_s(floor_result):.2f}",
+            _cpu_range(result),
+            _cpu_range(floor_result),
             _number(_us_per_status(result)),
             _number(_bytes_per_wait(result), 0),
             _number(_peak_mb(result), 0),
@@ -102,8 +102,8 @@ def growth(lineup: Lineup, numbers: Sequence[int], rounds: int) -> Section:
     ]
     note = (
         "Ours by ids, batches of 500; the floor of CPU is the raw loop, spread as ours. The most jobs ran "
-        f"{rounds} times in turns: medians of their CPU. Bytes: resident memory with all waits registered, less that "
-        "before the first."
+        f"{rounds} times in turns: the least of their CPU counts, the most is shown. Bytes: resident memory with all "
+        "waits registered, less that before the first."
     )
     requests = [float(result.verdict["requests"]) for result in results]
     cpu_s = {"ours by ids": [_cpu_s(one) for one in results], "floor": [_cpu_s(one) for one in raw]}
@@ -218,7 +218,7 @@ def _row(lineup: Lineup, result: Result, results: Sequence[tuple[Result, int]]) 
         f"{lineup.request_floor(result, steady(result.jobs)):,}",
         _number(percentile(late_s, 0.5) if late_s else None),
         _number(percentile(late_s, 0.99) if late_s else None),
-        _number(figures.get("cpu_s")),
+        _cpu_range(result),
         _number(_us_per_status(result), 1),
         _number(_times_floor(result, results)),
         _number(_peak_mb(result), 0),
@@ -237,6 +237,12 @@ def _times_floor(result: Result, results: Sequence[tuple[Result, int]]) -> float
     own = _us_per_status(result)
     floor = next((_us_per_status(other) for other, jobs in results if (other.contestant, jobs) == wanted), None)
     return own / floor if own and floor else None
+
+
+def _cpu_range(result: Result) -> str:
+    """Seconds; of several runs the least and the most."""
+    least, most = result.figures.get("cpu_s"), result.figures.get("cpu_most_s")
+    return _number(least) if most is None else f"{_number(least)} to {_number(most)}"
 
 
 def _peak_mb(result: Result) -> float | None:
