@@ -1,6 +1,6 @@
 """`make bench`: contestants wait for the same jobs, beside what nobody can beat; exits with 1 if a gate fails.
 
-All of it takes about an hour and a quarter and renews docs/benchmarks.md; `QUICK=1` takes less than three minutes, at a
+All of it takes about an hour and a half and renews docs/benchmarks.md; `QUICK=1` takes less than three minutes, at a
 fifth of all times and with fewer rows, and writes nothing. `PARTS=waits,faults` runs some parts alone.
 """
 
