@@ -218,11 +218,11 @@ class Hub:
 
     def _leave(self, slot: Slot, waiter: Waiter) -> None:
         """One waits no longer for the job; without any, it is forgotten."""
-        if len(slot.waiters) > 1:
-            slot.waiters = tuple(one for one in slot.waiters if one is not waiter)
-        else:
+        if slot.waiters == (waiter,):
             slot.waiters = ()
             self._agenda.drop(slot)
+        else:  # after a death, others may have come before who waited then has left
+            slot.waiters = tuple(one for one in slot.waiters if one is not waiter)
 
     def _put(self, slot: Slot, at: Moment) -> None:
         """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""

@@ -13,6 +13,9 @@ from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
+from graphql_jobs.sights import Sight
+from graphql_jobs.waiter import Waiter
+from graphql_jobs.watch import Watch
 from tests.graphql_jobs.hubs import EVERY_5_S, all_of, handle, is_idle, job, until
 
 if TYPE_CHECKING:
@@ -146,6 +149,21 @@ async def test_a_bug_is_told_to_all_who_wait(scripted: Scripted) -> None:
     client.failing = lambda job_ids, at_s: None
     client.script = until(0)
     assert (await wait(client, handle("d"))).state is JobState.SUCCEEDED
+    assert is_idle(client)
+
+
+async def test_who_joins_after_a_death_is_not_forgotten_when_the_dead_leave(scripted: Scripted) -> None:
+    """The hub dies, another waits for the same job, and only then does the first one leave."""
+    client = scripted(until(30))
+    hub = hub_of(client)
+    dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Sight(client.clock.now()))}, False) for _ in "da")
+    hub.join(dead)
+    hub._die(ZeroDivisionError("a bug"))
+    hub.join(alive)
+    await hub.leave(dead)
+    [news] = await asyncio.wait_for(alive.news(), 5.0)
+    assert isinstance(news.ended, Job)
+    await hub.leave(alive)
     assert is_idle(client)
 
 
