@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from graphql_jobs.providers.aiware import documents as aiware_documents
@@ -65,11 +66,6 @@ ENTRANTS = {
 }
 
 
-def _goodness(result: Result) -> tuple[bool, float]:
-    """What went wrong first, then by CPU."""
-    return no_wrong_ends("", result.verdict, result.failure).passed, result.figures.get("cpu_s", 0.0)
-
-
 class Lineup:
     """Runs contests and remembers them, so that no two sections run the same one twice."""
 
@@ -87,10 +83,10 @@ class Lineup:
         return self._known[key]
 
     def run_in_turns(self, contestants: Sequence[str], workload: Workload, rounds: int) -> None:
-        """Let some compete so many times, in turns, and remember of each the run that took the least CPU.
+        """Let some compete so many times, in turns, and remember each one's result with the median of its CPU.
 
-        Other machines share our caches, which only ever adds to what is measured: up to half as much again in a minute.
-        `cpu_most_s` becomes one of its figures. A run that went wrong counts before all others.
+        Other machines share our caches: two runs of one contestant differ by a tenth, now and then by half.
+        `cpu_least_s` and `cpu_most_s` become its figures. A run that went wrong counts before all others.
         """
         found: dict[str, list[Result]] = {contestant: [] for contestant in contestants}
         for number in range(rounds):
@@ -98,10 +94,13 @@ class Lineup:
                 self._say(f"{ENTRANTS[contestant].label}: {workload.name}, {number + 1} of {rounds}")
                 found[contestant].append(self._compete(contestant, workload, None))
         for contestant, results in found.items():
-            best, *others = sorted(results, key=_goodness)
-            if best.figures and others:
-                best.figures["cpu_most_s"] = others[-1].figures["cpu_s"]
-            self._known[contestant, workload.name] = best
+            wrong = [one for one in results if not no_wrong_ends("", one.verdict, one.failure).passed]
+            ordered = sorted(results, key=lambda one: one.figures.get("cpu_s", inf))
+            counted = wrong[0] if wrong else ordered[rounds // 2]
+            if rounds > 1 and not wrong:
+                range_s = {"cpu_least_s": ordered[0].figures["cpu_s"], "cpu_most_s": ordered[-1].figures["cpu_s"]}
+                counted = replace(counted, figures=counted.figures | range_s)
+            self._known[contestant, workload.name] = counted
 
     def run_together(self, pairs: Sequence[tuple[str, Workload]]) -> list[Result]:
         """Some at the same time, each with an emulator of its own: where nobody's CPU is measured."""
