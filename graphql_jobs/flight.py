@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from graphql_jobs.agenda import Round
+    from graphql_jobs.agenda import Round, Slot
 
 #: Our choice: a look for the sake of a deadline comes that much after it, since timers are not exact.
 _LATE_S = 0.0005
@@ -20,7 +19,9 @@ class Flight:
     def __init__(self, rounds: list[Round], asked_at: float, slow_at: float) -> None:
         self.rounds = rounds
         #: All that is asked for, by the ids of the jobs.
-        self.slots = dict(chain.from_iterable(one.slots.items() for one in rounds))
+        self.slots: dict[str, Slot] = {}
+        for one in rounds:
+            self.slots |= one.slots
         self.asked_at = asked_at
         self.slow_at = slow_at
 

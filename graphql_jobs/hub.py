@@ -19,7 +19,6 @@ from graphql_jobs.flight import Flight, Moment
 from graphql_jobs.job import Job
 from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
-from graphql_jobs.waiter import News
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -206,11 +205,11 @@ class Hub:
             if ended is not None:
                 del waiter.watches[slot.job_id]
                 self._leave(slot, waiter)
-                waiter.tell(News(watch, seen, ended))
+                waiter.tell((watch, seen, ended))
                 if isinstance(ended, Job):
                     self._metrics.seen(ended, at.now)
             elif watch.changed and waiter.wants_changes:
-                waiter.tell(News(watch, seen, None))
+                waiter.tell((watch, seen, None))
         if not slot.waiters:
             return
         slot.mark = mark if isinstance(seen, Job) else None  # else the next look is judged even if it shows the same
@@ -218,11 +217,12 @@ class Hub:
 
     def _leave(self, slot: Slot, waiter: Waiter) -> None:
         """One waits no longer for the job; without any, it is forgotten."""
-        if slot.waiters == (waiter,):
+        waiters = slot.waiters
+        if len(waiters) == 1 and waiters[0] is waiter:
             slot.waiters = ()
             self._agenda.drop(slot)
         else:  # after a death, others may have come before who waited then has left
-            slot.waiters = tuple(one for one in slot.waiters if one is not waiter)
+            slot.waiters = tuple(one for one in waiters if one is not waiter)
 
     def _put(self, slot: Slot, at: Moment) -> None:
         """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""
@@ -233,11 +233,14 @@ class Hub:
             slot.mark = None
         if spare_s < 0:
             due_at = at.monotonic_of(deadline_at)
+        elif slot.round.pause_s == pause_s and slot.round.is_asked_for:  # it comes back with the others
+            slot.round.note(until_at, at.asked_at)
+            return
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:
         """Put those on the agenda again of which nothing is new: all at once, while their pause stays the same."""
-        its_round.asked_at = at.asked_at
+        its_round.asked_at, its_round.due_at = at.asked_at, at.monotonic  # no longer asked for
         if at.now + its_round.pause_s + SLOW_S < its_round.until_at:
             self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
         else:

@@ -39,8 +39,7 @@ class Marks:
             mark = hash(orjson.dumps(entry))
         except TypeError:  # nested too deeply, or too large a number: such a job is read each time
             return False
-        before = self.known.get(job_id)
-        if before is not None and before.mark == mark:
+        if (before := self.known.get(job_id)) and before.mark == mark:
             self.unchanged.add(job_id)
             return True
         self.fresh[job_id] = mark

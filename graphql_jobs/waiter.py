@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,12 +13,8 @@ if TYPE_CHECKING:
     from graphql_jobs.watch import Ended, Watch
 
 
-class News(NamedTuple):
-    """What a look brought for one watch: how it ended, or None and something else than the look before."""
-
-    watch: Watch
-    seen: Seen
-    ended: Ended | None
+#: What a look brought for one watch: what it saw, and how the wait ended, or None and something else than before.
+News = tuple["Watch", "Seen", "Ended | None"]
 
 
 class Waiter:
@@ -47,7 +43,8 @@ class Waiter:
     def tell(self, news: News) -> None:
         """Add something new."""
         self._news.append(news)
-        self._wake()
+        if self._woken:
+            self._wake()
 
     def fail(self, failure: BaseException) -> None:
         """Nothing new will come any more."""
@@ -55,5 +52,6 @@ class Waiter:
         self._wake()
 
     def _wake(self) -> None:
-        if self._woken and not self._woken.done():
-            self._woken.set_result(None)
+        woken, self._woken = self._woken, None
+        if woken and not woken.done():
+            woken.set_result(None)

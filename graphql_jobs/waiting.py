@@ -83,12 +83,11 @@ async def wait_many(
             ends: list[tuple[JobHandle, Ended]] = []
             kept: dict[str, Sight] = {}
             for watch, seen, ended in await waiter.news():
-                job_id = watch.handle.job_id
                 if on_change and isinstance(seen, Job) and (ended is None or watch.changed):
                     on_change(seen)
                 if ended is not None:
                     ends.append((watch.handle, ended))
-                elif sights and watch.has_news(seen, before.get(job_id)):
+                elif sights and watch.has_news(seen, before.get(job_id := watch.handle.job_id)):
                     before[job_id] = kept[job_id] = watch.sight
             if sights and kept:
                 await sights.keep(kept)

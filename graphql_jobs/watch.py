@@ -71,8 +71,7 @@ class Watch:
             self.changed = True
             return seen
         mark = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
-        self._end_outage(now)
-        self._missing_since = None
+        self._failing_since = self._missing_since = None
         self.changed = mark != self._mark
         if self.changed:
             self._remember(seen, mark, now)
@@ -105,9 +104,10 @@ class Watch:
 
     def _remember(self, job: Job, mark: int, now: float) -> None:
         self._mark, self._state, self._raw_status = mark, job.state, job.raw_status
-        created_at = job.created_at
-        self._created_at = created_at.timestamp() if created_at else None
-        self._began_at = began_at = self.began_at()
+        if self._created_at is None and (created_at := job.created_at):  # that does not change
+            self._created_at = created_at.timestamp()
+            self._began_at = self.began_at()
+        began_at = self._began_at
         if self.policy.deadlines.unchanged_s is None:  # nobody asks when it changed, only whether it was ever seen
             self._changed_at = now if self._changed_at is None else self._changed_at
         elif (digest := digest_of(job)) != self._digest:  # progress is no change of a status

@@ -21,7 +21,7 @@ from scripts.benchmark.gates import exit_status
 from scripts.benchmark.hardships import CONTESTANTS, faults, hard_workloads
 from scripts.benchmark.lineup import Lineup
 from scripts.benchmark.prefect_waits import under_prefect
-from scripts.benchmark.waits import change_feed, comparison, growth
+from scripts.benchmark.waits import IN_TURNS, change_feed, comparison, growth
 from scripts.benchmark.workloads import SEED, Scale, faulty, special
 
 if TYPE_CHECKING:
@@ -36,12 +36,10 @@ _QUICK_FACTOR = 0.2
 #: Columns where the output goes to a file.
 _LOG_WIDTH = 180
 
-_BY_IDS = ("raw-ids", "ours-bare", "ours-ids")
-_IN_ONE_BURST = ("raw-burst", "ours-bare-burst", "ours-ids-burst")
-_OTHERS = ("raw-aliases", "ours-aliases", "robosaur", "ours-each", "aiohttp", "gql")
+_ALL = (*IN_TURNS, "robosaur", "ours-each", "aiohttp", "gql")
 #: Who waits for how many jobs.
-FULL = [(1_000, (*_BY_IDS, *_OTHERS)), (10_000, (*_BY_IDS, *_IN_ONE_BURST, *_OTHERS))]
-_QUICK = [(1_000, ("raw-aliases", "ours-aliases", "robosaur", "aiohttp")), (10_000, (*_BY_IDS, *_IN_ONE_BURST))]
+FULL = [(1_000, _ALL), (10_000, _ALL)]
+_QUICK = [(1_000, ("robosaur", "aiohttp")), (10_000, IN_TURNS)]
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from graphql_jobs import Job, JobState, agenda
+from graphql_jobs import Job, JobState
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.providers.datasaur.reader import STATES
 from scripts.benchmark.ours import sign_in_of, wait_for_all
@@ -43,12 +43,6 @@ class _BareClient(DatasaurClient):
 
 _JOBS = {word: Job("datasaur", "", STATES[word], word) for word in STATES if STATES[word] is not JobState.UNKNOWN}
 _MARKS = {word: hash(word) for word in _JOBS}
-
-
-async def by_ids_in_one_burst(setup: Setup, meter: Meter) -> None:
-    """The same without spreading: all requests of an interval at its begin, as `raw-burst` sends them."""
-    agenda.SHARES = 1
-    await by_ids(setup, meter)
 
 
 async def by_ids(setup: Setup, meter: Meter) -> None:

@@ -47,15 +47,6 @@ async def robosaur(setup: Setup, meter: Meter) -> None:
 
 async def raw_ids(setup: Setup, meter: Meter) -> None:
     """The floor by ids: the same bytes as ours, with aiohttp and the standard decoder, and nothing else."""
-    await _raw_ids(setup, meter, in_one_burst=False)
-
-
-async def raw_ids_burst(setup: Setup, meter: Meter) -> None:
-    """As above, but all requests of an interval one after the other at its begin."""
-    await _raw_ids(setup, meter, in_one_burst=True)
-
-
-async def _raw_ids(setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
     async with aiohttp.ClientSession() as http:
         token = await Datasaur(http, setup.emulator).sign_in()
 
@@ -67,14 +58,14 @@ async def _raw_ids(setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
             return jobs
 
         post = Post(http, f"{setup.emulator['url']}/graphql", token, payload, entries)
-        await _loop(post, setup, meter, in_one_burst=in_one_burst)
+        await _loop(post, setup, meter)
 
 
 async def raw_aliases(setup: Setup, meter: Meter) -> None:
     """The floor by aliases: as above, a document of a fixed number of aliases, filled up with the last id."""
     async with aiohttp.ClientSession() as http:
         url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
-        await _loop(Post(http, url, token, alias_payload(setup), alias_entries), setup, meter, in_one_burst=False)
+        await _loop(Post(http, url, token, alias_payload(setup), alias_entries), setup, meter)
 
 
 def alias_payload(setup: Setup) -> Callable[[list[str]], dict[str, Any]]:
@@ -111,21 +102,19 @@ class Post:
             return entries
 
 
-async def _loop(post: Post, setup: Setup, meter: Meter, *, in_one_burst: bool) -> None:
-    """Ask for all that goes on, a batch after the other, at even distances over each interval or in one burst."""
+async def _loop(post: Post, setup: Setup, meter: Meter) -> None:
+    """Ask for all that goes on at the begin of each interval, a batch right after the other: nothing costs less."""
     loop = asyncio.get_running_loop()
     live = dict.fromkeys(setup.job_ids)
     meter.begin()
     due_at = loop.time()
     while live:
         job_ids = list(live)
-        batches = [job_ids[first : first + setup.batch] for first in range(0, len(job_ids), setup.batch)]
-        for number, batch in enumerate(batches, 1):
-            for job in await post(batch):
+        for first in range(0, len(job_ids), setup.batch):
+            for job in await post(job_ids[first : first + setup.batch]):
                 good = is_good_end(job["status"])
                 if good is not None:
                     del live[job["id"]]
                     meter.tell(job["id"], "succeeded" if good else "failed")
-            if not in_one_burst or number == len(batches):
-                due_at += setup.interval_s if in_one_burst else setup.interval_s / len(batches)
-                await asyncio.sleep(due_at - loop.time())
+        due_at += setup.interval_s
+        await asyncio.sleep(due_at - loop.time())

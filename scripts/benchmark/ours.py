@@ -16,7 +16,6 @@ from graphql_jobs import (
     Limits,
     Schedule,
     WaitPolicy,
-    agenda,
     wait,
     wait_many,
 )
@@ -64,12 +63,6 @@ async def by_ids(setup: Setup, meter: Meter) -> None:
     """One `wait_many` for all, over Datasaur's list of ids."""
     async with datasaur(setup) as client:
         await wait_for_all(client, setup, meter)
-
-
-async def by_ids_in_one_burst(setup: Setup, meter: Meter) -> None:
-    """The same without spreading: all requests of an interval at its begin, as `raw-burst` sends them."""
-    agenda.SHARES = 1
-    await by_ids(setup, meter)
 
 
 async def by_aliases(setup: Setup, meter: Meter) -> None:

@@ -23,31 +23,22 @@ _MEGABYTE = 1e6
 #: Our choice: bins of the latency plot, over so many intervals.
 _BINS, _INTERVALS = 60, 3
 
-#: Which raw loop is the floor of whose CPU: the one that sends at the same instants.
-_FLOOR_OF = {
-    "ours-ids": "raw-ids",
-    "ours-bare": "raw-ids",
-    "ours-each": "raw-ids",
-    "ours-ids-burst": "raw-burst",
-    "ours-bare-burst": "raw-burst",
-    "ours-aliases": "raw-aliases",
-}
+#: Which raw loop is the floor of whose CPU.
+_FLOOR_OF = {"ours-ids": "raw-ids", "ours-bare": "raw-ids", "ours-each": "raw-ids", "ours-aliases": "raw-aliases"}
 #: What Done-when 1 holds for, with the limit of CPU.
 GATED = {
     "ours-bare": gates.CPU_TIMES_FLOOR_BARE,
     "ours-ids": gates.CPU_TIMES_FLOOR,
-    "ours-bare-burst": gates.CPU_TIMES_FLOOR_BARE,
-    "ours-ids-burst": gates.CPU_TIMES_FLOOR,
     "ours-aliases": gates.CPU_TIMES_FLOOR,
 }
-#: Those whose CPU the tightest gates compare.
-_IN_TURNS = ("raw-ids", "ours-bare", "ours-ids", "raw-burst", "ours-bare-burst", "ours-ids-burst")
+#: Those whose CPU the gates compare.
+IN_TURNS = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases")
 
 
 def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds: int) -> Section:
-    """All contestants at T; `plan` names them for each number of jobs. Those by ids: medians of `rounds`."""
+    """All contestants at T; `plan` names them for each number of jobs. Those that are compared: medians of `rounds`."""
     most = max(jobs for jobs, _ in plan)
-    lineup.run_in_turns(_IN_TURNS, steady(most), rounds)
+    lineup.run_in_turns(IN_TURNS, steady(most), rounds)
     results = [(lineup.run(name, steady(jobs)), jobs) for jobs, names in plan for name in names]
     interval_s = lineup.scale.interval_s
     columns = (
@@ -68,10 +59,9 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
     note = (
         f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
-        "of CPU is a raw loop that posts the same bytes with aiohttp at the same instants and decodes with the "
-        "standard library: spread over T, as ours is used, or all of an interval in one burst, where caches stay warm. "
-        "The gates by ids are held against both. At the most jobs, "
-        f"those by ids ran {rounds} times in turns: medians of their CPU, with the least and the most."
+        "of CPU is a raw loop that posts the same bytes with aiohttp and decodes with the standard library, all "
+        f"requests of an interval in one burst, where caches stay warm. At the most jobs, ours and the floors ran {rounds} "
+        "times in turns: medians of their CPU, with the least and the most."
     )
     chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)
     return Section("waits", "Ten thousand waits", columns, rows, note, _gates(lineup, results), {"latency.svg": chart})
@@ -101,7 +91,7 @@ def growth(lineup: Lineup, numbers: Sequence[int], rounds: int) -> Section:
         for result, floor_result, floor in zip(results, raw, floors, strict=True)
     ]
     note = (
-        "Ours by ids, batches of 500; the floor of CPU is the raw loop, spread as ours. The most jobs ran "
+        "Ours by ids, batches of 500; the floor of CPU is the raw loop, in one burst. The most jobs ran "
         f"{rounds} times in turns: medians of their CPU, with the least and the most. Bytes: resident memory with all "
         "waits registered, less that before the first."
     )
@@ -187,19 +177,10 @@ def _gates(lineup: Lineup, results: Sequence[tuple[Result, int]]) -> list[Gate]:
             at_most(f"{label}: requests, times the floor", requests, gates.REQUESTS_TIMES_FLOOR),
             at_most(f"{label}: p99", late_s, lineup.scale.interval_s + gates.LATENCY_SLACK_S, " s"),
             at_most(f"{label}: CPU per status, times the floor", _times_floor(mine, results), times_floor),
-            *_burst_gates(label, mine, results, times_floor),
             at_most(f"{label}: peak memory", _peak_mb(mine), gates.PEAK_MB, " MB"),
             gates.no_wrong_ends(f"{label}: wrong ends", mine.verdict, mine.failure),
         ]
     return found
-
-
-def _burst_gates(label: str, mine: Result, results: Sequence[tuple[Result, int]], times_floor: float) -> list[Gate]:
-    """The same limit for those that spread, against the raw loop that does not (decision 11): by ids."""
-    if _FLOOR_OF[mine.contestant] != "raw-ids":
-        return []
-    ratio = _times(mine, "raw-burst", results)
-    return [at_most(f"{label}: CPU per status, times the floor in one burst", ratio, times_floor)]
 
 
 def _row(lineup: Lineup, result: Result, results: Sequence[tuple[Result, int]]) -> tuple[str, ...]:
@@ -226,11 +207,7 @@ def _us_per_status(result: Result) -> float | None:
 
 
 def _times_floor(result: Result, results: Sequence[tuple[Result, int]]) -> float | None:
-    return _times(result, _FLOOR_OF.get(result.contestant), results)
-
-
-def _times(result: Result, raw: str | None, results: Sequence[tuple[Result, int]]) -> float | None:
-    wanted, own = (raw, result.jobs), _us_per_status(result)
+    wanted, own = (_FLOOR_OF.get(result.contestant), result.jobs), _us_per_status(result)
     floor = next((_us_per_status(other) for other, jobs in results if (other.contestant, jobs) == wanted), None)
     return own / floor if own and floor else None
 

@@ -142,7 +142,7 @@ async def _laboratory(operation: str, hidden_s: float, deploy: Deploy, folder: P
         async with get_client() as client:
             run = await client.create_flow_run(owner)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(agenda, "SHARES", 1)  # each process looks as often, whatever its job is called
+            patch.setattr(agenda, "_SHARES", 1)  # each process looks as often, whatever its job is called
             yield Protocol(operation, emulator, prefect, run.id, deployment, folder)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.agenda import Agenda, Round, first_of
+from graphql_jobs.agenda import _SHARES, Agenda, Round, first_of
 
 
 def agenda_of(*due_at: float, pause_s: float = 10.0) -> Agenda:
@@ -40,6 +41,29 @@ def test_free_places_are_filled_with_what_is_nearly_due() -> None:
     assert ids(agenda_of(0, 4.9, 5.1).take(0, 10)) == ["0", "1"]
 
 
+def test_what_is_due_soon_makes_requests_of_its_own_right_after_what_is_due() -> None:
+    """Pauses of 10 s, the first due now, a job per request: who is due within 1 s goes too; alone it would not."""
+    assert agenda_of(0.9).take(0, 1) == []
+    agenda = agenda_of(0, 0.9, 1.1)
+    assert [ids(agenda.take(0, 1)) for _ in range(3)] == [["0"], ["1"], []]
+
+
+def test_what_goes_together_has_an_end() -> None:
+    """Half a second later more would be due within 1 s: nothing goes, since nothing is due; when it is, it has company."""
+    agenda = agenda_of(0, 1.4, 2.3)
+    agenda.take(0, 1)
+    assert agenda.take(0.5, 1) == []
+    assert [ids(agenda.take(1.4, 1)) for _ in range(3)] == [["1"], ["2"], []]
+
+
+def test_a_look_for_the_sake_of_a_deadline_is_not_early() -> None:
+    """Looked at a second ago, its deadline comes in a second: another look now would bring a third one."""
+    agenda = agenda_of(0)
+    agenda.put(agenda.slot("deadline"), 1, 10, asked_at=-1)
+    assert [ids(agenda.take(0, 1)) for _ in range(2)] == [["0"], []]
+    assert ids(agenda.take(1, 1)) == ["deadline"]
+
+
 def test_a_request_holds_no_more_than_its_size() -> None:
     """Five are due, two places: two, two and one."""
     agenda = agenda_of(*[0] * 5)
@@ -67,15 +91,15 @@ def test_a_slot_that_is_put_twice_to_one_instant_is_taken_once() -> None:
 
 
 def test_the_second_looks_are_spread_over_the_pause_by_the_id() -> None:
-    """A thousand jobs that were not looked at so far have shares of their pause, even ones, alike in each process."""
+    """A thousand jobs that were not looked at so far: as many in each quarter of it, the same ones in each process."""
 
     def shares() -> list[float]:
         agenda = agenda_of(*[0] * 1000, pause_s=0)
         return [slot.share() for slot in agenda.slots.values()]
 
-    tenths = [sum(low < 10 * share <= low + 1 for share in shares()) for low in range(10)]
-    assert sum(tenths) == 1000
-    assert all(60 <= number <= 140 for number in tenths)
+    quarters = Counter(shares())
+    assert quarters.keys() == {number / _SHARES for number in range(1, _SHARES + 1)}
+    assert all(210 <= number <= 290 for number in quarters.values())
     assert shares() == shares()
 
 

@@ -113,6 +113,39 @@ async def test_no_job_is_left_alone_for_longer_than_its_pause(scripted: Scripted
         assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
 
 
+async def test_the_requests_of_a_share_go_one_right_after_the_other(scripted: Scripted) -> None:
+    """A thousand jobs in batches of fifty, answered in ten milliseconds: no more than four trains in each 5 s, after
+    the first, in which the shares are made."""
+    client = scripted(until(60))
+    client.max_batch = 50
+    look, one_at_a_time = client._check_batch, asyncio.Lock()
+
+    async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        async with one_at_a_time:
+            await client.clock.sleep(0.01)
+            return await look(job_ids, marks)
+
+    client._check_batch = check  # type: ignore[method-assign]
+    await all_of(client, [f"j{number}" for number in range(1000)])
+    sent_at = [at_s for at_s, _ in client.looks if 6 < at_s <= 56]
+    trains = 1 + sum(later - earlier > 0.02 for earlier, later in pairwise(sent_at))
+    assert trains <= 4 * 10
+    assert len(sent_at) >= 200
+
+
+async def test_what_changed_comes_back_with_the_others_whatever_becomes_of_their_round(scripted: Scripted) -> None:
+    """Jobs of one policy change while they are waited for, and their rounds fall apart for the sake of deadlines."""
+    client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
+    policies = [WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=20 + number / 2)) for number in range(20)]
+    waits = [wait(client, handle(f"j{number % 5}"), policy) for number, policy in enumerate(policies)]
+    async with asyncio.timeout(10):
+        ended = await asyncio.gather(*waits, return_exceptions=True)
+    assert all(isinstance(one, errors.WaitTimedOut) for one in ended)
+    for name in {name for _, job_ids in client.looks for name in job_ids}:
+        looks = [at_s for at_s, job_ids in client.looks if name in job_ids]
+        assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
+
+
 async def test_a_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: FakeClock) -> None:
     """Two wait, one is cancelled: its job is asked for no more; the other is cancelled, and all stands still."""
     client = scripted(until(1e9))
@@ -161,8 +194,8 @@ async def test_who_joins_after_a_death_is_not_forgotten_when_the_dead_leave(scri
     hub._die(ZeroDivisionError("a bug"))
     hub.join(alive)
     await hub.leave(dead)
-    [news] = await asyncio.wait_for(alive.news(), 5.0)
-    assert isinstance(news.ended, Job)
+    [(_, _, ended)] = await asyncio.wait_for(alive.news(), 5.0)
+    assert isinstance(ended, Job)
     await hub.leave(alive)
     assert is_idle(client)
 

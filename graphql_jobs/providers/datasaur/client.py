@@ -208,13 +208,11 @@ class DatasaurClient(JobClient):
 
     def _by_id(self, entries: object, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
+        told = {str(entry.get("id")): entry for entry in reversed(objects(entries))}  # what is told twice counts once
         read, redact = reader.read_job, self.session.redact
-        wanted = set(job_ids)
-        seen: dict[str, Seen] = {}
-        for entry in objects(entries):
-            job_id = str(entry.get("id"))
-            if job_id in wanted:
-                wanted.remove(job_id)  # what is told twice counts once
-                if marks is None or not marks.is_known(job_id, entry):
-                    seen[job_id] = read(entry, redact)
-        return seen
+        is_known = marks.is_known if marks else lambda job_id, entry: False
+        return {
+            job_id: read(told[job_id], redact)
+            for job_id in job_ids
+            if job_id in told and not is_known(job_id, told[job_id])
+        }
