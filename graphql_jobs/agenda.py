@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 #: Our choice: a job may fill a free place in a request when it is due within this share of its pause.
 _NEARLY_DUE = 0.5
-#: Our choice: the first pause ends at one of so many instants, by the job's id. So that many requests are made one right
-#: after the other, since one that comes alone finds cold caches and costs half as much again (docs/decisions/0011).
+#: Our choice: the first pause ends at one of so many instants. Few, so that requests go in trains: one that comes alone
+#: finds cold caches and costs half as much again (docs/decisions/0011).
 _SHARES = 4
-#: Our choice: once something is due, what is due within this share of its pause goes with it. Less than half of the way
-#: to the next share, so that shares stay apart.
+#: Our choice: when something is due, what is due within this share of its pause goes with it. That is less than half of
+#: the way to the next of those instants, so that trains stay apart.
 _TRAIN_SHARE = 0.1
 
 
@@ -124,7 +124,7 @@ class Agenda:
         self.slots: dict[str, Slot] = {}
         self._rounds: dict[tuple[float, float], Round] = {}
         self._heap: list[tuple[float, float]] = []
-        #: Until when jobs may be due to go with those that were due last.
+        #: Until when jobs may be due to go with the train that went last.
         self._train_until = -inf
 
     @property

@@ -60,8 +60,8 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
         f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
         "of CPU is a raw loop that posts the same bytes with aiohttp and decodes with the standard library, all "
-        f"requests of an interval in one burst, where caches stay warm. At the most jobs, ours and the floors ran {rounds} "
-        "times in turns: medians of their CPU, with the least and the most."
+        "requests of an interval in one burst, where caches stay warm. At the most jobs, ours and the floors ran "
+        f"{rounds} times in turns: medians of their CPU, with the least and the most."
     )
     chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)
     return Section("waits", "Ten thousand waits", columns, rows, note, _gates(lineup, results), {"latency.svg": chart})

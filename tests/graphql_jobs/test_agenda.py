@@ -49,7 +49,7 @@ def test_what_is_due_soon_makes_requests_of_its_own_right_after_what_is_due() ->
 
 
 def test_what_goes_together_has_an_end() -> None:
-    """Half a second later more would be due within 1 s: nothing goes, since nothing is due; when it is, it has company."""
+    """Half a second later more would be due within 1 s: nothing goes, since none is due."""
     agenda = agenda_of(0, 1.4, 2.3)
     agenda.take(0, 1)
     assert agenda.take(0.5, 1) == []
