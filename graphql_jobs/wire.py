@@ -7,11 +7,13 @@ request instead.
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import orjson
 from gql.transport.aiohttp import AIOHTTPTransport
 
 from graphql_jobs.reading import decoded
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 #: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_AS_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 # At DEBUG gql's transport logs whole requests, variables and so secrets included: never from this package.
 logging.getLogger("gql.transport.aiohttp").setLevel(logging.INFO)
@@ -79,14 +82,28 @@ async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> As
         yield chunk
 
 
+def encoded(value: Any) -> str:
+    """JSON text that says what the standard library's would. Raises `TypeError` for what it refuses, too.
+
+    orjson takes a fortieth of the time for a request that names five hundred jobs, but writes null for NaN, and refuses
+    half of a surrogate pair, a number of more than 64 bits and a key that is no text.
+    """
+    try:
+        text = orjson.dumps(value, option=_AS_STRICT).decode()
+    except TypeError:
+        return json.dumps(value)
+    return json.dumps(value) if "null" in text else text
+
+
 def new_transport(url: str, limits: Limits) -> AIOHTTPTransport:
-    """gql over aiohttp with our bounds, decoder and records, and without cookies."""
+    """gql over aiohttp with our bounds, encoder, decoder and records, and without cookies."""
     timeout = aiohttp.ClientTimeout(
         total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
     )
     return AIOHTTPTransport(
         url,
         ssl=True,
+        json_serialize=encoded,
         json_deserialize=decoded,
         client_session_args={
             "timeout": timeout,

@@ -15,7 +15,7 @@ from scripts.benchmark.workloads import Scale, faulty, steady
 SCALE = Scale(0.02)
 
 
-_BY_IDS = ["raw-ids", "ours-ids", "ours-bare", "ours-each"]
+_BY_IDS = ["raw-ids", "raw-spread", "ours-ids", "ours-bare", "ours-each"]
 
 
 @pytest.mark.parametrize("contestant", _BY_IDS)

@@ -47,6 +47,15 @@ async def robosaur(setup: Setup, meter: Meter) -> None:
 
 async def raw_ids(setup: Setup, meter: Meter) -> None:
     """The floor by ids: the same bytes as ours, with aiohttp and the standard decoder, and nothing else."""
+    await _raw_ids(setup, meter, spread=False)
+
+
+async def raw_ids_spread(setup: Setup, meter: Meter) -> None:
+    """As above, but the requests of an interval at even distances over it."""
+    await _raw_ids(setup, meter, spread=True)
+
+
+async def _raw_ids(setup: Setup, meter: Meter, *, spread: bool) -> None:
     async with aiohttp.ClientSession() as http:
         token = await Datasaur(http, setup.emulator).sign_in()
 
@@ -58,14 +67,14 @@ async def raw_ids(setup: Setup, meter: Meter) -> None:
             return jobs
 
         post = Post(http, f"{setup.emulator['url']}/graphql", token, payload, entries)
-        await _loop(post, setup, meter)
+        await _loop(post, setup, meter, spread=spread)
 
 
 async def raw_aliases(setup: Setup, meter: Meter) -> None:
     """The floor by aliases: as above, a document of a fixed number of aliases, filled up with the last id."""
     async with aiohttp.ClientSession() as http:
         url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
-        await _loop(Post(http, url, token, alias_payload(setup), alias_entries), setup, meter)
+        await _loop(Post(http, url, token, alias_payload(setup), alias_entries), setup, meter, spread=False)
 
 
 def alias_payload(setup: Setup) -> Callable[[list[str]], dict[str, Any]]:
@@ -102,19 +111,21 @@ class Post:
             return entries
 
 
-async def _loop(post: Post, setup: Setup, meter: Meter) -> None:
-    """Ask for all that goes on at the begin of each interval, a batch right after the other: nothing costs less."""
+async def _loop(post: Post, setup: Setup, meter: Meter, *, spread: bool) -> None:
+    """Ask for all that goes on, a batch right after the other at the begin of each interval, or at even distances."""
     loop = asyncio.get_running_loop()
     live = dict.fromkeys(setup.job_ids)
     meter.begin()
     due_at = loop.time()
     while live:
         job_ids = list(live)
-        for first in range(0, len(job_ids), setup.batch):
-            for job in await post(job_ids[first : first + setup.batch]):
+        batches = [job_ids[first : first + setup.batch] for first in range(0, len(job_ids), setup.batch)]
+        for number, batch in enumerate(batches, 1):
+            for job in await post(batch):
                 good = is_good_end(job["status"])
                 if good is not None:
                     del live[job["id"]]
                     meter.tell(job["id"], "succeeded" if good else "failed")
-        due_at += setup.interval_s
-        await asyncio.sleep(due_at - loop.time())
+            if spread or number == len(batches):
+                due_at += setup.interval_s / len(batches) if spread else setup.interval_s
+                await asyncio.sleep(due_at - loop.time())

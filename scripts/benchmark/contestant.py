@@ -51,6 +51,7 @@ PLACES = {
     "gql": "scripts.benchmark.unbatched:gql_each",
     "robosaur": "scripts.benchmark.batched:robosaur",
     "raw-ids": "scripts.benchmark.batched:raw_ids",
+    "raw-spread": "scripts.benchmark.batched:raw_ids_spread",
     "raw-aliases": "scripts.benchmark.batched:raw_aliases",
     "feed-30": "scripts.benchmark.feed:by_documented_pages",
     "feed-500": "scripts.benchmark.feed:by_large_pages",

@@ -48,6 +48,7 @@ class Entrant:
 
 ENTRANTS = {
     "raw-ids": Entrant("floor: raw loop by ids"),
+    "raw-spread": Entrant("raw loop by ids, spread over T"),
     "ours-ids": Entrant("ours: wait_many by ids"),
     "ours-bare": Entrant("ours by ids, looks by raw posts"),
     "raw-aliases": Entrant("floor: raw loop by aliases", by_aliases=True),
