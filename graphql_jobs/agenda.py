@@ -193,7 +193,7 @@ class Agenda:
         if fills:
             return ahead_s <= its_round.pause_s * _NEARLY_DUE
         if ahead_s <= 0:
-            if now > self._train_until:
+            if now > self._train_until and its_round.pause_s:
                 self._train_until = now + its_round.pause_s * _TRAIN_SHARE
             return True
         rest_s = its_round.due_at - its_round.asked_at

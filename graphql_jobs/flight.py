@@ -27,11 +27,15 @@ class Flight:
 
 
 class Moment(NamedTuple):
-    """When an answer was asked for and when it came, by the monotonic clock; `now`, by the wall clock."""
+    """When an answer was asked for and when it came, by the monotonic clock; `now`, by the wall clock.
+
+    `hedged`: its jobs were asked for again meanwhile, and their rounds come back with another answer.
+    """
 
     asked_at: float
     monotonic: float
     now: float
+    hedged: bool
 
     def monotonic_of(self, deadline_at: float) -> float:
         """The instant to look at the latest for a deadline by the wall clock."""

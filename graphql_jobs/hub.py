@@ -138,7 +138,7 @@ class Hub:
     async def _ask(self, flight: Flight) -> None:
         marks, joins = Marks(flight.slots), self._joins
         news = await self._client.look(list(flight.slots), marks)
-        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
+        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now(), flight.slow_at == inf)
         self._metrics.add("batches")
         self._metrics.add("statuses", len(flight.slots))
         if self._metrics.is_time_to_log(at.monotonic):
@@ -233,9 +233,9 @@ class Hub:
             slot.mark = None
         if spare_s < 0:
             due_at = at.monotonic_of(deadline_at)
-        elif slot.round.pause_s == pause_s and slot.round.is_asked_for:  # it comes back with the others
+        elif slot.round.pause_s == pause_s and slot.round.is_asked_for and not at.hedged:
             slot.round.note(until_at, at.asked_at)
-            return
+            return  # it comes back with the others
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:

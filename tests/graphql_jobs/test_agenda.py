@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from math import inf
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_jobs.agenda import _SHARES, Agenda, Round, first_of
+from graphql_jobs.waiter import Waiter
 
 
 def agenda_of(*due_at: float, pause_s: float = 10.0) -> Agenda:
@@ -54,6 +56,36 @@ def test_what_goes_together_has_an_end() -> None:
     agenda.take(0, 1)
     assert agenda.take(0.5, 1) == []
     assert [ids(agenda.take(1.4, 1)) for _ in range(3)] == [["1"], ["2"], []]
+
+
+def test_a_train_is_not_made_longer_by_what_is_due_meanwhile() -> None:
+    """Its second request goes late, when its job is due: what is due within a second of that one is not taken along."""
+    agenda = agenda_of(0, 0.95, 1.9)
+    assert [ids(agenda.take(now, 1)) for now in (0, 0.95, 0.95)] == [["0"], ["1"], []]
+
+
+def test_what_is_overdue_has_company_from_now_on() -> None:
+    """Due at 0, and it is 0.5: what is due at 1.4 goes too."""
+    agenda = agenda_of(0, 1.4)
+    assert [ids(agenda.take(0.5, 1)) for _ in range(2)] == [["0"], ["1"]]
+
+
+def test_who_joins_begins_no_train_and_ends_none() -> None:
+    """A first look goes before what is due: that one has company all the same."""
+    agenda = agenda_of(0, 0.9)
+    agenda.put(agenda.slot("new"), -1, 0)
+    assert [ids(agenda.take(0, 1)) for _ in range(3)] == [["new"], ["0"], ["1"]]
+
+
+def test_an_older_answer_does_not_count_wherever_the_job_stands_by_then() -> None:
+    """Put somewhere else after an answer of 9, for one of 5: an answer of 7 is an old one."""
+    agenda = agenda_of(0)
+    slot = agenda.slots["0"]
+    slot.round.asked_at = 9.0
+    slot.waiters = (Waiter({}, wants_changes=False),)
+    agenda.put(slot, 3, 10, asked_at=5.0)
+    assert not slot.heeds(7.0)
+    assert slot.heeds(9.0)
 
 
 def test_a_look_for_the_sake_of_a_deadline_is_not_early() -> None:
@@ -117,11 +149,12 @@ def test_a_round_comes_back_as_a_whole() -> None:
     assert agenda.take(10, 10) == [asked]
 
 
-def test_rounds_that_meet_become_one() -> None:
+@pytest.mark.parametrize("limits", [((90.0, -inf), (60.0, 3.0)), ((60.0, 3.0), (90.0, 1.0))])
+def test_rounds_that_meet_become_one(limits: tuple[tuple[float, float], tuple[float, float]]) -> None:
     """Two rounds that were asked for together and are due together: one, with the earlier of both limits."""
     agenda = agenda_of(0, 5)
     first, second = agenda.take(0, 10)
-    first.until_at, second.until_at, second.asked_at = 90.0, 60.0, 3.0
+    (first.until_at, first.asked_at), (second.until_at, second.asked_at) = limits
     agenda.put_back(first, 10)
     agenda.put_back(second, 10)
     [both] = agenda.take(10, 10)

@@ -146,6 +146,15 @@ async def test_what_changed_comes_back_with_the_others_whatever_becomes_of_their
         assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
 
 
+async def test_a_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, clock: FakeClock) -> None:
+    """The job begins to run, and stays in its round: 22 s later the wait gives up, not at its 900 s."""
+    client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
+    began_at = clock.now()
+    with pytest.raises(errors.WaitTimedOut, match="running_s=22"):
+        await wait(client, handle("a"), WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=900, running_s=22)))
+    assert clock.now() - began_at < 40
+
+
 async def test_a_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: FakeClock) -> None:
     """Two wait, one is cancelled: its job is asked for no more; the other is cancelled, and all stands still."""
     client = scripted(until(1e9))

@@ -10,7 +10,7 @@ import pytest
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S, hub_of
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.schedule import Schedule, WaitPolicy
+from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, job, until
 
 if TYPE_CHECKING:
@@ -267,3 +267,22 @@ async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, c
     assert clock.monotonic() - began_at == pytest.approx(50)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_a_job_does_not_wait_for_the_second_answer_once_the_first_has_come(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """Asked for again since the answer was slow; that one comes, with a change, and the other one hangs for 55 s."""
+    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, f"at {at_s}"))
+    look, asked_at = client._check_batch, list[float]()
+
+    async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        asked_at.append(clock.monotonic())
+        usual_s, slow_s, hangs_s = 4.0, 4 * hub_of(client)._usual_s + 1, 55.0
+        await clock.sleep({10: slow_s, 11: hangs_s}.get(len(asked_at), usual_s))
+        return await look(job_ids, marks)
+
+    client._check_batch = check  # type: ignore[method-assign]
+    with pytest.raises(errors.WaitTimedOut):
+        await wait(client, handle("a"), WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=90)))
+    assert asked_at[11] - asked_at[10] < 2.0
