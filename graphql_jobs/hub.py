@@ -64,7 +64,7 @@ class Hub:
             slot = agenda.slot(job_id)
             slot.waiters = (*slot.waiters, waiter) if slot.waiters else alone
             slot.mark = None  # who is new has to see all of it
-            if slot.round.due_at < inf:  # else it is being asked for
+            if not slot.round.is_asked_for:
                 agenda.put(slot, now)
         self._joins += 1
         self._judge_at = -inf
@@ -186,7 +186,7 @@ class Hub:
     def _judge_all(self, failure: RequestFailed, at: Moment) -> None:
         """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""
         slots, at = self._agenda.slots, at._replace(asked_at=at.monotonic)
-        for slot in [slot for slot in slots.values() if slot.round.due_at < inf]:
+        for slot in [slot for slot in slots.values() if not slot.round.is_asked_for]:
             self._look(slot, failure, None, at)
         self._judge_at = min((slot.limits(at.now)[2] for slot in slots.values()), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
@@ -239,7 +239,7 @@ class Hub:
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:
-        """Put those on the agenda again of which nothing is new: all at once, while their pause stays the same."""
+        """Put those on the agenda again that stayed in the round: all at once, while their pause stays the same."""
         its_round.asked_at, its_round.due_at = at.asked_at, at.monotonic  # no longer asked for
         if at.now + its_round.pause_s + SLOW_S < its_round.until_at:
             self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)

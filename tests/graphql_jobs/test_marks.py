@@ -137,12 +137,15 @@ async def test_of_a_wait_only_what_is_new_is_read(scripted: Scripted) -> None:
     assert len(read) == 200
 
 
-async def test_what_a_server_tells_twice_hides_nothing(serve: Serve, open_session: OpenSession) -> None:
-    """Asked for "a" and "b", it tells of "a" twice: the first counts, and that "b" is missing shows."""
+@pytest.mark.parametrize("then", [[5], [5, 0]])
+async def test_what_a_server_tells_twice_hides_nothing(
+    serve: Serve, open_session: OpenSession, then: list[int]
+) -> None:
+    """Asked for "a" and "b", it tells of "a" more than once: the first counts, and that "b" is missing shows."""
     told = {"id": "a", "status": "IN_PROGRESS", "progress": 0}
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"data": {"result": [told, told | {"progress": 5}]}})
+        return web.json_response({"data": {"result": [told, *(told | {"progress": one} for one in then)]}})
 
     client = DatasaurClient(await open_session((await serve(answer)).url))
     known = after(Marks({}), "a", told)
@@ -210,6 +213,25 @@ async def test_who_joins_while_an_unchanged_job_is_asked_for_sees_it_at_once(
     for waiting in (first, second):
         waiting.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
+
+
+async def test_an_answer_that_was_overtaken_by_an_unchanged_one_does_not_count(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The second request reads "other" and is slow; the third one, for the same job, reads what the first one did."""
+    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, "other" if len(slow.asked) == 2 else "same"))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 2
+    seen: list[Job] = []
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S, on_change=seen.append))
+    while len(slow.asked) < 3:
+        await clock.sleep(0.5)
+    await clock.sleep(0.1)
+    slow.slow[0].set()
+    await clock.sleep(0.1)
+    assert [one.raw_status for one in seen] == ["same"]
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_an_unchanged_job_ends_an_outage(scripted: Scripted) -> None:
