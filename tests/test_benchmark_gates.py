@@ -143,8 +143,14 @@ def test_each_of_ours_is_held_to_the_raw_loop_that_asks_alike(contestant: str) -
 
 
 def test_all_that_is_gated_takes_part_with_ten_thousand_jobs() -> None:
-    """Who does not take part has no gate."""
+    """Who does not take part has no gate; in the quick run one of ours has its gates, and its floor beside it."""
     assert set(GATED) <= set(dict(bench.FULL)[10_000])
+    assert set(dict(bench.QUICK)[10_000]) == {"raw-ids", "ours-ids"}
+    quick = comparison(_Lineup(), bench.QUICK, rounds=1)
+    assert len(quick.rows) == 2
+    assert [gate.rule for gate in quick.gates if "CPU" in gate.rule] == [
+        "ours: wait_many by ids, 10,000 jobs: CPU per status, times the floor"
+    ]
 
 
 def compared(**changes: dict[str, Any]) -> Section:

@@ -37,8 +37,8 @@ IN_TURNS = ("raw-ids", "ours-bare", "ours-ids", "raw-aliases", "ours-aliases")
 
 def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds: int) -> Section:
     """All contestants at T; `plan` names them for each number of jobs. Those that are compared: medians of `rounds`."""
-    most = max(jobs for jobs, _ in plan)
-    lineup.run_in_turns(IN_TURNS, steady(most), rounds)
+    most, who = max(plan)
+    lineup.run_in_turns([name for name in IN_TURNS if name in who], steady(most), rounds)
     results = [(lineup.run(name, steady(jobs)), jobs) for jobs, names in plan for name in names]
     interval_s = lineup.scale.interval_s
     columns = (
@@ -60,9 +60,13 @@ def comparison(lineup: Lineup, plan: Sequence[tuple[int, Sequence[str]]], rounds
         f"T = {interval_s:g} s. Requests since the start, without the looks that registered the waits. CPU of the "
         "contestant's process from the moment it begins to wait, user and system; per status that it read. The floor "
         "of CPU is a raw loop that posts the same bytes with aiohttp and decodes with the standard library, all "
-        "requests of an interval in one burst, where caches stay warm. At the most jobs, ours and the floors ran "
-        f"{rounds} times in turns: medians of their CPU, with the least and the most."
+        "requests of an interval in one burst, where caches stay warm."
     )
+    if rounds > 1:
+        note += (
+            f" At the most jobs, ours and the floors ran {rounds} times in turns: medians of their CPU, with the least "
+            "and the most."
+        )
     chart = _latency_chart([result for result, jobs in results if jobs == most], interval_s)
     return Section("waits", "Ten thousand waits", columns, rows, note, _gates(lineup, results), {"latency.svg": chart})
 
@@ -171,18 +175,17 @@ def growth_gates(results: Sequence[Result], raw: Sequence[Result], floors: Seque
 
 
 def _gates(lineup: Lineup, results: Sequence[tuple[Result, int]]) -> list[Gate]:
-    """Done-when 1, for each of ours at the largest number of jobs at which it took part."""
+    """Done-when 1, for each of ours that took part, at the largest number of jobs at which it did."""
     found: list[Gate] = []
     largest = {result.contestant: result for result, _ in sorted(results, key=lambda pair: pair[1])}
-    for name, times_floor in GATED.items():
-        mine = largest[name]
-        label = f"{ENTRANTS[name].label}, {mine.jobs:,} jobs"
+    for mine in [largest[name] for name in GATED if name in largest]:
+        label = f"{ENTRANTS[mine.contestant].label}, {mine.jobs:,} jobs"
         late_s = percentile(mine.latencies_s, 0.99) if mine.latencies_s else None
         requests = mine.verdict["requests"] / lineup.request_floor(mine, steady(mine.jobs))
         found += [
             at_most(f"{label}: requests, times the floor", requests, gates.REQUESTS_TIMES_FLOOR),
             at_most(f"{label}: p99", late_s, lineup.scale.interval_s + gates.LATENCY_SLACK_S, " s"),
-            at_most(f"{label}: CPU per status, times the floor", _times_floor(mine, results), times_floor),
+            at_most(f"{label}: CPU per status, times the floor", _times_floor(mine, results), GATED[mine.contestant]),
             at_most(f"{label}: peak memory", _peak_mb(mine), gates.PEAK_MB, " MB"),
             gates.no_wrong_ends(f"{label}: wrong ends", mine.verdict, mine.failure),
         ]
