@@ -170,6 +170,22 @@ async def test_a_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock:
     assert is_idle(client)
 
 
+async def test_a_wait_that_is_cancelled_as_its_end_comes_harms_nobody(scripted: Scripted, clock: FakeClock) -> None:
+    """Its cancel and its job's end meet in one step of the event loop: the other, on the same job, gets the end."""
+    client = scripted(until(30))
+    gone, other = (asyncio.create_task(wait(client, handle("a"), EVERY_5_S)) for _ in range(2))
+    await clock.sleep(2)
+
+    def ends(job_id: str, at_s: float) -> Job:
+        gone.cancel()
+        return job(job_id, JobState.SUCCEEDED)
+
+    client.script = ends
+    assert (await other).state is JobState.SUCCEEDED
+    assert gone.cancelled()
+    assert is_idle(client)
+
+
 async def test_a_loop_that_is_left_early_leaves_nothing_behind(scripted: Scripted) -> None:
     """`break` after the first of two ends, and the generator closed."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "a" else JobState.RUNNING))
