@@ -47,7 +47,7 @@ class Slot:
     def share(self) -> float:
         """How much of its next pause is to pass: after the first look the job's own part, later all of it.
 
-        So a restart does not set ten thousand jobs to one beat.
+        So neither a restart nor the end of an outage sets ten thousand jobs to one beat.
         """
         return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
 
@@ -66,8 +66,9 @@ class Slot:
 class Round:
     """Jobs by their ids that are due at one instant; `due_at` is inf while they are asked for.
 
-    `pause_s` is 0 before the first look. `until_at`, by the wall clock: the pause of none of them holds for longer, or
-    a deadline comes. `asked_at`: when the last answer that was taken for them was asked for.
+    `pause_s` is 0 before the first look, and once they have lost their beat. `until_at`, by the wall clock: the pause
+    of none of them holds for longer, or a deadline comes. `asked_at`: when the last answer that was taken for them was
+    asked for.
     """
 
     __slots__ = ("asked_at", "due_at", "pause_s", "slots", "until_at")
@@ -126,6 +127,9 @@ class Agenda:
         self._heap: list[tuple[float, float]] = []
         #: Until when jobs may be due to go with the train that went last.
         self._train_until = -inf
+        #: What was due by then could not be looked at in time.
+        self._held_until = -inf
+        self._is_held = False
 
     @property
     def next_at(self) -> float:
@@ -167,6 +171,15 @@ class Agenda:
         slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
 
+    def hold(self, now: float, is_held: bool) -> None:
+        """Say whether looks are held up now, as in an outage. What was due meanwhile has lost its beat.
+
+        All of it is looked at as soon as that can be, at once; so each begins anew with a part of its pause.
+        """
+        if is_held or self._is_held:
+            self._held_until = now
+        self._is_held = is_held
+
     def take(self, now: float, at_most: int) -> list[Round]:
         """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""
         taken: list[Round] = []
@@ -174,11 +187,14 @@ class Agenda:
             its_round = self._rounds[self._heap[0]]
             if not self._goes(its_round, now, fills=bool(taken)):
                 break
+            has_lost_beat = its_round.due_at <= self._held_until
             if len(its_round.slots) > at_most:
                 its_round = its_round.part(at_most)
             else:
                 del self._rounds[heappop(self._heap)]
                 its_round.due_at = inf
+            if has_lost_beat:
+                its_round.pause_s = 0.0
             at_most -= len(its_round.slots)
             taken.append(its_round)
         return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from graphql_jobs.errors import RateLimited
 from graphql_jobs.retrying import spread_s
 
 if TYPE_CHECKING:
@@ -39,3 +40,9 @@ class Gate:
                 return remaining_s
             await self._clock.sleep(remaining_s + spread_s())
         return 0.0
+
+
+def paused(provider: str, operation: str, subject: str, remaining_s: float) -> RateLimited:
+    """The error for what is not asked, since the gate stays closed for so long."""
+    detail = f"the server asked for a pause that lasts {remaining_s:.0f} s more."
+    return RateLimited(provider, operation, subject, detail, remaining_s)

@@ -16,12 +16,14 @@ from graphql_jobs.agenda import Agenda, first_of
 from graphql_jobs.breaker import Breaker
 from graphql_jobs.errors import RequestFailed
 from graphql_jobs.flight import Flight, Moment
+from graphql_jobs.gate import paused
 from graphql_jobs.job import Job
 from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
+from graphql_jobs.retrying import spread_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from graphql_jobs.agenda import Round, Slot
     from graphql_jobs.clock import Timer
@@ -50,11 +52,10 @@ class Hub:
         self._flights: dict[asyncio.Task[None], Flight] = {}
         self._usual_s = 0.0
         self._breaker = Breaker()
-        self._metrics = Metrics(client.session)
+        self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
         self._judge_at = -inf  # during an outage: when the next one gives up, by the wall clock
         self._timer: Timer | None = None
-        self._timer_at = inf
-        self._is_joining = False
+        self._timer_at, self._is_joining = inf, False
 
     def join(self, waiter: Waiter) -> None:
         """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
@@ -82,19 +83,16 @@ class Hub:
 
     def snapshot(self) -> Snapshot:
         """What the waits cost so far, and how soon they saw the ends."""
-        return self._metrics.snapshot(len(self._waiters), len(self._agenda.slots), self._client.batch_size)
+        return self._metrics.snapshot()
 
     def _step_soon(self) -> None:
         """Take the next step once all who are ready to join have joined."""
         if not self._is_joining:
             self._is_joining = True
-            asyncio.get_running_loop().call_soon(self._joined)
-
-    def _joined(self) -> None:
-        self._is_joining = False
-        self._step()
+            asyncio.get_running_loop().call_soon(self._step)
 
     def _step(self) -> None:
+        self._is_joining = False
         if self._waiters:
             try:
                 self._go_on(self._monotonic())
@@ -106,13 +104,16 @@ class Hub:
         for flight in list(self._flights.values()):
             if flight.slow_at <= now:
                 self._hedge(flight, now)
-        opens_at = max(self._breaker.probe_at, now + self._client.session.gate.remaining_s())
+        shut_s = self._client.session.gate.remaining_s()
+        gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
+        opens_at = max(self._breaker.probe_at, now + shut_s + spread_s() if shut_s else now)
+        self._agenda.hold(now, self._breaker.is_open or opens_at > now)
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
             self._send(rounds, now)
         slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(slow_at, due_at), now)
+        self._wake_at(min(slow_at, due_at, gives_up_at), now)
 
     def _has_room(self) -> bool:
         """Whether another request may be sent: during an outage one at a time; slow ones count half."""
@@ -139,12 +140,10 @@ class Hub:
         marks, joins = Marks(flight.slots), self._joins
         news = await self._client.look(list(flight.slots), marks)
         at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now(), flight.slow_at == inf)
-        self._metrics.add("batches")
-        self._metrics.add("statuses", len(flight.slots))
-        if self._metrics.is_time_to_log(at.monotonic):
-            logger.info("%s: %s", self._client.provider, self.snapshot())
+        failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
+        self._metrics.looked(len(flight.slots) - len(failures), at.monotonic)
         self._usual_s += (at.monotonic - at.asked_at - self._usual_s) / 8
-        self._judge_endpoint(news, len(flight.slots), at)
+        self._judge_endpoint(failures, len(flight.slots), at)
         for job_id, seen in news.items():
             if (slot := flight.slots[job_id]).heeds(at.asked_at):
                 self._look(slot, seen, marks.fresh.get(job_id), at)
@@ -168,9 +167,8 @@ class Hub:
         else:
             self._step()
 
-    def _judge_endpoint(self, news: Mapping[str, Seen], asked: int, at: Moment) -> None:
+    def _judge_endpoint(self, failures: list[RequestFailed], asked: int, at: Moment) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
-        failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
         if failures and len(failures) == asked:
             begins = self._breaker.fail(failures[0], at.monotonic)
             if begins or at.asked_at <= self._breaker.since:  # who was asked for meanwhile was left out when it began
@@ -183,11 +181,18 @@ class Hub:
             logger.info("Answers again, after %.0f s without.", at.monotonic - self._breaker.since)
         self._breaker.close()
 
+    def _sit_out(self, pause_s: float, now: float) -> float:
+        """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
+        at = Moment(now, now, self._client.session.clock.now(), hedged=False)
+        self._judge_all(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
+        return at.monotonic_of(self._judge_at) if self._judge_at > at.now else inf  # else it is asked for already
+
     def _judge_all(self, failure: RequestFailed, at: Moment) -> None:
         """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""
-        slots, at = self._agenda.slots, at._replace(asked_at=at.monotonic)
+        slots = self._agenda.slots
         for slot in [slot for slot in slots.values() if not slot.round.is_asked_for]:
-            self._look(slot, failure, None, at)
+            slot.mark = None  # the next look is judged even if it shows what was shown before
+            self._judge(slot, failure, at)
         self._judge_at = min((slot.limits(at.now)[2] for slot in slots.values()), default=inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
@@ -198,7 +203,14 @@ class Hub:
                 self._agenda.put(slot, at.monotonic)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
-        """Let each who waits for the job judge what was seen of it, and put it on the agenda again."""
+        """Judge what was seen of the job, and put it on the agenda again."""
+        self._judge(slot, seen, at)
+        if slot.waiters:
+            slot.mark = mark if isinstance(seen, Job) else None
+            self._put(slot, at)
+
+    def _judge(self, slot: Slot, seen: Seen, at: Moment) -> None:
+        """Let each who waits for the job judge what was seen of it, and tell those who have to know."""
         for waiter in slot.waiters:
             watch = waiter.watches[slot.job_id]
             ended = watch.judge(seen, at.now)
@@ -210,10 +222,6 @@ class Hub:
                     self._metrics.seen(ended, at.now)
             elif watch.changed and waiter.wants_changes:
                 waiter.tell((watch, seen, None))
-        if not slot.waiters:
-            return
-        slot.mark = mark if isinstance(seen, Job) else None  # else the next look is judged even if it shows the same
-        self._put(slot, at)
 
     def _leave(self, slot: Slot, waiter: Waiter) -> None:
         """One waits no longer for the job; without any, it is forgotten."""
@@ -239,9 +247,9 @@ class Hub:
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
 
     def _put_back(self, its_round: Round, at: Moment) -> None:
-        """Put those on the agenda again that stayed in the round: all at once, while their pause stays the same."""
+        """Put those on the agenda again that stayed in the round: all at once, while they have one pause that lasts."""
         its_round.asked_at, its_round.due_at = at.asked_at, at.monotonic  # no longer asked for
-        if at.now + its_round.pause_s + SLOW_S < its_round.until_at:
+        if its_round.pause_s and at.now + its_round.pause_s + SLOW_S < its_round.until_at:
             self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
         else:
             for slot in list(its_round.slots.values()):
@@ -277,6 +285,7 @@ class Hub:
         self._wake_at(inf, 0.0)
         self._agenda.clear()
         self._breaker.close()
+        self._metrics.tell_sizes()
         return flights
 
     def _monotonic(self) -> float:

@@ -13,8 +13,10 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from graphql_jobs.job import Job
-    from graphql_jobs.session import Session
+    from graphql_jobs.provider import JobClient
     from graphql_jobs.wire import Exchange
 
 try:
@@ -30,12 +32,16 @@ LOG_EVERY_S = 300.0
 _ENDS_KEPT = 1000
 #: What is counted, with the unit that OpenTelemetry is told.
 _COUNTED = {
-    "batches": "{request}",
+    "batches": "{batch}",
     "statuses": "{status}",
     "hedged": "{request}",
     "outages": "{outage}",
     "ended": "{job}",
 }
+#: What the session counts, for all of its hubs.
+_SENT = {"requests": "{request}", "rate_limited": "{request}"}
+#: What is so many now.
+_GAUGED = {"waiters": "{wait}", "jobs": "{job}", "batch_size": "{job}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ class Snapshot:
     `latency_p50_s`, `latency_p99_s`: from the end of a job by the provider's clock until it was seen by ours, over the
     last thousand ends; None before there is any, or where the provider gives no instants. They hold whatever the two
     clocks differ by: `skew_s`, ours minus that of the last answer's `Date` header (to a second), None without one.
-    `rate_limited`: answers of the session, to whatever it asked, that told us to pause.
+    A batch is a look at many jobs, and `statuses` is what these looks read. `requests`: all that the session sent to
+    the endpoint, whatever they asked, with retries; `rate_limited`: those of them that told us to pause.
     """
 
     waiters: int
@@ -56,6 +63,7 @@ class Snapshot:
     hedged: int
     outages: int
     ended: int
+    requests: int
     rate_limited: int
     latency_p50_s: float | None
     latency_p99_s: float | None
@@ -70,22 +78,43 @@ class Snapshot:
         skew = "unknown" if self.skew_s is None else f"{self.skew_s:.0f} s"
         return (
             f"{self.jobs} jobs waited for by {self.waiters}, {self.ended} ended; {self.statuses} statuses in "
-            f"{self.batches} requests, {self.batch_size} jobs each at most, {self.hedged} asked again for being slow, "
-            f"{self.rate_limited} times told to pause, {self.outages} outages; seen {seen}, the clocks' skew is {skew}."
+            f"{self.batches} batches, {self.batch_size} jobs each at most, {self.hedged} asked again for being slow, "
+            f"{self.outages} outages; of {self.requests} requests of all kinds {self.rate_limited} told us to pause; "
+            f"ends seen {seen}, the clocks' skew is {skew}."
         )
 
 
 class Metrics:
     """The counters of one hub."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int, int]]) -> None:
+        session = self._session = client.session
+        self._provider = client.provider
+        #: Gives the numbers of waiters and jobs, and the batch size.
+        self._sizes = sizes
         self._counts: Counter[str] = Counter()
         self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
         self._unrecorded: list[tuple[Job, float]] = []
         self._log_at: float | None = None
         self._labels = {"provider": session.dialect.provider, "endpoint": session.url}
-        self._counters, self._latency = _instruments()
+        self._counters, self._gauges, self._latency = _instruments()
+
+    def looked(self, statuses: int, monotonic: float) -> None:
+        """Count a look that read so many, export what changed, and write a line in the log if it is time."""
+        self.add("batches")
+        self.add("statuses", statuses)
+        if self._counters:
+            for name in _SENT:
+                self._counters[name].add(self._session.untold(name), self._labels)
+        self.tell_sizes()
+        if self._is_time_to_log(monotonic):
+            logger.info("%s: %s", self._provider, self.snapshot())
+
+    def tell_sizes(self) -> None:
+        """Export how much there is now."""
+        if self._gauges:
+            for name, number in zip(_GAUGED, self._sizes(), strict=True):
+                self._gauges[name].set(number, self._labels)
 
     def add(self, name: str, number: int = 1) -> None:
         """Count something: "batches", "statuses", "hedged", "outages" or "ended"."""
@@ -110,21 +139,19 @@ class Metrics:
                 if self._latency:
                     self._latency.record(latency_s, self._labels)
 
-    def snapshot(self, waiters: int, jobs: int, batch_size: int) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """All of it."""
         ordered = sorted(self._latencies)
         return Snapshot(
-            waiters,
-            jobs,
-            batch_size,
+            **dict(zip(_GAUGED, self._sizes(), strict=True)),
             **{name: self._counts[name] for name in _COUNTED},
-            rate_limited=self._session.rate_limited,
+            **{name: self._session.sent[name] for name in _SENT},
             latency_p50_s=_quantile(ordered, 0.5),
             latency_p99_s=_quantile(ordered, 0.99),
             skew_s=_skew_s(self._session.last_heard),
         )
 
-    def is_time_to_log(self, monotonic: float) -> bool:
+    def _is_time_to_log(self, monotonic: float) -> bool:
         """Whether a line in the log is due; the first one when so much time has passed since the first question."""
         if self._log_at is None or monotonic >= self._log_at:
             is_due = self._log_at is not None
@@ -148,9 +175,11 @@ def _quantile(ordered: list[float], share: float) -> float | None:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
-def _instruments() -> tuple[dict[str, Any], Any]:
+def _instruments() -> tuple[dict[str, Any], dict[str, Any], Any]:
     if _opentelemetry is None:
-        return {}, None
+        return {}, {}, None
     meter = _opentelemetry.get_meter("graphql_jobs")
-    counters = {name: meter.create_counter(f"graphql_jobs.hub.{name}", unit) for name, unit in _COUNTED.items()}
-    return counters, meter.create_histogram("graphql_jobs.hub.detection_latency", "s")
+    counted, gauged = (_COUNTED | _SENT).items(), _GAUGED.items()
+    counters = {name: meter.create_counter(f"graphql_jobs.hub.{name}", unit) for name, unit in counted}
+    gauges = {name: meter.create_gauge(f"graphql_jobs.hub.{name}", unit) for name, unit in gauged}
+    return counters, gauges, meter.create_histogram("graphql_jobs.hub.detection_latency", "s")

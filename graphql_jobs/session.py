@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -18,14 +19,8 @@ from graphql_jobs.auth import can_stand_in_a_header
 from graphql_jobs.batching import BatchSize
 from graphql_jobs.budget import Budget
 from graphql_jobs.clock import Clock, SystemClock, instant
-from graphql_jobs.failures import (
-    Dialect,
-    Finding,
-    Kind,
-    diagnose,
-    diagnose_http,
-)
-from graphql_jobs.gate import Gate
+from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http
+from graphql_jobs.gate import Gate, paused
 from graphql_jobs.limits import Limits
 from graphql_jobs.redaction import KeptSecrets, redacted
 from graphql_jobs.reply import Reply, read_reply
@@ -66,7 +61,8 @@ class Session:
         self.batches = BatchSize()
         #: How many requests were answered so far: whoever waited in vain can tell an outage from a failure of its own.
         self.answers = 0
-        self.rate_limited = 0
+        #: "requests" that were sent to the endpoint, whatever they asked; those that told us to pause, "rate_limited".
+        self.sent, self._told = Counter[str](), Counter[str]()
         #: The last exchange, and when it was over.
         self.last_heard: tuple[Exchange, float] | None = None
         self.kept_secrets = KeptSecrets()
@@ -132,6 +128,12 @@ class Session:
         for path, partial in reply.field_errors.items():
             logger.warning("%s was done, but a part of the answer is missing at %s: %s", operation.name, path, partial)
         return value
+
+    def untold(self, name: str) -> int:
+        """By how much a number of `sent` has grown since this was called before."""
+        grown = self.sent[name] - self._told[name]
+        self._told[name] += grown
+        return grown
 
     def redact(self, text: str) -> str:
         """`text` cut to a bounded length, on one line, without any secret that this session knows."""
@@ -214,6 +216,7 @@ class Session:
         exchange = Exchange()
         result: ExecutionResult | None = None
         raised: Exception | None = None
+        self.sent["requests"] += 1
         try:
             result = await self._opened().execute(
                 operation.bind(variables),
@@ -227,7 +230,7 @@ class Session:
             raised = error
         self.last_heard = exchange, self.clock.now()
         if finding := diagnose(self.dialect, exchange, raised, result):
-            self.rate_limited += finding.kind is errors.RateLimited
+            self.sent["rate_limited"] += finding.kind is errors.RateLimited
             if finding.retry_after_s:
                 self.gate.close(finding.retry_after_s)
             # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
@@ -244,10 +247,8 @@ class Session:
 
     def _require_turn(self, operation: str, subject: str) -> None:
         """Refuse a create whose turn would come too late for its submission: in the queue its fate would be unknown."""
-        wait_s, at_most_s = (
-            self.budget.wait_s(),
-            self.limits.submission_s / 2,
-        )  # our choice: half, the rest for the rest
+        wait_s = self.budget.wait_s()
+        at_most_s = self.limits.submission_s / 2  # our choice: half, the rest for the rest
         if wait_s > at_most_s:
             detail = f"requests_per_s={self.budget.requests_per_s:g} is spent for the next {wait_s:.0f} s."
             raise errors.RateLimited(self.dialect.provider, operation, subject, detail, wait_s)
@@ -261,8 +262,7 @@ class Session:
     async def _pass_gate(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
         if pause_s := await self.gate.wait(self.limits.budget_s):
-            detail = f"the server asked for a pause that lasts {pause_s:.0f} s more."
-            raise errors.RateLimited(self.dialect.provider, operation, subject, detail, pause_s)
+            raise paused(self.dialect.provider, operation, subject, pause_s)
 
     async def _post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, object]:
         """Sign-in, once: the request that needs the token is what is tried again.

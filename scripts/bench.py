@@ -88,7 +88,7 @@ def _full_parts(console: Console) -> Mapping[str, _Part]:
 def _quick_parts(console: Console) -> Mapping[str, _Part]:
     """One check, all of ours by ids beside its floor as in the whole run, and three of the faults at shorter times."""
     whole, short = Lineup(Scale(), console), Lineup(Scale(_QUICK_FACTOR), console)
-    some = [workload for workload in faulty(1_000) if workload.name.startswith(("5 %", "429", "killed"))]
+    some = [workload for workload in faulty(1_000) if workload.name.startswith(("5 %", "token", "killed"))]
     return {
         "check": (whole, lambda _: check_cost(rounds=5)),
         "waits": (whole, lambda lineup: comparison(lineup, QUICK, rounds=1)),

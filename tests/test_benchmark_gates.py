@@ -29,7 +29,7 @@ FIGURES = {"cpu_s": 1.0, "before_bytes": 0.0, "waiting_bytes": 2_048_000.0, "pea
 
 def result(jobs: int = 1_000, figures: dict[str, float] = FIGURES, failure: str = "", **verdict: Any) -> Result:
     """A result without fault, but for what is given."""
-    judged = {**WELL, "requests": 10, "most_per_s": 5, "statuses": 1_000, "latencies_s": [[0.0, 1.0]], **verdict}
+    judged = {**WELL, "requests": 10, "most_per_s": 4, "statuses": 1_000, "latencies_s": [[0.0, 1.0]], **verdict}
     return Result("ours-ids", "x", jobs, [1.0] * jobs, judged, figures, 0.0, failure)
 
 
@@ -70,12 +70,15 @@ def test_recovery_counts_what_ended_before_the_service_was_back() -> None:
 
 
 def test_a_fault_row_fails_for_wrong_ends_the_budget_or_a_late_recovery() -> None:
-    """A missed end; 21 requests in a second; 5.6 s after the outage at T = 5 s."""
+    """A missed end; 5 requests in a second; 5.1 s after the outage at T = 5 s; 9 waits cancelled instead of 10."""
     row = steady(1_000)
-    assert failed(fault_gates(row, result(), 5.5, 5.0)) == []
+    assert failed(fault_gates(row, result(), 5.0, 5.0)) == []
     assert len(failed(fault_gates(row, result(missed=1), None, 5.0))) == 1
-    assert len(failed(fault_gates(row, result(most_per_s=21), None, 5.0))) == 1
-    assert len(failed(fault_gates(row, result(), 5.6, 5.0))) == 1
+    assert len(failed(fault_gates(row, result(most_per_s=5), None, 5.0))) == 1
+    assert len(failed(fault_gates(row, result(), 5.1, 5.0))) == 1
+    cancelled = replace(row, cancelled_share=0.01)
+    assert failed(fault_gates(cancelled, result(cancelled=10), None, 5.0)) == []
+    assert len(failed(fault_gates(cancelled, result(cancelled=9), None, 5.0))) == 1
 
 
 def test_growth_fails_for_a_steeper_slope_a_dearer_status_or_more_memory() -> None:

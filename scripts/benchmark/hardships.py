@@ -38,7 +38,12 @@ def faults(lineup: Lineup, workloads: Sequence[Workload], contestants: Sequence[
     """Every fault row, with the contestants side by side."""
     rows: list[tuple[str, ...]] = []
     found: list[Gate] = []
-    pairs = [(_ours(workload, name), workload) for workload in workloads for name in contestants]
+    pairs = [
+        (_ours(workload, name), workload)
+        for workload in workloads
+        for name in contestants
+        if not (workload.cancelled_share and ENTRANTS[name].is_whole)  # it has no single waits to cancel
+    ]
     for (name, workload), result in zip(pairs, lineup.run_together(pairs), strict=True):
         back_s = _recovery_s(lineup, workload, result)
         recovery = "-" if back_s is None else f"{back_s:.2f}"
@@ -60,8 +65,10 @@ def fault_gates(workload: Workload, result: Result, back_s: float | None, interv
         at_most(f"{workload.name}: requests in any second", result.verdict["most_per_s"], REQUESTS_PER_S),
     ]
     if back_s is not None:
-        limit_s = interval_s + gates.LATENCY_SLACK_S
-        found.append(at_most(f"{workload.name}: known again after the outage", back_s, limit_s, " s"))
+        found.append(at_most(f"{workload.name}: known again after the outage", back_s, interval_s, " s"))
+    if workload.cancelled_share:
+        missing = int(workload.jobs * workload.cancelled_share) - result.verdict["cancelled"]
+        found.append(at_most(f"{workload.name}: waits to cancel that were not", missing, 0))
     return found
 
 

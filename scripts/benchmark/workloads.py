@@ -130,9 +130,10 @@ def _faulty(jobs: int) -> list[Workload]:
         Workload(
             "429 storms, Retry-After: 7",
             jobs,
-            faults=({**storm, "from_s": 10.0, "until_s": 13.0}, {**storm, "from_s": 32.0, "until_s": 35.0}),
+            # Longer than T, so that whoever asks every T is struck.
+            faults=({**storm, "from_s": 10.0, "until_s": 16.0}, {**storm, "from_s": 32.0, "until_s": 38.0}),
             # Whoever keeps to what was asked hears nothing for 7 s after the last refusal.
-            outages=(Outage(10.0, 20.0), Outage(32.0, 42.0)),
+            outages=(Outage(10.0, 23.0), Outage(32.0, 45.0)),
         ),
         Workload(
             "ids not visible for 3 s", jobs, job_fault={"kind": "not_visible", "delay_s": 3.0, "probability": 0.5}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import inf
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -125,19 +126,34 @@ def test_a_slot_that_is_put_twice_to_one_instant_is_taken_once() -> None:
 def test_the_second_looks_are_spread_over_the_pause_by_the_id() -> None:
     """A thousand jobs that were not looked at so far: as many in each quarter of it, the same ones in each process."""
 
-    def shares() -> list[float]:
-        agenda = agenda_of(*[0] * 1000, pause_s=0)
-        return [slot.share() for slot in agenda.slots.values()]
-
-    quarters = Counter(shares())
+    slots = agenda_of(*[0] * 1000, pause_s=0).slots
+    assert [slots[name].share() for name in ("0", "1", "2", "3")] == [0.5, 1.0, 0.5, 1.0]
+    quarters = Counter(slot.share() for slot in slots.values())
     assert quarters.keys() == {number / _SHARES for number in range(1, _SHARES + 1)}
     assert all(210 <= number <= 290 for number in quarters.values())
-    assert shares() == shares()
 
 
 def test_later_looks_keep_their_distance() -> None:
     """Only the first pause is cut."""
     assert agenda_of(0).slots["0"].share() == 1.0
+
+
+def test_what_was_due_while_nobody_could_ask_begins_anew() -> None:
+    """Due at 3, 5 and 9; held up from 4 to 8: only the second one, which was due meanwhile, has lost its beat.
+
+    What was looked at in time before, and what is due after that, keep theirs.
+    """
+    agenda = agenda_of(3, 5, 9)
+    [first] = agenda.take(3, 1)
+    agenda.hold(4, is_held=True)
+    agenda.hold(8, is_held=False)
+    agenda.hold(9, is_held=False)
+    second, third = agenda.take(9, 10)
+    assert [one.slots[name].share() for one, name in zip((first, second, third), "012", strict=True)] == [
+        1.0,
+        (crc32(b"1") % _SHARES + 1) / _SHARES,
+        1.0,
+    ]
 
 
 def test_a_round_comes_back_as_a_whole() -> None:

@@ -239,22 +239,6 @@ async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     assert [word for word in words if "nswers" in word] == ["No answers", "Answers again"] * 2
 
 
-async def test_nothing_is_sent_while_the_server_wants_a_pause(scripted: Scripted) -> None:
-    """`Retry-After: 40` seen by any request of the session: no look until it is over, then all go on."""
-    client = scripted(until(100))
-
-    def limited(job_ids: Sequence[str], at_s: float) -> Exception | None:
-        if 20 <= at_s < 25:
-            client.session.gate.close(40)
-        return None
-
-    client.failing = limited
-    await all_of(client, [f"j{number}" for number in range(300)])
-    closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
-    looks = [at_s for at_s, _ in client.looks if at_s > closed_at]
-    assert looks[0] >= closed_at + 40
-
-
 async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
     """Set back by a day in the middle of a wait: the pauses stay what they were."""
     client = scripted(lambda one, at_s: job(one))

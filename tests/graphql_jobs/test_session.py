@@ -156,6 +156,24 @@ async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
     assert sent_at[0] - began_at >= 40
 
 
+async def test_the_herd_before_the_gate_is_spread_when_it_opens(
+    serve: Serve, open_session: OpenSession, operation: Operation, clock: FakeClock
+) -> None:
+    """Twenty requests that wait for one pause of 10 s to end: they come one by one, within the second after it."""
+    sent_at: list[float] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        sent_at.append(clock.now())
+        return web.json_response(GOOD)
+
+    session = await open_session((await serve(note)).url)
+    began_at = clock.now()
+    session.gate.close(10)
+    await asyncio.gather(*(session.read(operation, {"id": "1"}) for _ in range(20)))
+    assert all(10 <= at - began_at <= 11 for at in sent_at)
+    assert len(set(sent_at)) > 15
+
+
 async def test_each_of_many_concurrent_requests_has_its_own_status(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:

@@ -1,0 +1,148 @@
+"""What the hub does while nobody may ask: in a pause that a server wants, in an outage, and right after them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphql_jobs import errors, hub, wait, wait_many
+from graphql_jobs.hub import hub_of
+from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, all_of, handle, is_idle, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted, ScriptedClient
+
+
+def closes_gate(client: ScriptedClient, from_s: float, pause_s: float) -> Callable[[Sequence[str], float], None]:
+    """What looks in the 5 s from that instant is told to pause."""
+
+    def limited(job_ids: Sequence[str], at_s: float) -> None:
+        if from_s <= at_s < from_s + 5:
+            client.session.gate.close(pause_s)
+
+    return limited
+
+
+async def test_nothing_is_sent_while_the_server_wants_a_pause(scripted: Scripted) -> None:
+    """`Retry-After: 40` seen by any request of the session: no look until it is over, then all go on."""
+    client = scripted(until(100))
+    client.failing = closes_gate(client, 20, 40)
+    await all_of(client, [f"j{number}" for number in range(300)])
+    closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
+    looks = [at_s for at_s, _ in client.looks if at_s > closed_at]
+    assert looks[0] >= closed_at + 40
+
+
+async def test_processes_that_are_told_the_same_pause_do_not_come_back_together(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each adds a random time to the pause: 0.7 s here."""
+    monkeypatch.setattr(hub, "spread_s", lambda: 0.7)
+    client = scripted(until(100))
+    client.failing = closes_gate(client, 20, 40)
+    await all_of(client, ["a"])
+    closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
+    assert next(at_s for at_s, _ in client.looks if at_s > closed_at) == pytest.approx(closed_at + 40.7)
+
+
+@pytest.mark.parametrize("trouble", ["a pause", "an outage"])
+async def test_after_a_pause_or_an_outage_the_looks_are_spread_again(trouble: str, scripted: Scripted) -> None:
+    """A thousand jobs, looked at every 5 s, and 40 s in which none could be: a minute later no second holds more than
+    a third of the looks of an interval, as before."""
+    client = scripted(until(200))
+    if trouble == "a pause":
+        client.failing = closes_gate(client, 20, 40)
+    else:
+        client.failing = lambda job_ids, at_s: DOWN if 20 <= at_s < 60 else None
+    await all_of(client, [f"j{number}" for number in range(1000)])
+    for from_s in (10, 75, 150):
+        looks = [int(at_s) for at_s, _ in client.looks if from_s <= at_s < from_s + 5]
+        assert 8 <= len(looks) <= 14
+        assert max(looks.count(second) for second in set(looks)) <= 4
+
+
+async def test_a_job_of_which_nothing_is_new_goes_on_from_its_last_look(scripted: Scripted, clock: FakeClock) -> None:
+    """Its answer, of no change, comes while others are told to pause, and its next look is due in that pause."""
+    client = scripted(until(1e9))
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(12)
+    hub_of(client)._agenda.hold(clock.monotonic(), is_held=True)
+    hub_of(client)._agenda.hold(clock.monotonic() + 5, is_held=False)
+    before = len(client.looks)
+    async with asyncio.timeout(5):  # of real time: else it could ask for ever, at one instant
+        await clock.sleep(60)
+    assert 11 <= len(client.looks) - before <= 13
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_a_wait_whose_budget_is_shorter_than_the_pause_gives_up(scripted: Scripted, clock: FakeClock) -> None:
+    """The server wants an hour; one wait allows an outage of 300 s, the other all of it and sees the end."""
+    client = scripted(until(3700))
+    client.failing = closes_gate(client, 10, 3600)
+    began_at = clock.now()
+    policy = WaitPolicy(Schedule(5, 0, 5), outage_budget_s=300)
+    patient = asyncio.create_task(wait(client, handle("b"), WaitPolicy(Schedule(5, 0, 5), outage_budget_s=3700)))
+    async with asyncio.timeout(5):  # of real time: else it would end only with the pause
+        with pytest.raises(errors.ProviderLost, match=r"outage_budget_s=300.*the server asked for a pause"):
+            await wait(client, handle("a"), policy)
+        assert 310 <= clock.now() - began_at <= 316
+        assert (await patient).job_id == "b"
+    assert not [at_s for at_s, _ in client.looks if 15 < at_s < 3610]
+    assert is_idle(client)
+
+
+async def test_who_joins_in_a_pause_gives_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """Nothing was ever seen of the job."""
+    client = scripted(until(0))
+    client.session.gate.close(3600)
+    with pytest.raises(errors.ProviderLost):
+        await wait(client, handle("a"), WaitPolicy(outage_budget_s=60))
+    assert clock.now() - client.began_at == pytest.approx(60, abs=1)
+    assert client.looks == []
+
+
+async def test_a_pause_that_is_over_in_time_is_forgotten(scripted: Scripted) -> None:
+    """Ten pauses of 40 s, 20 s apart, and an outage budget of 60 s: they do not add up."""
+    client = scripted(until(600))
+    closed_at: list[float] = [0.0]
+
+    def limited(job_ids: Sequence[str], at_s: float) -> None:
+        if at_s >= closed_at[-1] + 60:
+            client.session.gate.close(40)
+            closed_at.append(at_s)
+
+    client.failing = limited
+    policy = WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=900), outage_budget_s=60)
+    ended = await all_of(client, [f"j{number}" for number in range(250)], policy)
+    assert len(closed_at) >= 8
+    assert not [one for one in ended.values() if isinstance(one, Exception)]
+
+
+async def test_a_bug_in_a_step_is_told_to_all_who_wait(scripted: Scripted, clock: FakeClock) -> None:
+    """Not in a request but between two of them, when a timer rings: nobody waits for ever."""
+    client = scripted(until(1e9))
+    ends = asyncio.create_task(_all_errors(client))
+    await clock.sleep(12)
+
+    def broken(now: float, at_most: int) -> list[object]:
+        raise ZeroDivisionError("a bug")
+
+    hub_of(client)._agenda.take = broken  # type: ignore[method-assign, assignment]
+    async with asyncio.timeout(5):  # of real time
+        assert await ends == "a bug"
+
+
+async def _all_errors(client: ScriptedClient) -> str:
+    try:
+        async for _ in wait_many(client, [handle("a"), handle("b")], EVERY_5_S):
+            pass
+    except ZeroDivisionError as error:
+        return str(error)
+    return ""
