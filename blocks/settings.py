@@ -32,8 +32,8 @@ RequestsPerS = Annotated[
         gt=0,
         le=MAX_REQUESTS_PER_S,
         allow_inf_nan=False,
-        description="Requests per second at most, retries, sign-in and downloads included; 0.2 is one in 5 s. In one "
-        "process the first block with these credentials decides for all. Empty: no limit.",
+        description="Requests per second at most, retries, sign-in and downloads included; 0.2 is one in 5 s. It "
+        "holds for the whole process, among all blocks with these credentials and this number. Empty: no limit.",
     ),
 ]
 MaxBatch = Annotated[

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphql_jobs import errors
 from graphql_jobs.auth import can_stand_in_a_header
 from graphql_jobs.batching import BatchSize
-from graphql_jobs.budget import Budget
+from graphql_jobs.budget import Budget, Window
 from graphql_jobs.clock import Clock, SystemClock, instant
 from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http
 from graphql_jobs.gate import Gate, paused
@@ -57,7 +57,7 @@ class Session:
         self._transport: AIOHTTPTransport | None = None
         self._users = 0
         self.gate = Gate(self.clock)
-        self.budget = Budget(self.clock, limits.requests_per_s)
+        self.budget = Budget(self.clock, Window(limits.requests_per_s))
         self.batches = BatchSize()
         #: How many requests were answered so far: whoever waited in vain can tell an outage from a failure of its own.
         self.answers = 0
@@ -250,7 +250,7 @@ class Session:
         wait_s = self.budget.wait_s()
         at_most_s = self.limits.submission_s / 2  # our choice: half, the rest for the rest
         if wait_s > at_most_s:
-            detail = f"requests_per_s={self.budget.requests_per_s:g} is spent for the next {wait_s:.0f} s."
+            detail = f"requests_per_s={self.budget.window.requests_per_s:g} is spent for the next {wait_s:.0f} s."
             raise errors.RateLimited(self.dialect.provider, operation, subject, detail, wait_s)
 
     async def _await_turn(self, operation: str, subject: str) -> None:

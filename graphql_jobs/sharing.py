@@ -1,4 +1,7 @@
-"""One session for all that talks to the same endpoint with the same credential in one event loop (law 5)."""
+"""One session for all that talks to the same endpoint with the same credential in one event loop (law 5).
+
+Its budget of requests is that of the process: Prefect gives each task that is submitted to threads a loop of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from graphql_jobs.session import Session
 
 if TYPE_CHECKING:
     from graphql_jobs.auth import Auth
+    from graphql_jobs.budget import Window
     from graphql_jobs.failures import Dialect
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Session]] = WeakKeyDictionary()
+_windows: dict[tuple[str, str, float | None], Window] = {}
 
 
 def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
@@ -29,4 +34,8 @@ def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limi
         raise InvalidInput(
             "get_client", "it was called outside of async code. Call it in an `async def` or through a task."
         ) from None
-    return _shared.setdefault(loop, {}).setdefault((url, auth.fingerprint), Session(url, auth, dialect, limits))
+    shared, key = _shared.setdefault(loop, {}), (url, auth.fingerprint)
+    if key not in shared:
+        session = shared[key] = Session(url, auth, dialect, limits)
+        session.budget.window = _windows.setdefault((*key, limits.requests_per_s), session.budget.window)
+    return shared[key]

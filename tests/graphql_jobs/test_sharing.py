@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.aiware.reader import DIALECT
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
+    from graphql_jobs.budget import Budget, Window
     from graphql_jobs.operation import Operation
     from graphql_jobs.session import Session
     from tests.graphql_jobs.conftest import Serve
@@ -51,6 +55,44 @@ def test_two_event_loops_do_not_share() -> None:
         return shared_session(URL, BearerToken("a"), DIALECT)
 
     assert asyncio.run(get()) is not asyncio.run(get())
+
+
+def test_the_budget_is_that_of_the_process() -> None:
+    """Prefect gives each task that is submitted to threads an event loop: four of them with 30 requests each, 40 in a
+    second allowed. By the instants that are counted, no second holds more."""
+    limits = Limits(requests_per_s=40)
+    sent_at: list[float] = []
+
+    class Noting(deque[float]):
+        def append(self, at: float) -> None:
+            sent_at.append(at)
+            super().append(at)
+
+    async def budget() -> Budget:
+        return shared_session(URL, BearerToken("of the process"), DIALECT, limits).budget
+
+    async def send() -> None:
+        own = await budget()
+        for _ in range(30):
+            assert await own.take()
+
+    asyncio.run(budget()).window._sent_at = Noting(maxlen=40)
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(asyncio.run, send()) for _ in range(4)]:
+            future.result()
+    assert len(sent_at) == 120
+    assert all(later - earlier >= 1.0 for earlier, later in zip(sent_at, sent_at[40:], strict=False))
+
+
+def test_another_rate_is_another_budget() -> None:
+    """The first one of a loop counts for all in it; in another loop another block may say otherwise."""
+
+    async def window(rate: float) -> Window:
+        return shared_session(URL, BearerToken("two rates"), DIALECT, Limits(requests_per_s=rate)).budget.window
+
+    windows = [asyncio.run(window(rate)) for rate in (2, 3, 2)]
+    assert windows[0] is windows[2]
+    assert windows[0] is not windows[1]
 
 
 def test_outside_of_async_code_the_mistake_is_named() -> None:
