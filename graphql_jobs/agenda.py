@@ -127,9 +127,9 @@ class Agenda:
         self._heap: list[tuple[float, float]] = []
         #: Until when jobs may be due to go with the train that went last.
         self._train_until = -inf
-        #: What was due by then could not be looked at in time.
+        #: What was due before then, by more than the share of a train, could not be looked at in time.
         self._held_until = -inf
-        self._is_held = False
+        self.is_held = False  # whether looks are held up
 
     @property
     def next_at(self) -> float:
@@ -158,6 +158,11 @@ class Agenda:
         into.slots[slot.job_id] = slot
         slot.round = into
 
+    def hasten(self, slot: Slot, due_at: float) -> None:
+        """Look at it by then."""
+        if due_at < slot.round.due_at:
+            self.put(slot, due_at)
+
     def put_back(self, asked: Round, due_at: float) -> None:
         """Look at all of a round again then."""
         asked.due_at = due_at
@@ -172,13 +177,13 @@ class Agenda:
         self.slots.pop(slot.job_id, None)
 
     def hold(self, now: float, is_held: bool) -> None:
-        """Say whether looks are held up now, as in an outage. What was due meanwhile has lost its beat.
+        """Say whether looks are held up now, as in an outage. What was due meanwhile has then lost its beat.
 
         All of it is looked at as soon as that can be, at once; so each begins anew with a part of its pause.
         """
-        if is_held or self._is_held:
+        if self.is_held and not is_held:
             self._held_until = now
-        self._is_held = is_held
+        self.is_held = is_held
 
     def take(self, now: float, at_most: int) -> list[Round]:
         """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""
@@ -187,7 +192,7 @@ class Agenda:
             its_round = self._rounds[self._heap[0]]
             if not self._goes(its_round, now, fills=bool(taken)):
                 break
-            has_lost_beat = its_round.due_at <= self._held_until
+            has_lost_beat = its_round.due_at + its_round.pause_s * _TRAIN_SHARE <= self._held_until
             if len(its_round.slots) > at_most:
                 its_round = its_round.part(at_most)
             else:

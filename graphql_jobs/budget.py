@@ -37,9 +37,15 @@ class Window:
         self.requests_per_s = requests_per_s
         rate = requests_per_s or 1.0
         self.at_once = max(int(rate), 1)
-        self.length_s = _SECOND_S / min(rate, 1.0) * (1 + _MARGIN_SHARE)
+        self._length_s = _SECOND_S / min(rate, 1.0) * (1 + _MARGIN_SHARE)
         self._sent_at: deque[float] = deque(maxlen=self.at_once)
+        self._waiting = 0
         self._lock = Lock()
+
+    def queue(self, change: int) -> None:
+        """One more waits for its turn, or one less."""
+        with self._lock:
+            self._waiting += change
 
     def take(self, clock: Clock) -> float:
         """0, and one request may be sent at once; or how long until one may be."""
@@ -49,18 +55,19 @@ class Window:
                 self._sent_at.append(now)
             return free_in_s
 
-    def free_in_s(self, clock: Clock, place: int) -> float:
-        """Until the request that is `place` behind the next one may go."""
+    def wait_s(self, clock: Clock) -> float:
+        """How long a request that comes now would wait for its turn, if all before it are sent."""
         with self._lock:
-            return self._free_in_s(clock.now(), place)
+            windows, place = divmod(self._waiting, self.at_once)
+            return windows * self._length_s + self._free_in_s(clock.now(), place)
 
     def _free_in_s(self, now: float, place: int) -> float:
-        """As above. A clock that was set back costs one window."""
+        """Until the request that is `place` behind the next one may go. A clock that was set back costs one window."""
         if self._sent_at and self._sent_at[-1] > now:
             self._sent_at = deque((min(at, now) for at in self._sent_at), self.at_once)
         if (older := len(self._sent_at) - self.at_once + place) < 0:
             return 0.0
-        return max(self._sent_at[older] + self.length_s - now, 0.0)
+        return max(self._sent_at[older] + self._length_s - now, 0.0)
 
 
 class Budget:
@@ -76,8 +83,7 @@ class Budget:
         """How long a request that comes now would wait for its turn, if all before it are sent."""
         if self.window.requests_per_s is None:
             return 0.0
-        windows, place = divmod(len(self._queue), self.window.at_once)
-        return windows * self.window.length_s + self.window.free_in_s(self._clock, place)
+        return self.window.wait_s(self._clock)
 
     async def take(self, is_shut: Callable[[], bool] = lambda: False) -> bool:
         """Return True when one request may be sent, at once; False, with nothing taken, if `is_shut` by then."""
@@ -85,12 +91,14 @@ class Budget:
             return not is_shut()
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
+        self.window.queue(1)
         try:
             if self._queue[0] is not turn:
                 await turn
             return await self._take(is_shut)
         finally:  # also when it is cancelled: the next one's turn comes
             self._queue.remove(turn)
+            self.window.queue(-1)
             if self._queue and not self._queue[0].done():
                 self._queue[0].set_result(None)
 

@@ -20,7 +20,6 @@ from graphql_jobs.gate import paused
 from graphql_jobs.job import Job
 from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
-from graphql_jobs.retrying import spread_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,10 +46,9 @@ class Hub:
     def __init__(self, client: JobClient) -> None:
         self._client = client
         self._waiters: set[Waiter] = set()
-        self._joins = 0
         self._agenda = Agenda()
         self._flights: dict[asyncio.Task[None], Flight] = {}
-        self._usual_s = 0.0
+        self._joins, self._usual_s = 0, 0.0
         self._breaker = Breaker()
         self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
         self._judge_at = -inf  # during an outage: when the next one gives up, by the wall clock
@@ -104,9 +102,9 @@ class Hub:
         for flight in list(self._flights.values()):
             if flight.slow_at <= now:
                 self._hedge(flight, now)
-        shut_s = self._client.session.gate.remaining_s()
+        shut_s = self._client.session.gate.herd_s()
         gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
-        opens_at = max(self._breaker.probe_at, now + shut_s + spread_s() if shut_s else now)
+        opens_at = max(self._breaker.probe_at, now + shut_s)
         self._agenda.hold(now, self._breaker.is_open or opens_at > now)
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
@@ -165,14 +163,13 @@ class Hub:
         elif failure := task.exception():
             self._die(failure)
         else:
+            self._judge_at = -inf  # its jobs were left out
             self._step()
 
     def _judge_endpoint(self, failures: list[RequestFailed], asked: int, at: Moment) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
         if failures and len(failures) == asked:
             begins = self._breaker.fail(failures[0], at.monotonic)
-            if begins or at.asked_at <= self._breaker.since:  # who was asked for meanwhile was left out when it began
-                self._judge_at = at.now
             if begins:
                 self._metrics.add("outages")
                 logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
@@ -184,16 +181,20 @@ class Hub:
     def _sit_out(self, pause_s: float, now: float) -> float:
         """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
         at = Moment(now, now, self._client.session.clock.now(), hedged=False)
-        self._judge_all(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
-        return at.monotonic_of(self._judge_at) if self._judge_at > at.now else inf  # else it is asked for already
+        if not self._agenda.is_held or at.now >= self._judge_at:
+            self._judge_all(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
+        return at.monotonic_of(self._judge_at)
 
     def _judge_all(self, failure: RequestFailed, at: Moment) -> None:
         """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""
-        slots = self._agenda.slots
-        for slot in [slot for slot in slots.values() if not slot.round.is_asked_for]:
+        self._judge_at = inf
+        for slot in [slot for slot in self._agenda.slots.values() if not slot.round.is_asked_for]:
             slot.mark = None  # the next look is judged even if it shows what was shown before
             self._judge(slot, failure, at)
-        self._judge_at = min((slot.limits(at.now)[2] for slot in slots.values()), default=inf)
+            if slot.waiters:
+                deadline_at = slot.limits(at.now)[2]
+                self._judge_at = min(self._judge_at, deadline_at)
+                self._agenda.hasten(slot, at.monotonic_of(deadline_at))
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
 
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
@@ -271,11 +272,10 @@ class Hub:
 
     def _die(self, failure: BaseException) -> None:
         """We cannot go on: all who wait get to know why."""
-        waiters = list(self._waiters)
-        self._waiters.clear()
-        self._stop()
+        waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.fail(failure)
+        self._stop()
 
     def _stop(self) -> list[asyncio.Task[None]]:
         """End all that is going on; gives the requests that were on their way."""

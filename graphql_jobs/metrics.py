@@ -40,8 +40,8 @@ _COUNTED = {
 }
 #: What the session counts, for all of its hubs.
 _SENT = {"requests": "{request}", "rate_limited": "{request}"}
-#: What is so many now.
-_GAUGED = {"waiters": "{wait}", "jobs": "{job}", "batch_size": "{job}"}
+#: What is so many now: told as differences, since several hubs of a process may have one label.
+_SIZED = {"waiters": "{wait}", "jobs": "{job}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ class Metrics:
         self._unrecorded: list[tuple[Job, float]] = []
         self._log_at: float | None = None
         self._labels = {"provider": session.dialect.provider, "endpoint": session.url}
-        self._counters, self._gauges, self._latency = _instruments()
+        self._told: Counter[str] = Counter()
+        self._counters, self._batch_size, self._latency = _instruments()
 
     def looked(self, statuses: int, monotonic: float) -> None:
         """Count a look that read so many, export what changed, and write a line in the log if it is time."""
@@ -112,9 +113,12 @@ class Metrics:
 
     def tell_sizes(self) -> None:
         """Export how much there is now."""
-        if self._gauges:
-            for name, number in zip(_GAUGED, self._sizes(), strict=True):
-                self._gauges[name].set(number, self._labels)
+        if self._counters:
+            waiters, jobs, batch_size = self._sizes()
+            for name, number in zip(_SIZED, (waiters, jobs), strict=True):
+                self._counters[name].add(number - self._told[name], self._labels)
+                self._told[name] = number
+            self._batch_size.set(batch_size, self._labels)
 
     def add(self, name: str, number: int = 1) -> None:
         """Count something: "batches", "statuses", "hedged", "outages" or "ended"."""
@@ -142,8 +146,11 @@ class Metrics:
     def snapshot(self) -> Snapshot:
         """All of it."""
         ordered = sorted(self._latencies)
+        waiters, jobs, batch_size = self._sizes()
         return Snapshot(
-            **dict(zip(_GAUGED, self._sizes(), strict=True)),
+            waiters=waiters,
+            jobs=jobs,
+            batch_size=batch_size,
             **{name: self._counts[name] for name in _COUNTED},
             **{name: self._session.sent[name] for name in _SENT},
             latency_p50_s=_quantile(ordered, 0.5),
@@ -175,11 +182,12 @@ def _quantile(ordered: list[float], share: float) -> float | None:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
-def _instruments() -> tuple[dict[str, Any], dict[str, Any], Any]:
+def _instruments() -> tuple[dict[str, Any], Any, Any]:
     if _opentelemetry is None:
-        return {}, {}, None
+        return {}, None, None
     meter = _opentelemetry.get_meter("graphql_jobs")
-    counted, gauged = (_COUNTED | _SENT).items(), _GAUGED.items()
-    counters = {name: meter.create_counter(f"graphql_jobs.hub.{name}", unit) for name, unit in counted}
-    gauges = {name: meter.create_gauge(f"graphql_jobs.hub.{name}", unit) for name, unit in gauged}
-    return counters, gauges, meter.create_histogram("graphql_jobs.hub.detection_latency", "s")
+    prefix, counted = "graphql_jobs.hub", (_COUNTED | _SENT).items()
+    counters: dict[str, Any] = {name: meter.create_counter(f"{prefix}.{name}", unit) for name, unit in counted}
+    counters |= {name: meter.create_up_down_counter(f"{prefix}.{name}", unit) for name, unit in _SIZED.items()}
+    batch_size = meter.create_gauge(f"{prefix}.batch_size", "{job}")
+    return counters, batch_size, meter.create_histogram(f"{prefix}.detection_latency", "s")

@@ -78,6 +78,7 @@ async def test_a_cancel_in_each_state_reaches_the_provider(installation: Install
     assert "left running at aiWARE: RUNNING" in messages[1]
     assert messages[2].endswith("left running at Datasaur.")
     assert messages[3] == f"{TOLD}aiware job {jobs[3]}: cancelled (status 'aborted')."
+    await until(ended(client, early), "the run that was cancelled right after its start to end")
     assert (await state_name(client, early), await state_name(client, later)) == ("Cancelled", "Cancelled")
     if early_job := (await record_of(early)).handle:  # it may have been stopped before it submitted
         assert (await told(client, early)).endswith(f"{early_job.job_id}: cancelled (status 'aborted').")

@@ -167,11 +167,12 @@ async def test_who_finds_the_gate_shut_takes_nothing() -> None:
 async def test_the_wait_of_one_more_is_known() -> None:
     """Two per second, two sent, five in the queue: the next would go in the fourth second."""
     clock = HeldClock()
-    budget = Budget(clock, Window(2))
+    window = Window(2)
+    budget, elsewhere = (Budget(clock, window) for _ in range(2))  # of another event loop
     assert budget.wait_s() == 0
     waits = [asyncio.create_task(budget.take()) for _ in range(7)]
     await settle()
-    assert budget.wait_s() == pytest.approx(3 * 1.1, abs=1e-5)
+    assert budget.wait_s() == elsewhere.wait_s() == pytest.approx(3 * 1.1, abs=1e-5)
     for _ in range(3):
         await clock.wake(1.1)
     assert all([await wait for wait in waits])

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import errors, hub, wait, wait_many
+from graphql_jobs import errors, gate, wait, wait_many
 from graphql_jobs.hub import hub_of
+from graphql_jobs.job import Job
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, all_of, handle, is_idle, until
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ async def test_processes_that_are_told_the_same_pause_do_not_come_back_together(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each adds a random time to the pause: 0.7 s here."""
-    monkeypatch.setattr(hub, "spread_s", lambda: 0.7)
+    monkeypatch.setattr(gate, "spread_s", lambda: 0.7)
     client = scripted(until(100))
     client.failing = closes_gate(client, 20, 40)
     await all_of(client, ["a"])
@@ -146,3 +147,94 @@ async def _all_errors(client: ScriptedClient) -> str:
     except ZeroDivisionError as error:
         return str(error)
     return ""
+
+
+def ends(*waits: asyncio.Task[Job]) -> list[type]:
+    """How they ended."""
+    return [Job if not one.exception() else type(one.exception()) for one in waits]
+
+
+def rests(pause_s: float, budget_s: float) -> WaitPolicy:
+    """A look every so often, and so much patience with outages."""
+    return WaitPolicy(Schedule(pause_s, 0, pause_s), outage_budget_s=budget_s)
+
+
+async def test_two_short_outages_with_health_between_them_do_not_add_up(scripted: Scripted) -> None:
+    """One wait rests for 200 s, and may lose 20: it is looked at in time to know that the first one is over."""
+    client = scripted(until(400))
+    client.failing = lambda job_ids, at_s: DOWN if 210 <= at_s < 218 or 240 <= at_s < 252 else None
+    waits = [
+        asyncio.create_task(wait(client, handle(name), rests(pause_s, 20)))
+        for name, pause_s in zip("ab", (5, 200), strict=True)
+    ]
+    await asyncio.wait(waits)
+    assert ends(*waits) == [Job, Job]
+
+
+async def test_who_rests_for_long_gives_up_in_time_too(scripted: Scripted, clock: FakeClock) -> None:
+    """The service is away from 30 s on for good; a wait whose next look is due at 400 s gives up after its 20."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if at_s >= 30 else None
+    often = asyncio.create_task(wait(client, handle("a"), rests(1, 10)))
+    rarely = asyncio.create_task(wait(client, handle("b"), rests(400, 20)))
+    await asyncio.wait([often, rarely])
+    assert ends(often, rarely) == [errors.ProviderLost] * 2
+    assert 50 <= clock.now() - client.began_at <= 53
+
+
+async def test_a_job_in_flight_keeps_nobody_from_giving_up_in_a_pause(scripted: Scripted, clock: FakeClock) -> None:
+    """One request hangs, over the deadline of its job; the other wait, with 60 s, gives up in the pause of 1,000 s."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "x" in job_ids
+    hanging = asyncio.create_task(wait(client, handle("x"), WaitPolicy(EVERY_5_S.schedule, Deadlines(total_s=30))))
+    await clock.sleep(10)
+    other = asyncio.create_task(wait(client, handle("o"), rests(400, 60)))
+    await clock.sleep(1)
+    client.session.gate.close(1000)
+    joins = asyncio.create_task(wait(client, handle("p"), rests(400, 30)))
+    await asyncio.wait([other, joins])
+    assert ends(other, joins) == [errors.ProviderLost] * 2
+    assert clock.now() - client.began_at <= 80
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+
+
+async def test_a_probe_costs_a_job_no_look_more(scripted: Scripted, clock: FakeClock) -> None:
+    """A single job, looked at every minute, in an outage of half an hour: still a look every minute."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if at_s >= 100 else None
+    waiting = asyncio.create_task(wait(client, handle("j1"), rests(60, 1800)))
+    await asyncio.wait([waiting])
+    assert ends(waiting) == [errors.ProviderLost]
+    assert len(client.looks) <= 36
+
+
+async def test_who_joins_in_a_pause_does_not_shorten_it(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens in it or in the random time after it, that time is drawn once."""
+    drawn = iter([0.9] + [0.0] * 1000)
+    monkeypatch.setattr(gate, "spread_s", lambda: next(drawn))
+    client = scripted(until(100))
+    client.session.gate.close(40)
+    waits = [asyncio.create_task(wait(client, handle("a"), EVERY_5_S))]
+    for number in range(50):
+        await client.clock.sleep(0.81)
+        waits.append(asyncio.create_task(wait(client, handle(f"j{number}"), EVERY_5_S)))
+    await asyncio.gather(*waits)
+    assert client.looks[0][0] == pytest.approx(40.9)
+
+
+async def test_all_who_wait_are_told_of_a_bug_before_anything_else_is_done(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """Even a bug that strikes again while the hub is stopped."""
+    client = scripted(until(1e9))
+    told = asyncio.create_task(_all_errors(client))
+    await clock.sleep(12)
+
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError("a bug")
+
+    client.session.batches.at_most = broken  # type: ignore[method-assign]
+    async with asyncio.timeout(5):  # of real time
+        assert await told == "a bug"

@@ -111,6 +111,9 @@ async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypat
         def create_counter(self, name: str, unit: str = "", description: str = "") -> Instrument:
             return Instrument(name)
 
+        def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> Any:
+            return Instrument(name)
+
         def create_gauge(self, name: str, unit: str = "", description: str = "") -> Any:
             return Instrument(name)
 
