@@ -18,7 +18,7 @@ from graphql_jobs.providers.aiware.reader import DIALECT
 from graphql_jobs.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from graphql_jobs.operation import Operation
     from tests.clocks import FakeClock
@@ -132,16 +132,22 @@ async def later(session: Session, operation: Operation, sent_at: list[float]) ->
     await session.read(operation, {"id": "2"})
 
 
+def noting(clock: FakeClock) -> tuple[list[float], Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+    """The instants at which requests came, and what a server does to note them."""
+    came_at: list[float] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        came_at.append(clock.now())
+        return web.json_response(GOOD)
+
+    return came_at, note
+
+
 async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """Paused for 10 s, and during that told to stay away for 40: not sent before 40."""
-    sent_at: list[float] = []
-
-    async def note(request: web.Request) -> web.StreamResponse:
-        sent_at.append(clock.now())
-        return web.json_response(GOOD)
-
+    sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
     session.gate.close(10)
@@ -160,12 +166,7 @@ async def test_the_herd_before_the_gate_is_spread_when_it_opens(
     serve: Serve, open_session: OpenSession, operation: Operation, clock: FakeClock
 ) -> None:
     """Twenty requests that wait for one pause of 10 s to end: they come one by one, within the second after it."""
-    sent_at: list[float] = []
-
-    async def note(request: web.Request) -> web.StreamResponse:
-        sent_at.append(clock.now())
-        return web.json_response(GOOD)
-
+    sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
     session.gate.close(10)
