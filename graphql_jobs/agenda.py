@@ -51,6 +51,10 @@ class Slot:
         """
         return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
 
+    def relieve(self, now: float) -> float:
+        """An outage is over. Gives the instant to look at the job the latest, by the wall clock."""
+        return min(waiter.watches[self.job_id].relieve(now) for waiter in self.waiters)
+
     def limits(self, now: float) -> tuple[float, float, float]:
         """The pause that all who wait allow, until when that holds, and the first deadline; these by the wall clock."""
         pause_s = until_at = deadline_at = inf
@@ -129,7 +133,7 @@ class Agenda:
         self._train_until = -inf
         #: What was due before then, by more than the share of a train, could not be looked at in time.
         self._held_until = -inf
-        self.is_held = False  # whether looks are held up
+        self._is_held = False  # whether looks are held up
 
     @property
     def next_at(self) -> float:
@@ -176,14 +180,15 @@ class Agenda:
         slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
 
-    def hold(self, now: float, is_held: bool) -> None:
-        """Say whether looks are held up now, as in an outage. What was due meanwhile has then lost its beat.
+    def hold(self, now: float, is_held: bool) -> bool:
+        """Say whether looks are held up now, as in an outage. Whether that ends. What was due has then lost its beat.
 
         All of it is looked at as soon as that can be, at once; so each begins anew with a part of its pause.
         """
-        if self.is_held and not is_held:
+        ends, self._is_held = self._is_held and not is_held, is_held
+        if ends:
             self._held_until = now
-        self.is_held = is_held
+        return ends
 
     def take(self, now: float, at_most: int) -> list[Round]:
         """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""

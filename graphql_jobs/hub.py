@@ -20,6 +20,7 @@ from graphql_jobs.gate import paused
 from graphql_jobs.job import Job
 from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
+from graphql_jobs.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,9 +50,8 @@ class Hub:
         self._agenda = Agenda()
         self._flights: dict[asyncio.Task[None], Flight] = {}
         self._joins, self._usual_s = 0, 0.0
-        self._breaker = Breaker()
+        self._breaker, self._outage = Breaker(), Outage(self._agenda, self._judge)
         self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
-        self._judge_at = -inf  # during an outage: when the next one gives up, by the wall clock
         self._timer: Timer | None = None
         self._timer_at, self._is_joining = inf, False
 
@@ -66,7 +66,7 @@ class Hub:
             if not slot.round.is_asked_for:
                 agenda.put(slot, now)
         self._joins += 1
-        self._judge_at = -inf
+        self._outage.greet(agenda.slots[job_id] for job_id in waiter.watches)
         self._step_soon()
 
     async def leave(self, waiter: Waiter) -> None:
@@ -103,15 +103,16 @@ class Hub:
             if flight.slow_at <= now:
                 self._hedge(flight, now)
         shut_s = self._client.session.gate.herd_s()
-        gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
+        over_at = self._sit_out(shut_s, now) if shut_s else inf
         opens_at = max(self._breaker.probe_at, now + shut_s)
-        self._agenda.hold(now, self._breaker.is_open or opens_at > now)
+        if self._agenda.hold(now, self._breaker.is_open or opens_at > now):
+            self._outage.may_be_over(now)
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
             self._send(rounds, now)
         slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(slow_at, due_at, gives_up_at), now)
+        self._wake_at(min(slow_at, due_at, over_at), now)
 
     def _has_room(self) -> bool:
         """Whether another request may be sent: during an outage one at a time; slow ones count half."""
@@ -151,8 +152,8 @@ class Hub:
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         self._metrics.count_ends()
-        if self._breaker.failure and at.now >= self._judge_at:
-            self._judge_all(self._breaker.failure, at)
+        if self._breaker.failure and at.now >= self._outage.judge_at:
+            self._lasts(self._breaker.failure, at)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         """Go on after a request, for there is room for another one; or die with it."""
@@ -163,7 +164,7 @@ class Hub:
         elif failure := task.exception():
             self._die(failure)
         else:
-            self._judge_at = -inf  # its jobs were left out
+            self._outage.judge_at = -inf  # its jobs were left out
             self._step()
 
     def _judge_endpoint(self, failures: list[RequestFailed], asked: int, at: Moment) -> None:
@@ -177,25 +178,17 @@ class Hub:
         if self._breaker.is_open:
             logger.info("Answers again, after %.0f s without.", at.monotonic - self._breaker.since)
         self._breaker.close()
+        self._outage.ends(at)
 
     def _sit_out(self, pause_s: float, now: float) -> float:
-        """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
+        """The pause that a server wants is an outage too. Gives when it ends, or the next one gives up."""
         at = Moment(now, now, self._client.session.clock.now(), hedged=False)
-        if not self._agenda.is_held or at.now >= self._judge_at:
-            self._judge_all(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
-        return at.monotonic_of(self._judge_at)
+        self._lasts(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
+        return min(at.monotonic_of(self._outage.judge_at), now + pause_s)
 
-    def _judge_all(self, failure: RequestFailed, at: Moment) -> None:
-        """The outage counts for all jobs, asked for or not: so each is given up when its own budget is over."""
-        self._judge_at = inf
-        for slot in [slot for slot in self._agenda.slots.values() if not slot.round.is_asked_for]:
-            slot.mark = None  # the next look is judged even if it shows what was shown before
-            self._judge(slot, failure, at)
-            if slot.waiters:
-                deadline_at = slot.limits(at.now)[2]
-                self._judge_at = min(self._judge_at, deadline_at)
-                self._agenda.hasten(slot, at.monotonic_of(deadline_at))
-        self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._judge_at))
+    def _lasts(self, failure: RequestFailed, at: Moment) -> None:
+        self._outage.lasts(failure, at)
+        self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._outage.judge_at))
 
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
         """For whom somebody joined while it was asked for, who has seen nothing so far: at once."""
@@ -210,11 +203,11 @@ class Hub:
             slot.mark = mark if isinstance(seen, Job) else None
             self._put(slot, at)
 
-    def _judge(self, slot: Slot, seen: Seen, at: Moment) -> None:
+    def _judge(self, slot: Slot, seen: Seen, at: Moment, *, looked: bool = True) -> None:
         """Let each who waits for the job judge what was seen of it, and tell those who have to know."""
         for waiter in slot.waiters:
             watch = waiter.watches[slot.job_id]
-            ended = watch.judge(seen, at.now)
+            ended = watch.judge(seen, at.now, looked=looked)
             if ended is not None:
                 del waiter.watches[slot.job_id]
                 self._leave(slot, waiter)

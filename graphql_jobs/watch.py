@@ -29,6 +29,7 @@ class Watch:
         "_digest",
         "_failing_since",
         "_first_at",
+        "_is_held",
         "_mark",
         "_missing_since",
         "_raw_status",
@@ -52,6 +53,7 @@ class Watch:
         self._raw_status = ""
         self._created_at: float | None = None
         self._failing_since: float | None = None
+        self._is_held = False  # all that failed is that nobody could look; stale while nothing fails
         self._missing_since: float | None = None
         #: The instant of the limit that counts now: an outage and an absence have their own. Known with the first look.
         self.deadline_at = inf
@@ -63,10 +65,13 @@ class Watch:
         """What was seen so far, to be kept."""
         return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
 
-    def judge(self, seen: Seen, now: float) -> Ended | None:
-        """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3)."""
+    def judge(self, seen: Seen, now: float, *, looked: bool = True) -> Ended | None:
+        """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3).
+
+        Without a look it is the failure of an outage, in which nobody could look.
+        """
         if not isinstance(seen, Job):
-            return self._judge_trouble(seen, now)
+            return self._judge_trouble(seen, now, looked)
         if seen.state.is_terminal:
             self.changed = True
             return seen
@@ -77,6 +82,14 @@ class Watch:
             self._remember(seen, mark, now)
         self._aim_at_limits()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
+
+    def relieve(self, now: float) -> float:
+        """An outage is over. Gives the instant to look again the latest: now, if looks at this job failed too."""
+        if self._failing_since is not None and not self._is_held:
+            return now
+        self._end_outage(now)
+        self._aim()
+        return self.deadline_at
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
         """Whether a limit needs something of this look that the provider would not tell again after a restart."""
@@ -142,21 +155,22 @@ class Watch:
             self._missing_since += now - self._failing_since
         self._failing_since = None
 
-    def _judge_trouble(self, seen: JobNotFound | RequestFailed, now: float) -> Ended | None:
+    def _judge_trouble(self, seen: JobNotFound | RequestFailed, now: float, looked: bool) -> Ended | None:
         self.changed = self._failing_since is None and self._missing_since is None
         if isinstance(seen, RequestFailed):
-            ended = self._judge_failure(seen, now)
+            ended = self._judge_failure(seen, now, looked)
         else:
             self._end_outage(now)
             ended = self._judge_absence(seen, now)
         self._aim()
         return ended
 
-    def _judge_failure(self, failure: RequestFailed, now: float) -> Ended | None:
+    def _judge_failure(self, failure: RequestFailed, now: float, looked: bool) -> Ended | None:
         handle, waited_s = self.handle, now - self.began_at()
         if not failure.transient and self._mark is None:
             return CheckRefused(handle.provider, [handle.job_id], waited_s, str(failure))
         # What was answered before is not refused for good: a proxy's page, a certificate, a rule that somebody changed.
+        self._is_held = not looked and (self._is_held or self._failing_since is None)
         self._failing_since = now if self._failing_since is None else self._failing_since
         lost_s, budget_s = now - self._failing_since, self.policy.outage_budget_s
         if now < self._failing_since + budget_s:

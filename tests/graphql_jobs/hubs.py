@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from graphql_jobs import errors, wait_many
+from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.schedule import Schedule, WaitPolicy
@@ -34,6 +34,21 @@ def job(job_id: str, state: JobState = JobState.RUNNING) -> Job:
 def until(end_s: float) -> Callable[[str, float], Job]:
     """A script: every job runs until `end_s`."""
     return lambda one, at_s: job(one, JobState.SUCCEEDED if at_s >= end_s else JobState.RUNNING)
+
+
+def rests(pause_s: float, budget_s: float) -> WaitPolicy:
+    """A look every so often, and so much patience with outages."""
+    return WaitPolicy(Schedule(pause_s, 0, pause_s), outage_budget_s=budget_s)
+
+
+def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Task[Job]]:
+    """A wait of its own for each job."""
+    return [asyncio.create_task(wait(client, handle(name), policy)) for name, policy in policies.items()]
+
+
+def ends(*waits: asyncio.Task[Job]) -> list[type]:
+    """How they ended."""
+    return [Job if not one.exception() else type(one.exception()) for one in waits]
 
 
 async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolicy = EVERY_5_S) -> dict[str, Any]:

@@ -33,6 +33,8 @@ DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 LONG_S = 365 * 86400.0
 #: What an end may be seen late by when nothing is wrong: the pause, and a request that is asked again in the meantime.
 LATE_S = PAUSE_S + 2 * SLOW_S
+#: The patience of an impatient wait with outages.
+BUDGET_S = 20.0
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Caller:
     names: list[str]
     joined_at: float
     gives_up_at: float
+    budget_s: float
     task: asyncio.Task[None] | None = None
     ended: dict[str, list[tuple[float, Any]]] = field(default_factory=dict)
     cancelled: bool = False
@@ -61,6 +64,8 @@ class HubMachine(RuleBasedStateMachine):
         self.hidden: set[str] = set()
         self.slow = 0
         self.last_trouble_at = -inf
+        #: From when to when nothing, or not all, could be seen; a time of which a part was troubled counts as a whole.
+        self.troubles: list[tuple[float, float]] = []
         self.callers: list[Caller] = []
         self.at_once = 0
         self.client = ScriptedClient(self.clock, self.seen)
@@ -94,15 +99,17 @@ class HubMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(work)
 
     @rule(
-        names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True), total_s=st.sampled_from([40, inf])
+        names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True),
+        total_s=st.sampled_from([40, inf]),
+        budget_s=st.sampled_from([BUDGET_S, LONG_S]),
     )
-    def join(self, names: list[str], total_s: float) -> None:
-        """Somebody waits for some jobs, for ever or for 40 s."""
-        caller = Caller(names, self.clock.monotonic(), self.clock.monotonic() + total_s)
+    def join(self, names: list[str], total_s: float, budget_s: float) -> None:
+        """Somebody waits for some jobs, for ever or for 40 s, with more or less patience."""
+        caller = Caller(names, self.clock.monotonic(), self.clock.monotonic() + total_s, budget_s)
         policy = WaitPolicy(
             Schedule(PAUSE_S, 0, PAUSE_S),
             Deadlines(total_s=min(total_s, LONG_S)),
-            outage_budget_s=LONG_S,
+            outage_budget_s=budget_s,
             not_found_grace_s=LONG_S,
         )
         handles = [JobHandle(provider="fake", endpoint=self.client.session.url, job_id=name) for name in names]
@@ -153,24 +160,48 @@ class HubMachine(RuleBasedStateMachine):
         self.slow = requests
         self.last_trouble_at = self.clock.monotonic()
 
+    @rule(for_s=st.floats(1, 90))
+    def want_a_pause(self, for_s: float) -> None:
+        """The server wants to hear nothing for a while."""
+        self.client.session.gate.close(for_s)
+        self.last_trouble_at = self.clock.monotonic() + for_s + 1
+
+    @rule(max_batch=st.sampled_from([1, 5, 100]))
+    def take_less(self, max_batch: int) -> None:
+        """The server takes fewer jobs per request, or more."""
+        self.client.max_batch = max_batch
+
     @rule(by_s=st.floats(-1e6, 1e6))
     def set_the_clock(self, by_s: float) -> None:
         """Somebody sets the wall clock."""
         self.clock.set_by_s += by_s
         for caller in self.callers:
-            if caller.gives_up_at < inf:  # it moved with the clock
+            caller.budget_s = 0.0  # all that a limit counts moved with the clock
+            if caller.gives_up_at < inf:
                 caller.gives_up_at = -inf
 
     @rule(for_s=st.floats(0.1, 60))
     def pass_time(self, for_s: float) -> None:
         """Time goes on."""
-        self.run(self.clock.sleep(for_s))
+        self.run(self.elapse(for_s))
+
+    async def elapse(self, for_s: float) -> None:
+        """Note whether there was trouble meanwhile."""
+        began_at, was_troubled = self.clock.monotonic(), self.is_troubled()
+        await self.clock.sleep(for_s)
         if self.is_troubled():
-            self.last_trouble_at = self.clock.monotonic()
+            self.last_trouble_at = max(self.last_trouble_at, self.clock.monotonic())
+        if was_troubled or self.is_troubled():
+            self.troubles.append((began_at, self.clock.monotonic()))
 
     def is_troubled(self) -> bool:
         """Whether anything keeps a look from showing what is."""
-        return bool(self.down or self.poisonous or self.hidden or self.slow or self.at_once)
+        faults = self.down or self.poisonous or self.hidden or self.slow
+        return bool(faults or self.at_once or self.client.session.gate.is_shut())
+
+    def troubled_s(self, from_at: float, to_at: float) -> float:
+        """How much of that time was troubled."""
+        return sum(max(0.0, min(until, to_at) - max(since, from_at)) for since, until in self.troubles)
 
     @invariant()
     def every_end_is_right(self) -> None:
@@ -182,6 +213,9 @@ class HubMachine(RuleBasedStateMachine):
                 if isinstance(ended, Job):
                     assert ended.state is JobState.SUCCEEDED
                     assert at >= self.ends_at[name]
+                elif isinstance(ended, errors.ProviderLost):  # it is known to be over with the next answer
+                    assert caller.budget_s < LONG_S
+                    assert self.troubled_s(at - caller.budget_s, at) >= caller.budget_s - LATE_S
                 else:
                     assert isinstance(ended, errors.WaitTimedOut | errors.JobNotFound)
                     assert at >= caller.gives_up_at - 0.01
@@ -217,7 +251,8 @@ class HubMachine(RuleBasedStateMachine):
         self.change_faults(False, set(), set())
         for name in NAMES:
             self.end(name, 0)
-        await self.clock.sleep(60)
+        await self.elapse(60)
+        await self.elapse(60)
         tasks = [caller.task for caller in self.callers if caller.task]
         async with asyncio.timeout(20):
             await asyncio.gather(*tasks, return_exceptions=True)

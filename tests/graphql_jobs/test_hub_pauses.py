@@ -11,7 +11,7 @@ from graphql_jobs import errors, gate, wait, wait_many
 from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, until
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -147,16 +147,6 @@ async def _all_errors(client: ScriptedClient) -> str:
     except ZeroDivisionError as error:
         return str(error)
     return ""
-
-
-def ends(*waits: asyncio.Task[Job]) -> list[type]:
-    """How they ended."""
-    return [Job if not one.exception() else type(one.exception()) for one in waits]
-
-
-def rests(pause_s: float, budget_s: float) -> WaitPolicy:
-    """A look every so often, and so much patience with outages."""
-    return WaitPolicy(Schedule(pause_s, 0, pause_s), outage_budget_s=budget_s)
 
 
 async def test_two_short_outages_with_health_between_them_do_not_add_up(scripted: Scripted) -> None:
