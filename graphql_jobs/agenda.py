@@ -51,10 +51,6 @@ class Slot:
         """
         return 1.0 if self.round.pause_s else (crc32(self.job_id.encode()) % _SHARES + 1) / _SHARES
 
-    def relieve(self, now: float) -> float:
-        """An outage is over. Gives the instant to look at the job the latest, by the wall clock."""
-        return min(waiter.watches[self.job_id].relieve(now) for waiter in self.waiters)
-
     def limits(self, now: float) -> tuple[float, float, float]:
         """The pause that all who wait allow, until when that holds, and the first deadline; these by the wall clock."""
         pause_s = until_at = deadline_at = inf
@@ -180,15 +176,14 @@ class Agenda:
         slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
 
-    def hold(self, now: float, is_held: bool) -> bool:
-        """Say whether looks are held up now, as in an outage. Whether that ends. What was due has then lost its beat.
+    def hold(self, now: float, is_held: bool) -> None:
+        """Say whether looks are held up now, as in an outage. What was due meanwhile has then lost its beat.
 
         All of it is looked at as soon as that can be, at once; so each begins anew with a part of its pause.
         """
-        ends, self._is_held = self._is_held and not is_held, is_held
-        if ends:
+        if self._is_held and not is_held:
             self._held_until = now
-        return ends
+        self._is_held = is_held
 
     def take(self, now: float, at_most: int) -> list[Round]:
         """The rounds of one request, off the agenda; none if none is due. What is nearly due fills it up."""

@@ -103,16 +103,15 @@ class Hub:
             if flight.slow_at <= now:
                 self._hedge(flight, now)
         shut_s = self._client.session.gate.herd_s()
-        over_at = self._sit_out(shut_s, now) if shut_s else inf
+        gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
         opens_at = max(self._breaker.probe_at, now + shut_s)
-        if self._agenda.hold(now, self._breaker.is_open or opens_at > now):
-            self._outage.may_be_over(now)
+        self._agenda.hold(now, self._breaker.is_open or opens_at > now)
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
             self._send(rounds, now)
         slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(slow_at, due_at, over_at), now)
+        self._wake_at(min(slow_at, due_at, gives_up_at), now)
 
     def _has_room(self) -> bool:
         """Whether another request may be sent: during an outage one at a time; slow ones count half."""
@@ -152,7 +151,7 @@ class Hub:
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         self._metrics.count_ends()
-        if self._breaker.failure and at.now >= self._outage.judge_at:
+        if self._breaker.failure:
             self._lasts(self._breaker.failure, at)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
@@ -178,13 +177,13 @@ class Hub:
         if self._breaker.is_open:
             logger.info("Answers again, after %.0f s without.", at.monotonic - self._breaker.since)
         self._breaker.close()
-        self._outage.ends(at)
+        self._outage.answered(at)
 
     def _sit_out(self, pause_s: float, now: float) -> float:
-        """The pause that a server wants is an outage too. Gives when it ends, or the next one gives up."""
+        """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
         at = Moment(now, now, self._client.session.clock.now(), hedged=False)
         self._lasts(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
-        return min(at.monotonic_of(self._outage.judge_at), now + pause_s)
+        return at.monotonic_of(self._outage.judge_at)
 
     def _lasts(self, failure: RequestFailed, at: Moment) -> None:
         self._outage.lasts(failure, at)
@@ -278,6 +277,7 @@ class Hub:
         self._wake_at(inf, 0.0)
         self._agenda.clear()
         self._breaker.close()
+        self._outage.forget()
         self._metrics.tell_sizes()
         return flights
 

@@ -25,7 +25,12 @@ class Outage:
     def __init__(self, agenda: Agenda, judge: Judge) -> None:
         self._agenda = agenda
         self._judge = judge
-        self._is_on = False
+        self.forget()
+
+    def forget(self) -> None:
+        """There is none."""
+        #: When it began, by the monotonic clock; inf while there is none.
+        self._began_at = inf
         #: When the next one gives up, by the wall clock, and has to be judged; -inf: all have to be, now.
         self.judge_at = -inf
         #: The jobs of those who joined since then.
@@ -33,34 +38,32 @@ class Outage:
 
     def greet(self, slots: Iterable[Slot]) -> None:
         """Somebody waits for these too, by now."""
-        if self._is_on:
+        if self._began_at < inf:
             self._newcomers += slots
 
     def lasts(self, failure: RequestFailed, at: Moment) -> None:
         """Nobody can look, whatever is due: whose budget is over is given up."""
-        self._is_on, slots, self._newcomers = True, self._newcomers, []
+        self._began_at, slots, self._newcomers = min(self._began_at, at.monotonic), self._newcomers, []
         if at.now >= self.judge_at:
             self.judge_at, slots = inf, list(self._agenda.slots.values())
         for slot in slots:
             if slot.round.is_asked_for:
                 continue
+            slot.mark = None  # a deadline may pass meanwhile: the next look is judged, even if it shows nothing new
             self._judge(slot, failure, at, looked=False)
             if slot.waiters:
                 deadline_at = slot.limits(at.now)[2]
                 self.judge_at = min(self.judge_at, deadline_at)
                 self._agenda.hasten(slot, at.monotonic_of(deadline_at))
 
-    def may_be_over(self, now: float) -> None:
-        """A pause is over. One look finds out, whatever is due: else the time until the next one would count too."""
-        resting = (slot for slot in self._agenda.slots.values() if not slot.round.is_asked_for)
-        if self._is_on and self._agenda.next_at > now and (slot := next(resting, None)):
-            self._agenda.hasten(slot, now)
+    def answered(self, at: Moment) -> None:
+        """If that was asked for since it began, it is over: who only could not be looked at fails no longer.
 
-    def ends(self, at: Moment) -> None:
-        """There is an answer: who could not be looked at fails no longer, and who failed is looked at, at once."""
-        if self._is_on:
-            self._is_on, self._newcomers = False, []
+        A job of which a look failed fails until one succeeds. It is in no hurry: were all such jobs asked for at once,
+        those that can never be asked for would leave no room for the others.
+        """
+        if at.asked_at >= self._began_at:
+            self.forget()
             for slot in self._agenda.slots.values():
-                deadline_at = slot.relieve(at.now)
-                if not slot.round.is_asked_for:
-                    self._agenda.hasten(slot, at.monotonic_of(deadline_at))
+                for waiter in slot.waiters:
+                    waiter.watches[slot.job_id].relieve(at.now)

@@ -83,13 +83,11 @@ class Watch:
         self._aim_at_limits()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
 
-    def relieve(self, now: float) -> float:
-        """An outage is over. Gives the instant to look again the latest: now, if looks at this job failed too."""
-        if self._failing_since is not None and not self._is_held:
-            return now
-        self._end_outage(now)
-        self._aim()
-        return self.deadline_at
+    def relieve(self, now: float) -> None:
+        """An outage is over; for this job, if no look at it failed."""
+        if self._is_held:
+            self._end_outage(now)
+            self._aim()
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
         """Whether a limit needs something of this look that the provider would not tell again after a restart."""

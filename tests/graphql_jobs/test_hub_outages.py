@@ -1,4 +1,4 @@
-"""From when to when an outage counts for a wait: until the next answer about any job, but never less than its own."""
+"""From when to when an outage counts for a wait: until the next answer about any job, or its own if a look failed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import errors, gate
-from graphql_jobs.agenda import Agenda
+from graphql_jobs import errors, gate, wait
 from graphql_jobs.hub import hub_of
-from graphql_jobs.job import Job
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.sights import Sight
-from graphql_jobs.waiter import Waiter
 from graphql_jobs.watch import Watch
 from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, ends, handle, is_idle, job, rests, until, waits_for
 
@@ -32,14 +29,14 @@ async def test_the_time_between_two_outages_does_not_count(trouble: str, scripte
     client = scripted(until(400))
     if trouble == "outages":
         client.failing = lambda job_ids, at_s: DOWN if 96 <= at_s < 107 or 119 <= at_s < 169 else None
-    waits = waits_for(client, p=rests(60, 60), a=EVERY_5_S)
+    waits = [*waits_for(client, p=rests(60, 60), a=EVERY_5_S), *waits_for(client, p=rests(60, 60))]
     await clock.sleep(96)
     if trouble == "pauses":
         client.session.gate.close(11)
         await clock.sleep(23)
         client.session.gate.close(50)
     await asyncio.wait(waits)
-    assert ends(*waits) == [Job, Job]
+    assert ends(*waits) == [Job] * 3
     assert not [at_s for at_s, job_ids in client.looks if "p" in job_ids and 96 <= at_s < 119]
 
 
@@ -65,45 +62,31 @@ async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scr
     assert is_idle(client)
 
 
-async def test_whose_own_look_failed_is_looked_at_when_the_outage_is_over(scripted: Scripted, clock: FakeClock) -> None:
-    """Its next look would come a minute later, in the second outage: only an answer of its own ends what it counts."""
-    client = scripted(until(400))
-    waits = waits_for(client, a=EVERY_5_S, p=rests(60, 60))
-    client.failing = lambda job_ids, at_s: (
-        DOWN if (60 <= at_s < 85 and "p" in job_ids) or 70 <= at_s < 85 or 90 <= at_s < 139 else None
-    )
-    await asyncio.wait(waits)
-    assert ends(*waits) == [Job, Job]
-    looks = [at_s for at_s, job_ids in client.looks if "p" in job_ids]
-    assert [at_s for at_s in looks if 85 <= at_s < 90]
-
-
-@pytest.mark.parametrize("ends_by", ["a cancel", "its budget"])
-async def test_a_pause_after_which_nobody_is_due_is_over_with_one_look(
-    ends_by: str, scripted: Scripted, clock: FakeClock
+async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
+    scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The only job that was due in it is no longer waited for; a hundred rest for long, and a second pause comes."""
-    client = scripted(until(400))
-    names = [f"j{number}" for number in range(100)]
-    often, *waits = waits_for(client, often=rests(5, 3), **dict.fromkeys(names, rests(200, 60)))
-    await clock.sleep(9)
-    client.session.gate.close(10)
-    await clock.sleep(2)
-    if ends_by == "a cancel":
-        often.cancel()
-    await clock.sleep(19)
-    assert often.done()
-    (looked,) = [job_ids for at_s, job_ids in client.looks if at_s > 9]
-    assert len(looked) == 1
-    client.session.gate.close(55)
-    await asyncio.wait(waits)
-    assert set(ends(*waits)) == {Job}
+    """A request of the last good second is answered 50 s later; the others count from the first failure."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if at_s > 11 else None
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "s" in job_ids and 9 < clock.now() - client.began_at < 11
+    waits = waits_for(client, s=EVERY_5_S)
+    await clock.sleep(1)
+    waits += waits_for(client, a=rests(5, 60), p=rests(600, 60))
+    await clock.sleep(55)
+    (answer,) = slow.slow
+    answer.set()
+    await asyncio.wait(waits[1:])
+    assert ends(*waits[1:]) == [errors.ProviderLost] * 2
+    assert clock.now() - client.began_at <= 76
+    waits[0].cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwhile(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its look before failed, its patience is over, and its answer comes after a pause that others were told."""
+    """Its look before failed, its patience is over, and its answer comes after a pause that another one sat out."""
     monkeypatch.setattr(gate, "spread_s", lambda: 0.0)
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
@@ -127,17 +110,16 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
 async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_look_after_it(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """It rests for a minute, and others are answered: it is looked at then, and once, though nothing is new."""
+    """It shows what was shown before, when the deadline was far away; there is no second one."""
     client = scripted(until(1e9))
-    often, once = waits_for(client, a=EVERY_5_S, p=WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=100)))
-    await clock.sleep(96)
-    client.session.gate.close(22)
-    await asyncio.wait([once])
-    assert ends(once) == [errors.WaitTimedOut]
-    assert clock.now() - client.began_at <= 122
-    assert len([at_s for at_s, job_ids in client.looks if "p" in job_ids and at_s >= 96]) == 1
-    often.cancel()
-    await asyncio.gather(often, return_exceptions=True)
+    policy = WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=140))
+    waits = waits_for(client, **{f"j{number}": policy for number in range(400)})
+    await clock.sleep(74)
+    client.session.gate.close(80)
+    await asyncio.wait(waits)
+    assert set(ends(*waits)) == {errors.WaitTimedOut}
+    looked = [job_id for at_s, job_ids in client.looks if at_s > 74.5 for job_id in job_ids]
+    assert len(looked) == len(set(looked)) == 400
 
 
 async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
@@ -170,6 +152,29 @@ async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
     assert not good.done()
     good.cancel()
     await asyncio.gather(good, return_exceptions=True)
+
+
+async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted: Scripted, clock: FakeClock) -> None:
+    """Three batches of them, enough for an outage with each round; the ends of a thousand others are seen in time."""
+    ends_at = {f"g{number}": 60 + number * 0.22 for number in range(1000)}
+    client = scripted(
+        lambda name, at_s: (
+            DOWN if name[0] == "x" else job(name, JobState.SUCCEEDED if at_s >= ends_at[name] else JobState.RUNNING)
+        )
+    )
+    seen_late: list[float] = []
+
+    async def one(name: str) -> None:
+        await wait(client, handle(name), EVERY_5_S)
+        seen_late.append(clock.now() - client.began_at - ends_at[name])
+
+    bad = waits_for(client, **{f"x{number}": rests(60, 3600) for number in range(300)})
+    await asyncio.gather(*(one(name) for name in ends_at))
+    assert max(seen_late) <= 10
+    assert len(client.looks) <= 450
+    for waiting in bad:
+        waiting.cancel()
+    await asyncio.gather(*bad, return_exceptions=True)
 
 
 async def test_who_joins_in_a_pause_costs_the_others_nothing(
@@ -225,34 +230,60 @@ async def test_nothing_is_remembered_of_who_joins_while_all_is_well(scripted: Sc
     await asyncio.gather(*waits, return_exceptions=True)
 
 
-def test_a_wait_counts_an_outage_of_its_own_until_it_is_answered_itself() -> None:
-    """Whether a look of its own failed is what tells; afterwards its limit is that of before."""
-    held, looked = (Watch(handle("a"), rests(5, 60), Sight(0.0)) for _ in range(2))
-    for watch in (held, looked):
-        watch.judge(job("a"), 10.0)
-        for at_s in (20.0, 30.0):
-            assert watch.judge(DOWN, at_s, looked=False) is None
-    looked.judge(DOWN, 35.0)
-    looked.judge(DOWN, 40.0, looked=False)
-    assert (held.deadline_at, looked.deadline_at) == (80.0, 80.0)
-    assert (held.relieve(50.0), looked.relieve(50.0)) == (24 * 3600.0, 50.0)
-    assert (held.deadline_at, looked.deadline_at) == (24 * 3600.0, 80.0)
+async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted, clock: FakeClock) -> None:
+    """The answer that ends it is also the end of the only wait; whoever comes in another has its own patience."""
+    client = scripted(until(20))
+    (first,) = waits_for(client, a=EVERY_5_S)
+    await clock.sleep(12)
+    client.session.gate.close(10)
+    await first
+    await clock.sleep(600)
+    client.session.gate.close(3000)
+    (second,) = waits_for(client, b=rests(5, 60))
+    joined_at = clock.now()
+    await asyncio.wait([second])
+    assert ends(second) == [errors.ProviderLost]
+    assert clock.now() - joined_at <= 61
 
 
-def test_an_outage_is_no_part_of_an_absence() -> None:
-    """A job that is missing from 10 s on may be so for 30: 15 s, and 25 s in which nobody could look, and 15 s."""
-    watch = Watch(handle("a"), rests(5, 60), Sight(0.0))
-    watch.judge(errors.JobNotFound("fake", "a", ""), 10.0)
-    watch.judge(DOWN, 25.0, looked=False)
-    assert watch.relieve(50.0) == 65.0
+async def test_nothing_is_remembered_of_who_has_left(scripted: Scripted, clock: FakeClock) -> None:
+    """One leaves in an outage, and ten after it, who had no answer until then."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN
+    slow = Slow(client)
+    waits = waits_for(client, a=EVERY_5_S)
+    await clock.sleep(12)
+    slow.is_slow = lambda job_ids: True
+    for number in range(10):
+        waits.pop().cancel()
+        await clock.sleep(1)
+        waits += waits_for(client, **{f"j{number}": EVERY_5_S})
+        await clock.sleep(1)
+    waits.pop().cancel()
+    await clock.sleep(1)
+    assert is_idle(client)
+    assert not hub_of(client)._outage._newcomers
 
 
-def test_who_waits_with_others_for_one_job_is_relieved_too() -> None:
-    """The first of two counts a look that failed; the second joined after it."""
-    slot = Agenda().slot("a")
-    watches = [Watch(handle("a"), rests(5, 60), Sight(0.0)) for _ in range(2)]
-    slot.waiters = tuple(Waiter({"a": watch}, False) for watch in watches)
-    watches[0].judge(DOWN, 20.0)
-    watches[1].judge(DOWN, 30.0, looked=False)
-    assert slot.relieve(40.0) == 40.0
-    assert [watch.deadline_at for watch in watches] == [80.0, 24 * 3600.0]
+async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The token is refused, and probes come once a minute: nobody waits for the second one to hear of it."""
+    client = scripted(until(1e9))
+    refused = errors.SignInFailed("fake", "check", "", "HTTP 401")
+    client.failing = lambda job_ids, at_s: refused if at_s >= 12 else None
+    waits = waits_for(client, **{f"j{number}": rests(5, 7200) for number in range(5)})
+    await clock.sleep(400)
+    probes = len(client.looks)
+    while len(client.looks) == probes:
+        await clock.sleep(0.5)
+    client.session.gate.close(5)
+    await clock.sleep(6)
+    (newcomer,) = waits_for(client, b=EVERY_5_S)
+    joined_at = clock.now()
+    await asyncio.wait([newcomer])
+    assert ends(newcomer) == [errors.CheckRefused]
+    assert clock.now() - joined_at <= 61
+    for waiting in waits:
+        waiting.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
