@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVERY_5_S = WaitPolicy(Schedule(5, 0, 5))
 DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
+REFUSED = errors.SignInFailed("fake", "check", "", "HTTP 401")
 
 
 def handle(job_id: str) -> JobHandle:
@@ -49,6 +50,13 @@ def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Ta
 def ends(*waits: asyncio.Task[Job]) -> list[type]:
     """How they ended."""
     return [Job if not one.exception() else type(one.exception()) for one in waits]
+
+
+async def cancel(*waits: asyncio.Task[Job]) -> None:
+    """Nobody waits any longer."""
+    for waiting in waits:
+        waiting.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolicy = EVERY_5_S) -> dict[str, Any]:

@@ -12,7 +12,20 @@ from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.watch import Watch
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, ends, handle, is_idle, job, rests, until, waits_for
+from tests.graphql_jobs.hubs import (
+    DOWN,
+    EVERY_5_S,
+    REFUSED,
+    Slow,
+    cancel,
+    ends,
+    handle,
+    is_idle,
+    job,
+    rests,
+    until,
+    waits_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +70,7 @@ async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scr
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     assert ends(waits[1]) == [errors.ProviderLost]
     assert 216 <= clock.now() - client.began_at <= 226
-    waits[0].cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
     assert is_idle(client)
 
 
@@ -79,8 +91,7 @@ async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
     await asyncio.wait(waits[1:])
     assert ends(*waits[1:]) == [errors.ProviderLost] * 2
     assert clock.now() - client.began_at <= 76
-    waits[0].cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
 
 
 async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwhile(
@@ -102,9 +113,7 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
     slow.slow[0].set()
     await clock.sleep(1)
     assert not [waiting for waiting in waits if waiting.done()]
-    for waiting in waits:
-        waiting.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
 
 
 async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_look_after_it(
@@ -127,14 +136,12 @@ async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
 ) -> None:
     """A token that is refused is tried again every minute; a wait allows 100 s."""
     client = scripted(until(1e9))
-    refused = errors.SignInFailed("fake", "check", "", "HTTP 401")
-    client.failing = lambda job_ids, at_s: refused if at_s >= 30 else None
+    client.failing = lambda job_ids, at_s: REFUSED if at_s >= 30 else None
     waits = waits_for(client, a=rests(5, 100), b=rests(5, 1000))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     assert ends(waits[0]) == [errors.ProviderLost]
     assert 130 <= clock.now() - client.began_at <= 141
-    waits[1].cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
 
 
 async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
@@ -150,8 +157,7 @@ async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
     assert ends(*bad) == [errors.ProviderLost] * 2
     assert 200 <= clock.now() - client.began_at <= 230
     assert not good.done()
-    good.cancel()
-    await asyncio.gather(good, return_exceptions=True)
+    await cancel(good)
 
 
 async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted: Scripted, clock: FakeClock) -> None:
@@ -172,9 +178,7 @@ async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted:
     await asyncio.gather(*(one(name) for name in ends_at))
     assert max(seen_late) <= 10
     assert len(client.looks) <= 450
-    for waiting in bad:
-        waiting.cancel()
-    await asyncio.gather(*bad, return_exceptions=True)
+    await cancel(*bad)
 
 
 async def test_who_joins_in_a_pause_costs_the_others_nothing(
@@ -212,8 +216,7 @@ async def test_who_joins_second_in_a_pause_gives_up_by_its_own_budget(scripted: 
     async with asyncio.timeout(20):  # of real time
         await asyncio.wait([second])
     assert 80 <= clock.now() - client.began_at <= 82
-    first.cancel()
-    await asyncio.gather(first, second, return_exceptions=True)
+    await cancel(first, second)
 
 
 async def test_nothing_is_remembered_of_who_joins_while_all_is_well(scripted: Scripted, clock: FakeClock) -> None:
@@ -225,9 +228,7 @@ async def test_nothing_is_remembered_of_who_joins_while_all_is_well(scripted: Sc
         waits += waits_for(client, **{f"j{number}": EVERY_5_S})
         await clock.sleep(1)
     assert not hub_of(client)._outage._newcomers
-    for waiting in waits:
-        waiting.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
 
 
 async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted, clock: FakeClock) -> None:
@@ -270,8 +271,7 @@ async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
 ) -> None:
     """The token is refused, and probes come once a minute: nobody waits for the second one to hear of it."""
     client = scripted(until(1e9))
-    refused = errors.SignInFailed("fake", "check", "", "HTTP 401")
-    client.failing = lambda job_ids, at_s: refused if at_s >= 12 else None
+    client.failing = lambda job_ids, at_s: REFUSED if at_s >= 12 else None
     waits = waits_for(client, **{f"j{number}": rests(5, 7200) for number in range(5)})
     await clock.sleep(400)
     probes = len(client.looks)
@@ -284,6 +284,4 @@ async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
     await asyncio.wait([newcomer])
     assert ends(newcomer) == [errors.CheckRefused]
     assert clock.now() - joined_at <= 61
-    for waiting in waits:
-        waiting.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
+    await cancel(*waits)
