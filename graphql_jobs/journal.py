@@ -62,16 +62,22 @@ class Journal:
             logger.exception("The outcome of submission %s could not be written down.", self.key)
 
     async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
-        """Write the handle down. A job that runs is worth more than its note: if that fails, go on."""
-        plain = handle.without_secrets().to_json()
+        """Write the handle of the record's last intent down, and give the job to go on with.
+
+        A job that runs is worth more than its note: if that fails, go on with it.
+        """
+        intent = record.intent
+        entry = {"kind": "handle", "handle": handle.without_secrets().to_json(), "intent": intent}
         try:
             for _ in range(_WRITES):
-                if await self.append(record, {"kind": "handle", "handle": plain}):
+                if await self.append(record, entry):
+                    if intent < record.intent:
+                        logger.warning("%s job %s showed late: its key was used again.", handle.provider, handle.job_id)
                     return handle
                 record = await self.read()
                 if record.handle and record.handle.job_id == handle.job_id:
                     return handle
-                if record.handle:
+                if record.handle and not record.is_replaced(handle.job_id, intent):
                     logger.warning(
                         "%s job %s is one too many: %s has the same key and was written down first. Look after it.",
                         *(handle.provider, handle.job_id, record.handle.job_id),
@@ -81,6 +87,21 @@ class Journal:
         except Exception:  # whatever the store raises: the job runs, and is paid for
             logger.exception("%s job %s runs, but this could not be written down.", handle.provider, handle.job_id)
         return handle
+
+    async def adopt(self, record: Record, owner: str) -> None:
+        """Note that `owner` goes on with the job of the record, which another owner submitted.
+
+        That it fails is logged: then a clean-up after `owner` may take the job for another's, and say so.
+        """
+        try:
+            for _ in range(_WRITES):
+                if not owner or owner in record.holders:
+                    return
+                if await self.append(record, {"kind": "adopted", "owner": owner}):
+                    return
+                record = await self.read()
+        except Exception:  # whatever the store raises
+            logger.exception("That %s goes on with the job of submission %s was not written down.", owner, self.key)
 
     async def stay_unknown(self, record: Record, doubt: BaseException | None, more: str = "") -> Never:
         """Raise `SubmissionUnknown`, and write it down first, so that the next attempt says the same."""

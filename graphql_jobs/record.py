@@ -3,7 +3,9 @@
 Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
 made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
 begins anew: after a void one, after a job that failed, or because the caller said so. A `handle` after a `void`, or
-after another `handle`, is a job that showed late. `cancelled` is what came of a person's cancel.
+after another `handle`, is a job that showed late. A `handle` names the number of its intent: the job of an intent that
+a forced one has replaced does not become the job of the key. `adopted` names an owner that goes on with a job which
+another owner submitted. `cancelled` is what came of a person's cancel.
 """
 
 from __future__ import annotations
@@ -31,6 +33,13 @@ class Record:
     by: str = ""
     #: The flow run that wrote it: the job is that run's.
     owner: str = ""
+    #: The owners that go on with the job: the one that wrote the last intent, and those that adopted its job.
+    holders: frozenset[str] = frozenset()
+    #: The owners that held an earlier job of this key and none since: the job is not theirs.
+    left_behind: frozenset[str] = frozenset()
+    #: The numbers of all intents, each with its owner, and the number of the last one that was forced.
+    intents: dict[int, str] = field(default_factory=dict)
+    forced_intent: int = 0
     at: float = 0.0
     provider: str = ""
     credentials: str = ""
@@ -49,6 +58,8 @@ class Record:
     handled: frozenset[str] = frozenset()
     #: The jobs that were left as they were when the caller asked for a new one: they may still run.
     superseded: tuple[str, ...] = ()
+    #: Those of them whose handle came only after the forced intent, each with the owner that submitted it.
+    late: tuple[tuple[JobHandle, str], ...] = ()
     void: bool = False
     #: Whether an intent since the last job was given up because its job was not to be seen: it may still show.
     given_up: bool = False
@@ -61,6 +72,11 @@ class Record:
     surely_cancelled: bool = False
 
     @property
+    def intent(self) -> int:
+        """The number of the last intent."""
+        return max(self.intents, default=0)
+
+    @property
     def is_open(self) -> bool:
         """An intent of which nothing more is known: somebody is at work on it, or died."""
         return self.count > 0 and self.handle is None and not self.void and self.unknown is None
@@ -69,6 +85,13 @@ class Record:
     def surely_nothing(self) -> bool:
         """No job can have come of the last intent."""
         return self.void or (self.handle is None and self.place is None)
+
+    def is_replaced(self, job_id: str, intent: int) -> bool:
+        """Whether this job of the intent `intent` is not the job of the key any more.
+
+        A forced intent came after its own, or one that was begun since this job ended badly.
+        """
+        return intent < self.forced_intent or (intent < self.intent and job_id in self.handled)
 
     def repeating(self, handle: JobHandle) -> JobHandle:
         """The handle of a job that was done again for want of the first one's result, with the first one's id."""
@@ -89,31 +112,16 @@ class Record:
         """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""
         kind = entry["kind"]
         if kind == "intent":
-            self.by, self.at = str(entry["by"]), float(entry["at"])
-            self.forced_by = self.forced_by.union([str(entry["forced_by"])] if "forced_by" in entry else ())
-            self.first_id = "" if "forced_by" in entry else self.first_id
-            self.owner = str(entry.get("owner", ""))
-            self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
-            self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
-            self.subject = str(entry.get("subject", ""))
-            self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
-            left = [str(job_id) for job_id in entry.get("superseded", ())]
-            self.superseded = tuple(dict.fromkeys([*self.superseded, *left]))
-            self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
-            self.place = None if entry["place"] is None else dict(entry["place"])
-            self.handle, self.void, self.unknown = None, False, None
-            self.cancelled, self.surely_cancelled = {}, False
+            self._begin(entry)
         elif self.count == 0:
             raise ValueError("the first entry is an intent")
         elif kind == "room":
             self.place, self.at = dict(entry["place"]), float(entry["at"])
         elif kind == "handle":
-            former, self.handle = self.handle, JobHandle.from_json(entry["handle"])
-            if former and former.job_id != self.handle.job_id:
-                self.surely_cancelled = False  # that was the former's
-            self.void, self.given_up, self.unknown = False, False, None
-            self.handled |= {self.handle.job_id}
-            self.first_id = self.first_id or self.handle.job_id
+            self._keep(JobHandle.from_json(entry["handle"]), int(entry.get("intent", self.intent)))
+        elif kind == "adopted":
+            self.holders |= {str(entry["owner"])}
+            self.left_behind -= self.holders
         elif kind == "void":
             self.void = True
             self.given_up |= entry.get("given_up") is True
@@ -125,6 +133,40 @@ class Record:
         else:
             raise ValueError(kind)
         self.count += 1
+
+    def _begin(self, entry: Entry) -> None:
+        self.by, self.at = str(entry["by"]), float(entry["at"])
+        if "forced_by" in entry:
+            self.forced_by |= {str(entry["forced_by"])}
+            self.forced_intent = self.count
+            self.first_id = ""
+        self.owner = self.intents[self.count] = str(entry.get("owner", ""))
+        self.left_behind = (self.left_behind | self.holders) - {self.owner}
+        self.holders = frozenset([self.owner])
+        self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
+        self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
+        self.subject = str(entry.get("subject", ""))
+        self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
+        left = [str(job_id) for job_id in entry.get("superseded", ())]
+        self.superseded = tuple(dict.fromkeys([*self.superseded, *left]))
+        self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
+        self.place = None if entry["place"] is None else dict(entry["place"])
+        self.handle, self.void, self.unknown = None, False, None
+        self.cancelled, self.surely_cancelled = {}, False
+
+    def _keep(self, handle: JobHandle, intent: int) -> None:
+        is_known, is_replaced = handle.job_id in self.handled, self.is_replaced(handle.job_id, intent)
+        self.handled |= {handle.job_id}
+        if is_replaced:
+            if not is_known:
+                self.superseded = tuple(dict.fromkeys([*self.superseded, handle.job_id]))
+                self.late = (*self.late, (handle, self.intents[intent]))
+            return
+        if self.handle and self.handle.job_id != handle.job_id:
+            self.surely_cancelled = False  # that was the former's
+        self.handle = handle
+        self.void, self.given_up, self.unknown = False, False, None
+        self.first_id = self.first_id or handle.job_id
 
 
 def read_record(entries: Sequence[Entry]) -> Record:

@@ -96,6 +96,7 @@ class _Submission:
             if record.count and not self._is_forced(record, force_resubmit):
                 handle = await self._adopt(record) if record.handle else await self._resolve(record)
                 if handle := handle or await self._find_late(record):
+                    await self.journal.adopt(record, self.label.owner)
                     return handle
             if rounds == _ROUNDS:
                 give_up(record, f"{_ROUNDS} attempts were made, and of none is a job known.")
