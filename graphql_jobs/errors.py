@@ -79,8 +79,8 @@ class RequestFailed(GraphqlJobsError):
     `subject` says what was asked about ("job 20072915_mrEONv6h0H"), `detail` what came back.
     """
 
-    #: Asking again may help.
-    transient: ClassVar[bool] = False
+    #: Asking again may help. An instance may know it too, from a `Retry-After`.
+    transient: bool = False
     #: The server surely did no work for this request, so a create may be sent again. An instance may know it too.
     unexecuted: bool = False
     meaning: ClassVar[str] = "the request failed"

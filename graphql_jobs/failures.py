@@ -13,10 +13,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from gql.transport.exceptions import TransportError
 
 from graphql_jobs import errors
-from graphql_jobs.wire import Exchange, ReplyTooLarge
+from graphql_jobs.throttling import has_throttle_code, has_throttle_words
+from graphql_jobs.wire import MAX_HEADER_BYTES, Exchange, ReplyTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +55,10 @@ _BY_STATUS: Mapping[int, Kind] = {
     429: errors.RateLimited,
 }
 
+#: A 4xx with `Retry-After` is a rate limit, whatever else its status means, but for these: 408 does not say whether the
+#: request was carried out, and of 413 a smaller one may pass at once (RFC 9110 15.5.9, 15.5.14).
+_NOT_ONLY_A_DELAY = (408, 413)
+
 # These concern the whole request, whatever path the server gives them, unless the field has a value all the same.
 _REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited, errors.TooMuchAtOnce)
 
@@ -74,9 +80,13 @@ class Dialect:
     object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
 
     def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
-        """The class for one entry of `errors`; None for a code that neither table knows."""
+        """The class for one entry of `errors`; None for a code that neither table knows, and words that say nothing."""
+        if has_throttle_code(entry):
+            return errors.RateLimited
         code = self.code_of(entry)
-        return self.kinds.get(code) or COMMON_CODES.get(code)
+        if kind := self.kinds.get(code) or COMMON_CODES.get(code):
+            return kind
+        return errors.RateLimited if has_throttle_words(entry) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +118,9 @@ def diagnose(
         return None
     if not entries:
         return Finding(errors.BadReply, "neither data nor errors in the answer.")
-    worst = next((entry for entry in entries if dialect.kind_of(entry) in _REQUEST_WIDE), entries[0])
-    kind = dialect.kind_of(worst) or errors.OperationFailed
-    return Finding(kind, words_of(dialect, [worst, *entries[1:]]), retry_after_s(exchange), begun)
+    entries = _worst_first(dialect, entries)
+    kind = dialect.kind_of(entries[0]) or errors.OperationFailed
+    return Finding(kind, words_of(dialect, entries), retry_after_s(exchange), begun)
 
 
 def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, object]]) -> bool:
@@ -165,11 +175,21 @@ def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
 def _refused_by_status(
     dialect: Dialect, exchange: Exchange, status: int, entries: Sequence[Mapping[str, object]]
 ) -> Finding:
+    asked_s = retry_after_s(exchange)
+    asked = "" if asked_s is None else f", Retry-After: {asked_s:.0f} s"
+    entries = _worst_first(dialect, entries)
     said = f": {words_of(dialect, entries)}" if entries else ""
-    detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}){said}"
+    detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}{asked}){said}"
+    if asked_s is not None and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
+        return Finding(errors.RateLimited, detail, asked_s)
     # These two are clear, and aiWARE words its 413 as invalid_input (reference/aiware.md 4.3).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
-    return Finding(known or _kind_of_status(status), detail, retry_after_s(exchange))
+    return Finding(known or _kind_of_status(status), detail, asked_s)
+
+
+def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """What concerns the whole request comes first."""
+    return sorted(entries, key=lambda entry: dialect.kind_of(entry) not in _REQUEST_WIDE)
 
 
 def _kind_of_status(status: int) -> Kind:
@@ -187,6 +207,8 @@ def _broken(exchange: Exchange, raised: BaseException) -> Finding:
     words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
     if isinstance(cause, ReplyTooLarge):
         return Finding(errors.AnswerTooLarge, f"it has {cause}.")
+    if fault := _fault_of_headers(cause):
+        return Finding(errors.BadReply, fault)
     if isinstance(cause, _WRONG_PEER):
         return Finding(errors.BadEndpoint, words)
     if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
@@ -197,6 +219,17 @@ def _broken(exchange: Exchange, raised: BaseException) -> Finding:
         kind = exchange.headers.get("Content-Type", "no content type")
         return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status}, {kind}).")
     raise raised
+
+
+def _fault_of_headers(cause: BaseException | None) -> str:
+    """What is wrong with the size of an answer's headers, without their text; empty if that is not the matter."""
+    while isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
+        if isinstance(cause, LineTooLong):
+            return f"a header of it is longer than {MAX_HEADER_BYTES} bytes."
+        if cause.message == "Too many headers received":  # aiohttp has no class for it
+            return "it has too many headers."
+        cause = cause.__cause__
+    return ""
 
 
 def retry_after_s(exchange: Exchange) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gql import GraphQLRequest
-from graphql import FieldNode, OperationDefinitionNode, parse, print_ast
+from graphql import FieldNode, OperationDefinitionNode, OperationType, parse, print_ast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,7 @@ class Operation:
             raise ValueError("an operation needs a name and a root field")
         self.name = definition.name.value
         self.field = first.name.value
+        self.is_mutation = definition.operation is OperationType.MUTATION
         #: The key under which the first root field's value stands in `data`.
         self.alias = first.alias.value if first.alias else self.field
 

@@ -15,16 +15,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphql_jobs import errors
-from graphql_jobs.auth import can_stand_in_a_header
 from graphql_jobs.batching import BatchSize
 from graphql_jobs.budget import Budget, Window
 from graphql_jobs.clock import Clock, SystemClock, instant
-from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http
+from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.gate import Gate, paused
 from graphql_jobs.limits import Limits
 from graphql_jobs.redaction import KeptSecrets, redacted
 from graphql_jobs.reply import Reply, read_reply
 from graphql_jobs.retrying import is_transient, retried, surely_undone
+from graphql_jobs.signin import SignIn
 from graphql_jobs.wire import Exchange, new_transport
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class Session:
         self.dialect = dialect
         self.limits = limits
         self.clock = clock or SystemClock()
+        #: For what may be sent again, and for what must happen at most once.
         self._transport: AIOHTTPTransport | None = None
+        self._fresh: AIOHTTPTransport | None = None
         self._users = 0
         self.gate = Gate(self.clock)
         self.budget = Budget(self.clock, Window(limits.requests_per_s))
@@ -68,22 +70,25 @@ class Session:
         self.kept_secrets = KeptSecrets()
         #: One for each way of reading what the provider answers (`JobClient.reading`).
         self.hubs: dict[object, Hub] = {}
-        self._signing_in = asyncio.Lock()
+        self._sign_in = SignIn(self)
 
     async def __aenter__(self) -> Self:
         if self._transport is None:
             self._transport = new_transport(self.url, self.limits)
-            # A lock that was waited for keeps its event loop alive, and `sharing` forgets loops that are gone.
-            self._signing_in = asyncio.Lock()
-            await self._transport.connect()  # only builds the client; no await before `_users` counts us
+            self._fresh = new_transport(self.url, self.limits, reuses=False)
+            self._sign_in = SignIn(self)
+            for transport in (self._transport, self._fresh):
+                await transport.connect()  # only builds the client; no await before `_users` counts us
         self._users += 1
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         self._users -= 1
-        if self._users == 0 and self._transport is not None:
-            transport, self._transport = self._transport, None
-            await transport.close()
+        if self._users == 0:
+            transports, self._transport, self._fresh = (self._transport, self._fresh), None, None
+            for transport in transports:
+                if transport is not None:
+                    await transport.close()
 
     async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
         """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
@@ -168,8 +173,11 @@ class Session:
         except Exception as error:  # what is not the network's doing is raised again
             finding = diagnose_http(self.dialect, exchange, error)
         assert finding is not None  # noqa: S101 (neither a good status nor an exception: not possible)
-        kind = kinds.get(exchange.status or 0, finding.kind)
-        raise self._error(operation, subject, replace(finding, kind=kind))
+        if gated:
+            self._heed(exchange)
+        if finding.kind is not errors.RateLimited:
+            finding = replace(finding, kind=kinds.get(exchange.status or 0, finding.kind))
+        raise self._error(operation, subject, finding)
 
     def bad_reply(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
         """The error for an answer that is not what the provider promises."""
@@ -187,14 +195,14 @@ class Session:
     ) -> Reply:
         """Send it, and once more if a new token may help; `sent_at` gets the instants."""
         await self._pass_gate(operation.field, subject)  # before a sign-in that would be for nothing
-        token = await self._token()
+        token = await self._sign_in.token()
         try:
             return await self._send_in_turn(operation, variables, subject, token, sent_at)
         except errors.SignInFailed as failure:
             # Refused before any work (law 2), so that this is safe for creates too.
             if not self.auth.reject(token) or not failure.unexecuted:
                 raise
-        return await self._send_in_turn(operation, variables, subject, await self._token(), sent_at)
+        return await self._send_in_turn(operation, variables, subject, await self._sign_in.token(), sent_at)
 
     async def _send_in_turn(
         self, operation: Operation, variables: Mapping[str, object], subject: str, token: str, sent_at: list[float]
@@ -203,22 +211,13 @@ class Session:
         sent_at.append(self.clock.now())
         return await self._send(operation, variables, subject, token)
 
-    async def _token(self) -> str:
-        """The token to send, fetched once for any number of requests that wait for it."""
-        async with self._signing_in:
-            try:
-                return await self.auth.token(self._post_form, self.clock)
-            except errors.RequestFailed as failure:
-                failure.unexecuted = True  # the request that needs the token was not sent
-                raise
-
     async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
         exchange = Exchange()
         result: ExecutionResult | None = None
         raised: Exception | None = None
         self.sent["requests"] += 1
         try:
-            result = await self._opened().execute(
+            result = await self._opened(self._fresh if operation.is_mutation else self._transport).execute(
                 operation.bind(variables),
                 extra_args={
                     "headers": {"Authorization": f"Bearer {token}"},
@@ -229,18 +228,25 @@ class Session:
         except Exception as error:  # gql wraps everything, bugs too: diagnose() raises those again
             raised = error
         self.last_heard = exchange, self.clock.now()
+        self._heed(exchange)
         if finding := diagnose(self.dialect, exchange, raised, result):
             self.sent["rate_limited"] += finding.kind is errors.RateLimited
-            if finding.retry_after_s:
-                self.gate.close(finding.retry_after_s)
+            if exchange.status == 401:
+                self.auth.reject(token)  # also where it is a delay: the next request signs in anew
             # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
             raise self._error(operation.field, subject, finding) from None
         self.answers += 1
         return read_reply(self.dialect, result, lambda finding: self._error(operation.field, subject, finding))
 
+    def _heed(self, exchange: Exchange) -> None:
+        """Keep the delay that the server asks for, whatever its answer is otherwise (law 6)."""
+        if asked_s := retry_after_s(exchange):
+            self.gate.close(asked_s)
+
     def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
         detail = self.redact(finding.detail)
         error = finding.kind(self.dialect.provider, operation, subject, detail, finding.retry_after_s)
+        error.transient |= finding.retry_after_s is not None  # then the server expects us back
         if finding.begun:
             error.unexecuted = False
         return error
@@ -264,28 +270,16 @@ class Session:
         if pause_s := await self.gate.wait(self.limits.budget_s):
             raise paused(self.dialect.provider, operation, subject, pause_s)
 
-    async def _post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, object]:
-        """Sign-in, once: the request that needs the token is what is tried again.
-
-        What RFC 6749 5.2 answers with 400 is a matter of the credentials.
-        """
-        kinds: Mapping[int, Kind] = {400: errors.SignInFailed}
-        answer = await self.fetch(
-            "POST", url, _json, "sign-in", url, kinds, gated=True, data=dict(form), headers=headers
-        )
-        if not isinstance(answer, dict) or not can_stand_in_a_header(answer.get("access_token")):
-            raise self.bad_reply("sign-in", url, "the answer holds no access_token that can be used.")
-        return answer
-
     def _http(self) -> aiohttp.ClientSession:
-        http = self._opened().session
+        http = self._opened(self._transport).session
         assert http is not None  # noqa: S101 (an opened transport has one; gql types it as optional)
         return http
 
-    def _opened(self) -> AIOHTTPTransport:
-        if self._transport is None:
+    @staticmethod
+    def _opened(transport: AIOHTTPTransport | None) -> AIOHTTPTransport:
+        if transport is None:
             raise RuntimeError("use the session within `async with`")
-        return self._transport
+        return transport
 
     async def retried_read(self, call: Callable[[], Awaitable[T]]) -> T:
         """`call` something that may be sent again, and call it again after failures that pass."""
@@ -293,8 +287,3 @@ class Session:
 
     async def _retried(self, call: Callable[[], Awaitable[T]], predicate: Callable[[BaseException], bool]) -> T:
         return await retried(call, predicate, self.limits.attempts, self.limits.budget_s, self.clock)
-
-
-async def _json(response: aiohttp.ClientResponse) -> object:
-    answer: object = await response.json(content_type=None)
-    return answer

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
 MAX_REPLY_BYTES = 32 * 1024 * 1024
+#: Our choice: eight times what aiohttp takes by default. A gateway's security policy and session can have 12 kB.
+MAX_HEADER_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 _AS_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
@@ -95,8 +97,12 @@ def encoded(value: Any) -> str:
     return json.dumps(value) if "null" in text else text
 
 
-def new_transport(url: str, limits: Limits) -> AIOHTTPTransport:
-    """gql over aiohttp with our bounds, encoder, decoder and records, and without cookies."""
+def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTransport:
+    """gql over aiohttp with our bounds, encoder, decoder and records, and without cookies.
+
+    Unless it `reuses` connections, each request has one of its own: a connection that was kept alive may be closed by
+    the server just when a request is written to it, and then nobody can tell whether it was read.
+    """
     timeout = aiohttp.ClientTimeout(
         total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
     )
@@ -110,6 +116,9 @@ def new_transport(url: str, limits: Limits) -> AIOHTTPTransport:
             "response_class": BoundedResponse,
             "trace_configs": [tracing()],
             "cookie_jar": aiohttp.DummyCookieJar(),
+            "connector": aiohttp.TCPConnector(force_close=not reuses),
+            "max_line_size": MAX_HEADER_BYTES,
+            "max_field_size": MAX_HEADER_BYTES,
         },
     )
 

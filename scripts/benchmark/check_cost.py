@@ -83,7 +83,7 @@ async def _measure(emulator: dict[str, str], rounds: int) -> dict[str, _Costs]:
 
 async def _compare(case: _Case, raw: aiohttp.ClientSession, rounds: int) -> _Costs:
     """Medians over rounds that take turns, so that a busy machine slows all alike; a ratio is the median ratio."""
-    token = await case.client.session.auth.token(case.client.session._post_form, case.client.session.clock)
+    token = await case.client.session._sign_in.token()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     body = json.dumps(case.payload).encode()
 

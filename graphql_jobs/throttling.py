@@ -1,0 +1,64 @@
+"""Whether an entry of `errors` says that the request was throttled, wherever it says so and however it spells it. Pure.
+
+Sources of the spellings: Shopify (`THROTTLED`), Linear (`RATELIMITED`), GitHub (`type: RATE_LIMITED`), AWS
+(`ThrottlingException`, `TooManyRequestsException`, "Rate exceeded"), NestJS ("ThrottlerException: Too Many Requests"),
+Netflix DGS (`ENHANCE_YOUR_CALM`), and aiWARE (`rate_limited`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: A code without its case and punctuation.
+_CODE = re.compile(r"ratelimit|toomany(api)?(request|call)|throttl|slowdown|requestlimitexceeded|enhanceyourcalm|^429$")
+_PUNCTUATION = re.compile(r"[^a-z0-9]")
+#: An exception's name is a code that stands in the message.
+_NAMED = re.compile(r"^\w{0,40}(throttl|rate_?limit|toomanyrequests)\w{0,40}(exception|error)\b")
+#: Words count only where no code says otherwise.
+_WORDS = re.compile(
+    r"\btoo many (api )?(requests|calls)\b"
+    r"|\brate[ _-]?limit(s|ed|ing)?( \w{1,10}){0,2} (exceeded|reached|hit)\b"
+    r"|\bexceed(s|ed)?( \w{1,20}){0,4} rate[ _-]?limits?\b"
+    r"|^rate[ _-]?limit(ed)?\b|\b(are|is|was|been|being) (rate[ _-]?limited|throttled)\b"
+    r"|^throttl(ed|ing)\b|\brate exceeded\b|^(please )?slow down\b"
+)
+#: Our choice: longer words are no code, and what a message is about stands at its beginning.
+_CODE_CHARACTERS, _MESSAGE_CHARACTERS = 60, 200
+_PLACES = ("code", "type", "name", "errorName", "errorCode", "errorType", "classification", "status", "statusCode")
+
+
+def has_throttle_code(entry: Mapping[str, object]) -> bool:
+    """Whether a code, a status or the name of an exception in it says so: explicit, whatever else stands there."""
+    return any(_CODE.search(_PUNCTUATION.sub("", code.casefold())) for code in _codes(entry)) or bool(
+        _NAMED.search(_message(entry))
+    )
+
+
+def has_throttle_words(entry: Mapping[str, object]) -> bool:
+    """Whether its message says so in plain words."""
+    return bool(_WORDS.search(_message(entry)))
+
+
+def _codes(entry: Mapping[str, object]) -> Iterator[str]:
+    """All that may be a code: at the top, in `extensions` and `data`, and one object deeper."""
+    objects: list[Mapping[str, object]] = [entry]
+    for one in (entry.get("extensions"), entry.get("data")):
+        if isinstance(one, dict):
+            deeper = (one.get(name) for name in ("http", "response", "exception", "originalError"))
+            objects += [one, *(inner for inner in deeper if isinstance(inner, dict))]
+    for one in objects:
+        for place in _PLACES:
+            code = one.get(place)
+            if isinstance(code, str) and len(code) <= _CODE_CHARACTERS:
+                yield code
+            elif code == 429:
+                yield "429"
+
+
+def _message(entry: Mapping[str, object]) -> str:
+    message = entry.get("message")
+    return message[:_MESSAGE_CHARACTERS].casefold() if isinstance(message, str) else ""
