@@ -1,0 +1,74 @@
+"""Calls to Prefect's API that outlive an outage of it, as calls to a provider outlive an outage of the provider."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from graphql_jobs.clock import Clock, SystemClock
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Our choice: how long an outage of Prefect's API is tolerated. A wait tolerates the same of its provider by default.
+PERSIST_S = 3600.0
+#: Our choices: the upper bounds of the first delay and of all. Prefect's client has delays of its own, up to a minute.
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 30.0
+_RETRIED_4XX = frozenset({408, 425, 429})
+_clock = SystemClock()
+
+
+async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST_S, clock: Clock | None = None) -> T:
+    """The answer of `call`, which is called again while Prefect's API is out of order, for up to `for_s` seconds.
+
+    `call` makes one request, or several of which each may be repeated: a request whose answer is lost is sent again.
+    Each call gets its own client (`async with get_client()`), inside of `call`.
+
+        async def read() -> FlowRun:
+            async with get_client() as client:
+                return await client.read_flow_run(run_id)
+
+        run = await persistent(read)
+
+    Raises what `call` raised last: at once if it is not about an outage (404, 409, 422), else when time is up.
+    """
+    clock = clock or _clock
+    began_at = clock.monotonic()
+
+    async def attempt() -> T:
+        return await call()
+
+    def stop(state: RetryCallState) -> bool:
+        return clock.monotonic() + state.upcoming_sleep > began_at + for_s
+
+    def log_outage(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            error = state.outcome.exception() if state.outcome else None
+            text = f"{type(error).__name__}: {error}"[:300]
+            logger.warning("Prefect's API failed: %s. Trying again for up to %.0f min.", text, for_s / 60)
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(is_outage),
+        wait=wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S),
+        stop=stop,
+        sleep=clock.sleep,
+        before_sleep=log_outage,
+        reraise=True,
+    )
+    answer: T = await retrying(attempt)
+    if retrying.statistics["attempt_number"] > 1:
+        logger.info("Prefect's API answers again, after %.0f s.", clock.monotonic() - began_at)
+    return answer
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether Prefect's API could not be reached or could not do its work, so that the same call may succeed later."""
+    if isinstance(error, httpx.HTTPStatusError):  # Prefect's own is one
+        return error.response.status_code >= 500 or error.response.status_code in _RETRIED_4XX
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
