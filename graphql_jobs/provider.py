@@ -29,9 +29,10 @@ from graphql_jobs.errors import (
     Unreachable,
 )
 from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+from graphql_jobs.many import each
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.label import Label
@@ -139,6 +140,22 @@ class JobClient(ABC):
     @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:
         """Ask the provider to cancel, then read the job. Raises `CancelRefused` where it would not or cannot."""
+
+    async def cancel_many(
+        self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
+    ) -> dict[str, CancelOutcome | Exception]:
+        """Cancel several jobs at once. Gives for each what `cancel` gives, or raises.
+
+        `before` is called with a job's id each time that its cancel is about to be sent. If it raises, that cancel is
+        not sent, and what it raised stands for the job.
+        """
+
+        async def one(job_id: str) -> CancelOutcome:
+            if before:
+                await before(job_id)
+            return await self.cancel(job_id)
+
+        return await each(job_ids, one)
 
     @abstractmethod
     async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:

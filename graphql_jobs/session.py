@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -28,7 +29,7 @@ from graphql_jobs.signin import SignIn
 from graphql_jobs.wire import Exchange, new_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     import aiohttp
     from gql.transport.aiohttp import AIOHTTPTransport
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Before = Callable[[], Awaitable[None]]  # called each time that a request is about to be sent
 
 
 class Session:
@@ -90,9 +93,11 @@ class Session:
                 if transport is not None:
                     await transport.close()
 
-    async def read(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Reply:
-        """Ask about `subject`, and ask again after failures that pass. Raises `RequestFailed`."""
-        return await self.retried_read(lambda: self._attempt(operation, variables, subject, []))
+    async def read(
+        self, operation: Operation, variables: Mapping[str, object], subject: str = "", before: Before | None = None
+    ) -> Reply:
+        """Ask about `subject`, again after failures that pass. Raises `RequestFailed`, or what `before` does."""
+        return await self.retried_read(lambda: self._attempt(operation, variables, subject, before))
 
     async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
         """Send something that must happen at most once; gives the value of its root field.
@@ -102,9 +107,12 @@ class Session:
         """
         sent_at: list[float] = []
 
+        async def note_instant() -> None:
+            sent_at.append(self.clock.now())
+
         async def attempt() -> Reply:
             self._require_turn(operation.field, subject)
-            return await self._attempt(operation, variables, subject, sent_at)
+            return await self._attempt(operation, variables, subject, note_instant)
 
         try:
             reply = await self._retried(attempt, surely_undone)
@@ -191,24 +199,25 @@ class Session:
         return errors.SubmissionUnknown(self.dialect.provider, operation, subject, at, cause)
 
     async def _attempt(
-        self, operation: Operation, variables: Mapping[str, object], subject: str, sent_at: list[float]
+        self, operation: Operation, variables: Mapping[str, object], subject: str, before: Before | None
     ) -> Reply:
-        """Send it, and once more if a new token may help; `sent_at` gets the instants."""
+        """Send it, and once more if a new token may help; `before` is called each time right before it is sent."""
         await self._pass_gate(operation.field, subject)  # before a sign-in that would be for nothing
         token = await self._sign_in.token()
         try:
-            return await self._send_in_turn(operation, variables, subject, token, sent_at)
+            return await self._send_in_turn(operation, variables, subject, token, before)
         except errors.SignInFailed as failure:
             # Refused before any work (law 2), so that this is safe for creates too.
             if not self.auth.reject(token) or not failure.unexecuted:
                 raise
-        return await self._send_in_turn(operation, variables, subject, await self._sign_in.token(), sent_at)
+        return await self._send_in_turn(operation, variables, subject, await self._sign_in.token(), before)
 
     async def _send_in_turn(
-        self, operation: Operation, variables: Mapping[str, object], subject: str, token: str, sent_at: list[float]
+        self, operation: Operation, variables: Mapping[str, object], subject: str, token: str, before: Before | None
     ) -> Reply:
         await self._await_turn(operation.field, subject)  # no time-out of the request runs yet
-        sent_at.append(self.clock.now())
+        if before:
+            await before()
         return await self._send(operation, variables, subject, token)
 
     async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:

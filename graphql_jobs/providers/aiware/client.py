@@ -12,13 +12,14 @@ from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
+from graphql_jobs.providers.aiware.cancelling import cancel_many
 from graphql_jobs.providers.aiware.labelled import jobs_on_target
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 #: Our choice: no job has that many tasks; a server that never ends its list is not followed for ever.
 MAX_TASKS = 10_000
-#: Our choice: how often, and how many seconds apart, a job is read after its cancel was accepted.
-_CANCEL_LOOKS = 10
-_CANCEL_PAUSE_S = 1.0
 #: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0
 
@@ -166,24 +164,16 @@ class AiwareClient(JobClient):
     async def cancel(self, job_id: str) -> CancelOutcome:
         """Cancel the job and read it until that shows. aiWARE refuses once a task runs (KB 4164): `CancelRefused`."""
         checked = self._checked(job_id, "job_id")
-        refusal, seen = await self._ask_to_cancel(checked), None
-        for look in range(1 if refusal else _CANCEL_LOOKS):
-            if look:
-                await self.session.clock.sleep(_CANCEL_PAUSE_S)
-            seen = (await self.check([checked]))[checked]
-            if isinstance(seen, errors.RequestFailed):
-                raise seen
-            if isinstance(seen, errors.JobNotFound):
-                if refusal:
-                    raise seen
-                return CancelOutcome(checked, True, "cancelled, and gone since.")
-            if seen.state is JobState.CANCELLED:
-                return CancelOutcome(checked, True, f"cancelled (status {seen.raw_status!r}).", seen)
-            if seen.state.is_terminal:
-                raise errors.CancelRefused(self.provider, checked, f"it had already ended: {seen.describe()}.")
-        state = seen.describe() if isinstance(seen, Job) else "unknown"
-        words = f"refused by the provider ({refusal.detail})" if refusal else "accepted, but without effect so far"
-        raise errors.CancelRefused(self.provider, checked, f"the cancel was {words}; left running at aiWARE: {state}.")
+        outcome = (await self.cancel_many([checked]))[checked]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def cancel_many(
+        self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
+    ) -> dict[str, CancelOutcome | Exception]:
+        """Cancel several jobs at once, one request for each, and read them together until the cancels show."""
+        return await cancel_many(self, [self._checked(job_id, "job_ids") for job_id in job_ids], before)
 
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
         """The records that the job's engines wrote (vtn-standard in `jsondata`); empty before there are any."""
@@ -213,16 +203,6 @@ class AiwareClient(JobClient):
         if not job_id:
             raise self.session.unknown(operation, "", "the answer holds no id.")
         return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
-
-    async def _ask_to_cancel(self, job_id: str) -> errors.RequestFailed | None:
-        """None if accepted, else the refusal. A cancel may be sent any number of times, so it is sent like a read."""
-        try:
-            reply = await self.session.read(documents.CANCEL_JOB, {"id": job_id}, f"job {job_id}")
-        except errors.RequestFailed as failure:
-            if failure.transient or isinstance(failure, errors.SignInFailed | errors.NotAllowed | errors.BadEndpoint):
-                raise
-            return failure
-        return reply.error_at("cancelJob")
 
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         seen: dict[str, Seen] = {}
