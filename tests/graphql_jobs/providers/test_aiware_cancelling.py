@@ -1,0 +1,90 @@
+"""Cancelling many aiWARE jobs: one request each, read together; the caller is asked before each is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphql_jobs import CancelOutcome, errors
+from graphql_jobs.emulator import Fault, Pace
+from tests.graphql_jobs.submitting import TASKS
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials
+    from graphql_jobs.emulator import Emulator
+
+JOBS = 30
+
+
+class Stopped(Exception):
+    """The caller does not want it any more."""
+
+
+async def submitted(aiware: AiwareCredentials, number: int = JOBS) -> list[str]:
+    async with aiware.get_client() as client:
+        return [(await client.submit(TASKS)).job_id for _ in range(number)]
+
+
+@pytest.mark.parametrize("queued_s", [600.0, 0.0])
+async def test_many_cancels_are_confirmed_by_one_read(
+    queued_s: float, aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """30 jobs that are queued, or run: 30 cancels and one check, and an outcome for each."""
+    emulator.aiware.pace = Pace(queued_s=queued_s, running_s=3600)
+    ids = await submitted(aiware)
+    emulator.clock.advance(1)
+    before = emulator.ledger.count("job"), len(emulator.ledger.requests)
+    async with aiware.get_client() as client:
+        outcomes = await client.cancel_many(ids)
+    assert list(outcomes) == ids
+    kinds = {type(outcome) for outcome in outcomes.values()}
+    assert kinds == ({CancelOutcome} if queued_s else {errors.CancelRefused})
+    assert len(emulator.ledger.requests) - before[1] == JOBS + 1
+
+
+async def test_nothing_is_sent_for_a_job_that_the_caller_keeps(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """`before` raises for one of three: the other two are cancelled, and its outcome is what it raised."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    first, kept, last = await submitted(aiware, 3)
+
+    async def before(job_id: str) -> None:
+        if job_id == kept:
+            raise Stopped
+
+    async with aiware.get_client() as client:
+        outcomes = await client.cancel_many([first, kept, last], before)
+    assert isinstance(outcomes[kept], Stopped)
+    assert {cancel.job_id for cancel in emulator.ledger.cancels} == {first, last}
+
+
+async def test_the_caller_is_asked_again_before_a_cancel_is_sent_again(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """The first cancel is answered by 503; before the second the caller says no: it is not sent."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    [job_id] = await submitted(aiware, 1)
+    emulator.faults.add(Fault("server_error", "cancelJob", times=None))
+    asked: list[str] = []
+
+    async def before(job_id: str) -> None:
+        asked.append(job_id)
+        if len(asked) > 1:
+            emulator.faults.clear()
+            raise Stopped
+
+    async with aiware.get_client() as client:
+        outcomes = await client.cancel_many([job_id], before)
+    assert isinstance(outcomes[job_id], Stopped)
+    assert asked == [job_id] * 2
+    assert emulator.ledger.cancels == []
+
+
+async def test_one_jobs_failure_does_not_hide_the_others(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """One of three is not known: `JobNotFound` for it, and the others are cancelled."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    first, last = await submitted(aiware, 2)
+    async with aiware.get_client() as client:
+        outcomes = await client.cancel_many([first, "gone", last])
+    assert isinstance(outcomes["gone"], errors.JobNotFound)
+    assert {job_id for job_id, one in outcomes.items() if isinstance(one, CancelOutcome)} == {first, last}
