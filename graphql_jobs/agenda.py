@@ -40,10 +40,6 @@ class Slot:
         #: Those who wait, whose watches are theirs. Not a list: most slots share one tuple.
         self.waiters: tuple[Waiter, ...] = ()
 
-    def heeds(self, asked_at: float) -> bool:
-        """Whether an answer that was asked for then counts: somebody waits, and no later one was quicker."""
-        return bool(self.waiters) and self.round.asked_at <= asked_at
-
     def share(self) -> float:
         """How much of its next pause is to pass: after the first look the job's own part, later all of it.
 
@@ -106,16 +102,6 @@ class Round:
             del self.slots[job_id]
             slot.round = part
         return part
-
-
-def first_of(rounds: list[Round], at_most: int) -> list[Round]:
-    """Rounds with so many jobs in all, off the list, the last of them in part."""
-    taken: list[Round] = []
-    while rounds and at_most > 0:
-        its_round = rounds.pop(0) if len(rounds[0].slots) <= at_most else rounds[0].part(at_most)
-        at_most -= len(its_round.slots)
-        taken.append(its_round)
-    return taken
 
 
 class Agenda:

@@ -12,7 +12,7 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphql_jobs.agenda import Agenda, first_of
+from graphql_jobs.agenda import Agenda, Round
 from graphql_jobs.breaker import Breaker
 from graphql_jobs.errors import RequestFailed
 from graphql_jobs.flight import Flight, Moment
@@ -25,7 +25,7 @@ from graphql_jobs.outage import Outage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphql_jobs.agenda import Round, Slot
+    from graphql_jobs.agenda import Slot
     from graphql_jobs.clock import Timer
     from graphql_jobs.metrics import Snapshot
     from graphql_jobs.provider import JobClient, Seen
@@ -35,10 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Our choice: so many requests at once; while they are on their way, further jobs gather for the next one.
 MAX_IN_FLIGHT = 4
-#: Our choice: a request that takes this long, and this many times as long as they usually do, holds its jobs up no
-#: longer: they are asked for again, in two halves. Of two answers the one that was asked for last counts.
-SLOW_S = 2.0
-_SLOW_TIMES = 4
+#: Our choice: most answers come in that time. A deadline that may pass until then needs a judgement.
+ANSWERED_S = 2.0
 
 
 class Hub:
@@ -49,7 +47,7 @@ class Hub:
         self._waiters: set[Waiter] = set()
         self._agenda = Agenda()
         self._flights: dict[asyncio.Task[None], Flight] = {}
-        self._joins, self._usual_s = 0, 0.0
+        self._joins = 0
         self._breaker, self._outage = Breaker(), Outage(self._agenda, self._judge)
         self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
         self._timer: Timer | None = None
@@ -63,7 +61,9 @@ class Hub:
             slot = agenda.slot(job_id)
             slot.waiters = (*slot.waiters, waiter) if slot.waiters else alone
             slot.mark = None  # who is new has to see all of it
-            if not slot.round.is_asked_for:
+            if any(job_id in flight.slots for flight in self._flights.values()):
+                slot.round = slot.round if slot.round.is_asked_for else Round(inf, 0.0)  # one poll of a job at a time
+            elif not slot.round.is_asked_for:
                 agenda.put(slot, now)
         self._joins += 1
         self._outage.greet(agenda.slots[job_id] for job_id in waiter.watches)
@@ -99,9 +99,6 @@ class Hub:
 
     def _go_on(self, now: float) -> None:
         """Send what is due, and see to it that we are woken for what comes next."""
-        for flight in list(self._flights.values()):
-            if flight.slow_at <= now:
-                self._hedge(flight, now)
         shut_s = self._client.session.gate.herd_s()
         gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
         opens_at = max(self._breaker.probe_at, now + shut_s)
@@ -109,26 +106,16 @@ class Hub:
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
             self._send(rounds, now)
-        slow_at = min((flight.slow_at for flight in self._flights.values()), default=inf)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(slow_at, due_at, gives_up_at), now)
+        self._wake_at(min(due_at, gives_up_at), now)
 
     def _has_room(self) -> bool:
-        """Whether another request may be sent: during an outage one at a time; slow ones count half."""
-        flying = sum(flight.slow_at < inf for flight in self._flights.values())
-        return flying < (1 if self._breaker.is_open else MAX_IN_FLIGHT) and len(self._flights) < 2 * MAX_IN_FLIGHT
-
-    def _hedge(self, flight: Flight, now: float) -> None:
-        """Ask again for what a slow request was to tell, in two halves."""
-        flight.slow_at = inf
-        self._metrics.add("hedged")
-        number = sum(len(one.slots) for one in flight.rounds)
-        for half in ((number + 1) // 2, number // 2):
-            if half and len(self._flights) < 2 * MAX_IN_FLIGHT:
-                self._send(first_of(flight.rounds, half), now)
+        """Whether another request may be sent: during an outage one at a time, beside those that it found."""
+        is_probed = self._breaker.is_open and any(one.asked_at >= self._breaker.since for one in self._flights.values())
+        return len(self._flights) < MAX_IN_FLIGHT and not is_probed
 
     def _send(self, rounds: list[Round], now: float) -> None:
-        flight = Flight(rounds, now, now + max(SLOW_S, _SLOW_TIMES * self._usual_s))
+        flight = Flight(rounds, now)
         context = next(iter(flight.slots.values())).waiters[0].context
         task = asyncio.get_running_loop().create_task(self._ask(flight), context=context)
         self._flights[task] = flight
@@ -137,19 +124,20 @@ class Hub:
     async def _ask(self, flight: Flight) -> None:
         marks, joins = Marks(flight.slots), self._joins
         news = await self._client.look(list(flight.slots), marks)
-        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now(), flight.slow_at == inf)
+        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
         failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
         self._metrics.looked(len(flight.slots) - len(failures), at.monotonic)
-        self._usual_s += (at.monotonic - at.asked_at - self._usual_s) / 8
         self._judge_endpoint(failures, len(flight.slots), at)
         for job_id, seen in news.items():
-            if (slot := flight.slots[job_id]).heeds(at.asked_at):
+            if (slot := flight.slots[job_id]).waiters:
                 self._look(slot, seen, marks.fresh.get(job_id), at)
         if self._joins > joins:
             self._ask_again([flight.slots[job_id] for job_id in marks.unchanged], at)
-        flight.slow_at = inf  # it is over, although `_landed` comes later
         for its_round in flight.rounds:
             self._put_back(its_round, at)
+        for job_id, slot in flight.slots.items():
+            if (newer := self._agenda.slots.get(job_id, slot)) is not slot:  # left and joined again meanwhile
+                self._agenda.put(newer, at.monotonic)
         self._metrics.count_ends()
         if self._breaker.failure:
             self._lasts(self._breaker.failure, at)
@@ -181,7 +169,7 @@ class Hub:
 
     def _sit_out(self, pause_s: float, now: float) -> float:
         """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
-        at = Moment(now, now, self._client.session.clock.now(), hedged=False)
+        at = Moment(now, now, self._client.session.clock.now())
         self._lasts(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
         return at.monotonic_of(self._outage.judge_at)
 
@@ -192,7 +180,7 @@ class Hub:
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
         """For whom somebody joined while it was asked for, who has seen nothing so far: at once."""
         for slot in unchanged:
-            if slot.mark is None and slot.heeds(at.asked_at):
+            if slot.mark is None and slot.waiters:
                 self._agenda.put(slot, at.monotonic)
 
     def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
@@ -230,11 +218,11 @@ class Hub:
         pause_s, until_at, deadline_at = slot.limits(at.now)
         due_at = at.asked_at + pause_s * slot.share()
         spare_s = deadline_at - at.now - (due_at - at.monotonic)
-        if spare_s < SLOW_S:  # the deadline may come while the answer is on its way, and wants a judgement then
+        if spare_s < ANSWERED_S:  # the deadline may come while the answer is on its way, and wants a judgement then
             slot.mark = None
         if spare_s < 0:
             due_at = at.monotonic_of(deadline_at)
-        elif slot.round.pause_s == pause_s and slot.round.is_asked_for and not at.hedged:
+        elif slot.round.pause_s == pause_s and slot.round.is_asked_for:
             slot.round.note(until_at, at.asked_at)
             return  # it comes back with the others
         self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
@@ -242,7 +230,7 @@ class Hub:
     def _put_back(self, its_round: Round, at: Moment) -> None:
         """Put those on the agenda again that stayed in the round: all at once, while they have one pause that lasts."""
         its_round.asked_at, its_round.due_at = at.asked_at, at.monotonic  # no longer asked for
-        if its_round.pause_s and at.now + its_round.pause_s + SLOW_S < its_round.until_at:
+        if its_round.pause_s and at.now + its_round.pause_s + ANSWERED_S < its_round.until_at:
             self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
         else:
             for slot in list(its_round.slots.values()):

@@ -34,7 +34,6 @@ _ENDS_KEPT = 1000
 _COUNTED = {
     "batches": "{batch}",
     "statuses": "{status}",
-    "hedged": "{request}",
     "outages": "{outage}",
     "ended": "{job}",
 }
@@ -60,7 +59,6 @@ class Snapshot:
     batch_size: int
     batches: int
     statuses: int
-    hedged: int
     outages: int
     ended: int
     requests: int
@@ -78,7 +76,7 @@ class Snapshot:
         skew = "unknown" if self.skew_s is None else f"{self.skew_s:.0f} s"
         return (
             f"{self.jobs} jobs waited for by {self.waiters}, {self.ended} ended; {self.statuses} statuses in "
-            f"{self.batches} batches, {self.batch_size} jobs each at most, {self.hedged} asked again for being slow, "
+            f"{self.batches} batches, {self.batch_size} jobs each at most, "
             f"{self.outages} outages; of {self.requests} requests of all kinds {self.rate_limited} told us to pause; "
             f"ends seen {seen}, the clocks' skew is {skew}."
         )
@@ -121,7 +119,7 @@ class Metrics:
             self._batch_size.set(batch_size, self._labels)
 
     def add(self, name: str, number: int = 1) -> None:
-        """Count something: "batches", "statuses", "hedged", "outages" or "ended"."""
+        """Count something: "batches", "statuses", "outages" or "ended"."""
         self._counts[name] += number
         if self._counters:
             self._counters[name].add(number, self._labels)

@@ -54,6 +54,8 @@ _MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
 _MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
 # All may pass but one.
 _MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
+#: Our choice: with halves, one job that is never answered would hold up a hundred others for seven time-outs.
+_PARTS_OF_TIMED_OUT = 10
 _MAY_PASS_IN_PARTS = (*_MAY_BE_AN_OUTAGE, *_MAY_BE_A_MEMBER)
 
 
@@ -238,7 +240,8 @@ class JobClient(ABC):
                 raise
             if isinstance(failure, _MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
-            await self._check_all(batch, seen, (len(batch) + 1) // 2, marks)
+            parts = _PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
+            await self._check_all(batch, seen, -(-len(batch) // parts), marks)
             unchanged = marks.unchanged if marks else ()
             # Whatever it says, the size was to blame.
             if all(job_id in unchanged or isinstance(seen.get(job_id), Job) for job_id in batch):

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.agenda import _SHARES, Agenda, Round, first_of
-from graphql_jobs.waiter import Waiter
+from graphql_jobs.agenda import _SHARES, Agenda, Round
 
 
 def agenda_of(*due_at: float, pause_s: float = 10.0) -> Agenda:
@@ -76,17 +75,6 @@ def test_who_joins_begins_no_train_and_ends_none() -> None:
     agenda = agenda_of(0, 0.9)
     agenda.put(agenda.slot("new"), -1, 0)
     assert [ids(agenda.take(0, 1)) for _ in range(3)] == [["new"], ["0"], ["1"]]
-
-
-def test_an_older_answer_does_not_count_wherever_the_job_stands_by_then() -> None:
-    """Put somewhere else after an answer of 9, for one of 5: an answer of 7 is an old one."""
-    agenda = agenda_of(0)
-    slot = agenda.slots["0"]
-    slot.round.asked_at = 9.0
-    slot.waiters = (Waiter({}, wants_changes=False),)
-    agenda.put(slot, 3, 10, asked_at=5.0)
-    assert not slot.heeds(7.0)
-    assert slot.heeds(9.0)
 
 
 def test_a_look_for_the_sake_of_a_deadline_is_not_early() -> None:
@@ -193,18 +181,6 @@ def test_a_slot_that_is_put_somewhere_else_leaves_its_round() -> None:
     agenda.put(agenda.slots["0"], 7, 10)
     agenda.drop(agenda.slots["1"])
     assert list(asked.slots) == ["2"]
-
-
-def test_halves_hold_each_job_once() -> None:
-    """Rounds of two and three in halves of three and two."""
-    agenda = Agenda()
-    for number in range(5):
-        agenda.put(agenda.slot(str(number)), 0, 5 if number < 2 else 10)
-    rounds = agenda.take(0, 10)
-    halves = [first_of(rounds, 3), first_of(rounds, 2)]
-    assert [ids(half) for half in halves] == [["0", "1", "2"], ["3", "4"]]
-    assert all(agenda.slots[job_id].round is one for half in halves for one in half for job_id in one.slots)
-    assert rounds == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 100)), max_size=60), st.integers(1, 7))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from graphql_jobs import errors, wait_many
-from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S, hub_of
+from graphql_jobs.hub import ANSWERED_S, MAX_IN_FLIGHT, hub_of
 from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from tests.clocks import FakeClock
@@ -31,8 +31,8 @@ SETS = st.sets(st.sampled_from(NAMES))
 DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 #: A year: nothing that is tested lasts that long.
 LONG_S = 365 * 86400.0
-#: What an end may be seen late by when nothing is wrong: the pause, and a request that is asked again in the meantime.
-LATE_S = PAUSE_S + 2 * SLOW_S
+#: What an end may be seen late by when nothing is wrong: the pause, and a little.
+LATE_S = PAUSE_S + 2 * ANSWERED_S
 #: The patience of an impatient wait with outages.
 BUDGET_S = 20.0
 
@@ -68,20 +68,25 @@ class HubMachine(RuleBasedStateMachine):
         self.troubles: list[tuple[float, float]] = []
         self.callers: list[Caller] = []
         self.at_once = 0
+        #: The jobs of the requests that are on their way.
+        self.asked: set[str] = set()
         self.client = ScriptedClient(self.clock, self.seen)
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
         look = self.client._check_batch
 
         async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
             self.at_once += 1
+            assert not self.asked.intersection(job_ids)
+            self.asked |= set(job_ids)
             try:
-                assert self.at_once <= 2 * MAX_IN_FLIGHT
+                assert self.at_once <= MAX_IN_FLIGHT
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)
                 return await look(job_ids, marks)
             finally:
                 self.at_once -= 1
+                self.asked -= set(job_ids)
 
         self.client._check_batch = check  # type: ignore[method-assign]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import errors, wait, wait_many
-from graphql_jobs.hub import MAX_IN_FLIGHT, SLOW_S, hub_of
+from graphql_jobs.hub import MAX_IN_FLIGHT, hub_of
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, handle, is_idle, job, until
+from graphql_jobs.schedule import Schedule, WaitPolicy
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,55 +22,51 @@ if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import Scripted
 
 
-async def test_a_slow_request_is_asked_again_in_two_halves(scripted: Scripted, clock: FakeClock) -> None:
-    """Four jobs in a request that never comes back: after 2 s two requests for two each, and the waits end."""
-    client = scripted(until(0))
+async def test_job_has_no_two_polls_in_flight(scripted: Scripted, clock: FakeClock) -> None:
+    """An answer takes 20 s, as in a service that is busy: no second request for the job until it has come."""
+    client = scripted(until(1e9))
     slow = Slow(client)
-    slow.is_slow = lambda job_ids: len(slow.asked) == 1
-    ended = await all_of(client, "abcd")
-    assert {one.state for one in ended.values()} == {JobState.SUCCEEDED}
-    assert slow.asked == [("a", "b", "c", "d"), ("a", "b"), ("c", "d")]
-    assert clock.now() - client.began_at == pytest.approx(SLOW_S)
-    assert is_idle(client)
+    slow.is_slow = lambda job_ids: True
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    for number in range(1, 10):
+        await clock.sleep(20)
+        assert len(slow.asked) == number
+        slow.slow[-1].set()
+    assert slow.most_at_once == 1
+    await cancel(waiting)
 
 
-async def test_an_answer_that_was_overtaken_does_not_count(scripted: Scripted, clock: FakeClock) -> None:
-    """A slow request read "old"; its answer comes after that of a later one, which read "new": no step back."""
-    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, "old" if at_s < 1 else "new"))
+async def test_waits_that_come_and_go_do_not_poll_a_job_twice_at_once(scripted: Scripted, clock: FakeClock) -> None:
+    """A poll hangs, and ten waits for its job are begun and cancelled: one poll; when it is over, the next one."""
+    client = scripted(until(1e9))
     slow = Slow(client)
-    slow.is_slow = lambda job_ids: len(slow.asked) == 1
-    words: list[str] = []
-    waiting = asyncio.create_task(
-        wait(client, handle("a"), WaitPolicy(Schedule(60, 0, 60)), on_change=lambda seen: words.append(seen.raw_status))
-    )
-    await clock.sleep(SLOW_S + 0.1)
-    assert words == ["new"]
+    slow.is_slow = lambda job_ids: "a" in job_ids
+    other = asyncio.create_task(wait(client, handle("b"), EVERY_5_S))
+    await clock.sleep(1)
+    for _ in range(10):
+        waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+        await clock.sleep(1)
+        await cancel(waiting)
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(1)
+    assert len(slow.slow) == 1
     slow.slow[0].set()
     await clock.sleep(1)
-    assert words == ["new"]
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    assert is_idle(client)
+    assert len(slow.slow) == 2
+    await cancel(waiting, other)
 
 
-async def test_a_request_that_has_just_been_answered_is_not_asked_again(scripted: Scripted, clock: FakeClock) -> None:
-    """The hub takes a step between the last step of a slow request and the news that it is over: no job gets lost."""
-    client = scripted(until(1e9))
-    check = client._check_batch
-
-    async def just_slow(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        answer = await check(job_ids, marks)
-        if len(client.looks) == 2:
-            clock.now_s += SLOW_S + 0.5
-            asyncio.get_running_loop().call_soon(hub_of(client)._step)
-        return answer
-
-    client._check_batch = just_slow  # type: ignore[method-assign]
-    waiting = asyncio.create_task(wait(client, handle("a"), WaitPolicy(Schedule(60, 0, 60))))
-    await clock.sleep(600)
-    assert 9 <= len(client.looks) <= 12
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
+async def test_slow_request_does_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
+    """The first hundred of 200 jobs are in a request that never comes back: the others end at once."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "j0" in job_ids
+    ends: list[tuple[str, float]] = []
+    async for one, _ in wait_many(client, [handle(f"j{number}") for number in range(200)], EVERY_5_S):
+        ends.append((one.job_id, clock.now() - client.began_at))
+        if len(ends) == 100:
+            break
+    assert ends == [(f"j{number}", 0.0) for number in range(100, 200)]
 
 
 async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
@@ -136,20 +132,6 @@ async def test_who_joins_while_the_job_is_asked_for_shares_the_answer(scripted: 
     slow.slow[0].set()
     await asyncio.gather(*waits)
     assert slow.asked == [("a",)]
-
-
-async def test_a_slow_request_delays_no_other(scripted: Scripted, clock: FakeClock) -> None:
-    """The first hundred of 200 jobs are in a request that never comes back: the others end at once."""
-    client = scripted(until(0))
-    slow = Slow(client)
-    slow.is_slow = lambda job_ids: "j0" in job_ids
-    ends: list[tuple[str, float]] = []
-    async for one, _ in wait_many(client, [handle(f"j{number}") for number in range(200)], EVERY_5_S):
-        ends.append((one.job_id, clock.now() - client.began_at))
-        if len(ends) == 150:
-            break
-    assert [at_s for _, at_s in ends[:100]] == [0.0] * 100
-    assert [at_s for _, at_s in ends[100:]] == [pytest.approx(SLOW_S)] * 50
 
 
 async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> None:
@@ -251,22 +233,3 @@ async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, c
     assert clock.monotonic() - began_at == pytest.approx(50)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-
-
-async def test_a_job_does_not_wait_for_the_second_answer_once_the_first_has_come(
-    scripted: Scripted, clock: FakeClock
-) -> None:
-    """Asked for again since the answer was slow; that one comes, with a change, and the other one hangs for 55 s."""
-    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, f"at {at_s}"))
-    look, asked_at = client._check_batch, list[float]()
-
-    async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        asked_at.append(clock.monotonic())
-        usual_s, slow_s, hangs_s = 4.0, 4 * hub_of(client)._usual_s + 1, 55.0
-        await clock.sleep({10: slow_s, 11: hangs_s}.get(len(asked_at), usual_s))
-        return await look(job_ids, marks)
-
-    client._check_batch = check  # type: ignore[method-assign]
-    with pytest.raises(errors.WaitTimedOut):
-        await wait(client, handle("a"), WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=90)))
-    assert asked_at[11] - asked_at[10] < 2.0

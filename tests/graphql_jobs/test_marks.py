@@ -215,25 +215,6 @@ async def test_who_joins_while_an_unchanged_job_is_asked_for_sees_it_at_once(
     await asyncio.gather(first, second, return_exceptions=True)
 
 
-async def test_an_answer_that_was_overtaken_by_an_unchanged_one_does_not_count(
-    scripted: Scripted, clock: FakeClock
-) -> None:
-    """The second request reads "other" and is slow; the third one, for the same job, reads what the first one did."""
-    client = scripted(lambda one, at_s: Job("fake", one, JobState.RUNNING, "other" if len(slow.asked) == 2 else "same"))
-    slow = Slow(client)
-    slow.is_slow = lambda job_ids: len(slow.asked) == 2
-    seen: list[Job] = []
-    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S, on_change=seen.append))
-    while len(slow.asked) < 3:
-        await clock.sleep(0.5)
-    await clock.sleep(0.1)
-    slow.slow[0].set()
-    await clock.sleep(0.1)
-    assert [one.raw_status for one in seen] == ["same"]
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-
-
 async def test_an_unchanged_job_ends_an_outage(scripted: Scripted) -> None:
     """Away for 60 s, back with the same words, away for 60 s again: no outage of 100 s."""
     client = scripted(until(200))
