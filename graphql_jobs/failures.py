@@ -59,7 +59,7 @@ _BY_STATUS: Mapping[int, Kind] = {
 #: request was carried out, and of 413 a smaller one may pass at once (RFC 9110 15.5.9, 15.5.14).
 _NOT_ONLY_A_DELAY = (408, 413)
 
-# These concern the whole request, whatever path the server gives them, unless the field has a value all the same.
+# These concern the whole request, unless they name a field and others have a value, or are wrong in another way.
 _REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited, errors.TooMuchAtOnce)
 
 # Nothing had been written when these were raised. `ClientConnectorError` is a child of `ClientOSError`, which proves
@@ -140,20 +140,29 @@ def diagnose_http(
 
 
 def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
-    """Whether the errors speak of the whole request: a rejected token, or no data at all and no field to blame."""
-    empty = all(value is None for value in data.values())
-    for entry in entries:
-        kind, root = dialect.kind_of(entry), _root_of(entry)
-        if kind in _REQUEST_WIDE and (data.get(root) is None if root is not None else empty):
-            return True
-        if root is None and empty and kind is not errors.NotFound:  # aiWARE gives no path to "not found" (4.1)
-            return True
-    return False
+    """Whether the errors speak of the whole request. An error at one field concerns that field alone.
+
+    So it does if there is no data at all, and an error names no field, or every field was refused for a reason of the
+    whole request, such as a rejected token. A request that was too dear at one field is too dear as a whole.
+    """
+    named = [(dialect.kind_of(entry), root_of(entry, data)) for entry in entries]
+    if any(kind is errors.TooMuchAtOnce and root is not None and data[root] is None for kind, root in named):
+        return True
+    if any(value is not None for value in data.values()):
+        return False
+    refused = {root for kind, root in named if kind in _REQUEST_WIDE}
+    if None in refused or (refused and data.keys() <= refused):
+        return True
+    is_explained = bool(data) and data.keys() <= {root for _, root in named}
+    # aiWARE gives no path to "not found" (docs/providers/aiware.md).
+    return not is_explained and any(root is None and kind is not errors.NotFound for kind, root in named)
 
 
-def _root_of(entry: Mapping[str, object]) -> str | None:
+def root_of(entry: Mapping[str, object], data: Mapping[str, object]) -> str | None:
+    """The root field of `data` that an error names, if it names one."""
     path = entry.get("path")
-    return path[0] if isinstance(path, list) and path and isinstance(path[0], str) else None
+    root = path[0] if isinstance(path, list) and path else None
+    return root if isinstance(root, str) and root in data else None
 
 
 def error_entries(reply_errors: object) -> list[Mapping[str, object]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
-from graphql_jobs.failures import Dialect, Finding, error_entries, words_of
+from graphql_jobs.failures import Dialect, Finding, error_entries, root_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,21 +24,28 @@ class Reply:
     object_errors: Mapping[str, errors.RequestFailed] = field(default_factory=dict)
 
     def error_at(self, alias: str) -> errors.RequestFailed | None:
-        """The first error at or below the root field `alias`, or one that names no field: for a field that is null."""
-        return next((error for path, error in self.field_errors.items() if path[:1] in {(), (alias,)}), None)
+        """The first error at or below the root field `alias`, else one that names no field: for a field that is null."""
+        return self.error_below(alias) or self.field_errors.get(())
+
+    def error_below(self, *path: str | int) -> errors.RequestFailed | None:
+        """The first error at or below this path."""
+        return next((error for at, error in self.field_errors.items() if at[: len(path)] == path), None)
 
 
 def read_reply(
     dialect: Dialect, result: ExecutionResult | None, error_of: Callable[[Finding], errors.RequestFailed]
 ) -> Reply:
     """The answer of a request that did not fail as a whole; `error_of` makes the errors."""
+    data = result.data if result and result.data else {}
     found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
     by_object: dict[str, errors.RequestFailed] = {}
     for entry in error_entries(result.errors if result else None):
-        path = entry.get("path")
+        path = entry.get("path") if root_of(entry, data) else None
         error = error_of(Finding(dialect.kind_of(entry) or errors.OperationFailed, words_of(dialect, [entry])))
         at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
         if not at and (object_id := dialect.object_of(entry)):
             by_object[object_id] = error
-        found.setdefault(at, error)
-    return Reply(result.data if result and result.data else {}, found, by_object)
+        # Of several, one that says "not found" counts least: it would be believed.
+        if at not in found or isinstance(found[at], errors.NotFound):
+            found[at] = error
+    return Reply(data, found, by_object)
