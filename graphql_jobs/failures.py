@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -197,8 +198,9 @@ def _refused_by_status(
 
 
 def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """What concerns the whole request comes first."""
-    return sorted(entries, key=lambda entry: dialect.kind_of(entry) not in _REQUEST_WIDE)
+    """What concerns the whole request comes first, and last what says that something is not there."""
+    kinds = [(kind not in _REQUEST_WIDE) + (kind is errors.NotFound) for kind in map(dialect.kind_of, entries)]
+    return [entry for _, entry in sorted(zip(kinds, entries, strict=True), key=itemgetter(0))]
 
 
 def _kind_of_status(status: int) -> Kind:

@@ -24,7 +24,7 @@ class Reply:
     object_errors: Mapping[str, errors.RequestFailed] = field(default_factory=dict)
 
     def error_at(self, alias: str) -> errors.RequestFailed | None:
-        """The first error at or below the root field `alias`, else one that names no field: for a field that is null."""
+        """An error at or below the root field `alias`, else one that names no field: for a field without a value."""
         return self.error_below(alias) or self.field_errors.get(())
 
     def error_below(self, *path: str | int) -> errors.RequestFailed | None:
