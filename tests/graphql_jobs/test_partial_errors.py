@@ -25,7 +25,7 @@ def kind_of(data: dict[str, Any], *entries: dict[str, Any]) -> type | None:
     exchange = Exchange()
     exchange.status = 200
     finding = diagnose(DIALECT, exchange, None, ExecutionResult(data, list(entries)))  # type: ignore[arg-type]
-    return finding and finding.kind
+    return finding.kind if finding else None
 
 
 def at(entry: dict[str, Any], *path: str) -> dict[str, Any]:
