@@ -21,6 +21,8 @@ class Gate:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._opens_at = 0.0
+        #: Since when it is closed, or was the last time.
+        self.shut_since = 0.0
         self._longest_s = 0.0
         #: What a whole herd, which comes as one, adds to the pause, so that no two processes come back together.
         self._spread_s = 0.0
@@ -28,7 +30,7 @@ class Gate:
     def close(self, pause_s: float) -> None:
         """Stay closed for `pause_s` from now; never shorter than somebody asked before."""
         if not self.is_shut():
-            self._spread_s = spread_s()
+            self._spread_s, self.shut_since = spread_s(), self._clock.now()
         self._opens_at = max(self._opens_at, self._clock.now() + pause_s)
         self._longest_s = max(self._longest_s, pause_s)
 

@@ -174,7 +174,8 @@ class Hub:
         return at.monotonic_of(self._outage.judge_at)
 
     def _lasts(self, failure: RequestFailed, at: Moment) -> None:
-        self._outage.lasts(failure, at)
+        gate = self._client.session.gate
+        self._outage.lasts(failure, at, gate.shut_since if gate.herd_s() > 0 else inf)
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._outage.judge_at))
 
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
@@ -190,11 +191,11 @@ class Hub:
             slot.mark = mark if isinstance(seen, Job) else None
             self._put(slot, at)
 
-    def _judge(self, slot: Slot, seen: Seen, at: Moment, *, looked: bool = True) -> None:
+    def _judge(self, slot: Slot, seen: Seen, at: Moment, *, looked: bool = True, delayed_since: float = inf) -> None:
         """Let each who waits for the job judge what was seen of it, and tell those who have to know."""
         for waiter in slot.waiters:
             watch = waiter.watches[slot.job_id]
-            ended = watch.judge(seen, at.now, looked=looked)
+            ended = watch.judge(seen, at.now, looked=looked, delayed_since=delayed_since)
             if ended is not None:
                 del waiter.watches[slot.job_id]
                 self._leave(slot, waiter)

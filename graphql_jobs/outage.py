@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Judge(Protocol):
     """Lets all who wait for a job judge a failure of which it had no look of its own."""
 
-    def __call__(self, slot: Slot, seen: RequestFailed, at: Moment, *, looked: bool) -> None: ...
+    def __call__(self, slot: Slot, seen: RequestFailed, at: Moment, *, looked: bool, delayed_since: float) -> None: ...
 
 
 class Outage:
@@ -33,6 +33,8 @@ class Outage:
         self._began_at = inf
         #: When the next one gives up, by the wall clock, and has to be judged; -inf: all have to be, now.
         self.judge_at = -inf
+        #: When the server asked for the delay that is not over, by the wall clock; inf: there is none.
+        self._delayed_since = inf
         #: The jobs of those who joined since then.
         self._newcomers: list[Slot] = []
 
@@ -41,16 +43,17 @@ class Outage:
         if self._began_at < inf:
             self._newcomers += slots
 
-    def lasts(self, failure: RequestFailed, at: Moment) -> None:
-        """Nobody can look, whatever is due: whose budget is over is given up."""
+    def lasts(self, failure: RequestFailed, at: Moment, delayed_since: float) -> None:
+        """Nobody can look, whatever is due: whose budget is over is given up. For `delayed_since` see `Watch.judge`."""
         self._began_at, slots, self._newcomers = min(self._began_at, at.monotonic), self._newcomers, []
-        if at.now >= self.judge_at:
+        if at.now >= self.judge_at or delayed_since != self._delayed_since:
+            self._delayed_since = delayed_since
             self.judge_at, slots = inf, list(self._agenda.slots.values())
         for slot in slots:
             if slot.round.is_asked_for:
                 continue
             slot.mark = None  # a deadline may pass meanwhile: the next look is judged, even if it shows nothing new
-            self._judge(slot, failure, at, looked=False)
+            self._judge(slot, failure, at, looked=False, delayed_since=delayed_since)
             if slot.waiters:
                 deadline_at = slot.limits(at.now)[2]
                 self.judge_at = min(self.judge_at, deadline_at)

@@ -65,13 +65,14 @@ class Watch:
         """What was seen so far, to be kept."""
         return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
 
-    def judge(self, seen: Seen, now: float, *, looked: bool = True) -> Ended | None:
+    def judge(self, seen: Seen, now: float, *, looked: bool = True, delayed_since: float = inf) -> Ended | None:
         """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3).
 
-        Without a look it is the failure of an outage, in which nobody could look.
+        Without a look it is the failure of an outage, in which nobody could look. `delayed_since`: when the server
+        asked for a delay that is not over; inf without one.
         """
         if not isinstance(seen, Job):
-            return self._judge_trouble(seen, now, looked)
+            return self._judge_trouble(seen, now, looked, delayed_since)
         if seen.state.is_terminal:
             self.changed = True
             return seen
@@ -130,19 +131,18 @@ class Watch:
             self._running_since = max(min([*_starts(job), now]) if job.tasks else now, began_at)
 
     def _aim(self) -> None:
-        """Find the next deadline."""
-        if self._failing_since is not None:
-            self.deadline_at = self._failing_since + self.policy.outage_budget_s
-        elif self._missing_since is not None and not self._may_be_unseen():
+        """Find the next deadline of a job that can be looked at."""
+        if self._missing_since is not None and not self._may_be_unseen():
             self.deadline_at = self._missing_since + self.policy.not_found_grace_s
         else:
             self._aim_at_limits()
 
     def _aim_at_limits(self) -> None:
         """Find the next deadline of a job that shows, or that may stay unseen."""
-        self.deadline_at, self._deadline_name = self.policy.deadlines.next_at(
-            self._state, self._began_at, self._running_since, self._changed_at
-        )
+        self.deadline_at, self._deadline_name = self._limit()
+
+    def _limit(self) -> tuple[float, str]:
+        return self.policy.deadlines.next_at(self._state, self._began_at, self._running_since, self._changed_at)
 
     def _may_be_unseen(self) -> bool:
         return self.policy.deadlines.unseen_s is not None and self._changed_at is None
@@ -153,17 +153,22 @@ class Watch:
             self._missing_since += now - self._failing_since
         self._failing_since = None
 
-    def _judge_trouble(self, seen: JobNotFound | RequestFailed, now: float, looked: bool) -> Ended | None:
+    def _judge_trouble(
+        self, seen: JobNotFound | RequestFailed, now: float, looked: bool, delayed_since: float
+    ) -> Ended | None:
         self.changed = self._failing_since is None and self._missing_since is None
         if isinstance(seen, RequestFailed):
-            ended = self._judge_failure(seen, now, looked)
-        else:
-            self._end_outage(now)
-            ended = self._judge_absence(seen, now)
+            return self._judge_failure(seen, now, looked, delayed_since)
+        self._end_outage(now)
+        ended = self._judge_absence(seen, now)
         self._aim()
         return ended
 
-    def _judge_failure(self, failure: RequestFailed, now: float, looked: bool) -> Ended | None:
+    def _judge_failure(self, failure: RequestFailed, now: float, looked: bool, delayed_since: float) -> Ended | None:
+        """A delay that began within the outage budget is sat out beyond it, until the deadline at the latest.
+
+        So a poll is made before the wait is given up, and a server that asks for delay after delay still ends it.
+        """
         handle, waited_s = self.handle, now - self.began_at()
         if not failure.transient and self._mark is None:
             return CheckRefused(handle.provider, [handle.job_id], waited_s, str(failure))
@@ -171,9 +176,14 @@ class Watch:
         self._is_held = not looked and (self._is_held or self._failing_since is None)
         self._failing_since = now if self._failing_since is None else self._failing_since
         lost_s, budget_s = now - self._failing_since, self.policy.outage_budget_s
-        if now < self._failing_since + budget_s:
+        self.deadline_at, limit = self._failing_since + budget_s, f"outage_budget_s={budget_s:g}"
+        limit_at, name = self._limit()
+        if delayed_since < self.deadline_at < limit_at:
+            self.deadline_at = limit_at
+            limit += f", and the deadline {name}={getattr(self.policy.deadlines, name):g} passed"
+        if now < self.deadline_at:
             return None
-        detail = f"every check failed for {lost_s:.0f} s (outage_budget_s={budget_s:g}): {failure}"
+        detail = f"every check failed for {lost_s:.0f} s ({limit}): {failure}"
         return ProviderLost(handle.provider, [handle.job_id], waited_s, detail)
 
     def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobHandle, JobState
-from graphql_jobs.schedule import Schedule, WaitPolicy
+from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +37,9 @@ def until(end_s: float) -> Callable[[str, float], Job]:
     return lambda one, at_s: job(one, JobState.SUCCEEDED if at_s >= end_s else JobState.RUNNING)
 
 
-def rests(pause_s: float, budget_s: float) -> WaitPolicy:
-    """A look every so often, and so much patience with outages."""
-    return WaitPolicy(Schedule(pause_s, 0, pause_s), outage_budget_s=budget_s)
+def rests(pause_s: float, budget_s: float, total_s: float = 86_400.0) -> WaitPolicy:
+    """A poll every so often, an outage budget, and a deadline."""
+    return WaitPolicy(Schedule(pause_s, 0, pause_s), Deadlines(total_s=total_s), outage_budget_s=budget_s)
 
 
 def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Task[Job]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -190,10 +190,10 @@ async def test_who_joins_in_a_pause_costs_the_others_nothing(
     judged = 0
     judge = Watch.judge
 
-    def counted(watch: Watch, seen: Seen, now: float, *, looked: bool = True) -> Ended | None:
+    def counted(watch: Watch, seen: Seen, now: float, **how: Any) -> Ended | None:
         nonlocal judged
         judged += 1
-        return judge(watch, seen, now, looked=looked)
+        return judge(watch, seen, now, **how)
 
     monkeypatch.setattr(Watch, "judge", counted)
     client.session.gate.close(400)
@@ -207,13 +207,13 @@ async def test_who_joins_in_a_pause_costs_the_others_nothing(
     assert set(ends(*waits)) == {Job}
 
 
-async def test_who_joins_second_in_a_pause_gives_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
-    """Its patience is over long before that of the first."""
+async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
+    """It comes long before that of the first."""
     client = scripted(until(0))
     client.session.gate.close(3600)
     (first,) = waits_for(client, a=rests(5, 3000))
     await clock.sleep(20)
-    (second,) = waits_for(client, b=rests(5, 60))
+    (second,) = waits_for(client, b=rests(5, 60, 60))
     async with asyncio.timeout(20):  # of real time
         await asyncio.wait([second])
     assert 80 <= clock.now() - client.began_at <= 82
@@ -241,7 +241,7 @@ async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted
     await first
     await clock.sleep(600)
     client.session.gate.close(3000)
-    (second,) = waits_for(client, b=rests(5, 60))
+    (second,) = waits_for(client, b=rests(5, 60, 60))
     joined_at = clock.now()
     await asyncio.wait([second])
     assert ends(second) == [errors.ProviderLost]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import Scripted, ScriptedClient
 
 
+LIMITED = errors.RateLimited("fake", "check", "", "HTTP 429")
+
+
 def closes_gate(client: ScriptedClient, from_s: float, pause_s: float) -> Callable[[Sequence[str], float], None]:
     """What looks in the 5 s from that instant is told to pause."""
 
@@ -83,28 +86,66 @@ async def test_a_job_of_which_nothing_is_new_goes_on_from_its_last_look(scripted
     await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def test_a_wait_whose_budget_is_shorter_than_the_pause_gives_up(scripted: Scripted, clock: FakeClock) -> None:
-    """The server wants an hour; one wait allows an outage of 300 s, the other all of it and sees the end."""
-    client = scripted(until(3700))
+async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The server asks for an hour; one deadline is after 300 s, the other wait sits the hour out and sees the end."""
+    client = scripted(until(3600))
     client.failing = closes_gate(client, 10, 3600)
     began_at = clock.now()
-    policy = WaitPolicy(Schedule(5, 0, 5), outage_budget_s=300)
-    patient = asyncio.create_task(wait(client, handle("b"), WaitPolicy(Schedule(5, 0, 5), outage_budget_s=3700)))
-    async with asyncio.timeout(5):  # of real time: else it would end only with the pause
-        with pytest.raises(errors.ProviderLost, match=r"outage_budget_s=300.*the server asked for a pause"):
-            await wait(client, handle("a"), policy)
-        assert 310 <= clock.now() - began_at <= 316
+    patient = asyncio.create_task(wait(client, handle("b"), rests(5, 60)))
+    async with asyncio.timeout(5):  # of real time: else it would end only with the delay
+        with pytest.raises(
+            errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*pause"
+        ):
+            await wait(client, handle("a"), rests(5, 60, 300))
+        assert 300 <= clock.now() - began_at <= 302
         assert (await patient).job_id == "b"
     assert not [at_s for at_s, _ in client.looks if 15 < at_s < 3610]
     assert is_idle(client)
 
 
-async def test_who_joins_in_a_pause_gives_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
+@pytest.mark.parametrize("begins_s", [0, 59])
+async def test_job_is_polled_after_a_delay_before_its_wait_is_given_up(begins_s: float, scripted: Scripted) -> None:
+    """Budget 60 s; a delay of 60 s, or of 3,600 s, that begins with the outage or just before it is over: sat out."""
+    for delay_s in (60, 3600):
+        client = scripted(until(0))
+
+        def failing(job_ids: Sequence[str], at_s: float, client: ScriptedClient = client) -> Exception | None:
+            if at_s >= begins_s and len(client.looks) >= 1 and not client.session.gate.shut_since:
+                client.session.gate.close(delay_s)  # noqa: B023 (called in this round of the loop)
+                return LIMITED
+            return None if client.session.gate.shut_since else DOWN
+
+        client.failing = failing
+        ended = await all_of(client, [f"j{number}" for number in range(500)], rests(5, 60))
+        assert {type(one) for one in ended.values()} == {Job}
+
+
+@pytest.mark.parametrize("delay_s", [7, 40, 1000])
+async def test_server_that_asks_for_delay_after_delay_ends_the_waits_by_the_outage_budget(
+    delay_s: float, scripted: Scripted, clock: FakeClock
+) -> None:
+    """Each request of 1,000 jobs is answered with `Retry-After`: the first one after 100 s ends all waits."""
+    client = scripted(until(0))
+
+    def failing(job_ids: Sequence[str], at_s: float) -> Exception:
+        client.session.gate.close(delay_s)
+        return LIMITED
+
+    client.failing = failing
+    ended = await all_of(client, [f"j{number}" for number in range(1000)], rests(5, 100))
+    assert {type(one) for one in ended.values()} == {errors.ProviderLost}
+    assert 100 <= clock.now() - client.began_at <= 100 + delay_s + 3
+    assert is_idle(client)
+
+
+async def test_who_joins_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
     """Nothing was ever seen of the job."""
     client = scripted(until(0))
     client.session.gate.close(3600)
     with pytest.raises(errors.ProviderLost):
-        await wait(client, handle("a"), WaitPolicy(outage_budget_s=60))
+        await wait(client, handle("a"), rests(60, 60, 60))
     assert clock.now() - client.began_at == pytest.approx(60, abs=1)
     assert client.looks == []
 
@@ -173,16 +214,16 @@ async def test_who_rests_for_long_gives_up_in_time_too(scripted: Scripted, clock
 
 
 async def test_a_job_in_flight_keeps_nobody_from_giving_up_in_a_pause(scripted: Scripted, clock: FakeClock) -> None:
-    """One request hangs, over the deadline of its job; the other wait, with 60 s, gives up in the pause of 1,000 s."""
+    """One request hangs, over the deadline of its job; the other wait, with 60 s, gives up in a delay of 1,000 s."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "x" in job_ids
     hanging = asyncio.create_task(wait(client, handle("x"), WaitPolicy(EVERY_5_S.schedule, Deadlines(total_s=30))))
     await clock.sleep(10)
-    other = asyncio.create_task(wait(client, handle("o"), rests(400, 60)))
+    other = asyncio.create_task(wait(client, handle("o"), rests(400, 60, 60)))
     await clock.sleep(1)
     client.session.gate.close(1000)
-    joins = asyncio.create_task(wait(client, handle("p"), rests(400, 30)))
+    joins = asyncio.create_task(wait(client, handle("p"), rests(400, 30, 30)))
     await asyncio.wait([other, joins])
     assert ends(other, joins) == [errors.ProviderLost] * 2
     assert clock.now() - client.began_at <= 80
