@@ -105,7 +105,7 @@ class ClientCredentials:
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
         """The current token, fetched first if there is none or it is about to expire."""
-        if self._current is None or clock.now() >= self._renew_at:
+        if self._current is None or clock.monotonic() >= self._renew_at:
             self._current = await self._fetch(post_form, clock)
         return self._current
 
@@ -121,7 +121,7 @@ class ClientCredentials:
             headers = {"Authorization": f"Basic {self._basic()}"}
         else:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
-        asked_at = clock.now()
+        asked_at = clock.monotonic()
         answer = await post_form(self._token_url, form, headers)
         lifetime_s = answer.get("expires_in")
         if not isinstance(lifetime_s, int | float) or lifetime_s <= 0:

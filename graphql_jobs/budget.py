@@ -50,7 +50,7 @@ class Window:
     def take(self, clock: Clock) -> float:
         """0, and one request may be sent at once; or how long until one may be."""
         with self._lock:
-            now = clock.now()
+            now = clock.monotonic()
             if (free_in_s := self._free_in_s(now, 0)) <= 0:
                 self._sent_at.append(now)
             return free_in_s
@@ -59,12 +59,10 @@ class Window:
         """How long a request that comes now would wait for its turn, if all before it are sent."""
         with self._lock:
             windows, place = divmod(self._waiting, self.at_once)
-            return windows * self._length_s + self._free_in_s(clock.now(), place)
+            return windows * self._length_s + self._free_in_s(clock.monotonic(), place)
 
     def _free_in_s(self, now: float, place: int) -> float:
-        """Until the request that is `place` behind the next one may go. A clock that was set back costs one window."""
-        if self._sent_at and self._sent_at[-1] > now:
-            self._sent_at = deque((min(at, now) for at in self._sent_at), self.at_once)
+        """Until the request that is `place` behind the next one may go."""
         if (older := len(self._sent_at) - self.at_once + place) < 0:
             return 0.0
         return max(self._sent_at[older] + self._length_s - now, 0.0)

@@ -1,4 +1,8 @@
-"""Where time enters: one object that tells it and passes it, so that tests can drive it."""
+"""Where time enters: one object that tells it and passes it, so that tests can drive it.
+
+Deadlines count from instants that outlive the process, so they need the wall clock; and somebody may set that while a
+process waits. A session reads it once (`SteadyClock`): after that, its time goes on by the monotonic clock.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,10 @@ class Clock(Protocol):
         ...
 
 
+#: The clock that also counts while the machine sleeps: CLOCK_BOOTTIME on Linux; on macOS, CLOCK_MONOTONIC does.
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -48,7 +56,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds since some instant."""
-        return time.monotonic()
+        return time.monotonic() if _UPTIME is None else time.clock_gettime(_UPTIME)
 
     async def sleep(self, delay_s: float) -> None:
         """Return after `delay_s` seconds."""
@@ -57,6 +65,30 @@ class SystemClock:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay_s` seconds."""
         return asyncio.get_running_loop().call_later(delay_s, callback)
+
+
+class SteadyClock:
+    """Another clock whose wall-clock time nobody can set: what it said at first, and what has passed since then."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_s = clock.now() - clock.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.monotonic() + self._offset_s
+
+    def monotonic(self) -> float:
+        """Seconds since some instant."""
+        return self._clock.monotonic()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Return after `delay_s` seconds."""
+        await self._clock.sleep(delay_s)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` after `delay_s` seconds."""
+        return self._clock.call_later(delay_s, callback)
 
 
 def instant(epoch_s: float) -> datetime:

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from graphql_jobs.clock import Clock
 
 
-#: Instants are large numbers: their differences are off by less than this.
-_ROUNDING_S = 0.001
-
-
 class Gate:
     """Closed while a server wants to hear nothing. The herd that waits before it is spread when it opens."""
 
@@ -23,7 +19,6 @@ class Gate:
         self._opens_at = 0.0
         #: Since when it is closed, or was the last time.
         self.shut_since = 0.0
-        self._longest_s = 0.0
         #: What a whole herd, which comes as one, adds to the pause, so that no two processes come back together.
         self._spread_s = 0.0
 
@@ -32,12 +27,10 @@ class Gate:
         if not self.is_shut():
             self._spread_s, self.shut_since = spread_s(), self._clock.now()
         self._opens_at = max(self._opens_at, self._clock.now() + pause_s)
-        self._longest_s = max(self._longest_s, pause_s)
 
     def remaining_s(self, spread_s: float = 0.0) -> float:
-        """How long it stays closed; 0 if it is open, or if the clock was set back since it was closed."""
-        remaining_s = self._opens_at + spread_s - self._clock.now()
-        return remaining_s if 0 < remaining_s <= self._longest_s + spread_s + _ROUNDING_S else 0.0
+        """How long it stays closed; 0 if it is open."""
+        return max(self._opens_at + spread_s - self._clock.now(), 0.0)
 
     def herd_s(self) -> float:
         """How long it stays closed for a herd."""

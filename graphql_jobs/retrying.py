@@ -40,7 +40,7 @@ async def retried(
     (docs/benchmarks.md); after that a fresh `AsyncRetrying`, since a shared one mixes up concurrent calls
     (reference/gql-tenacity.md 3.2).
     """
-    give_up_at = clock.now() + budget_s
+    give_up_at = clock.monotonic() + budget_s
     try:
         return await call()
     except Exception as failure:
@@ -54,7 +54,7 @@ async def retried(
         return await call()
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= attempts or clock.now() + state.upcoming_sleep > give_up_at
+        return state.attempt_number >= attempts or clock.monotonic() + state.upcoming_sleep > give_up_at
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(predicate),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphql_jobs import errors
 from graphql_jobs.batching import BatchSize
 from graphql_jobs.budget import Budget, Window
-from graphql_jobs.clock import Clock, SystemClock, instant
+from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
 from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.gate import Gate, paused
 from graphql_jobs.limits import Limits
@@ -56,7 +56,7 @@ class Session:
         self.auth = auth
         self.dialect = dialect
         self.limits = limits
-        self.clock = clock or SystemClock()
+        self.clock: Clock = SteadyClock(clock or SystemClock())
         #: For what may be sent again, and for what must happen at most once.
         self._transport: AIOHTTPTransport | None = None
         self._fresh: AIOHTTPTransport | None = None

@@ -30,6 +30,11 @@ class Sight:
     changed_at: float | None = None
     digest: str = ""
 
+    def no_later_than(self, now: float) -> Sight:
+        """The same, but that the clock of the attempt before was not ahead: its deadlines would come later by that."""
+        running_since, changed_at = (at if at is None else min(at, now) for at in (self.running_since, self.changed_at))
+        return Sight(min(self.first_at, now), running_since, changed_at, self.digest)
+
 
 def digest_of(job: Job) -> str:
     """The statuses of the job and of all its tasks, in a few characters."""

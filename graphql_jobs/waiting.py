@@ -69,8 +69,9 @@ async def wait_many(
     after a restart also where the provider gives no instants.
     """
     own = [client.handle(handle) for handle in handles]
-    before = await sights.load() if sights else {}
-    none_before = Sight(first_at=client.session.clock.now())
+    now = client.session.clock.now()
+    before = {job_id: one.no_later_than(now) for job_id, one in (await sights.load()).items()} if sights else {}
+    none_before = Sight(first_at=now)
     waiter = Waiter(
         {one.job_id: Watch(one, policy, before.get(one.job_id, none_before)) for one in own},
         wants_changes=bool(on_change or sights),

@@ -107,28 +107,6 @@ async def test_who_asks_first_goes_first() -> None:
     assert [name for name, _ in sent] == names
 
 
-@pytest.mark.parametrize("back_s", [0.3, 2.0, 3600.0, 1e9])
-async def test_a_clock_that_was_set_back_costs_one_window_at_most(back_s: float) -> None:
-    """Set back by an hour after a full second: the next request waits a second and not an hour, and is not doubled."""
-    clock, sent = FakeClock(), list[tuple[str, float]]()
-    budget = Budget(clock, Window(3))
-    await sent_by(budget, clock, "abc", sent)
-    clock.now_s -= back_s
-    assert 0 < budget.wait_s() <= 1.1 + 1e-5
-    await sent_by(budget, clock, "defg", sent)
-    assert 1.1 - 1e-5 <= sum(clock.slept) <= 2.2 + 1e-5
-
-
-async def test_a_clock_that_was_set_back_early_does_not_fill_the_budget() -> None:
-    """One of three requests was sent, then the clock went back: two more may go at once."""
-    clock, sent = FakeClock(), list[tuple[str, float]]()
-    budget = Budget(clock, Window(3))
-    await sent_by(budget, clock, "a", sent)
-    clock.now_s -= 3600
-    await sent_by(budget, clock, "bc", sent)
-    assert clock.slept == []
-
-
 @pytest.mark.parametrize("cancelled", [[1], [2], [1, 2], [3, 2], [3]])
 async def test_a_cancelled_wait_leaves_nothing_behind(cancelled: list[int]) -> None:
     """The first who waits, or one in the queue: those behind move up, and as much is sent as if he had never asked."""

@@ -180,10 +180,6 @@ class HubMachine(RuleBasedStateMachine):
     def set_the_clock(self, by_s: float) -> None:
         """Somebody sets the wall clock."""
         self.clock.set_by_s += by_s
-        for caller in self.callers:
-            caller.budget_s = 0.0  # all that a limit counts moved with the clock
-            if caller.gives_up_at < inf:
-                caller.gives_up_at = -inf
 
     @rule(for_s=st.floats(0.1, 60))
     def pass_time(self, for_s: float) -> None:

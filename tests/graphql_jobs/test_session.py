@@ -127,7 +127,7 @@ async def test_a_wait_pauses_all_requests_of_the_session(
 
 async def later(session: Session, operation: Operation, sent_at: list[float]) -> None:
     """A request that begins once the first was refused."""
-    while not sent_at or session.gate._longest_s == 0:  # noqa: ASYNC110 (the session has no event)
+    while not sent_at or not session.gate.shut_since:  # noqa: ASYNC110 (the session has no event)
         await asyncio.sleep(0)
     await session.read(operation, {"id": "2"})
 
