@@ -19,6 +19,9 @@ _EARLY_MAX_S = 60.0
 #: Used when the answer has no `expires_in` (RFC 6749 5.1 allows that): Datasaur's documented hour.
 _DEFAULT_LIFETIME_S = 3600.0
 
+#: Our choice: a token that is said to live for longer is renewed all the same.
+_MAX_LIFETIME_S = 7 * 86_400.0
+
 #: Replaced tokens that are still secrets: they live on at the provider, and requests with them may be in flight.
 _REMEMBERED_TOKENS = 8
 
@@ -123,9 +126,7 @@ class ClientCredentials:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         asked_at = clock.monotonic()
         answer = await post_form(self._token_url, form, headers)
-        lifetime_s = answer.get("expires_in")
-        if not isinstance(lifetime_s, int | float) or lifetime_s <= 0:
-            lifetime_s = _DEFAULT_LIFETIME_S
+        lifetime_s = _lifetime_s(answer.get("expires_in"))
         self._renew_at = asked_at + lifetime_s - min(lifetime_s * _EARLY_SHARE, _EARLY_MAX_S)
         token = str(answer["access_token"])
         self._given.append(token)
@@ -133,6 +134,13 @@ class ClientCredentials:
 
     def _basic(self) -> str:
         return b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
+
+
+def _lifetime_s(expires_in: object) -> float:
+    """How long a token may be used, by what a server says of it."""
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:  # NaN is not
+        return _DEFAULT_LIFETIME_S
+    return float(min(expires_in, _MAX_LIFETIME_S))
 
 
 def can_stand_in_a_header(token: object) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from gql.transport.exceptions import TransportError
 
 from graphql_jobs import errors
+from graphql_jobs.reading import brief, http_date_or_none
 from graphql_jobs.throttling import has_throttle_code, has_throttle_words
 from graphql_jobs.wire import MAX_HEADER_BYTES, Exchange, ReplyTooLarge
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Our choice: a server that asks for more is asked again after an hour.
 MAX_RETRY_AFTER_S = 3600.0
+#: Our choice: a request names up to 500 jobs. An answer with more errors is refused as a whole, since one that is left
+#: out would make a job look absent.
+MAX_ERRORS = 1_000
 
 Kind = type[errors.RequestFailed]
 
@@ -115,6 +118,8 @@ def diagnose(
     begun = _was_begun(exchange, data, entries)
     if finding := diagnose_http(dialect, exchange, raised, entries):
         return replace(finding, begun=begun)
+    if result and isinstance(result.errors, list) and len(result.errors) > MAX_ERRORS:
+        return Finding(errors.BadReply, f"it has more than {MAX_ERRORS} errors.", begun=begun)
     if isinstance(data, dict) and not _concerns_all(dialect, data, entries):
         return None
     if not entries:
@@ -167,10 +172,10 @@ def root_of(entry: Mapping[str, object], data: Mapping[str, object]) -> str | No
 
 
 def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
-    """The `errors` of an answer as a list of objects, whatever a hostile server put there."""
+    """The `errors` of an answer as a list of at most `MAX_ERRORS` objects, whatever a hostile server put there."""
     if not isinstance(reply_errors, list):
         return []
-    return [entry if isinstance(entry, dict) else {"message": str(entry)} for entry in reply_errors]
+    return [entry if isinstance(entry, dict) else {"message": brief(entry)} for entry in reply_errors[:MAX_ERRORS]]
 
 
 def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
@@ -179,7 +184,7 @@ def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
         return "no reason given."
     code = dialect.code_of(entries[0])
     more = f" (and {len(entries) - 1} more)" if len(entries) > 1 else ""
-    return f"{code + ': ' if code else ''}{entries[0].get('message') or 'no message'}{more}"
+    return f"{brief(code) + ': ' if code else ''}{brief(entries[0].get('message')) or 'no message'}{more}"
 
 
 def _refused_by_status(
@@ -226,9 +231,10 @@ def _broken(exchange: Exchange, raised: BaseException) -> Finding:
         return Finding(errors.Unreachable, words)
     if isinstance(cause, _NETWORK):
         return Finding(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
-    if exchange.status is not None and not isinstance(cause, OSError):  # a full disk is nobody's answer
+    # After the request was written only its answer can be at fault, but for the disk.
+    if (exchange.sent or exchange.status is not None) and not isinstance(cause, OSError):
         kind = exchange.headers.get("Content-Type", "no content type")
-        return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status}, {kind}).")
+        return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status or 'status unknown'}, {kind}).")
     raise raised
 
 
@@ -256,10 +262,7 @@ def retry_after_s(exchange: Exchange) -> float | None:
 
 
 def _until(http_date: str, server_date: str | None) -> float:
-    try:
-        then = parsedate_to_datetime(http_date)
-        # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
-        now = parsedate_to_datetime(server_date) if server_date else datetime.now(UTC)
-        return (then - now).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # not a date, or one without a zone
-        return math.nan
+    then = http_date_or_none(http_date)
+    # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
+    now = http_date_or_none(server_date) or datetime.now(UTC)
+    return (then - now).total_seconds() if then else math.nan

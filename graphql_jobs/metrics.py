@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+
+from graphql_jobs.reading import http_date_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,10 +171,8 @@ def _skew_s(heard: tuple[Exchange, float] | None) -> float | None:
     if heard is None:
         return None
     exchange, at = heard
-    try:
-        return at - parsedate_to_datetime(exchange.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
+    date = http_date_or_none(exchange.headers.get("Date"))
+    return at - date.timestamp() if date else None
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
@@ -18,19 +20,78 @@ MAX_WORD_CHARACTERS = 200
 MAX_ANSWER_ID_CHARACTERS = 1_000
 #: Our choice: pre-signed addresses have some hundred characters.
 MAX_ADDRESS_CHARACTERS = 10_000
+#: Our choice: more of a value is never shown.
+MAX_BRIEF_CHARACTERS = 10_000
+#: How deeply an answer may be nested: as deeply as orjson writes. Engines' results have fewer than 20 levels.
+MAX_DEPTH = 254
+#: Our choice: an HTTP date has 29 characters.
+_MAX_DATE_CHARACTERS = 100
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decoded(text: str) -> Any:
-    """The JSON value in `text`. Raises `ValueError`.
+    """The JSON value in `text`. Raises `ValueError`, also for one that is nested more deeply than `MAX_DEPTH`.
 
     orjson takes half the time of the standard library, and refuses what is not strictly JSON: NaN, and half of a
     surrogate pair, which cannot be sent on and becomes a question mark.
     """
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except ValueError:
-        lenient = json.loads(text)
-        return json.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
+        value = _leniently(text)
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _require_shallow(value)
+    return value
+
+
+def _leniently(text: str) -> Any:
+    try:
+        value = json.loads(text)
+        if _SURROGATE.search(text):
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _require_shallow(value: object) -> None:
+    """Raise `ValueError` for JSON that is nested too deeply. What passes, any recursive function can read."""
+    try:
+        orjson.dumps(value)  # a seventh of the time that reading takes
+    except TypeError:  # too deep, or a number that is too large for orjson
+        level = [value]
+        for _ in range(MAX_DEPTH):
+            level = [inner for outer in level for inner in _inside(outer)]
+        if level:
+            raise ValueError("nested too deeply") from None
+
+
+def _inside(value: object) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [one for one in inner if isinstance(one, dict | list)]
+
+
+def brief(value: object) -> str:
+    """Any JSON value as a text of bounded length: text as it is, all else as JSON, null as nothing."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        try:
+            value = orjson.dumps(value).decode()
+        except TypeError:  # a number that is too large, a value that is nested too deeply
+            value = f"something that cannot be shown ({type(value).__name__})"
+    return value[:MAX_BRIEF_CHARACTERS]
+
+
+def http_date_or_none(text: str | None) -> datetime | None:
+    """The instant of an HTTP date (RFC 9110 5.6.7); None for anything else, and for a date without a zone."""
+    if not text or len(text) > _MAX_DATE_CHARACTERS:
+        return None
+    try:
+        parsed = parsedate_to_datetime(text)
+        return parsed if parsed.tzinfo else None
+    except Exception:  # the parser is for letters, and raises whatever its parts do
+        return None
 
 
 def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACTERS) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphql_jobs.auth import can_stand_in_a_header
 from graphql_jobs.errors import RequestFailed, SignInFailed
+from graphql_jobs.reading import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from graphql_jobs.failures import Kind
     from graphql_jobs.session import Session
+
+#: Our choice: tokens with many claims have some thousand characters, and servers refuse longer headers.
+_MAX_TOKEN_CHARACTERS = 16_000
 
 
 class SignIn:
@@ -53,11 +57,15 @@ class SignIn:
         answer = await self._session.fetch(
             "POST", url, _json, "sign-in", url, kinds, gated=True, data=dict(form), headers=headers
         )
-        if not isinstance(answer, dict) or not can_stand_in_a_header(answer.get("access_token")):
+        if not isinstance(answer, dict) or not _is_token(answer.get("access_token")):
             raise self._session.bad_reply("sign-in", url, "the answer holds no access_token that can be used.")
         return answer
 
 
+def _is_token(value: object) -> bool:
+    return can_stand_in_a_header(value) and len(str(value)) <= _MAX_TOKEN_CHARACTERS
+
+
 async def _json(response: aiohttp.ClientResponse) -> object:
-    answer: object = await response.json(content_type=None)
+    answer: object = await response.json(loads=decoded, content_type=None)
     return answer

@@ -53,6 +53,10 @@ class BoundedResponse(aiohttp.ClientResponse):
 
     _refused: ReplyTooLarge | None = None
 
+    def get_encoding(self) -> str:
+        """JSON is UTF-8 (RFC 8259 8.1), whatever the server says: some of Python's codecs take quadratic time."""
+        return "utf-8"
+
     async def read(self) -> bytes:
         """The body. Raises `ReplyTooLarge`, and again when it is read again, as gql does after a failure."""
         if self._refused:
