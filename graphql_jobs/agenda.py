@@ -107,8 +107,8 @@ class Round:
 class Agenda:
     """Slots by the ids of their jobs, and in rounds in the order in which they are due."""
 
-    def __init__(self) -> None:
-        self.slots: dict[str, Slot] = {}
+    def __init__(self, slots: dict[str, Slot] | None = None) -> None:
+        self.slots = {} if slots is None else slots
         self._rounds: dict[tuple[float, float], Round] = {}
         self._heap: list[tuple[float, float]] = []
         #: Until when jobs may be due to go with the train that went last.
@@ -208,7 +208,8 @@ class Agenda:
 
     def clear(self) -> None:
         """Forget all."""
-        self.slots, self._rounds, self._heap = {}, {}, []
+        self.slots.clear()
+        self._rounds, self._heap = {}, []
 
     def _add(self, its_round: Round) -> Round:
         key = (its_round.due_at, its_round.pause_s)

@@ -12,11 +12,12 @@ _LATE_S = 0.0005
 
 
 class Flight:
-    """One request on its way."""
+    """One request on its way, or, for a poll `in_full`, the requests for a job with many tasks, one after the other."""
 
-    __slots__ = ("asked_at", "rounds", "slots")
+    __slots__ = ("asked_at", "in_full", "rounds", "slots")
 
-    def __init__(self, rounds: list[Round], asked_at: float) -> None:
+    def __init__(self, rounds: list[Round], asked_at: float, *, in_full: bool = False) -> None:
+        self.in_full = in_full
         self.rounds = rounds
         #: All that is asked for, by the ids of the jobs.
         self.slots: dict[str, Slot] = {}

@@ -46,12 +46,13 @@ class Hub:
         self._client = client
         self._waiters: set[Waiter] = set()
         self._agenda = Agenda()
+        #: Jobs with many tasks, whose first page a poll has shown. They are read one at a time beside all other polls.
+        self._longer = Agenda(self._agenda.slots)
         self._flights: dict[asyncio.Task[None], Flight] = {}
-        self._joins = 0
         self._breaker, self._outage = Breaker(), Outage(self._agenda, self._judge)
         self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
         self._timer: Timer | None = None
-        self._timer_at, self._is_joining = inf, False
+        self._timer_at, self._is_joining, self._joins = inf, False, 0
 
     def join(self, waiter: Waiter) -> None:
         """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
@@ -103,26 +104,40 @@ class Hub:
         gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
         opens_at = max(self._breaker.probe_at, now + shut_s)
         self._agenda.hold(now, self._breaker.is_open or opens_at > now)
+        longer_at = self._send_longer(now, opens_at)
         size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
         while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
             self._send(rounds, now)
         due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(due_at, gives_up_at), now)
+        self._wake_at(min(due_at, longer_at, gives_up_at), now)
 
     def _has_room(self) -> bool:
         """Whether another request may be sent: during an outage one at a time, beside those that it found."""
-        is_probed = self._breaker.is_open and any(one.asked_at >= self._breaker.since for one in self._flights.values())
-        return len(self._flights) < MAX_IN_FLIGHT and not is_probed
+        flights = [flight for flight in self._flights.values() if not flight.in_full]
+        is_probed = self._breaker.is_open and any(one.asked_at >= self._breaker.since for one in flights)
+        return len(flights) < MAX_IN_FLIGHT and not is_probed
 
-    def _send(self, rounds: list[Round], now: float) -> None:
-        flight = Flight(rounds, now)
+    def _send_longer(self, now: float, opens_at: float) -> float:
+        """Read the next job with many tasks, unless one is being read. Gives when to try again."""
+        if self._breaker.is_open:  # they are polled with the others once it is over
+            while rounds := self._longer.take(now, 1):
+                self._agenda.put(next(iter(rounds[0].slots.values())), now)
+        elif any(flight.in_full for flight in self._flights.values()):
+            return inf
+        elif opens_at <= now and (rounds := self._longer.take(now, 1)):
+            self._send(rounds, now, in_full=True)
+            return inf
+        return max(opens_at, self._longer.next_at)
+
+    def _send(self, rounds: list[Round], now: float, *, in_full: bool = False) -> None:
+        flight = Flight(rounds, now, in_full=in_full)
         context = next(iter(flight.slots.values())).waiters[0].context
         task = asyncio.get_running_loop().create_task(self._ask(flight), context=context)
         self._flights[task] = flight
         task.add_done_callback(self._landed)
 
     async def _ask(self, flight: Flight) -> None:
-        marks, joins = Marks(flight.slots), self._joins
+        marks, joins = Marks(flight.slots, in_full=flight.in_full), self._joins
         news = await self._client.look(list(flight.slots), marks)
         at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
         failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
@@ -133,6 +148,9 @@ class Hub:
                 self._look(slot, seen, marks.fresh.get(job_id), at)
         if self._joins > joins:
             self._ask_again([flight.slots[job_id] for job_id in marks.unchanged], at)
+        for slot in [flight.slots[job_id] for job_id in marks.longer]:
+            if slot.waiters:
+                self._longer.put(slot, at.monotonic, slot.round.pause_s)
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         for job_id, slot in flight.slots.items():
@@ -265,6 +283,7 @@ class Hub:
             task.cancel()
         self._wake_at(inf, 0.0)
         self._agenda.clear()
+        self._longer.clear()
         self._breaker.close()
         self._outage.forget()
         self._metrics.tell_sizes()

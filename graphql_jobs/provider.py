@@ -167,7 +167,7 @@ class JobClient(ABC):
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         """One look at up to `max_batch` different jobs, each told once. May leave ids out that are not known there.
 
-        With `marks`, jobs that these show to be unchanged are left out too.
+        With `marks`, jobs that these show to be unchanged, or to need requests of their own, are left out too.
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
@@ -201,17 +201,19 @@ class JobClient(ABC):
     async def look(self, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
         """`check` for ids that differ and are known to be good, as those of handles are; in no order.
 
-        With `marks`, jobs of which nothing is new are not read: they are among `marks.unchanged`, and left out.
+        With `marks`, jobs of which nothing is new are not read: they are among `marks.unchanged`, and left out. So are
+        those in `marks.longer`, which are to be read with `in_full`.
         """
         seen: dict[str, Seen] = {}
-        unchanged = marks.unchanged if marks else set[str]()
         try:
             await self._check_all(job_ids, seen, self.max_batch, marks)
         except RequestFailed as failure:  # no other request would fare better
-            seen = dict.fromkeys(set(job_ids) - unchanged, failure) | seen
-        unchanged.difference_update(seen)  # asked for again in a smaller part, where something was new
-        if len(seen) + len(unchanged) < len(job_ids):
-            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, unchanged)}
+            seen = dict.fromkeys(set(job_ids).difference(marks.left_out if marks else ()), failure) | seen
+        if marks:
+            marks.forget(seen)  # asked for again in a smaller part, where something was new
+        left_out = marks.left_out if marks else set[str]()
+        if len(seen) + len(left_out) < len(job_ids):
+            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, left_out)}
         return seen
 
     async def _check_all(
@@ -242,9 +244,9 @@ class JobClient(ABC):
                 batches.shrink(len(batch), failure)
             parts = _PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
             await self._check_all(batch, seen, -(-len(batch) // parts), marks)
-            unchanged = marks.unchanged if marks else ()
+            left_out = marks.left_out if marks else ()
             # Whatever it says, the size was to blame.
-            if all(job_id in unchanged or isinstance(seen.get(job_id), Job) for job_id in batch):
+            if all(job_id in left_out or isinstance(seen.get(job_id), Job) for job_id in batch):
                 batches.shrink(len(batch), failure)
             elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
                 batches.unlearn(learned)
@@ -259,9 +261,8 @@ class JobClient(ABC):
         good = [*(marks.unchanged if marks else ()), *(job_id for job_id, one in seen.items() if isinstance(one, Job))]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
-            seen.update(
-                await self._check_batch([one_of_them], marks)
-            )  # if it is seen, it is who is asked the next time
+            # If it is seen, it is the one that is asked for the next time.
+            seen.update(await self._check_batch([one_of_them], marks))
         except RequestFailed as failure:
             return isinstance(failure, _MAY_BE_A_MEMBER)
         return True

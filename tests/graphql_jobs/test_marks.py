@@ -69,7 +69,7 @@ def test_what_cannot_be_written_is_read_each_time() -> None:
 
 async def look_at(client: JobClient, job_id: str, known: dict[str, Kept]) -> Seen | None:
     """One look, whose mark is then a known one; None if nothing is new."""
-    marks = Marks(known)
+    marks = Marks(known, in_full=True)
     seen = await client.look([job_id, "unknown"], marks)
     assert isinstance(seen["unknown"], errors.JobNotFound)
     assert (job_id in seen) != (job_id in marks.unchanged)

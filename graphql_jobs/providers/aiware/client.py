@@ -8,30 +8,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
 from graphql_jobs.endpoint import base_url
-from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.cancelling import cancel_many
+from graphql_jobs.providers.aiware.checking import check_batch
 from graphql_jobs.providers.aiware.labelled import jobs_on_target
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.sharing import shared_session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
-    from graphql_jobs.reply import Reply
     from graphql_jobs.session import Session
     from graphql_jobs.spec import JobSpec
 
-#: Our choice: no job has that many tasks; a server that never ends its list is not followed for ever.
-MAX_TASKS = 10_000
 #: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0
 
@@ -205,75 +203,4 @@ class AiwareClient(JobClient):
         return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
 
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        seen: dict[str, Seen] = {}
-        longer: dict[str, tuple[Entry, list[Any]]] = {}
-        for job_id, entry, records in await self._read_page(job_ids, 0, seen):
-            if reader.is_full(entry["tasks"]):
-                longer[job_id] = (entry, records)
-            elif not (marks and marks.is_known(job_id, entry)):
-                seen[job_id] = self._read(job_id, entry, records)
-        await self._page_in(longer, seen)
-        return seen
-
-    async def _page_in(self, longer: dict[str, tuple[Entry, list[Any]]], seen: dict[str, Seen]) -> None:
-        """Read the further pages of jobs with many tasks, together, and then the jobs.
-
-        The status of the first page counts: tasks of earlier pages are older than a later page's status.
-        """
-        while longer:
-            # One offset for all: where a server's pages differ in size, the shortest list sets the pace.
-            offset = min(len(records) for _, records in longer.values())
-            if offset >= MAX_TASKS:
-                break
-            unread = {}  # a job that is gone by now is in neither
-            for job_id, later, later_records in await self._read_page(list(longer), offset, seen):
-                entry, records = longer[job_id]
-                records[offset:] = later_records
-                if reader.is_full(later["tasks"]):
-                    unread[job_id] = (entry, records)
-                else:
-                    seen[job_id] = self._read(job_id, entry, records)
-            longer = unread
-        for job_id in longer:
-            seen[job_id] = self.session.bad_reply("job", f"job {job_id}", f"more than {MAX_TASKS} tasks.")
-
-    def _read(self, job_id: str, entry: Entry, records: list[Any]) -> Seen:
-        """The job, unless it claims to be complete and a task of it could not be read (law 4)."""
-        job = reader.read_job(entry, records, lenient=self.lenient, clean=self.session.redact)
-        if job.state is JobState.SUCCEEDED and len(job.tasks) < len(records):
-            return self.session.bad_reply("job", f"job {job_id}", "it says complete, but a task of it cannot be read.")
-        return job
-
-    async def _read_page(
-        self, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
-    ) -> Iterator[tuple[str, Entry, list[Any]]]:
-        """Id, entry and one page of tasks of each job; what went wrong with a single job goes into `seen`."""
-        size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
-        padded = [*job_ids, *[job_ids[-1]] * (size - len(job_ids))]
-        variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
-        variables |= {"offset": offset, "limit": documents.TASK_PAGE}
-        subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
-        reply = await self.session.read(documents.check_jobs(size), variables, subject)
-        return self._entries(reply, job_ids, seen)
-
-    def _entries(
-        self, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]
-    ) -> Iterator[tuple[str, Entry, list[Any]]]:
-        for number, job_id in enumerate(job_ids):
-            alias = f"j{number}"
-            # Taken out, so that its memory is free again before the next one is read.
-            entry = reply.data.pop(alias, None)
-            if entry is None:
-                if failure := reply.object_errors.get(job_id) or reply.error_at(alias):
-                    seen[job_id] = self._not_found(job_id) if isinstance(failure, errors.NotFound) else failure
-                continue
-            if not isinstance(entry, dict) or entry.get("id") != job_id:
-                seen[job_id] = self.session.bad_reply("job", f"job {job_id}", "the answer is about another job.")
-                continue
-            tasks = entry.get("tasks")
-            records = tasks.get("records") if isinstance(tasks, dict) else None
-            if isinstance(records, list):
-                yield job_id, entry, records
-            else:
-                missing = self.session.bad_reply("job", f"job {job_id}", "the list of its tasks is missing.")
-                seen[job_id] = reply.error_at(alias) or missing
+        return await check_batch(self, job_ids, marks)

@@ -10,7 +10,7 @@ from aiohttp import web
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.limits import Limits
-from graphql_jobs.providers.aiware import AiwareClient, client
+from graphql_jobs.providers.aiware import AiwareClient, checking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,10 @@ def tasks(count: int, bad: int | None = None) -> list[dict[str, Any]]:
 
 
 class Pages:
-    """A server with complete jobs of many tasks, given out by offset and limit."""
+    """A server with complete jobs of many tasks, given out by offset and limit, at most `cap` at once."""
 
-    def __init__(self, jobs: dict[str, list[Any]]) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: dict[str, list[Any]], cap: int = 1000) -> None:
+        self.jobs, self.cap = jobs, cap
         #: What was asked for: the ids of each request, without the padding.
         self.asked: list[list[str]] = []
 
@@ -44,12 +44,19 @@ class Pages:
     def page(self, job_id: str, variables: dict[str, Any]) -> dict[str, Any] | None:
         """One page of the tasks of one job."""
         start = variables["offset"]
-        return OK | {"id": job_id, "tasks": {"records": self.jobs[job_id][start : start + variables["limit"]]}}
+        size = min(variables["limit"], self.cap)
+        return OK | {"id": job_id, "tasks": {"records": self.listed(job_id)[start : start + size]}}
+
+    def listed(self, job_id: str) -> list[Any]:
+        """The list as it is by now."""
+        return self.jobs[job_id]
 
 
-@pytest.mark.parametrize(("count", "requests"), [(0, 1), (29, 1), (30, 2), (31, 2), (60, 3), (65, 3)])
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 2), (29, 2), (30, 3), (31, 4), (65, 5)])
 async def test_all_tasks_are_paged_through(count: int, requests: int, serve: Serve, open_session: OpenSession) -> None:
-    """65 tasks are three requests; a full page may be the last, so that 30 are two."""
+    """The end of the list is an empty page: 29 tasks are two requests. 65 are five: three pages, of which each begins
+    with the last task of the one before, that task alone, and nothing.
+    """
     pages = Pages({"a": tasks(count)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
     assert isinstance(seen, Job)
@@ -75,10 +82,10 @@ async def test_a_lenient_client_believes_the_job(serve: Serve, open_session: Ope
 
 
 async def test_only_jobs_with_a_full_page_are_asked_again(serve: Serve, open_session: OpenSession) -> None:
-    """Three jobs of 5, 65 and 31 tasks: all, then the two larger ones, then the largest."""
+    """Three jobs of 5, 65 and 31 tasks: all, the end of the first, and then each of the larger ones by itself."""
     pages = Pages({"a": tasks(5), "b": tasks(65), "c": tasks(31)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b", "c"])
-    assert pages.asked == [["a", "b", "c"], ["b", "c"], ["b"]]
+    assert pages.asked == [["a", "b", "c"], ["a"], *[["b"]] * 4, *[["c"]] * 3]
     assert [len(one.tasks) for one in seen.values() if isinstance(one, Job)] == [5, 65, 31]
 
 
@@ -121,11 +128,129 @@ async def test_a_job_with_endless_tasks_concerns_that_job_alone(
     serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound is 90 tasks and one job has 200: an error at it, the other job is read."""
-    monkeypatch.setattr(client, "MAX_TASKS", 90)
+    monkeypatch.setattr(checking, "MAX_TASKS", 90)
     pages = Pages({"a": tasks(3), "b": tasks(200)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
     assert isinstance(seen["a"], Job)
     assert isinstance(seen["b"], errors.BadReply)
+
+
+@pytest.mark.parametrize("bad", [None, 9, 10, 19])
+@pytest.mark.parametrize("cap", [1, 2, 10, 19, 29])
+async def test_pages_that_are_capped_in_silence_hide_no_task(
+    cap: int, bad: int | None, serve: Serve, open_session: OpenSession
+) -> None:
+    """The server gives ten tasks where thirty were asked for, and the twentieth failed: the job failed."""
+    pages = Pages({"a": tasks(20, bad), "b": tasks(5), "c": tasks(40, bad)}, cap)
+    client = AiwareClient(await open_session((await serve(pages)).url))
+    for seen in [await client.check(["a", "b", "c"]), await client.check(["a"]), await client.check(["c"])]:
+        for job_id, one in seen.items():
+            assert isinstance(one, Job)
+            assert len(one.tasks) == len(pages.jobs[job_id])
+            assert one.state is (JobState.SUCCEEDED if bad is None or job_id == "b" else JobState.FAILED)
+
+
+class Moving(Pages):
+    """A server whose list changes with each page: by `move`, which is given the list and the number of the request."""
+
+    def __init__(self, jobs: dict[str, list[Any]], move: Callable[[list[Any], int], list[Any]], cap: int) -> None:
+        super().__init__(jobs, cap)
+        self.move = move
+
+    def listed(self, job_id: str) -> list[Any]:
+        """The list as it is by now."""
+        return self.move(self.jobs[job_id], len(self.asked))
+
+
+NEW = {"id": "new", "status": "complete"}
+MOVES: dict[str, Callable[[list[Any], int], list[Any]]] = {
+    "a task comes in at the top": lambda listed, number: [NEW, *listed] if number > 1 else listed,
+    "a task in the middle goes away": lambda listed, number: listed[:15] + listed[16:] if number > 1 else listed,
+    "the last task of a page goes away": lambda listed, number: listed[:29] + listed[30:] if number > 1 else listed,
+    "the order turns round": lambda listed, number: listed[::-1] if number > 1 else listed,
+    "tasks come in all the time": lambda listed, number: (
+        [{"id": f"n{n}", "status": "complete"} for n in range(number)] + listed
+    ),
+}
+
+
+@pytest.mark.parametrize("cap", [10, 30])
+@pytest.mark.parametrize("bad", [19, 30, 59])
+@pytest.mark.parametrize("name", MOVES)
+async def test_list_of_tasks_that_moves_between_pages_hides_no_task(
+    name: str, bad: int, cap: int, serve: Serve, open_session: OpenSession
+) -> None:
+    """Sixty tasks, of which one failed; between two pages the list moves by one: read again, or not believed."""
+    server = await serve(Moving({"a": tasks(60, bad)}, MOVES[name], cap))
+    seen = (await AiwareClient(await open_session(server.url)).check(["a"]))["a"]
+    if name == "tasks come in all the time":
+        assert isinstance(seen, errors.BadReply)
+    else:
+        assert isinstance(seen, Job)
+        assert seen.state is JobState.FAILED
+    assert server.count < 100
+
+
+async def test_repeated_task_of_a_complete_job_is_not_believed(serve: Serve, open_session: OpenSession) -> None:
+    """One page with the same task twice, each time: another task may stand in its place."""
+    pages = Pages({"a": [*tasks(3), tasks(1)[0]], "b": tasks(2)})
+    seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
+    assert isinstance(seen["a"], errors.BadReply)
+    assert isinstance(seen["b"], Job)
+
+
+@pytest.mark.parametrize("count", [1, 2, 29])
+async def test_server_that_ignores_the_offset_is_believed_with_a_short_list(
+    count: int, serve: Serve, open_session: OpenSession
+) -> None:
+    """Two tasks of two, whatever the offset: asked once more, they are the same, and the job has succeeded."""
+
+    class Ignoring(Pages):
+        def page(self, job_id: str, variables: dict[str, Any]) -> dict[str, Any] | None:
+            return super().page(job_id, variables | {"offset": 0})
+
+    pages = Ignoring({"a": tasks(count), "b": tasks(count)})
+    seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
+    assert [one.state for one in seen.values() if isinstance(one, Job)] == [JobState.SUCCEEDED] * 2
+    assert len(pages.asked) == 3
+
+
+async def test_new_task_of_a_short_list_is_seen(serve: Serve, open_session: OpenSession) -> None:
+    """One task at first, and then a failed one before it, so that the second page repeats the first."""
+    failed = {"id": "new", "status": "failed"}
+    pages = Moving({"a": tasks(1)}, lambda listed, number: [failed, *listed] if number > 1 else listed, 30)
+    seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
+    assert isinstance(seen, Job)
+    assert (seen.state, len(seen.tasks)) == (JobState.FAILED, 2)
+
+
+async def test_failing_page_concerns_that_job_alone(serve: Serve, open_session: OpenSession) -> None:
+    """The second page of the large job is an HTTP 500: its poll failed, and the others are read."""
+    pages = Pages({"a": tasks(5), "b": tasks(65), "c": []})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        variables = (await request.json())["variables"]
+        return web.Response(status=500) if variables["offset"] > 5 else await pages(request)
+
+    session = await open_session((await serve(answer)).url, limits=Limits(attempts=1))
+    seen = await AiwareClient(session).check(["a", "b", "c"])
+    assert [type(one) for one in seen.values()] == [Job, errors.ServerFailed, Job]
+
+
+@pytest.mark.parametrize("status", ["running", "failed", "aborted"])
+async def test_state_other_than_complete_needs_no_whole_list(
+    status: str, serve: Serve, open_session: OpenSession
+) -> None:
+    """A running job whose list of tasks changes all the time, or is missing, runs."""
+
+    class Changing(Moving):
+        def page(self, job_id: str, variables: dict[str, Any]) -> dict[str, Any] | None:
+            page = super().page(job_id, variables) or {}
+            return page | {"status": status} | ({"tasks": None} if job_id == "b" else {})
+
+    pages = Changing({"a": tasks(65), "b": []}, MOVES["tasks come in all the time"], 30)
+    seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
+    assert [one.raw_status for one in seen.values() if isinstance(one, Job)] == [status] * 2
 
 
 CANCELLED = {"data": {"cancelJob": {"id": "a", "message": "Job cancelled"}}}

@@ -1,0 +1,284 @@
+"""Reading aiWARE jobs: one request for many, and, for a job that says complete, the proof that no task is missing.
+
+Law 4: such a job is believed only after all its tasks were read. The documented end of a list is a page with fewer
+records than asked for (docs/providers/aiware.md), but a server may cap its pages without saying so, and a list may
+change between two pages. So the end is an empty page, ids are distinct, and a page of a longer list begins with the
+last task of the page before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphql_jobs import errors
+from graphql_jobs.job import JobState
+from graphql_jobs.providers.aiware import documents, reader
+from graphql_jobs.providers.aiware.reader import STATES
+from graphql_jobs.reading import text_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Seen
+    from graphql_jobs.providers.aiware.client import AiwareClient
+    from graphql_jobs.reading import Entry
+    from graphql_jobs.reply import Reply
+
+#: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
+MAX_TASKS = 10_000
+MAX_PAGES = 1_000
+#: Our choice: a list of tasks that changed while it was read is read again, so many times in all in one poll.
+READINGS = 3
+
+
+class Page(NamedTuple):
+    """A job and one page of its tasks."""
+
+    entry: Entry
+    records: list[object]
+    #: Whether there may be more behind it, as documented.
+    is_full: bool
+    #: What went wrong with a part of it that matters once the job is complete.
+    failure: errors.RequestFailed | None
+
+    @property
+    def says_complete(self) -> bool:
+        """Whether the job is said to have succeeded."""
+        return STATES.get(str(self.entry.get("status"))) is JobState.SUCCEEDED
+
+
+class Listing:
+    """One reading of a job's tasks, put together from pages. Pure.
+
+    It is whole when the list has ended: for a job that says complete by an empty page, for any other by one that is not
+    full, or brings nothing new. `has_moved`: the list changed meanwhile, so that a task may have been missed.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.entry, self.records, self.failure = page.entry, list(page.records), page.failure
+        self._known = {_id_of(record) for record in page.records}
+        self._is_strict = page.says_complete
+        self._overlap = int(self._is_strict and bool(page.records))
+        self.has_moved = self._is_strict and len(self._known) < len(page.records)
+        self.is_whole = False
+
+    @property
+    def offset(self) -> int:
+        """Where the next page begins."""
+        return len(self.records) - self._overlap
+
+    def add(self, page: Page) -> None:
+        """The page at `offset`."""
+        self.failure = self.failure or page.failure
+        overlap, new = page.records[: self._overlap], page.records[self._overlap :]
+        ids = {_id_of(record) for record in new}
+        if self._is_strict:
+            is_odd = len(ids) < len(new) or not ids.isdisjoint(self._known)
+            self.has_moved = is_odd or not _are_same(overlap, self.records[len(self.records) - self._overlap :])
+            self.is_whole = not new and not self._overlap
+        else:
+            self.is_whole = not page.is_full or ids <= self._known
+        self.records += new
+        self._known |= ids
+        self._overlap = int(self._is_strict and bool(new))
+
+
+async def check_batch(client: AiwareClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    """As `JobClient._check_batch`. Jobs with many tasks are read after the others, each by itself."""
+    seen: dict[str, Seen] = {}
+    ended: dict[str, Page] = {}
+    longer: dict[str, Page | None] = {}
+    for job_id, page in await _pages(client, job_ids, 0, seen):
+        if page.is_full:
+            longer[job_id] = page
+        elif page.says_complete and page.records and not page.failure:
+            ended[job_id] = page
+        elif not (marks and marks.is_known(job_id, page.entry)):
+            seen[job_id] = _read(client, job_id, page.entry, page.records, page.failure)
+    if ended:
+        longer |= dict.fromkeys(await _prove(client, ended, seen))
+    if marks and not marks.in_full:
+        marks.longer.update(longer)
+    else:
+        await _read_longer(client, longer, seen)
+    return seen
+
+
+async def _prove(client: AiwareClient, ended: Mapping[str, Page], seen: dict[str, Seen]) -> list[str]:
+    """Ask what is behind the short lists of jobs that say complete. Gives the jobs whose lists are not whole.
+
+    One offset serves all: a longer list repeats its end, in a page shorter than the one that the server gave before.
+    """
+    offset = min(len(page.records) for page in ended.values())
+    open_ids, repeating = list[str](), list[str]()
+    try:
+        for job_id, behind in await _pages(client, list(ended), offset, seen):
+            if _is_distinct(ended[job_id]) and _are_same(behind.records, ended[job_id].records[offset:]):
+                seen[job_id] = _read_page(client, job_id, ended[job_id], behind)
+            else:
+                (repeating if _are_same(behind.records, ended[job_id].records) else open_ids).append(job_id)
+        if repeating:  # either the server ignores the offset, or a task came in between: another reading tells which
+            for job_id, again in await _pages(client, repeating, 0, seen):
+                if _is_distinct(again) and _are_same(again.records, ended[job_id].records):
+                    seen[job_id] = _read_page(client, job_id, ended[job_id], again)
+                else:
+                    open_ids.append(job_id)
+    except errors.RequestFailed as failure:  # the batch's other jobs are read
+        seen.update(dict.fromkeys(ended.keys() - seen.keys() - set(open_ids), failure))
+    return open_ids
+
+
+async def _read_longer(client: AiwareClient, longer: Mapping[str, Page | None], seen: dict[str, Seen]) -> None:
+    """Each by itself: what goes wrong with one concerns that one, unless the endpoint is not there."""
+    for number, (job_id, page) in enumerate(longer.items()):
+        try:
+            seen[job_id] = await _read_all(client, job_id, page)
+        except (errors.Unreachable, errors.RateLimited) as failure:
+            seen.update(dict.fromkeys(list(longer)[number:], failure))
+            return
+        except errors.RequestFailed as failure:
+            seen[job_id] = failure
+
+
+async def _read_all(client: AiwareClient, job_id: str, page: Page | None) -> Seen:
+    """A job with all its tasks. The status of the first page counts: its tasks are older than a later page's status.
+
+    A list that changes while it is read is read again. If it is never read whole, a job that says complete is
+    `BadReply`; any other is what it says.
+    """
+    seen: dict[str, Seen] = {}
+    pages_left = MAX_PAGES
+    for _ in range(READINGS):
+        page = page or await _page(client, job_id, 0, seen)
+        if page is None:
+            return seen[job_id]
+        listing, page = Listing(page), None
+        while not listing.is_whole and not listing.has_moved and len(listing.records) < MAX_TASKS and pages_left:
+            more = await _page(client, job_id, listing.offset, seen)
+            if more is None:
+                return seen[job_id]
+            pages_left -= 1
+            listing.add(more)
+        if not listing.has_moved:
+            break
+    problem = (
+        f"the list of its tasks was another one each of the {READINGS} times that it was read."
+        if listing.has_moved
+        else f"it has more than {MAX_TASKS} tasks, or more than {MAX_PAGES} pages of them."
+    )
+    failure = listing.failure if listing.is_whole else client.session.bad_reply("job", f"job {job_id}", problem)
+    return _read(client, job_id, listing.entry, listing.records, failure)
+
+
+def _read_page(client: AiwareClient, job_id: str, page: Page, proof: Page) -> Seen:
+    return _read(client, job_id, page.entry, page.records, page.failure or proof.failure)
+
+
+def _read(
+    client: AiwareClient, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
+) -> Seen:
+    """The job, unless it says complete and a task of it could not be read (law 4)."""
+    job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
+    if STATES[job.raw_status] is not JobState.SUCCEEDED:
+        return job
+    if failure:
+        return failure
+    if len(job.tasks) < len(records) or not all(task.task_id and task.raw_status for task in job.tasks):
+        detail = "it says complete, but a task of it cannot be read."
+        return client.session.bad_reply("job", f"job {job_id}", detail)
+    return job
+
+
+async def _page(client: AiwareClient, job_id: str, offset: int, seen: dict[str, Seen]) -> Page | None:
+    """One page of one job; None if there is none, and `seen` says why."""
+    return next((page for _, page in await _pages(client, [job_id], offset, seen)), None)
+
+
+async def _pages(
+    client: AiwareClient, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
+) -> Iterator[tuple[str, Page]]:
+    """Each job with its page of tasks at `offset`; what went wrong with a single job goes into `seen`."""
+    size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
+    padded = [*job_ids, *[job_ids[-1]] * (size - len(job_ids))]
+    variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
+    variables |= {"offset": offset, "limit": documents.TASK_PAGE}
+    subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
+    reply = await client.session.read(documents.check_jobs(size), variables, subject)
+    return _entries(client, reply, job_ids, seen)
+
+
+def _entries(
+    client: AiwareClient, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]
+) -> Iterator[tuple[str, Page]]:
+    strangers = reply.object_errors.keys() - set(job_ids)
+    for number, job_id in enumerate(job_ids):
+        alias = f"j{number}"
+        is_told = alias in reply.data
+        # Taken out, so that its memory is free again before the next one is read.
+        entry = reply.data.pop(alias, None)
+        if entry is None:
+            seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
+        elif not isinstance(entry, dict) or entry.get("id") != job_id:
+            seen[job_id] = _bad(client, job_id, "the answer is about another job.")
+        elif failure := _status_failure(client, reply, alias, job_id, entry):
+            seen[job_id] = failure
+        else:
+            yield job_id, _as_page(client, reply, alias, job_id, entry)
+
+
+def _absent(client: AiwareClient, reply: Reply, alias: str, job_id: str, *, is_certain: bool) -> Seen:
+    """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
+    own = reply.field_errors.get((alias,)) or reply.object_errors.get(job_id)
+    if isinstance(own, errors.NotFound):
+        return client._not_found(job_id)
+    failure = own or reply.error_at(alias)
+    if failure and not isinstance(failure, errors.NotFound):
+        return failure
+    if is_certain and not reply.error_below(alias):
+        return client._not_found(job_id)
+    return _bad(client, job_id, f"it is not in the answer{f': {failure.detail}' if failure else '.'}")
+
+
+def _status_failure(
+    client: AiwareClient, reply: Reply, alias: str, job_id: str, entry: Entry
+) -> errors.RequestFailed | None:
+    """Why the status cannot be read. Null without a reason is a status that nobody knows, as the schema allows."""
+    status = entry.get("status", ...)
+    if isinstance(status, str):
+        return None
+    failure = reply.error_below(alias, "status") if reply.field_errors else None
+    if failure is None and status is None:
+        return None
+    return _bad(client, job_id, f"its status cannot be read{f': {failure.detail}' if failure else '.'}")
+
+
+def _as_page(client: AiwareClient, reply: Reply, alias: str, job_id: str, entry: Entry) -> Page:
+    tasks = entry.get("tasks")
+    records = tasks.get("records") if isinstance(tasks, dict) else None
+    failure = reply.error_below(alias, "tasks") if reply.field_errors else None
+    if not isinstance(tasks, dict) or not isinstance(records, list):
+        if failure is None or isinstance(failure, errors.NotFound):
+            failure = _bad(client, job_id, "the list of its tasks is missing.")
+        return Page(entry, [], False, failure)
+    if isinstance(failure, errors.NotFound):  # a standby that was deleted; a task that is missing itself is null
+        failure = None
+    return Page(entry, records, reader.is_full(tasks), failure)
+
+
+def _bad(client: AiwareClient, job_id: str, detail: str) -> errors.RequestFailed:
+    return client.session.bad_reply("job", f"job {job_id}", detail)
+
+
+def _id_of(record: object) -> str | None:
+    return text_or_none(record, "id") if isinstance(record, dict) else None
+
+
+def _is_distinct(page: Page) -> bool:
+    return len({_id_of(record) for record in page.records}) == len(page.records)
+
+
+def _are_same(records: Sequence[object], others: Sequence[object]) -> bool:
+    """Whether two pages hold the same tasks, in whatever order."""
+    return Counter(map(_id_of, records)) == Counter(map(_id_of, others))
