@@ -38,13 +38,16 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         require_success(self.job)
 
     async def fetch_result(self) -> dict[str, Any]:
-        """What the job made, as plain JSON; waits for its end first if nobody has. Files go into the folder."""
+        """What the job made, as plain JSON; waits for its end first if nobody has. Files go into the folder.
+
+        Raises what the wait raises, and `ResultUnavailable`.
+        """
         if self.job is None:
             await self.wait_for_completion()
         assert self.job is not None  # noqa: S101 (wait_for_completion sets it or raises)
         job = require_success(self.job)
         async with self._credentials.get_client() as client:
-            return await client.result(self.handle, job, self._folder)
+            return await client.result(self.handle, job, self._folder, self._policy.outage_budget_s)
 
     async def cancel(self) -> CancelOutcome:
         """Cancel the job at the provider. Raises `CancelRefused` where it would not or cannot: it is left running."""

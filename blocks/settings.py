@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.budget import MAX_REQUESTS_PER_S
 from graphql_jobs.endpoint import address, base_url
+from graphql_jobs.errors import InvalidInput
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
@@ -89,6 +90,16 @@ def default_result_folder() -> Path:
     return get_current_settings().home / "graphql-jobs" / "results"
 
 
+def result_folder(named: str | None) -> Path:
+    """The folder that was named, or the default one: absolute, since what comes downstream runs somewhere else."""
+    if not named:
+        return default_result_folder()
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError:  # "~nobody"
+        raise InvalidInput("result_folder", f"there is no user's home {named.partition('/')[0]!r}.") from None
+
+
 def wait_policy(
     give_up_after_s: float,
     queued_at_most_s: float | None = None,
@@ -146,4 +157,4 @@ class WaitSettings(BaseModel):
 
     def folder(self) -> Path:
         """The folder for files."""
-        return Path(self.result_folder).expanduser() if self.result_folder else default_result_folder()
+        return result_folder(self.result_folder)

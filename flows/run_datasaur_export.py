@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from prefect import flow
 
+from blocks import settings
 from blocks.lookup import load_credentials
 from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
@@ -69,6 +69,6 @@ async def run_datasaur_export(
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
-    folder = Path(result_folder).expanduser() if result_folder else None  # noqa: ASYNC240 (reads one variable)
+    folder = settings.result_folder(result_folder)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER)
     return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, folder, downstream, care)

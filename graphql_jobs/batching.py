@@ -6,6 +6,20 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
+from graphql_jobs.errors import (
+    BadEndpoint,
+    NotAllowed,
+    NotFound,
+    OperationFailed,
+    RateLimited,
+    RequestRefused,
+    ServerFailed,
+    SignInFailed,
+    TimedOut,
+    TooMuchAtOnce,
+    Unreachable,
+)
+
 if TYPE_CHECKING:
     from graphql_jobs.errors import RequestFailed
 
@@ -15,6 +29,18 @@ logger = logging.getLogger(__name__)
 _GROWTH_SHARE = 0.1
 #: Our choice: after so many full batches, a size that was refused before is tried again.
 _BATCHES_UNTIL_RETRIAL = 100
+
+# No other request would fare better.
+ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
+# A smaller request may pass.
+MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
+# Nothing may pass; or a smaller request, or all but one.
+MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
+# All may pass but one.
+MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
+#: Our choice: with halves, one job that is never answered would hold up a hundred others for seven time-outs.
+PARTS_OF_TIMED_OUT = 10
+MAY_PASS_IN_PARTS = (*MAY_BE_AN_OUTAGE, *MAY_BE_A_MEMBER)
 
 
 class BatchSize:

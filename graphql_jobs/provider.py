@@ -11,25 +11,26 @@ from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from graphql_jobs.batching import (
+    ENDPOINT_WIDE,
+    MAY_BE_A_MEMBER,
+    MAY_BE_AN_OUTAGE,
+    MAY_BE_TOO_MUCH,
+    MAY_PASS_IN_PARTS,
+    PARTS_OF_TIMED_OUT,
+)
 from graphql_jobs.clock import instant
+from graphql_jobs.collecting import collected
 from graphql_jobs.errors import (
-    BadEndpoint,
     InvalidInput,
     JobNotFound,
-    NotAllowed,
-    NotFound,
-    OperationFailed,
-    RateLimited,
     RequestFailed,
-    RequestRefused,
-    ServerFailed,
-    SignInFailed,
     TimedOut,
-    TooMuchAtOnce,
-    Unreachable,
 )
 from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
 from graphql_jobs.many import each
+from graphql_jobs.outlasting import OutageBudget
+from graphql_jobs.schedule import WaitPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,19 +45,6 @@ if TYPE_CHECKING:
 Place = dict[str, Any]
 #: What one look at one job can give. A failed check concerns the check, not the job.
 Seen = Job | JobNotFound | RequestFailed
-
-
-# No other request would fare better.
-_ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
-# A smaller request may pass.
-_MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
-# Nothing may pass; or a smaller request, or all but one.
-_MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
-# All may pass but one.
-_MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
-#: Our choice: with halves, one job that is never answered would hold up a hundred others for seven time-outs.
-_PARTS_OF_TIMED_OUT = 10
-_MAY_PASS_IN_PARTS = (*_MAY_BE_AN_OUTAGE, *_MAY_BE_A_MEMBER)
 
 
 class Recovery(StrEnum):
@@ -159,9 +147,21 @@ class JobClient(ABC):
 
         return await each(job_ids, one)
 
+    async def result(
+        self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = WaitPolicy().outage_budget_s
+    ) -> dict[str, Any]:
+        """What a succeeded job made, as plain JSON; files go into `folder`.
+
+        Failures that may pass are tried again for `outage_budget_s` without progress, as a wait does. Whatever else
+        happens after a job's end is a `ResultUnavailable`.
+        """
+        budget = OutageBudget(outage_budget_s, self.session.clock)
+        where = folder.absolute()  # noqa: ASYNC240 (reads the current folder)
+        return await collected(lambda: self._collect(handle, job, where, budget), self.provider, handle.job_id, budget)
+
     @abstractmethod
-    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
-        """What a succeeded job made, as plain JSON; files go into `folder`. Raises `ResultUnavailable`."""
+    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
+        """Fetch that once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
 
     @abstractmethod
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
@@ -232,23 +232,23 @@ class JobClient(ABC):
         learned = batches.learned()
         try:
             seen.update(await self._check_batch(batch, marks))
-        except _ENDPOINT_WIDE:
+        except ENDPOINT_WIDE:
             raise
         except RequestFailed as failure:
-            if len(batch) == 1 or not isinstance(failure, _MAY_PASS_IN_PARTS):
+            if len(batch) == 1 or not isinstance(failure, MAY_PASS_IN_PARTS):
                 seen.update(dict.fromkeys(batch, failure))
                 return
-            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, marks, answers):
+            if isinstance(failure, MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, marks, answers):
                 raise
-            if isinstance(failure, _MAY_BE_TOO_MUCH):
+            if isinstance(failure, MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
-            parts = _PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
+            parts = PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
             await self._check_all(batch, seen, -(-len(batch) // parts), marks)
             left_out = marks.left_out if marks else ()
             # Whatever it says, the size was to blame.
             if all(job_id in left_out or isinstance(seen.get(job_id), Job) for job_id in batch):
                 batches.shrink(len(batch), failure)
-            elif any(isinstance(seen.get(job_id), _MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
+            elif any(isinstance(seen.get(job_id), MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
                 batches.unlearn(learned)
         else:
             if len(batch) >= self.batch_size:
@@ -264,7 +264,7 @@ class JobClient(ABC):
             # If it is seen, it is the one that is asked for the next time.
             seen.update(await self._check_batch([one_of_them], marks))
         except RequestFailed as failure:
-            return isinstance(failure, _MAY_BE_A_MEMBER)
+            return isinstance(failure, MAY_BE_A_MEMBER)
         return True
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:

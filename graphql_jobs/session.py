@@ -29,11 +29,12 @@ from graphql_jobs.signin import SignIn
 from graphql_jobs.wire import Exchange, new_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     import aiohttp
     from gql.transport.aiohttp import AIOHTTPTransport
     from graphql import ExecutionResult
+    from yarl import URL
 
     from graphql_jobs.auth import Auth
     from graphql_jobs.hub import Hub
@@ -155,19 +156,20 @@ class Session:
     async def fetch(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
         operation: str,
         subject: str,
         kinds: Mapping[int, Kind],
         *,
         gated: bool = False,
+        also: Container[int] = (),
         **request: Any,
     ) -> T:
         """A plain HTTP request, once, with the bounds and errors of a read, and without an Authorization header.
 
         `gated` says that it goes to the endpoint's own servers, whose pauses hold for it.
-        `consume` reads a successful response; `kinds` names what single status codes mean here. Raises `RequestFailed`.
+        `consume` reads a response with status 2xx or `also`; `kinds` names what others mean. Raises `RequestFailed`.
         """
         await (self._await_turn(operation, subject) if gated else self.budget.take())
         exchange = Exchange()
@@ -175,7 +177,7 @@ class Session:
             async with self._http().request(
                 method, url, allow_redirects=False, trace_request_ctx=exchange, **request
             ) as response:
-                if response.ok and response.status < 300:
+                if 200 <= response.status < 300 or response.status in also:
                     return await consume(response)
             finding = diagnose_http(self.dialect, exchange, None)
         except Exception as error:  # what is not the network's doing is raised again

@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 from gql.transport.aiohttp import AIOHTTPTransport
 
-from graphql_jobs.reading import decoded
+from graphql_jobs.numbers import decoded_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -114,7 +114,7 @@ def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTr
         url,
         ssl=True,
         json_serialize=encoded,
-        json_deserialize=decoded,
+        json_deserialize=decoded_answer,
         client_session_args={
             "timeout": timeout,
             "response_class": BoundedResponse,

@@ -13,6 +13,7 @@ from prefect.states import Cancelled, Failed
 
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
 from graphql_jobs.job import REPEATS
+from graphql_jobs.numbers import json_text
 from tasks.downstream import HandOverFailed
 
 P = ParamSpec("P")
@@ -54,7 +55,7 @@ def outcome(
     """
     if not isinstance(ended, Job):
         return {"provider": provider, "job_id": job_id, "state": str(JobState.UNKNOWN), "error": str(ended)}
-    text = json.dumps(result) if result is not None else None
+    text = json_text(result) if result is not None else None
     if text and len(text) > MAX_RESULT_CHARACTERS:
         return ended.to_json() | {"result": None, "result_omitted_characters": len(text)}
     return ended.to_json() | {"result": text}

@@ -61,7 +61,7 @@ async def run_to_the_end(
             raise JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {_WAY_OUT}") from None
         except WaitTimedOut as timeout:
             raise await after_timeout(timeout, credentials, handle, care.on_timeout) from None
-        result = await fetch_result(credentials, handle, job, folder)
+        result = await fetch_result(credentials, handle, job, folder, policy)
         finished = outcome_of(handle, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
         return finished

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     import aiohttp
+    from yarl import URL
 
     from graphql_jobs.auth import Auth
     from graphql_jobs.clock import Clock
@@ -92,7 +93,7 @@ class FusedSession(Session):
     async def fetch(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         consume: Callable[[aiohttp.ClientResponse], Awaitable[T]],
         operation: str,
         subject: str,

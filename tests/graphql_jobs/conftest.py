@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphql_jobs.job import CancelOutcome, JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.marks import Marks
+    from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
@@ -111,7 +112,7 @@ class ScriptedClient(JobClient):
         """Nothing can be cancelled: these tests only wait."""
         raise NotImplementedError
 
-    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """There are no results: these tests only wait."""
         raise NotImplementedError
 

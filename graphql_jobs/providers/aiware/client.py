@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
+from graphql_jobs.collecting import collected
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.limits import Limits
+from graphql_jobs.outlasting import OutageBudget
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.cancelling import cancel_many
 from graphql_jobs.providers.aiware.checking import check_batch
 from graphql_jobs.providers.aiware.labelled import jobs_on_target
+from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.sharing import shared_session
@@ -174,16 +177,13 @@ class AiwareClient(JobClient):
         return await cancel_many(self, [self._checked(job_id, "job_ids") for job_id in job_ids], before)
 
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
-        """The records that the job's engines wrote (vtn-standard in `jsondata`); empty before there are any."""
-        checked = self._checked(job_id, "job_id")
-        reply = await self.session.read(documents.ENGINE_RESULTS, {"jobId": checked}, f"job {checked}")
-        if failure := reply.error_at("engineResults"):
-            raise errors.ResultUnavailable(self.provider, checked, str(failure))
-        return reader.read_records(reply.data.get("engineResults"))
+        """The records that its engines wrote by now (vtn-standard in `jsondata`). Raises `ResultUnavailable`."""
+        checked, at_once = self._checked(job_id, "job_id"), OutageBudget(0.0, self.session.clock)
+        return await collected(lambda: engine_records(self.session, checked), self.provider, checked, at_once)
 
-    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """`{"engine_results": [...]}`, as `engine_results` gives them."""
-        return {"engine_results": await self.engine_results(handle.job_id)}
+        return {"engine_results": await engine_records(self.session, self._checked(handle.job_id, "job_id"))}
 
     async def _launch(self, spec: EngineJobSpec, target_id: str | None) -> JobHandle:
         on_target = target_id or spec.target_id

@@ -149,6 +149,19 @@ def read_records(value: Any) -> list[Entry]:
     return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 
 
+def read_engine_results(data: Entry) -> list[Entry] | None:
+    """The records of `engineResults` in the data of an answer; None if it is not of the promised shape.
+
+    The schema lets it be null, which is what there is before anything was written.
+    """
+    value = data.get("engineResults", 0)
+    if value is None:
+        return []
+    records = value.get("records") if isinstance(value, dict) else None
+    whole = isinstance(records, list) and all(isinstance(record, dict) for record in records)
+    return records if whole else None
+
+
 def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: Label) -> bool:
     """Whether a job in a list may have come of our submission at `place`."""
     if place.get("own"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
+from graphql_jobs.collecting import AGAIN
 from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from graphql_jobs.label import Label
     from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
+    from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
 
 
@@ -126,7 +128,7 @@ class DatasaurClient(JobClient):
             self.provider, checked, "Datasaur has no way to cancel a job: left running at Datasaur."
         )
 
-    async def result(self, handle: JobHandle, job: Job, folder: Path) -> dict[str, Any]:
+    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """What the job made: a new project's id, or the exported file, downloaded into `folder`.
 
         An auto-label job writes labels into its project and has no result of its own: then it is empty.
@@ -135,15 +137,23 @@ class DatasaurClient(JobClient):
             # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon has no place in a file name.
             to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
             try:
-                size_bytes = await download(self.session, file_url, to)
+                size_bytes = await download(self.session, file_url, to, budget=budget)
             except errors.RequestFailed as failure:
-                raise errors.ResultUnavailable(self.provider, handle.job_id, str(failure)) from failure
+                raise errors.ResultUnavailable(self.provider, handle.job_id, self._why(failure, handle)) from failure
             return {"file": str(to), "size_bytes": size_bytes}
         if handle.operation == documents.EXPORT_PROJECT.field:
             raise errors.ResultUnavailable(
                 self.provider, handle.job_id, "only the answer to its submission held the file's address. Export again."
             )
         return {"result_id": job.result_id} if job.result_id else {}
+
+    def _why(self, failure: errors.RequestFailed, handle: JobHandle) -> str:
+        """Why there is no file, and what to do: an address that has expired explains any failure."""
+        words = f"the job is done, but its file could not be downloaded: {failure.meaning}: {failure.detail}"
+        expires_at = instant_or_none(handle.details.get("file_url_expires_at"))
+        if expires_at and self.session.clock.now() >= expires_at.timestamp():
+            words = f"the address of its file expired at {expires_at.isoformat()}: {failure.detail}"
+        return f"{words} {AGAIN}"
 
     async def _start(self, operation: Operation, wire: dict[str, Any], subject: str) -> JobHandle:
         self.session.kept_secrets.keep_queries(wire)
@@ -158,9 +168,11 @@ class DatasaurClient(JobClient):
         export_id = text_or_none(value, "exportId", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not export_id:
             raise self.session.unknown(operation.field, subject, "the answer holds no export id.")
-        return self._new_handle(
-            export_id, operation.field, {"file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS)}
-        )
+        details = {
+            "file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS),
+            "file_url_expires_at": text_or_none(value, "fileUrlExpiredAt"),
+        }
+        return self._new_handle(export_id, operation.field, details)
 
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
         made = [job_id for job_id in job_ids if job_id.startswith(_PROJECT)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -223,10 +225,17 @@ def exported(client: DatasaurClient, file_url: str | None, job_id: str = "Export
 
 async def test_the_result_of_an_export_is_its_file(connect: Callable[..., Any], tmp_path: Path) -> None:
     """Downloaded without the token, under the job's id."""
-    client, server = await connect("zip bytes")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("REVIEW/a.json", "{}")
+
+    async def store(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=content.getvalue())
+
+    client, server = await connect(store)
     result = await client.result(exported(client, f"{server.url}/f?sig=1"), DONE, tmp_path)
-    assert result == {"file": str(tmp_path / "ExportQueue-1.zip"), "size_bytes": 9}
-    assert (tmp_path / "ExportQueue-1.zip").read_text() == "zip bytes"
+    assert result == {"file": str(tmp_path / "ExportQueue-1.zip"), "size_bytes": len(content.getvalue())}
+    assert (tmp_path / "ExportQueue-1.zip").read_bytes() == content.getvalue()
     assert "Authorization" not in server.headers[0]
 
 

@@ -1,0 +1,103 @@
+"""Numbers that keep their digits from a server's JSON to ours: floats would round them."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, Self
+
+from graphql_jobs.reading import decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What a float (15 digits and more) or an integer of 64 bits may not hold, and exponents. It may find such in a text,
+#: too: then the answer is only read in the slower way. Python's own reader keeps every integer, orjson does not.
+_MAY_BE_ROUNDED = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
+_STRING_OR_NO_NUMBER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
+
+_exactly: ContextVar[bool] = ContextVar("exactly", default=False)
+
+
+class ExactNumber(float):
+    """A number of JSON of which a float is only the nearest: `text` has all its digits."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """The number that `text` says."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override] # what unpickling calls `__new__` with
+        return (self.text,)
+
+    def __repr__(self) -> str:
+        """Its text."""
+        return self.text
+
+
+@contextmanager
+def exact_numbers() -> Iterator[None]:
+    """The answers to what is asked within keep the digits of their numbers. Slower, so not for polls."""
+    token = _exactly.set(True)
+    try:
+        yield
+    finally:
+        _exactly.reset(token)
+
+
+def decoded_answer(text: str) -> Any:
+    """The JSON value in `text`, with exact numbers where they were asked for. Raises `ValueError`."""
+    value = decoded(text)
+    if not _exactly.get() or not _MAY_BE_ROUNDED.search(text):
+        return value
+    return _sendable(json.loads(text, parse_float=_exact_float))
+
+
+def json_text(value: Any) -> str:
+    """JSON text of plain JSON that keeps all digits. What JSON has no word for (NaN, Infinity) is null in it."""
+    mark = token_hex(16)  # which no server can know, and put into a text
+    text = json.dumps(_marked(value, mark))
+    if mark not in text and "NaN" not in text and "Infinity" not in text:
+        return text
+
+    def said(found: re.Match[str]) -> str:
+        token = found[0]
+        if token[0] != '"':
+            return "null"
+        return token[1 + len(mark) : -1] if token.startswith(mark, 1) else token
+
+    return _STRING_OR_NO_NUMBER.sub(said, text)
+
+
+def _exact_float(text: str) -> float:
+    number = float(text)
+    try:
+        is_exact = isfinite(number) and Decimal(repr(number)) == Decimal(text)
+    except InvalidOperation:  # an exponent that nobody can have meant
+        is_exact = False
+    return number if is_exact else ExactNumber(text)
+
+
+def _marked(value: Any, mark: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _marked(item, mark) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_marked(item, mark) for item in value]
+    return f"{mark}{value.text}" if isinstance(value, ExactNumber) else value
+
+
+def _sendable(value: Any) -> Any:
+    """The same without half of a surrogate pair, which cannot be sent on: as `decoded` has it, a question mark."""
+    if isinstance(value, dict):
+        return {_sendable(name): _sendable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_sendable(item) for item in value]
+    return value.encode(errors="replace").decode() if isinstance(value, str) and not value.isascii() else value

@@ -1,0 +1,161 @@
+"""A file on its way: a hidden part beside its target, which takes the target's name only when it is whole.
+
+A process that is killed leaves its part. Each part is locked for as long as its process lives: by that the next
+download into the folder knows the parts that nobody writes to, and removes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from uuid import uuid4
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PREFIX, _SUFFIX = ".graphql-jobs-", ".part"
+#: Our choice: where a file system knows no locks, a part that nobody wrote to for so long belongs to nobody.
+_STALE_S = 24 * 3600.0
+_IN_THE_WAY = "Move away what is there, or give another result_folder."
+_ADVICE = {
+    errno.ENOSPC: "Free some space there, or give another result_folder.",
+    errno.EDQUOT: "Free some space there, or give another result_folder.",
+    errno.EACCES: "Let the worker's user write there, or give another result_folder.",
+    errno.EPERM: "Let the worker's user write there, or give another result_folder.",
+    errno.EROFS: "Let the worker's user write there, or give another result_folder.",
+    errno.EEXIST: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENAMETOOLONG: "Give a result_folder with a shorter name.",
+}
+
+
+class FileProblem(OSError):
+    """The local disk refuses a file: `str` names the path, what is wrong with it and what to do."""
+
+    def __init__(self, path: str, problem: str, advice: str) -> None:
+        super().__init__(path, problem, advice)
+        self.path, self.problem, self.advice = path, problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}. {self.advice}"
+
+
+class PartFile:
+    """The part of the file `to`. Use within `async with`: what is not published by its end is removed."""
+
+    def __init__(self, to: Path) -> None:
+        self.to = to
+        self.size = 0
+
+    async def __aenter__(self) -> Self:
+        with told_as(self.to):
+            await asyncio.to_thread(_prepare, self.to)
+            # Not in a thread: a cancel while it waits for one would leave file and descriptor behind.
+            self.path, descriptor = new_part(self.to.parent)
+            self._file = os.fdopen(descriptor, "wb")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        with suppress(OSError):  # on a full disk a close fails like the write before it
+            self._file.close()
+
+    async def write(self, chunk: bytes) -> None:
+        """Put `chunk` at its end. Raises `FileProblem`."""
+        with told_as(self.to):
+            await asyncio.to_thread(self._file.write, chunk)
+        self.size += len(chunk)
+
+    async def start_over(self) -> None:
+        """Drop what there is of it."""
+        with told_as(self.to):
+            await asyncio.to_thread(self._empty)
+        self.size = 0
+
+    async def flush(self) -> None:
+        """Hand all of it to the file system, so that it can be read."""
+        with told_as(self.to):
+            await asyncio.to_thread(self._file.flush)
+
+    def publish(self) -> None:
+        """Give it its name. Raises `FileProblem`."""
+        with told_as(self.to):
+            os.replace(self.path, self.to)
+
+    def _empty(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+
+
+@contextmanager
+def told_as(to: Path) -> Iterator[None]:
+    """Raise `FileProblem` for whatever the local disk refuses: some of its errors have the class of a network's."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        number = error.errno if isinstance(error, OSError) else None
+        path = error.filename2 or error.filename if isinstance(error, OSError) else None
+        words = error.strerror if isinstance(error, OSError) else None
+        hidden = not isinstance(path, str) or Path(path).name.startswith(_PREFIX)
+        advice = _ADVICE.get(number or 0, "Mend that, or give another result_folder.")
+        raise FileProblem(str(to) if hidden else str(path), words or str(error), advice) from error
+
+
+def _prepare(to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if to.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(to))
+    with suppress(FileNotFoundError):
+        os.stat(to)  # raises for a name that is too long
+    for entry in os.scandir(to.parent):
+        if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+            with suppress(OSError):
+                _remove_if_left(entry.path)
+
+
+def new_part(folder: Path) -> tuple[str, int]:
+    """A new part, locked. Its rights are those that the umask gives any new file."""
+    while True:
+        path = str(folder / f"{_PREFIX}{uuid4().hex}{_SUFFIX}")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if _lock(descriptor) is not False and os.path.exists(path):
+            return path, descriptor
+        os.close(descriptor)  # another process took it for one that was left, before it was locked
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _remove_if_left(path: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        is_left = _lock(descriptor)
+        if is_left is None:
+            is_left = time.time() - os.stat(path).st_mtime > _STALE_S
+        if is_left:
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the file is ours alone from now on; None where that cannot be told."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

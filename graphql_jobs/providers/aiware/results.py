@@ -1,0 +1,26 @@
+"""What a job's engines wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs.numbers import exact_numbers
+from graphql_jobs.providers.aiware import documents, reader
+
+if TYPE_CHECKING:
+    from graphql_jobs.session import Session
+
+
+async def engine_records(session: Session, job_id: str) -> list[dict[str, Any]]:
+    """The records of all engines by now; a number that a float would round is an `ExactNumber`. Raises `RequestFailed`.
+
+    A list that is missing, or holds something else, is an answer that cannot be read, and not an empty result.
+    """
+    with exact_numbers():
+        reply = await session.read(documents.ENGINE_RESULTS, {"jobId": job_id}, f"job {job_id}")
+    if failure := reply.error_at("engineResults"):
+        raise failure
+    records = reader.read_engine_results(reply.data)
+    if records is None:
+        raise session.bad_reply("engineResults", f"job {job_id}", "the list of results is missing or not whole.")
+    return records
