@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import httpx
+from prefect.client.orchestration import PrefectClient, get_client
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from graphql_jobs.clock import Clock, SystemClock
@@ -28,13 +29,6 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
     """The answer of `call`, which is called again while Prefect's API is out of order, for up to `for_s` seconds.
 
     `call` makes one request, or several of which each may be repeated: a request whose answer is lost is sent again.
-    Each call gets its own client (`async with get_client()`), inside of `call`.
-
-        async def read() -> FlowRun:
-            async with get_client() as client:
-                return await client.read_flow_run(run_id)
-
-        run = await persistent(read)
 
     Raises what `call` raised last: at once if it is not about an outage (404, 409, 422), else when time is up.
     """
@@ -65,6 +59,19 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
     if retrying.statistics["attempt_number"] > 1:
         logger.info("Prefect's API answers again, after %.0f s.", clock.monotonic() - began_at)
     return answer
+
+
+async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
+    """The answer of one call of Prefect's client, which outlives an outage: see `persistent`.
+
+    run = await ask(lambda client: client.read_flow_run(run_id))
+    """
+
+    async def asked() -> T:
+        async with get_client() as client:
+            return await call(client)
+
+    return await persistent(asked)
 
 
 def is_outage(error: BaseException) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 from prefect.blocks.core import Block
-from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from blocks.aiware import AiwareCredentials
+from blocks.api import ask, persistent
 from blocks.datasaur import DatasaurCredentials
 from blocks.job_run import JobCredentials
 from graphql_jobs.errors import InvalidInput
@@ -32,16 +32,16 @@ async def load_credentials(provider: ProviderName, name: str, parameter: str = "
 async def load_block(block_class: type[B], name: str, parameter: str) -> B:
     """The saved block `name`. Raises `InvalidInput` that says which ones there are."""
     try:
-        return await block_class.aload(name)
+        return await persistent(lambda: block_class.aload(name))
     except ValueError as error:
         if "Unable to find block document" not in str(error):
             raise InvalidInput(parameter, f"the block {name!r} cannot be loaded: {type(error).__name__}.") from None
     slug = block_class.get_block_type_slug()
-    async with get_client() as client:
-        try:
-            saved = [document.name or "" for document in await client.read_block_documents_by_type(slug)]
-        except PrefectHTTPStatusError:  # nobody registered the type: then there are none
-            saved = []
+    try:
+        documents = await ask(lambda client: client.read_block_documents_by_type(slug))
+    except PrefectHTTPStatusError:  # nobody registered the type: then there are none
+        documents = []
+    saved = [document.name or "" for document in documents]
     known = f"Saved ones: {', '.join(sorted(saved))}." if saved else "None of that type is saved."
     kind = block_class.get_block_type_name()
     raise InvalidInput(parameter, f"there is no {kind} block named {name!r}. {known} Create it in the UI under Blocks.")

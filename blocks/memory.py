@@ -9,22 +9,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
+from blocks.api import ask
+from blocks.entries import read_entries
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.label import KEY_PREFIX
 from graphql_jobs.sights import Sights
 
-#: Our choice: the most entries of one run that are read; a submission writes three.
-MAX_ENTRIES = 10_000
 #: Our choice: so many runs, of which each was deleted, may have kept the entries of one key.
 _MAX_HOMES = 1_000
 _TAG = "graphql-jobs"
@@ -49,33 +50,24 @@ class RunMemory:
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> dict[str, list[dict[str, Any]]]:
         """The entries of all keys, in order; an empty one, of which no record can be made, for what cannot be read."""
-        async with get_client() as client:
-            inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
-        found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-        for one in inputs:
-            key, _, number = one.key.rpartition("-")
-            if not number.isdigit():
-                continue
-            try:
-                entry = dict(json.loads(one.value))
-            except (ValueError, TypeError):  # edited by hand; it must not hide the other keys' entries
-                entry = {}
-            found.setdefault(key, []).append((int(number), entry))
-        return {key: _in_order(dict(entries)) for key, entries in found.items()}
+        return _by_key(await read_entries(self.flow_run_id, prefix))
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         """Write one entry. False if the number is taken by another's."""
         name, text = f"{key}-{number}", json.dumps(entry)
-        async with get_client() as client:
+
+        async def write(client: PrefectClient) -> bool:
             try:
                 await client.create_flow_run_input(self.flow_run_id, name, text)
             except PrefectHTTPStatusError as error:
                 if error.response.status_code != _HTTP_CONFLICT:
                     raise
-                # Prefect's client sends again when an answer is lost: what is there may be ours.
+                # It is sent again when an answer is lost: what is there may be ours.
                 there = json.loads(await client.read_flow_run_input(self.flow_run_id, name))
                 return bool(there == json.loads(text))
-        return True
+            return True
+
+        return await ask(write)
 
     async def point_to(self, key: str, home: UUID) -> None:
         """Note that the entries of `key`, which this run uses, are kept by the run `home`."""
@@ -87,48 +79,64 @@ class RunMemory:
 
     async def remove_user(self, key: str, run_id: UUID) -> None:
         """Note that it does not wait for that job any more, until it is run again."""
-        async with get_client() as client:
-            try:
-                await client.delete_flow_run_input(self.flow_run_id, f"{_USER_PREFIX}{key}-{run_id}")
-            except PrefectHTTPStatusError as error:
-                if error.response.status_code != _HTTP_NOT_FOUND:
-                    raise
+        name = f"{_USER_PREFIX}{key}-{run_id}"
+        try:
+            await ask(lambda client: client.delete_flow_run_input(self.flow_run_id, name))
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != _HTTP_NOT_FOUND:
+                raise
 
     async def users_of(self, key: str) -> set[UUID]:
         """The runs that go, or went, on with the job of a caller's own key whose entries this run keeps."""
-        async with get_client() as client:
-            prefix = f"{_USER_PREFIX}{key}-"
-            inputs = await client.filter_flow_run_input(self.flow_run_id, prefix, MAX_ENTRIES, set())
+        prefix = f"{_USER_PREFIX}{key}-"
         found = set()
-        for one in inputs:
+        for name in await read_entries(self.flow_run_id, prefix):
             with suppress(ValueError):  # edited by hand
-                found.add(UUID(one.key.removeprefix(prefix)))
+                found.add(UUID(name.removeprefix(prefix)))
         return found
 
     async def _note(self, name: str, run_id: UUID) -> None:
-        async with get_client() as client:
-            try:
-                await client.create_flow_run_input(self.flow_run_id, name, json.dumps(str(run_id)))
-            except PrefectHTTPStatusError as error:
-                if error.response.status_code != _HTTP_CONFLICT:  # it is there
-                    raise
+        text = json.dumps(str(run_id))
+        try:
+            await ask(lambda client: client.create_flow_run_input(self.flow_run_id, name, text))
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != _HTTP_CONFLICT:  # it is there
+                raise
 
     async def references(self) -> dict[str, UUID]:
         """The keys of which other runs keep the entries, and which runs."""
-        async with get_client() as client:
-            inputs = await client.filter_flow_run_input(self.flow_run_id, KEY_PREFIX, MAX_ENTRIES, set())
-        ending = f"-{_REFERENCE}"
-        found = {}
-        for one in inputs:
-            if one.key.endswith(ending):
-                with suppress(ValueError, TypeError):  # edited by hand: then it leads nowhere
-                    found[one.key.removesuffix(ending)] = UUID(str(json.loads(one.value)))
-        return found
+        return _references(await read_entries(self.flow_run_id, KEY_PREFIX))
+
+    async def submissions(self) -> dict[str, RunMemory]:
+        """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
+        values = await read_entries(self.flow_run_id, KEY_PREFIX)
+        own: dict[str, RunMemory] = dict.fromkeys(_by_key(values), self)
+        return own | {key: RunMemory(home) for key, home in _references(values).items()}
 
 
-def _in_order(entries: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The entries by their numbers; an empty one, of which no record can be made, where one is missing."""
-    return [entries.get(number, {}) for number in range(len(entries))]
+def _by_key(values: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """The entries of each key, in order; an empty one, of which no record can be made, where one cannot be read."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for name, value in values.items():
+        key, _, number = name.rpartition("-")
+        if not number.isdigit():
+            continue
+        try:
+            entry = dict(json.loads(value))
+        except (ValueError, TypeError):  # edited by hand; it must not hide the other keys' entries
+            entry = {}
+        found.setdefault(key, {})[int(number)] = entry
+    return {key: [entries.get(number, {}) for number in range(len(entries))] for key, entries in found.items()}
+
+
+def _references(values: Mapping[str, str]) -> dict[str, UUID]:
+    ending = f"-{_REFERENCE}"
+    found = {}
+    for name, value in values.items():
+        if name.endswith(ending):
+            with suppress(ValueError, TypeError):  # edited by hand: then it leads nowhere
+                found[name.removesuffix(ending)] = UUID(str(json.loads(value)))
+    return found
 
 
 async def root_run_id() -> UUID | None:
@@ -142,13 +150,17 @@ async def root_run_id() -> UUID | None:
     context = FlowRunContext.get()
     if context and context.flow_run and context.flow_run.id == run_id and _is_of_its_own(context.flow_run):
         return run_id
-    async with get_client() as client:
-        while not _is_of_its_own(run := await client.read_flow_run(run_id)):
-            parent = await client.read_task_run(cast(UUID, run.parent_task_run_id))
-            if parent.flow_run_id is None:
-                break
-            run_id = parent.flow_run_id
+    while caller_id := await ask(partial(_caller_of, run_id)):
+        run_id = caller_id
     return run_id
+
+
+async def _caller_of(run_id: UUID, client: PrefectClient) -> UUID | None:
+    """The flow run that called this one as a function, if any did."""
+    run = await client.read_flow_run(run_id)
+    if _is_of_its_own(run):
+        return None
+    return (await client.read_task_run(cast(UUID, run.parent_task_run_id))).flow_run_id
 
 
 def _is_of_its_own(run: FlowRun) -> bool:
@@ -170,18 +182,20 @@ async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:
     """Which of the keys are callers' own, each with the runs that have kept its entries, the first one first."""
     homes: dict[str, list[UUID]] = {}
     asked = list(dict.fromkeys(keys))
-    async with get_client() as client:
-        while asked:
-            names = {_variable_of(key, len(homes.get(key, ()))): key for key in asked[:_BATCH]}
-            body = {"variables": {"name": {"any_": list(names)}}}
-            answer = await client.request("POST", "/variables/filter", json=body)
-            answer.raise_for_status()
-            asked = asked[_BATCH:]
-            for variable in answer.json():
-                key = names[variable["name"]]
-                homes.setdefault(key, []).append(UUID(str(variable["value"])))
-                asked.append(key)  # there may be a next one
+    while asked:
+        names = {_variable_of(key, len(homes.get(key, ()))): key for key in asked[:_BATCH]}
+        asked = asked[_BATCH:]
+        for variable in await ask(partial(_variables, list(names))):
+            key = names[variable["name"]]
+            homes.setdefault(key, []).append(UUID(str(variable["value"])))
+            asked.append(key)  # there may be a next one
     return homes
+
+
+async def _variables(names: list[str], client: PrefectClient) -> list[dict[str, Any]]:
+    answer = await client.request("POST", "/variables/filter", json={"variables": {"name": {"any_": names}}})
+    answer.raise_for_status()
+    return list(answer.json())
 
 
 def _variable_of(key: str, number: int) -> str:
@@ -204,22 +218,25 @@ async def memory_of(key: str, run_id: UUID) -> RunMemory:
 
 async def _home_of(key: str, run_id: UUID) -> UUID:
     """The run that keeps the entries of a caller's own key: from now on `run_id`, if there is none."""
-    number = 0
-    async with get_client() as client:
-        for _ in range(_MAX_HOMES):
-            name = _variable_of(key, number)
-            try:
-                await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
-                return run_id
-            except ObjectAlreadyExists:
-                variable = await client.read_variable_by_name(name)
-            if variable is None:
-                continue  # removed in between: try to create it again
-            home = UUID(str(variable.value))
-            try:
-                await client.read_flow_run(home)
-            except ObjectNotFound:
-                number += 1
-                continue
+    for number in range(_MAX_HOMES):
+        if home := await ask(partial(_claim, _variable_of(key, number), run_id)):
             return home
     raise InvalidInput("key", f"{_MAX_HOMES} runs kept what is known of it, and all were deleted. Use another key.")
+
+
+async def _claim(name: str, run_id: UUID, client: PrefectClient) -> UUID | None:
+    """The run that the variable `name` says, from now on `run_id` if there is no such variable. None: it is deleted."""
+    while True:
+        try:
+            await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[_TAG]))
+            return run_id
+        except ObjectAlreadyExists:
+            variable = await client.read_variable_by_name(name)
+        if variable:  # else it was removed in between
+            break
+    home = UUID(str(variable.value))
+    try:
+        await client.read_flow_run(home)
+    except ObjectNotFound:
+        return None
+    return home

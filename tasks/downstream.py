@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 
+from blocks.api import ask, persistent
 from graphql_jobs import GraphqlJobsError
 from graphql_jobs.errors import InvalidInput, some
 from graphql_jobs.job import REPEATS
@@ -48,7 +50,7 @@ async def start_deployment(deployment: str, parameters: dict[str, Any], key: str
 
 async def started(deployment: str, parameters: dict[str, Any], key: str) -> FlowRun:
     """The run of `deployment` that belongs to `key`: what the task above does, for callers outside of a run."""
-    return await arun_deployment(deployment, parameters=parameters, idempotency_key=key, timeout=0)
+    return await persistent(partial(arun_deployment, deployment, parameters=parameters, idempotency_key=key, timeout=0))
 
 
 def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
@@ -69,15 +71,18 @@ def known_as(outcome: Mapping[str, Any]) -> str:
 
 async def require_deployments(deployments: Sequence[str], parameter: str, takes: str) -> None:
     """Raise `InvalidInput` unless each deployment exists and has a parameter called `takes` and no other must."""
-    async with get_client() as client:
-        for name in deployments:
-            if name.count("/") != 1:
-                raise InvalidInput(parameter, f"{name!r} is not of the form 'flow name/deployment name'.")
-            try:
-                deployment = await client.read_deployment_by_name(name)
-            except ObjectNotFound:
-                raise InvalidInput(parameter, f"there is no deployment {name!r}. Deploy it first.") from None
-            _require_parameter(deployment, name, parameter, takes)
+    for name in deployments:
+        if name.count("/") != 1:
+            raise InvalidInput(parameter, f"{name!r} is not of the form 'flow name/deployment name'.")
+        try:
+            deployment = await ask(partial(_read_deployment, name))
+        except ObjectNotFound:
+            raise InvalidInput(parameter, f"there is no deployment {name!r}. Deploy it first.") from None
+        _require_parameter(deployment, name, parameter, takes)
+
+
+async def _read_deployment(name: str, client: PrefectClient) -> DeploymentResponse:
+    return await client.read_deployment_by_name(name)
 
 
 def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str, takes: str) -> None:

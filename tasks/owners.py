@@ -9,10 +9,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
@@ -24,6 +25,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 
+from blocks.api import ask
 from blocks.memory import RunMemory
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.record import Record, read_record
@@ -49,18 +51,15 @@ async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
     """The runs by their ids, without those that are gone."""
     wanted = list(dict.fromkeys(run_ids))
     found: dict[UUID, FlowRun] = {}
-    async with get_client() as client:
-        for start in range(0, len(wanted), _BATCH):
-            only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
-            found |= {run.id: run for run in await client.read_flow_runs(flow_run_filter=only, limit=_BATCH)}
+    for start in range(0, len(wanted), _BATCH):
+        only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
+        found |= {run.id: run for run in await ask(partial(_page, only))}
     return found
 
 
 async def submissions_of(run_id: UUID) -> dict[str, RunMemory]:
     """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
-    memory = RunMemory(run_id)
-    homes = dict.fromkeys(await memory.read_all(), memory)
-    return homes | {key: RunMemory(home) for key, home in (await memory.references()).items()}
+    return await RunMemory(run_id).submissions()
 
 
 async def who_waits_too(key: str, home: RunMemory, run_id: UUID) -> str:
@@ -77,8 +76,7 @@ async def who_waits_too(key: str, home: RunMemory, run_id: UUID) -> str:
 
 async def living_runs() -> dict[UUID, FlowRun]:
     """All runs of the server that go on or will."""
-    async with get_client() as client:
-        return await _all(client, state=_types(set(StateType) - TERMINAL_STATES))
+    return await _all(state=_types(set(StateType) - TERMINAL_STATES))
 
 
 async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
@@ -88,9 +86,8 @@ async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]
     ended = FlowRunFilterEndTime.model_validate({"after_": since, "before_": until})
     unwell = _types(TERMINAL_STATES - {StateType.COMPLETED})
     named = FlowRunFilterState(name=FlowRunFilterStateName(any_=[UNKNOWN_STATE]))
-    async with get_client() as client:
-        tagged = await _all(client, end_time=ended, state=unwell, tags=FlowRunFilterTags(any_=[TAG]))
-        return tagged | await _all(client, end_time=ended, state=named)
+    tagged = await _all(end_time=ended, state=unwell, tags=FlowRunFilterTags(any_=[TAG]))
+    return tagged | await _all(end_time=ended, state=named)
 
 
 async def records_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, Record]]:
@@ -143,7 +140,11 @@ async def _of_each(run_ids: Collection[UUID], read: Callable[[UUID], Awaitable[T
     return dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))
 
 
-async def _all(client: PrefectClient, **criteria: Any) -> dict[UUID, FlowRun]:
+async def _page(only: FlowRunFilter, client: PrefectClient) -> list[FlowRun]:
+    return await client.read_flow_runs(flow_run_filter=only, limit=_BATCH)
+
+
+async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
     """All runs that match, page by page.
 
     The next page is that of the runs not seen yet: by offset, a run whose state changes meanwhile would push another
@@ -152,7 +153,7 @@ async def _all(client: PrefectClient, **criteria: Any) -> dict[UUID, FlowRun]:
     found: dict[UUID, FlowRun] = {}
     while True:
         more = FlowRunFilter(id=FlowRunFilterId(not_any_=list(found)) if found else None, **criteria)
-        page = await client.read_flow_runs(flow_run_filter=more)
+        page = await ask(partial(_page, more))
         if not page:
             return found
         found |= {run.id: run for run in page}

@@ -1,31 +1,70 @@
-"""The numbers that tell equal submissions of one run apart, given out in many threads at once."""
+"""The numbers that tell equal submissions of one run apart, in many threads and in each try."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
-from blocks import submission
+from blocks.numbers import Numbers, Try
 
-if TYPE_CHECKING:
-    import pytest
+A, B, C = uuid4(), uuid4(), uuid4()
 
 
-class Slow(dict[str, int]):
+class Slow(dict[tuple[str, Try | None], int]):
     """A dictionary whose readers are overtaken by others."""
 
-    def get(self, key: str, default: int = 0) -> int:  # type: ignore[override] # all that is asked of it
+    def get(self, key: tuple[str, Try | None], default: int = 0) -> int:  # type: ignore[override] # all that is asked
         value = super().get(key, default)
         time.sleep(0.001)  # real: what is tried is that threads take turns
         return value
 
 
-def test_no_two_threads_get_one_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def within(*runs: tuple[UUID, int]) -> list[Try]:
+    """Tries of runs, the innermost first."""
+    return [Try(run_id, f"try {number}") for run_id, number in runs]
+
+
+def test_no_two_threads_get_one_number() -> None:
     """Prefect runs what is submitted to its task runner in threads: 40 equal specs at once are 40 jobs."""
-    given = submission._Given()
-    given.next = Slow()
-    monkeypatch.setattr(submission, "_given_in", lambda attempt: given)
+    numbers = Numbers()
+    numbers._taken = Slow()
     with ThreadPoolExecutor(20) as pool:
-        numbers = list(pool.map(lambda _: submission._number("spec", "run 1"), range(40)))
-    assert sorted(numbers) == list(range(40))
+        given = list(pool.map(lambda _: numbers.take("spec", ()), range(40)))
+    assert sorted(given) == list(range(40))
+
+
+def test_new_try_gets_the_numbers_of_the_first_and_new_ones_when_it_needs_more() -> None:
+    """A task submits twice and is tried again, beside a flow that goes on: 0 and 1 again, then 3."""
+    numbers = Numbers()
+    assert [numbers.take("spec", within((A, 1))) for _ in range(2)] == [0, 1]
+    assert numbers.take("spec", ()) == 2
+    assert [numbers.take("spec", within((A, 2))) for _ in range(3)] == [0, 1, 3]
+
+
+def test_new_task_run_in_a_new_try_of_its_parent_gets_the_number_of_the_former_one() -> None:
+    """B in the first try of A, C in the second: one number; C tried again: the same."""
+    numbers = Numbers()
+    assert numbers.take("spec", within((B, 1), (A, 1))) == 0
+    assert numbers.take("spec", within((C, 1), (A, 2))) == 0
+    assert numbers.take("spec", within((C, 2), (A, 2))) == 0
+
+
+def test_child_that_is_late_counts_in_the_try_that_began_it() -> None:
+    """B is begun in the first try of A and counts only after C, begun in the second, did: one number."""
+    numbers = Numbers()
+    assert numbers.take("spec", within((C, 1), (A, 2))) == 0
+    assert numbers.take("spec", within((B, 1), (A, 1))) == 0
+
+
+def test_siblings_get_different_numbers_whoever_is_tried_again() -> None:
+    """A and B, each tried twice, in mixed order: 0 and 1, twice."""
+    numbers = Numbers()
+    order = [(A, 1), (A, 2), (B, 1), (A, 3), (B, 2)]
+    assert [numbers.take("spec", within(one)) for one in order] == [0, 0, 1, 0, 1]
+
+
+def test_other_specs_have_numbers_of_their_own() -> None:
+    """Two specs in one task: both are number 0."""
+    numbers = Numbers()
+    assert [numbers.take(spec, within((A, 1))) for spec in ("one", "other")] == [0, 0]
