@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Never
 
@@ -20,6 +21,8 @@ _DIED = "the process that sent it ended before it wrote the answer down."
 _CAUSE_CHARACTERS = 500
 #: Our choice: so many others may write just before us, before we stop.
 _WRITES = 100
+#: Our choice: an attempt that failed or was cancelled takes so long to note that it sent nothing.
+_VOID_S = 5.0
 
 
 class Journal:
@@ -60,6 +63,20 @@ class Journal:
             await self.append(record, entry)
         except Exception:  # whatever the store raises
             logger.exception("The outcome of submission %s could not be written down.", self.key)
+
+    async def void_own(self) -> None:
+        """Note that surely nothing came of this attempt's last intent, if that was written at all.
+
+        For an attempt that ends before it sent anything. What was written is read back, since the write of the intent
+        may have been what failed. That the note cannot be written is logged: the next attempt then knows nothing.
+        """
+        try:
+            async with asyncio.timeout(_VOID_S):
+                record = await self.read()
+                if record.is_open and record.by == self.by:
+                    await self.append(record, {"kind": "void"})
+        except Exception:  # whatever the store raises
+            logger.exception("That nothing came of submission %s could not be written down.", self.key)
 
     async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
         """Write the handle of the record's last intent down, and give the job to go on with.

@@ -151,9 +151,35 @@ class _Submission:
 
     async def _begin(self, record: Record, force_resubmit: bool) -> JobHandle | None:
         """Write the intent and submit. None if somebody else was quicker, or if there is surely no job of this."""
+        intent, place, left_s = await self._intent(record, force_resubmit), None, 0.0
+        try:
+            if await self.journal.append(record, intent):
+                until_at = record.at + self.client.session.limits.submission_s
+                async with asyncio.timeout(self._left_s(until_at)):
+                    place = await self._container(record)
+                left_s = self._left_s(until_at)
+        except (SubmissionUnknown, TimeoutError):  # about the container: another attempt does no harm
+            await self.journal.void_own()
+            return None
+        except BaseException:  # whatever the store or the provider raises, or a cancel
+            await self.journal.void_own()
+            raise
+        if place is None:
+            return None
+        # From here on nobody but the provider can tell whether there is a job.
+        try:
+            async with asyncio.timeout(left_s):
+                handle = await self.client.submit(self.spec, self.label, place)
+        except (SubmissionUnknown, TimeoutError) as doubt:
+            return await self._resolve(record, doubt)
+        except GraphqlJobsError:
+            await self.journal.note(record, {"kind": "void"})
+            raise
+        return await self.journal.keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
+
+    async def _intent(self, record: Record, force_resubmit: bool) -> dict[str, object]:
         intent: dict[str, object] = {
             "kind": "intent",
-            "by": self.journal.by,
             "owner": self.label.owner,
             "provider": self.client.provider,
             "operation": self.spec.operation,
@@ -169,29 +195,24 @@ class _Submission:
             intent["before"] = await self._before(record, place)
         elif record.void:  # in the room of the intent that came to nothing, so that a job which shows late is seen
             place = record.place
-        intent["place"] = place
-        intent["at"] = self.clock.now()
-        if not await self.journal.append(record, intent):
-            return None
-        # Others count the lease from the intent: so must we, however long it took to write it down.
-        left_s = record.at + self.client.session.limits.submission_s - self.clock.now()
-        if left_s <= 0:
-            await self.journal.note(record, {"kind": "void"})
-            return None
-        try:
-            async with asyncio.timeout(left_s):
-                if place is None:
-                    place = await self.client.make_room(self.spec, self.label)
-                    room = {"kind": "room", "place": place, "at": self.clock.now()}
-                    if not await self.journal.append(record, room):
-                        return None
-                handle = await self.client.submit(self.spec, self.label, place)
-        except (SubmissionUnknown, TimeoutError) as doubt:
-            return await self._resolve(record, doubt)
-        except GraphqlJobsError:
-            await self.journal.note(record, {"kind": "void"})
-            raise
-        return await self.journal.keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
+        return intent | {"place": place, "at": self.clock.now()}
+
+    def _left_s(self, until_at: float) -> float:
+        """How long this submission may take from now on. Raises `TimeoutError` if its time is up.
+
+        Other processes count the lease from the instant in the intent: so must this one, however long it took to write.
+        """
+        if (left_s := until_at - self.clock.now()) <= 0:
+            raise TimeoutError
+        return left_s
+
+    async def _container(self, record: Record) -> Place | None:
+        """Where the job is to be, made if need be. None if another one wrote in between."""
+        if record.place is not None:
+            return record.place
+        place = await self.client.make_room(self.spec, self.label)
+        room = {"kind": "room", "place": place, "at": self.clock.now()}
+        return place if await self.journal.append(record, room) else None
 
     async def _resolve(self, record: Record, doubt: BaseException | None = None) -> JobHandle | None:
         """The job of an intent whose outcome is not known; None if there is surely none, or a second does no harm."""

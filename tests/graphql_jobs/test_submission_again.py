@@ -38,17 +38,20 @@ class CountingMemory(LocalMemory):
     def __init__(self) -> None:
         super().__init__()
         self.reads = 0
-        self.dies_after_intent = False
+        self.dies_after_intent = self.is_dead = False
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """All entries."""
+        """All entries, unless dead."""
         self.reads += 1
+        if self.is_dead:
+            raise Died
         return await super().read(key)
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         """Write one entry."""
         written = await super().append(key, number, entry)
         if self.dies_after_intent:
+            self.is_dead = True
             raise Died
         return written
 
@@ -68,7 +71,8 @@ async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: Da
         memory.dies_after_intent = True
         with pytest.raises(Died):
             await submit_once(client, EXPORT, memory, LABEL)
-        memory.dies_after_intent, memory.reads = False, 0
+        memory.dies_after_intent = memory.is_dead = False
+        memory.reads = 0
         await submit_once(client, EXPORT, memory, LABEL)
     assert memory.reads <= 12
     clock = client.session.clock

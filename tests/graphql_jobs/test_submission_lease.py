@@ -11,7 +11,7 @@ from graphql_jobs.providers.datasaur import ExportSpec
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from graphql_jobs.emulator import Emulator
 
@@ -24,12 +24,21 @@ class Died(BaseException):
 
 
 class MemoryOfTheDead(LocalMemory):
-    """The process that writes the first entry dies with it."""
+    """The process that writes the first entry dies with it, and does nothing more."""
+
+    is_dead = False
+
+    async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """Read, unless dead."""
+        if self.is_dead:
+            raise Died
+        return await super().read(key)
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         """Write one entry."""
         written = await super().append(key, number, entry)
         if number == 0:
+            self.is_dead = True
             raise Died
         return written
 
@@ -46,6 +55,7 @@ async def test_another_process_takes_over_when_the_block_says(
         with pytest.raises(Died):
             await submit_once(client, EXPORT, memory, LABEL)
         assert emulator.ledger.submissions == []
+        memory.is_dead = False
         await submit_once(client, EXPORT, memory, LABEL)
     assert len(emulator.ledger.submissions) == 1
     assert clock.slept_s == pytest.approx(lease_s)
