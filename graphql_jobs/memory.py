@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from graphql_jobs.label import KEY_PREFIX
+
 #: An entry is plain JSON, small (some hundred bytes), and holds no secret.
 Entry = Mapping[str, Any]
 
@@ -22,8 +24,8 @@ class Memory(Protocol):
         """All entries under `key`, in order; empty if there are none."""
         ...
 
-    async def read_all(self) -> Mapping[str, Sequence[Entry]]:
-        """The entries of all keys of submissions."""
+    async def read_all(self, prefix: str = KEY_PREFIX) -> Mapping[str, Sequence[Entry]]:
+        """The entries of all keys that begin with `prefix`: by default those of submissions."""
         ...
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
@@ -41,9 +43,9 @@ class LocalMemory:
         """All entries under `key`."""
         return list(self._entries.get(key, ()))
 
-    async def read_all(self) -> Mapping[str, Sequence[Entry]]:
-        """All entries."""
-        return {key: list(entries) for key, entries in self._entries.items()}
+    async def read_all(self, prefix: str = KEY_PREFIX) -> Mapping[str, Sequence[Entry]]:
+        """The entries of all keys that begin with `prefix`."""
+        return {key: list(entries) for key, entries in self._entries.items() if key.startswith(prefix)}
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
         """Write one entry, if its number is the next one."""

@@ -70,7 +70,8 @@ async def wait_many(
     """
     own = [client.handle(handle) for handle in handles]
     now = client.session.clock.now()
-    before = {job_id: one.no_later_than(now) for job_id, one in (await sights.load()).items()} if sights else {}
+    seen_before = await sights.load({one.job_id for one in own}) if sights else {}
+    before = {job_id: one.no_later_than(now) for job_id, one in seen_before.items()}
     none_before = Sight(first_at=now)
     waiter = Waiter(
         {one.job_id: Watch(one, policy, before.get(one.job_id, none_before)) for one in own},
@@ -96,4 +97,8 @@ async def wait_many(
             for end in ends:
                 yield end
     finally:
-        await hub.leave(waiter)
+        try:
+            await hub.leave(waiter)
+        finally:
+            if sights:
+                await sights.close()

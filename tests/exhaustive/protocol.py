@@ -199,7 +199,7 @@ class Protocol:
         label = Label(submission_key(*place, "key", f"case-{number}"), str(self.run_id))
         async with client:
             handle = await submit_once(client, spec, memory, label, wait_at_most_s=POLICY.deadlines.total_s)
-            sights = Sights(memory, f"gqs-{number}")
+            sights = Sights(memory, f"gqs-{number}-")
             job = require_success(await wait(client, handle, POLICY, sights=sights))
             result = await client.result(handle, job, self.folder)
             finished = outcome_of(handle, job, result)

@@ -12,11 +12,10 @@ import pytest
 from graphql_jobs import LocalMemory, errors
 from graphql_jobs.job import Job, JobHandle, JobState, JobTask
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.sights import Sights
+from graphql_jobs.sights import Sight, Sights
 from graphql_jobs.waiting import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from tests.clocks import FakeClock
@@ -169,7 +168,7 @@ async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: Fa
         LocalMemory(),
     )
     await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), sights=Sights(memory))
-    assert await memory.read("gqs-waits") == []
+    assert await memory.read_all("gqs-") == {}
 
 
 async def test_a_memory_that_cannot_be_written_costs_no_wait(
@@ -190,7 +189,7 @@ async def test_a_memory_that_cannot_be_written_costs_no_wait(
 async def test_two_waits_of_one_run_share_its_sights(scripted: Scripted, clock: FakeClock) -> None:
     """Both write at once, neither loses what the other saw, and what was damaged by hand is passed over."""
     memory = LocalMemory()
-    await memory.append("gqs-waits", 0, {"x": {"nonsense": 1}})
+    await memory.append("gqs-waits", 0, {"a": {"nonsense": 1}})
 
     async def waiting(job_id: str) -> None:
         client = scripted(
@@ -199,6 +198,34 @@ async def test_two_waits_of_one_run_share_its_sights(scripted: Scripted, clock: 
         await wait(client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), sights=Sights(memory))
 
     await asyncio.gather(waiting("a"), waiting("b"))
-    kept: Sequence[Any] = await memory.read("gqs-waits")
-    assert {job_id for entry in kept for job_id in entry} == {"x", "a", "b"}
-    assert {*await Sights(memory).load()} == {"a", "b"}
+    assert {*await Sights(memory).load(["a"])} == {"a"}
+    assert {*await Sights(memory).load(["a", "b", "c"])} == {"a", "b"}
+
+
+async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_round(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A run waits for its jobs one by one, then for all, then for one that is left: each sees what was seen before."""
+    memory = LocalMemory()
+    early, later = Sight(first_at=1.0), Sight(first_at=1.0, changed_at=5.0, digest="x")
+    for job_ids, sight in ((["a"], early), (["a", "b"], later), (["a"], Sight(first_at=1.0, changed_at=9.0))):
+        sights = Sights(memory)
+        seen = await sights.load(job_ids)
+        assert seen.get("a") == (None if sight is early else early if sight is later else later)
+        await sights.keep(dict.fromkeys(job_ids, sight))
+    assert (await Sights(memory).load(["b"]))["b"] == later
+
+
+async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, clock: FakeClock) -> None:
+    """Prefect's API hangs from the first sight on: the wait ends with its job, and leaves nothing behind."""
+
+    class Hanging(LocalMemory):
+        async def append(self, key: str, number: int, entry: Any) -> bool:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
+    before = asyncio.all_tasks()
+    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), sights=Sights(Hanging()))
+    assert ended.state is JobState.SUCCEEDED
+    assert not [one for one in asyncio.all_tasks() - before if "Sights" in repr(one)]
