@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
-from pydantic import ConfigDict, Field, SecretStr, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from blocks.job_run import RemoteJobRun
-from blocks.settings import MaxBatch, RequestsPerS, SubmissionS, WaitSettings, checked_base_url, limits_of, tuned
+from blocks.loading import SaysWhatIsWrong
+from blocks.settings import (
+    MaxBatch,
+    RequestsPerS,
+    SubmissionS,
+    VisibilityS,
+    WaitSettings,
+    checked_base_url,
+    limits_of,
+    tuned,
+)
 from blocks.submission import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
@@ -16,7 +26,7 @@ from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 
 
-class AiwareCredentials(CredentialsBlock):
+class AiwareCredentials(SaysWhatIsWrong, CredentialsBlock):
     """Where a Veritone aiWARE installation is, and the token to sign in with.
 
     Example:
@@ -41,10 +51,8 @@ class AiwareCredentials(CredentialsBlock):
         default=False, description="Believe a job that says complete although one of its tasks failed."
     )
 
-    visibility_s: float = Field(
+    visibility_s: VisibilityS = Field(
         default=AiwareClient.visibility_s,
-        ge=0,
-        allow_inf_nan=False,
         description="Seconds until a new job shows in lists at the latest. After a lost answer, so long is looked.",
     )
     submission_s: SubmissionS = Limits().submission_s
@@ -53,6 +61,12 @@ class AiwareCredentials(CredentialsBlock):
 
     _check_base_url = field_validator("base_url")(checked_base_url)
 
+    @field_validator("token")
+    @classmethod
+    def _check_token(cls, token: SecretStr) -> SecretStr:
+        BearerToken(token.get_secret_value())
+        return token
+
     def get_client(self) -> AiwareClient:
         """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
         auth = BearerToken(self.token.get_secret_value())
@@ -60,7 +74,7 @@ class AiwareCredentials(CredentialsBlock):
         return tuned(client, self, self._block_document_name or "")
 
 
-class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+class AiwareEngineJob(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """One aiWARE engine on one recording, such as a transcription.
 
     Example:
@@ -88,8 +102,15 @@ class AiwareEngineJob(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` wou
     )
     waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._spec()
+        return self
+
     async def trigger(self) -> RemoteJobRun:
         """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
+
+    def _spec(self) -> EngineJobSpec:
         values: dict[str, Any] = {"upload_url": self.upload_url, "target_id": self.target_id, "fields": self.fields}
-        spec = EngineJobSpec.of(engine_id=self.engine_id, **values)
-        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())
+        return EngineJobSpec.of(engine_id=self.engine_id, **values)

@@ -9,10 +9,12 @@ from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from blocks.job_run import RemoteJobRun
+from blocks.loading import SaysWhatIsWrong
 from blocks.settings import (
     MaxBatch,
     RequestsPerS,
     SubmissionS,
+    VisibilityS,
     WaitSettings,
     checked_base_url,
     checked_endpoint,
@@ -23,12 +25,14 @@ from blocks.settings import (
 from blocks.submission import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
 from graphql_jobs.auth import Auth
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import Count
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 
 
-class DatasaurCredentials(CredentialsBlock):
+class DatasaurCredentials(SaysWhatIsWrong, CredentialsBlock):
     """Where a Datasaur installation is, and how to sign in: client id and secret, or a token.
 
     Example:
@@ -59,10 +63,8 @@ class DatasaurCredentials(CredentialsBlock):
         default="body", description="Whether id and secret go into the form or into a Basic header."
     )
 
-    visibility_s: float = Field(
+    visibility_s: VisibilityS = Field(
         default=DatasaurClient.visibility_s,
-        ge=0,
-        allow_inf_nan=False,
         description="Seconds until a new project shows at the latest. After a lost answer, so long is looked.",
     )
     submission_s: SubmissionS = Limits().submission_s
@@ -75,7 +77,8 @@ class DatasaurCredentials(CredentialsBlock):
     @model_validator(mode="after")
     def _check_sign_in(self) -> Self:
         if bool(self.client_id) != bool(self.client_secret) or bool(self.client_id) == bool(self.token):
-            raise ValueError("Give client_id and client_secret, or a token alone.")
+            raise InvalidInput("client_id", "give client_id and client_secret, or a token alone.")
+        self._auth()
         return self
 
     def get_client(self) -> DatasaurClient:
@@ -91,7 +94,7 @@ class DatasaurCredentials(CredentialsBlock):
         return ClientCredentials(token_url, self.client_id, self.client_secret.get_secret_value(), self.sign_in_style)
 
 
-class DatasaurTargetApi(Block):
+class DatasaurTargetApi(SaysWhatIsWrong, Block):
     """A model of your own that Datasaur calls to label a project, and the key that lets it in.
 
     Example:
@@ -108,12 +111,19 @@ class DatasaurTargetApi(Block):
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
     endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
-    secret_key: SecretStr = Field(min_length=1, description="Key that Datasaur shows to the model.")
+    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.")
 
     _check_endpoint = field_validator("endpoint")(checked_endpoint)
 
+    @field_validator("secret_key")
+    @classmethod
+    def _check_secret_key(cls, secret_key: SecretStr) -> SecretStr:
+        if not secret_key.get_secret_value().strip():
+            raise InvalidInput("secret_key", "it is empty.")
+        return secret_key
 
-class DatasaurAutoLabel(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+
+class DatasaurAutoLabel(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """Auto-label a Datasaur project with a model of your own.
 
     Example:
@@ -135,22 +145,29 @@ class DatasaurAutoLabel(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` w
     target_api: DatasaurTargetApi = Field(description="The model that labels.")
     project_id: str = Field(description="Id of the project to label.")
     labeler_email: str = Field(description="Team member as whom labels are written.")
-    lines_per_request: int = Field(default=0, ge=0, description="Lines per call to the model; 0 is a whole document.")
+    lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0 is a whole document.")
     waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._spec()
+        return self
 
     async def trigger(self) -> RemoteJobRun:
         """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
-        spec = AutoLabelSpec.of(
+        return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
+
+    def _spec(self) -> AutoLabelSpec:
+        return AutoLabelSpec.of(
             project_id=self.project_id,
             labeler_email=self.labeler_email,
             target_endpoint=self.target_api.endpoint,
             target_secret=self.target_api.secret_key,
             lines_per_request=self.lines_per_request,
         )
-        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())
 
 
-class DatasaurExport(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+class DatasaurExport(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """Export Datasaur projects into a file and download it.
 
     Example:
@@ -175,7 +192,14 @@ class DatasaurExport(JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` woul
     role: Literal["REVIEWER", "LABELER"] = Field(default="REVIEWER", description="Whose labels are exported.")
     waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._spec()
+        return self
+
     async def trigger(self) -> RemoteJobRun:
         """Submit the export. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
-        spec = ExportSpec.of(project_ids=self.project_ids, file_name=self.file_name, format=self.format, role=self.role)
-        return await start(self.credentials, spec, self.waiting.policy(), self.waiting.folder())
+        return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
+
+    def _spec(self) -> ExportSpec:
+        return ExportSpec.of(project_ids=self.project_ids, file_name=self.file_name, format=self.format, role=self.role)

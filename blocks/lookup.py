@@ -23,18 +23,28 @@ _CREDENTIALS: dict[str, type[AiwareCredentials] | type[DatasaurCredentials]] = {
     "datasaur": DatasaurCredentials,
 }
 
+#: How Prefect's client says that there is no such block.
+_UNKNOWN = "Unable to find block document"
+
 
 async def load_credentials(provider: ProviderName, name: str, parameter: str = "credentials") -> JobCredentials:
-    """The credentials block `name` of `provider`. Raises `InvalidInput` that says which ones there are."""
+    """The credentials block `name` of `provider`. Raises what `load_block` raises, also for another provider."""
+    if provider not in _CREDENTIALS:
+        raise InvalidInput(parameter, f"there are no credentials for the provider {provider[:80]!r}.")
     return await load_block(_CREDENTIALS[provider], name, parameter)
 
 
 async def load_block(block_class: type[B], name: str, parameter: str) -> B:
-    """The saved block `name`. Raises `InvalidInput` that says which ones there are."""
+    """The saved block `name`. Raises `InvalidInput` that says which ones there are, or what is wrong with this one."""
     try:
+        # Where a name has no place in an address, Prefect's client asks for something else, or fails.
+        if not name.isprintable() or not name.strip("./ "):
+            raise ValueError(_UNKNOWN)
         return await persistent(lambda: block_class.aload(name))
+    except InvalidInput as error:
+        raise InvalidInput(parameter, f"{error.parameter}: {error.problem}") from None
     except ValueError as error:
-        if "Unable to find block document" not in str(error):
+        if _UNKNOWN not in str(error):
             raise InvalidInput(parameter, f"the block {name!r} cannot be loaded: {type(error).__name__}.") from None
     slug = block_class.get_block_type_slug()
     try:

@@ -19,10 +19,12 @@ DAY_S = 24 * 3600.0
 Client = TypeVar("Client", bound=JobClient)
 
 # Types of fields, and not a base class, whose fields would come before the address and the token in the UI's form.
+VisibilityS = Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)]
 SubmissionS = Annotated[
     float,
     Field(
         gt=0,
+        le=DAY_S,
         allow_inf_nan=False,
         description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
     ),
@@ -72,7 +74,10 @@ def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
 
 def checked_base_url(url: str) -> str:
     """For field validators: the URL without a trailing slash. Raises a `ValueError` that does not show it."""
-    return base_url(url)
+    checked = base_url(url)
+    if checked.lower().endswith("/graphql"):
+        raise InvalidInput("base_url", "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
+    return checked
 
 
 def checked_token_url(url: str | None) -> str | None:

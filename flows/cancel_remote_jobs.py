@@ -13,7 +13,7 @@ from tasks.outcome import ends_in_a_state
 _RESOURCE_PREFIX = "prefect.flow-run."
 
 
-@flow(name="cancel-remote-jobs", retries=0)
+@flow(name="cancel-remote-jobs", retries=0, validate_parameters=False)
 @ends_in_a_state
 async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     """Cancel the remote jobs of a flow run that a person cancelled. An automation starts this for every such run.

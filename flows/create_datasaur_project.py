@@ -18,7 +18,7 @@ from tasks.parameters import Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
-@flow(name="create-datasaur-project", retries=0, on_cancellation=[cancel_with_the_run])
+@flow(name="create-datasaur-project", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
 @ends_in_a_state
 async def create_datasaur_project(
     name: Name,

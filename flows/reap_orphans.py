@@ -23,7 +23,7 @@ _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 
 
-@flow(name="reap-orphans", retries=0)
+@flow(name="reap-orphans", retries=0, validate_parameters=False)
 @ends_in_a_state
 async def reap_orphans(
     credentials: Name | None = "aiware",

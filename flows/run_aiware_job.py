@@ -19,7 +19,7 @@ from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
-@flow(name="run-aiware-job", retries=0, on_cancellation=[cancel_with_the_run])
+@flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
 @ends_in_a_state
 async def run_aiware_job(
     engine_id: Name | None = None,

@@ -15,17 +15,17 @@ from tasks.cancellation import cancel_with_the_run
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.overdue import OnTimeout
-from tasks.parameters import Lines, Name, PauseSeconds, WaitSeconds
+from tasks.parameters import Count, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
 
 
-@flow(name="run-datasaur-auto-label", retries=0, on_cancellation=[cancel_with_the_run])
+@flow(name="run-datasaur-auto-label", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
 @ends_in_a_state
 async def run_datasaur_auto_label(
     project_id: Name,
     labeler_email: Name,
     target_api: Name = "datasaur-target-api",
-    lines_per_request: Lines = 0,
+    lines_per_request: Count = 0,
     role: Literal["LABELER", "REVIEWER"] | None = None,
     credentials: Name = "datasaur",
     give_up_after_s: WaitSeconds = 86400.0,

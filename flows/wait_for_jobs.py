@@ -17,7 +17,7 @@ from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, start_downstream
 
 
-@flow(name="wait-for-jobs", retries=0)
+@flow(name="wait-for-jobs", retries=0, validate_parameters=False)
 @ends_in_a_state
 async def wait_for_jobs(
     provider: ProviderName,

@@ -57,6 +57,8 @@ class BearerToken:
 
     def __init__(self, token: str) -> None:
         self._token = _clean("token", token)
+        if any(character.isspace() for character in self._token):
+            raise InvalidInput("token", "it holds white space. Give the token alone, without the word Bearer.")
 
     @property
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from graphql_jobs.addresses import without_queries
-from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import invalid_input
 
 #: Our choice: longer values are kept as a digest.
 _SHOWN_CHARACTERS = 100
@@ -29,12 +29,7 @@ class JobSpec(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            cause = first.get("ctx", {}).get("error")
-            if isinstance(cause, InvalidInput):
-                raise cause from None
-            name = ".".join(map(str, first["loc"])) or cls.__name__
-            raise InvalidInput(name, f"{first['msg'].removeprefix('Value error, ').rstrip('.')}.") from None
+            raise invalid_input(error, cls.__name__) from None
 
     @property
     def subject(self) -> str:

@@ -15,6 +15,7 @@ from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, req
 from graphql_jobs.job import REPEATS
 from graphql_jobs.numbers import json_text
 from tasks.downstream import HandOverFailed
+from tasks.parameters import ParameterCheck
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,17 +100,22 @@ def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:
 
 
 def ends_in_a_state(flow: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | State[Any]]]:
-    """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns."""
+    """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns.
+
+    It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not.
+    """
+    signature = inspect.signature(flow, eval_str=True)
+    check = ParameterCheck(flow.__name__, signature)
 
     @wraps(flow)
     async def ending(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
         try:
-            return await flow(*args, **kwargs)
+            return await flow(**check.checked(args, kwargs))  # type: ignore[call-arg] # by the flow's own names
         except GraphqlJobsError as error:
             return run_state(error)
 
     # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
-    ending.__signature__ = inspect.signature(flow, eval_str=True)  # type: ignore[attr-defined] # PEP 362
+    ending.__signature__ = signature  # type: ignore[attr-defined] # PEP 362
     return ending
 
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
+from blocks import (
+    AiwareCredentials,
+    AiwareEngineJob,
+    DatasaurAutoLabel,
+    DatasaurCredentials,
+    DatasaurExport,
+    DatasaurTargetApi,
+)
 from graphql_jobs.errors import InvalidInput
 from tests.conftest import aiware_credentials, datasaur_credentials
 
@@ -123,10 +130,94 @@ def test_a_client_outside_of_async_code_is_refused_with_what_to_do() -> None:
         assert raised.value.parameter == "get_client"
 
 
-async def test_a_blank_token_is_refused_before_anything_is_sent() -> None:
-    """A token of blanks, as a careless paste makes it: the error names the field."""
-    with pytest.raises(InvalidInput, match="token"):
-        AiwareCredentials(token=SecretStr("  ")).get_client()
+BAD_TOKENS = {
+    "empty": "",
+    "blank": "  ",
+    "a line break within": f"{S3CRET}\n{S3CRET}",
+    "a NUL": f"{S3CRET}\0",
+    "an umlaut": f"{S3CRET}\u00fc",
+    "the whole header": f"Bearer {S3CRET}",
+}
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+@pytest.mark.parametrize("kind", [AiwareCredentials, DatasaurCredentials])
+def test_a_token_that_cannot_be_sent_is_refused_when_the_block_is_made(kind: type[Block], token: str) -> None:
+    """Blanks, a line break in its midst, or the word Bearer before it: the error names the field, not the value."""
+    with pytest.raises(ValidationError, match="token") as raised:
+        kind(token=token)
+    assert S3CRET not in str(raised.value)
+
+
+def test_a_line_break_at_the_end_of_a_token_is_forgiven() -> None:
+    """Nearly every paste from a terminal has one; it is not sent."""
+    assert AiwareCredentials(token=SecretStr(f"{S3CRET}\n")).token.get_secret_value().strip() == S3CRET
+
+
+@pytest.mark.parametrize("field", ["client_id", "client_secret"])
+@pytest.mark.parametrize("value", ["  ", f"{S3CRET}\0"], ids=["blank", "a NUL"])
+def test_an_id_or_secret_that_cannot_be_sent_is_refused_when_the_block_is_made(field: str, value: str) -> None:
+    """A client secret of blanks is none."""
+    with pytest.raises(ValidationError, match=field) as raised:
+        DatasaurCredentials(**{**SIGN_IN, field: value})
+    assert S3CRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["", "  ", "tokens.example.invalid", "none"])
+def test_a_token_url_that_is_no_url_is_refused(url: str) -> None:
+    """The form sends an empty text where somebody cleared a field: that is no address to send a secret to."""
+    with pytest.raises(ValidationError, match="token_url"):
+        DatasaurCredentials(**SIGN_IN, token_url=url)
+
+
+@pytest.mark.parametrize("path", ["/v3/graphql", "/graphql", "/graphql/", "/v3/GraphQL"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Block], path: str) -> None:
+    """The path is added to it, so that every request would end as 404."""
+    with pytest.raises(ValidationError, match="Leave that out"):
+        make(f"https://api.example.invalid{path}")
+
+
+@pytest.mark.parametrize("field", ["visibility_s", "submission_s"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_seconds_that_nobody_means_are_refused(make: Callable[[str], Block], value: float, field: str) -> None:
+    """A search that lasts for 30 years ends never."""
+    block = make("https://api.example.invalid")
+    with pytest.raises(ValidationError, match=field):
+        type(block)(**{**block.model_dump(context={"include_secrets": True}), field: value})
+
+
+JOBS: dict[str, tuple[type[Block], dict[str, Any], str]] = {
+    "a blank engine": (AiwareEngineJob, {"engine_id": " ", "target_id": "1"}, "engine_id"),
+    "no media": (AiwareEngineJob, {"engine_id": "e"}, "upload_url"),
+    "media at no address": (AiwareEngineJob, {"engine_id": "e", "upload_url": S3CRET}, "upload_url"),
+    "no projects": (DatasaurExport, {"project_ids": [], "file_name": "f"}, "project_ids"),
+    "a blank file name": (DatasaurExport, {"project_ids": ["p"], "file_name": " "}, "file_name"),
+    "a blank project": (DatasaurAutoLabel, {"project_id": "", "labeler_email": "e"}, "project_id"),
+    "more lines than GraphQL counts": (
+        DatasaurAutoLabel,
+        {"project_id": "p", "labeler_email": "e", "lines_per_request": 2**31},
+        "lines_per_request",
+    ),
+    "no time to wait": (
+        DatasaurExport,
+        {"project_ids": ["p"], "file_name": "f", "waiting": {"give_up_after_s": 0}},
+        "give_up_after_s",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_block_that_cannot_work_is_refused_when_it_is_made(name: str) -> None:
+    """An engine id of blanks is found out in the form, not when the first job is submitted."""
+    kind, fields, parameter = JOBS[name]
+    nested: dict[str, Any] = {"credentials": {"token": S3CRET}}
+    if kind is DatasaurAutoLabel:
+        nested["target_api"] = {"endpoint": "https://model.example.invalid", "secret_key": S3CRET}
+    with pytest.raises(ValidationError, match=parameter) as raised:
+        kind(**nested, **fields)
+    assert S3CRET not in str(raised.value)
 
 
 async def test_two_clients_in_one_loop_share_one_session(emulator: Emulator) -> None:

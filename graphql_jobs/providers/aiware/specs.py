@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from graphql_jobs.endpoint import address
+from graphql_jobs.inputs import MAX_INT, Count, Name
 from graphql_jobs.spec import JobSpec
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class _Part(BaseModel):
@@ -46,9 +37,11 @@ class IOFolder(_Part):
 class ExecutionPreferences(_Part):
     """How a task is scheduled. What is not set is the provider's default."""
 
-    priority: int | None = Field(default=None, description="Lower runs earlier; guidelines are -100 to 50.")
-    max_retries: int | None = Field(default=None, ge=0, description="Retries inside the platform.")
-    max_engines: int | None = Field(default=None, ge=1, description="Engine instances at most.")
+    priority: int | None = Field(
+        default=None, ge=-MAX_INT, le=MAX_INT, description="Lower runs earlier; guidelines are -100 to 50."
+    )
+    max_retries: Count | None = Field(default=None, description="Retries inside the platform.")
+    max_engines: Count | None = Field(default=None, ge=1, description="Engine instances at most.")
     parallel_processing: bool | None = Field(default=None, description="Whether chunks run in parallel.")
     parent_complete_before_starting: bool | None = Field(default=None, description="Wait for the whole parent.")
 

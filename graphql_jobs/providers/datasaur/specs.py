@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SecretStr,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from graphql_jobs.endpoint import address
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import Count, Name
 from graphql_jobs.spec import JobSpec
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Role = Literal["LABELER", "REVIEWER"]
 
 
@@ -30,14 +22,21 @@ class AutoLabelSpec(JobSpec):
     project_id: Name = Field(description="The project to label.")
     labeler_email: Name = Field(description="The team member as whom labels are written.")
     target_endpoint: str = Field(repr=False, description="Address of the model; Datasaur's servers must reach it.")
-    target_secret: SecretStr = Field(min_length=1, description="What Datasaur shows to the model to be let in.")
-    lines_per_request: int = Field(default=0, ge=0, description="Lines per call to the model; 0: all of a document.")
+    target_secret: SecretStr = Field(description="What Datasaur shows to the model to be let in.")
+    lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0: all of a document.")
     role: Role | None = Field(default=None, description="In which role the labels are written.")
 
     @field_validator("target_endpoint")
     @classmethod
     def _is_http(cls, url: str) -> str:
         return address(url, "target_endpoint")
+
+    @field_validator("target_secret")
+    @classmethod
+    def _is_not_blank(cls, secret: SecretStr) -> SecretStr:
+        if not secret.get_secret_value().strip():
+            raise InvalidInput("target_secret", "it is empty.")
+        return secret
 
     @property
     def subject(self) -> str:

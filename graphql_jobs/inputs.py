@@ -1,0 +1,58 @@
+"""What callers give: types that several specs and flows share, and pydantic's complaints in our words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from graphql_jobs.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: Our choices: a message names so many wrong fields, each by the beginning of its path.
+_SHOWN_FIELDS = 3
+_SHOWN_PARTS = 8
+_SHOWN_CHARACTERS = 60
+#: The largest value of GraphQL's Int (specification of October 2021, 3.5.1).
+MAX_INT = 2**31 - 1
+
+
+def without_control_characters(text: str) -> str:
+    """For validators: the text as it is. Raises `ValueError` for text with a line break, a tab, a NUL and the like."""
+    if _CONTROL.search(text):
+        raise ValueError("it holds control characters, such as a line break")
+    return text
+
+
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(without_control_characters),
+]
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+def invalid_input(error: ValidationError, whole: str) -> InvalidInput:
+    """The same as `InvalidInput`: it names the fields and never shows a value. `whole` is what it was about."""
+    found = error.errors(include_input=False, include_url=False)
+    name, problem = _told(found[0], whole)
+    more = [": ".join(_told(one, whole)) for one in found[1:_SHOWN_FIELDS]]
+    left = len(found) - 1 - len(more)
+    words = [f"{problem}.", *(f"Also {one}." for one in more), *([f"And {left} more."] if left else [])]
+    return InvalidInput(name, " ".join(words))
+
+
+def _told(one: ErrorDetails, whole: str) -> tuple[str, str]:
+    """The field's name, and what is wrong with it."""
+    path = [str(part)[:_SHOWN_CHARACTERS] for part in one["loc"][:_SHOWN_PARTS]]
+    cause = one.get("ctx", {}).get("error")
+    if not isinstance(cause, InvalidInput):
+        return ".".join(path) or whole, one["msg"].removeprefix("Value error, ").rstrip(".")
+    if path[-1:] != [cause.parameter]:
+        path.append(cause.parameter)
+    return ".".join(path), cause.problem.rstrip(".")

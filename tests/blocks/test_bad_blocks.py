@@ -1,0 +1,139 @@
+"""Blocks as the UI or an older version saved them, which cannot work: told by block and field when they are loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentCreate
+
+from blocks import AiwareCredentials, AiwareEngineJob, DatasaurAutoLabel, DatasaurCredentials, DatasaurTargetApi
+from blocks.lookup import load_block, load_credentials
+from graphql_jobs.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from prefect.blocks.core import Block
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+S3CRET = "s3cret-of-a-bad-block"
+SIGN_IN = {"client_id": "someone", "client_secret": S3CRET}
+NEW: dict[str, tuple[type[Block], dict[str, Any], str]] = {
+    "no-scheme": (AiwareCredentials, {"base_url": "api.veritone.com", "token": S3CRET}, "base_url"),
+    "password-in-url": (AiwareCredentials, {"base_url": f"https://u:{S3CRET}@x", "token": S3CRET}, "base_url"),
+    "no-token": (AiwareCredentials, {"base_url": "https://api.veritone.com"}, "token"),
+    "null-token": (AiwareCredentials, {"token": None}, "token"),
+    "blank-token": (AiwareCredentials, {"token": " \t"}, "token"),
+    "broken-token": (AiwareCredentials, {"token": f"{S3CRET}\n{S3CRET}"}, "token"),
+    "too-fast": (AiwareCredentials, {"token": S3CRET, "requests_per_s": 1e300}, "requests_per_s"),
+    "too-slow": (AiwareCredentials, {"token": S3CRET, "requests_per_s": 0}, "requests_per_s"),
+    "no-number": (AiwareCredentials, {"token": S3CRET, "visibility_s": S3CRET}, "visibility_s"),
+    "half": (DatasaurCredentials, {"client_id": "someone"}, "client_id"),
+    "other-half": (DatasaurCredentials, {"client_secret": S3CRET}, "client_id"),
+    "both": (DatasaurCredentials, {**SIGN_IN, "token": S3CRET}, "client_id"),
+    "nothing": (DatasaurCredentials, {}, "client_id"),
+    "token-url": (DatasaurCredentials, {**SIGN_IN, "token_url": S3CRET}, "token_url"),
+    "style": (DatasaurCredentials, {**SIGN_IN, "sign_in_style": S3CRET}, "sign_in_style"),
+    "no-key": (DatasaurTargetApi, {"endpoint": "https://model.example.invalid"}, "secret_key"),
+    "no-endpoint": (DatasaurTargetApi, {"endpoint": "model", "secret_key": S3CRET}, "endpoint"),
+}
+
+
+async def saved(kind: type[Block], name: str, data: dict[str, Any]) -> UUID:
+    """A document as the UI sends it: Prefect's server checks nothing of it."""
+    await kind.aregister_type_and_schema()
+    async with get_client() as client:
+        block_type = await client.read_block_type_by_slug(kind.get_block_type_slug())
+        schema = await client.get_most_recent_block_schema_for_block_type(block_type.id)
+        assert schema is not None
+        document = BlockDocumentCreate(
+            name=name, data=data, block_schema_id=schema.id, block_type_id=block_type.id, is_anonymous=False
+        )
+        return (await client.create_block_document(document)).id
+
+
+def assert_told(error: InvalidInput, name: str, field: str) -> None:
+    """The message names block and field; no secret and no advice to load without validation."""
+    text = f"{error} {error!r} {error.__cause__!r}"
+    assert f"block {name!r}: " in text
+    assert field in text
+    assert S3CRET not in text
+    assert "validate=False" not in text
+
+
+@pytest.mark.parametrize("name", NEW)
+async def test_a_saved_block_that_cannot_work_is_told_by_name_and_field(name: str) -> None:
+    """`credentials: aiWARE Credentials block 'no-scheme': base_url: the URL must start with https:// or ...`."""
+    kind, data, field = NEW[name]
+    await saved(kind, f"bad-{name}", data)
+    with pytest.raises(InvalidInput) as raised:
+        await load_block(kind, f"bad-{name}", "credentials")
+    assert raised.value.parameter == "credentials"
+    assert_told(raised.value, f"bad-{name}", field)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_prefects_own_load_tells_the_same(sync: bool) -> None:
+    """A user's code loads by `AiwareCredentials.aload(name)`, or without await in a synchronous flow."""
+    name = f"bad-own-load-{sync}".lower()
+    await saved(AiwareCredentials, name, {"token": ""})
+    with pytest.raises(InvalidInput) as raised:
+        if sync:
+            AiwareCredentials.load(name, _sync=True)  # type: ignore[call-arg] # Prefect's own argument
+        else:
+            await AiwareCredentials.aload(name)
+    assert_told(raised.value, name, "token")
+
+
+async def test_a_block_within_a_block_is_told_with_its_path() -> None:
+    """A job block whose credentials were spoilt after it was saved: `credentials.base_url: ...`."""
+    inner = await saved(AiwareCredentials, "bad-inner", {"base_url": "nowhere", "token": S3CRET})
+    reference = {"$ref": {"block_document_id": str(inner)}}
+    await saved(AiwareEngineJob, "bad-outer", {"credentials": reference, "engine_id": "e", "target_id": "1"})
+    with pytest.raises(InvalidInput) as raised:
+        await AiwareEngineJob.aload("bad-outer")
+    assert_told(raised.value, "bad-outer", "credentials.base_url")
+
+
+async def test_a_block_whose_inner_block_was_deleted_is_told() -> None:
+    """The model's block is gone: the auto-label block cannot be loaded, and says which field lacks it."""
+    credentials = await saved(DatasaurCredentials, "bad-label-credentials", SIGN_IN)
+    model = await saved(
+        DatasaurTargetApi, "bad-label-model", {"endpoint": "https://m.example.invalid", "secret_key": S3CRET}
+    )
+    data = {
+        "credentials": {"$ref": {"block_document_id": str(credentials)}},
+        "target_api": {"$ref": {"block_document_id": str(model)}},
+        "project_id": "p",
+        "labeler_email": "e",
+    }
+    await saved(DatasaurAutoLabel, "bad-label", data)
+    await DatasaurAutoLabel.aload("bad-label")
+    async with get_client() as client:
+        await client.delete_block_document(model)
+    with pytest.raises(InvalidInput) as raised:
+        await load_block(DatasaurAutoLabel, "bad-label", "block")
+    assert_told(raised.value, "bad-label", "target_api")
+
+
+async def test_a_field_of_another_version_does_no_harm() -> None:
+    """What an older or newer version saved beside ours is passed over; what it lacks has its default."""
+    await saved(AiwareCredentials, "from-elsewhere", {"token": S3CRET, "max_tries": 3})
+    block = await load_credentials("aiware", "from-elsewhere")
+    assert block.get_client().visibility_s == AiwareCredentials(token=S3CRET).visibility_s  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a\0b", "a\nb", "x" * 300, "a#b", "%00"])
+async def test_a_name_that_none_can_have_is_an_unknown_block(name: str) -> None:
+    """A NUL has no place in an address: such a name is refused like a typo, not by the HTTP client."""
+    with pytest.raises(InvalidInput, match=r"credentials: there is no aiWARE Credentials block"):
+        await load_block(AiwareCredentials, name, "credentials")
+
+
+async def test_another_provider_has_no_credentials() -> None:
+    """A run's inputs that somebody edited: refused by name."""
+    with pytest.raises(InvalidInput, match="acme"):
+        await load_credentials("acme", "x")  # type: ignore[arg-type]
