@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from blocks import DatasaurTargetApi
+from flows.cancel_remote_jobs import cancel_remote_jobs
+from flows.reap_orphans import reap_orphans
 from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, Case, Run
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 ENGINE, TASKS, LABEL = SUBMITTING["aiware engine"], SUBMITTING["aiware tasks"], SUBMITTING["auto-label"]
 EXPORT, PROJECT = SUBMITTING["export"], SUBMITTING["project"]
+REAPER, CLEAN_UP = Case(reap_orphans, ""), Case(cancel_remote_jobs, "")
 FLOWS = {"engine": ENGINE, "label": LABEL, "export": EXPORT, "project": PROJECT, "wait": WAITING}
 ROUTE = {"parent_io_folder_reference_id": "nowhere", "child_io_folder_reference_id": "nowhere"}
 S3CRET = "in-a-url-s3cret"
@@ -61,13 +64,39 @@ BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     "no kinds": (PROJECT, {"kinds": []}, "kinds"),
     "another way to treat the unknown": (LABEL, {"on_unknown": "maybe"}, "on_unknown"),
     "another end of a deadline": (TASKS, {"on_timeout": "kill"}, "on_timeout"),
+    "an engine of blanks": (ENGINE, {"engine_id": " \t"}, "engine_id"),
+    "an engine with a line break": (ENGINE, {"engine_id": "a\nb"}, "engine_id"),
+    "a key of blanks": (EXPORT, {"key": "  "}, "key"),
+    "a key with a NUL": (EXPORT, {"key": "a\0b"}, "key"),
+    "credentials of blanks": (EXPORT, {"credentials": " "}, "credentials"),
+    "credentials with a NUL": (EXPORT, {"credentials": "a\0b"}, "credentials"),
+    "no credentials": (EXPORT, {"credentials": None}, "credentials"),
+    "a deployment of blanks": (EXPORT, {"downstream": [" "]}, "downstream"),
+    "a deployment with a line break": (EXPORT, {"downstream": ["a\n/b"]}, "downstream"),
+    "a number that is none": (ENGINE, {"give_up_after_s": float("nan")}, "give_up_after_s"),
+    "for ever": (ENGINE, {"longest_pause_s": float("inf")}, "longest_pause_s"),
+    "a text for seconds": (WAITING, {"give_up_after_s": "soon"}, "give_up_after_s"),
+    "more lines than GraphQL counts": (LABEL, {"lines_per_request": 2**31}, "lines_per_request"),
+    "settings that are no JSON": (PROJECT, {"settings": {"ratio": float("nan")}}, "settings"),
+    "configuration that is no JSON": (TASKS, {"job_config": {"ratio": float("inf")}}, "job_config"),
+    "a whole list as one text": (WAITING, {"job_ids": "some-job"}, "job_ids"),
+    "a priority that is no Int": (
+        TASKS,
+        {"tasks": [{"engine_id": ENGINE_ID, "execution_preferences": {"priority": 10**12}}]},
+        "priority",
+    ),
+    "an orphan from tomorrow": (REAPER, {"from_hours_ago": float("nan")}, "from_hours_ago"),
+    "another thing to do about an orphan": (REAPER, {"action": "kill"}, "action"),
+    "an unknown run": (CLEAN_UP, {"cancelled_run": "the last one"}, "cancelled_run"),
+    "no run": (CLEAN_UP, {}, "cancelled_run"),
 }
 
 
 async def assert_refused(run: Run, emulator: Emulator, case: Case, changed: dict[str, Any], parameter: str) -> None:
-    """The run failed, its message names the parameter, shows no secret and no traceback, and nothing was sent."""
+    """The run is InvalidInput, its message names the parameter, shows no secret, and nothing was sent."""
     state = await run(case, **changed)
     assert state.is_failed(), state
+    assert state.name == "InvalidInput"
     assert state.message is not None
     assert parameter in state.message
     assert S3CRET not in state.message
@@ -80,6 +109,14 @@ async def test_it_is_refused_by_name_and_nothing_is_sent(title: str, run: Run, e
     """An empty list of job ids: the run fails with "job_ids: ...", and the provider saw no request."""
     case, changed, parameter = BAD[title]
     await assert_refused(run, emulator, case, changed, parameter)
+
+
+async def test_all_wrong_parameters_are_told_at_once(run: Run) -> None:
+    """Two typos in one form are two corrections, not two runs."""
+    state = await run(EXPORT, role="BOSS", give_up_after_s=-1)
+    assert state.message is not None
+    assert "role: " in state.message
+    assert "give_up_after_s: " in state.message
 
 
 @pytest.mark.parametrize(
