@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from graphql_jobs.errors import RequestFailed, some
+from graphql_jobs.errors import GraphqlJobsError, RequestFailed, some
 
 if TYPE_CHECKING:
     from graphql_jobs.job import JobHandle
@@ -17,15 +18,23 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 
 
-class Undecided(Exception):
-    """What was seen, or not, tells nothing. The text says why."""
+class Undecided(GraphqlJobsError):
+    """What was seen, or not, tells nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""
 
 
 async def find_again(client: JobClient, label: Label, record: Record) -> list[JobHandle]:
-    """The jobs that came of the record's last intent, oldest first, by one look at the provider."""
+    """The jobs that came of the record's last intent, oldest first, by one look at the provider.
+
+    Raises `RequestFailed` or `Undecided`, also if the look takes longer than a whole submission may.
+    """
     if record.place is None:
         return []
-    found = await client.find(record.operation, record.place, label, record.at)
+    longest_s = client.session.limits.submission_s
+    try:
+        async with asyncio.timeout(longest_s):
+            found = await client.find(record.operation, record.place, label, record.at)
+    except TimeoutError:
+        raise Undecided(f"One look took longer than submission_s={longest_s:g}.") from None
     return [handle for handle in found if handle.job_id not in record.before | record.handled]
 
 
@@ -48,7 +57,7 @@ class Search:
         surely = self._client.finds_surely(record.operation, record.place or {})
         while True:
             now = clock.now()
-            found = await self._look(record)
+            found = await self.look(record)
             if (found and surely) or now >= sure_at:
                 return found if surely else await self._the_only_one(found)
             now = clock.now()
@@ -60,7 +69,8 @@ class Search:
             await clock.sleep(min(delay_s, max(sure_at - now, 0), self._give_up_at - now))
             delay_s *= 2
 
-    async def _look(self, record: Record) -> list[JobHandle]:
+    async def look(self, record: Record) -> list[JobHandle]:
+        """`find_again`, of which nothing is taken for an answer but an answer. Raises `Undecided`."""
         try:
             return await find_again(self._client, self._label, record)
         except RequestFailed as failure:

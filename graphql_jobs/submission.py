@@ -114,7 +114,7 @@ class _Submission:
                 return record
             # Where another's job may be taken for ours, not before the time at which `_look` is sure.
             if self.recovery is Recovery.FIND and self._finds_surely(record):
-                with suppress(RequestFailed):  # whoever is at work on it may fare better
+                with suppress(RequestFailed, Undecided):  # whoever is at work on it may fare better
                     if found := await find_again(self.client, self.label, record):
                         await self._keep_oldest(record, found)
                         continue
@@ -245,7 +245,10 @@ class _Submission:
         by_label = self.client.finds_by_label(record.operation, record.place)
         if not (by_label or (record.void and record.given_up and self._finds_surely(record))):
             return None
-        found = await find_again(self.client, self.label, record)
+        try:
+            found = await self.search.look(record)
+        except Undecided as why:
+            await self.journal.stay_unknown(record, None, str(why))
         return await self._keep_oldest(record, found) if found else None
 
     async def _before(self, record: Record, place: Place) -> list[str]:
@@ -259,7 +262,8 @@ class _Submission:
         """The jobs that a forced new one leaves behind, as far as they can be told. They are named in the log."""
         ids = [record.handle.job_id] if record.handle else []
         if self.recovery is Recovery.FIND and not record.handle and self._finds_surely(record):
-            ids = [handle.job_id for handle in await find_again(self.client, self.label, record)]
+            with suppress(Undecided):
+                ids = [handle.job_id for handle in await find_again(self.client, self.label, record)]
         for job_id in ids:
             logger.warning(
                 "%s job %s is superseded, as force_resubmit says, and was left as it is: if it still runs and nobody "

@@ -18,6 +18,7 @@ from blocks.memory import RunMemory
 from graphql_jobs import CancelOutcome, GraphqlJobsError, Job, JobClient, Label, Recovery
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
+from graphql_jobs.finding import Undecided
 from graphql_jobs.record import Record, read_record
 from graphql_jobs.submission import find_again
 from tasks.outcome import CANCELLED_AT_PROVIDER
@@ -192,7 +193,13 @@ class CleanUp:
         patience_s = min(client.visibility_s, self._patience_s())
         pause_s, longest_s = _PAUSES_S
         give_up_at = clock.now() + patience_s
-        while not (found := await find_again(client, label, record)):
+        while True:
+            try:
+                found = await find_again(client, label, record)
+            except Undecided as why:
+                return _Done(f"{what}: left running. {why} Look after it.", self.is_last)
+            if found:
+                break
             if clock.now() >= give_up_at:
                 seen = f"not to be seen within {patience_s:.0f} s"
                 return _Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)

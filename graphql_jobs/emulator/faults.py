@@ -43,6 +43,7 @@ JobFaultKind = Literal[
     "gone",
     "stuck",
     "running_queued_running",
+    "started_by_rule",
 ]
 # Datasaur's jobs have no tasks.
 _NEEDS_TASKS = frozenset({"failed_task_in_complete", "failed_task_with_standby"})
@@ -85,7 +86,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class JobFault:
-    """Something that happens to a job; decided when the job is submitted (or retried: operation "retryJob")."""
+    """Something that happens to a job; decided when the job is submitted (or retried: operation "retryJob").
+
+    Or a job that nobody asked for: "started_by_rule" starts one in a new data object (operation "createTDO" or
+    "createTDOWithAsset"), as a rule of the organisation does for new recordings.
+    """
 
     kind: JobFaultKind
     operation: str = "*"
@@ -97,9 +102,11 @@ class JobFault:
     until_at: float | None = None
     # Only jobs with this caller's key.
     key: str | None = None
-    # unknown_status, status_for_ever: the status told. stuck: "running", else it stays queued.
+    # unknown_status, status_for_ever: the status told. stuck: "running", else it stays queued. started_by_rule: the
+    # engine's id, if not that of another engine.
     word: str | None = None
     # not_visible: seconds of the emulator's clock until the job can be found. gone: until it cannot any more.
+    # started_by_rule: how long after the data object.
     delay_s: float = 0.0
     # aiWARE: which task is struck, by order of submission; -1 is the last.
     task_order: int = -1
@@ -147,11 +154,25 @@ class FaultPlan:
             fault = armed.fault
             if not isinstance(fault, JobFault) or not _matches(fault, provider, (operation,), self._clock.now()):
                 continue
+            if fault.kind == "started_by_rule":
+                continue
             if provider == "datasaur" and fault.kind in _NEEDS_TASKS:
                 continue
             if fault.key in (None, key) and armed.strikes():
                 return fault
         return None
+
+    def rules(self, operation: str) -> list[JobFault]:
+        """The rules that start a job in this new data object; they count as used."""
+        now_at = self._clock.now()
+        return [
+            armed.fault
+            for armed in self._armed
+            if isinstance(armed.fault, JobFault)
+            and armed.fault.kind == "started_by_rule"
+            and _matches(armed.fault, "aiware", (operation,), now_at)
+            and armed.strikes()
+        ]
 
 
 def fault_from_json(data: Mapping[str, Any]) -> Fault | JobFault:

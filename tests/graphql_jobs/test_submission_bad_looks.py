@@ -80,7 +80,8 @@ async def test_no_whole_list_of_projects_is_not_an_empty_list(data: dict[str, An
 
 async def test_a_server_that_caps_its_pages_hides_nothing(serve: Serve) -> None:
     """Asked for many, it gives one at a time: the lists are read to their ends."""
-    jobs = [{"data": {"jobs": {"records": [{"id": str(number), "targetId": "7"}]}}} for number in (1, 2, 3)]
+    record = {"targetId": "7", "jobConfig": LABEL.to_json()}
+    jobs = [{"data": {"jobs": {"records": [record | {"id": str(number)}]}}} for number in (1, 2, 3)]
     server = await serve(*jobs, {"data": {"jobs": {"records": []}}})
     async with client_of("aiware", server.url) as client:
         found = await client.find("createJob", OWN, LABEL, SINCE)

@@ -54,7 +54,9 @@ def _update_jobs(_root: None, info: Info, input: dict[str, Any]) -> dict[str, An
 
 
 def _create_tdo(_root: None, info: Info, input: dict[str, Any] | None = None) -> Tdo:
-    return _made_tdo(info, "createTDO", input or {})
+    tdo = _made_tdo(info, "createTDO", input or {})
+    info.context.world.start_rules("createTDO", tdo)
+    return tdo
 
 
 def _create_tdo_with_asset(_root: None, info: Info, input: dict[str, Any] | None = None) -> Tdo:
@@ -64,6 +66,7 @@ def _create_tdo_with_asset(_root: None, info: Info, input: dict[str, Any] | None
         raise AiwareError("invalid_input", "One of uri or file (upload) must be provided to create an asset.")
     tdo = _made_tdo(info, "createTDOWithAsset", values)
     world.add_asset(tdo, {**values, "details": None})
+    world.start_rules("createTDOWithAsset", tdo)
     return tdo
 
 

@@ -74,6 +74,17 @@ class AiwareWorld:
         self._keep(job)
         return job
 
+    def start_rules(self, operation: str, tdo: Tdo) -> None:
+        """Start what the organisation's rules start in a new data object. A rule's job carries no label."""
+        for rule in self._faults.rules(operation):
+            at = self.clock.now() + rule.delay_s
+            # Hidden until it is there: nobody can see a job that was not started yet.
+            hidden = JobFault("not_visible") if rule.delay_s else None
+            job = Job(self.ids.aiware_job(at), Course(at, self.pace, hidden), at)
+            job.target_id = tdo.id
+            job.tasks.append(Task(self.ids.aiware_task(job.id), job, 0, rule.word or _DEFAULT_ENGINE_ID))
+            self._keep(job)
+
     def _plant_task(self, job: Job, planted: PlantedTask) -> Task:
         task = Task(planted.id or self.ids.aiware_task(job.id), job, len(job.tasks), planted.engine_id)
         task.fixed_status = planted.status

@@ -15,7 +15,7 @@ from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.cancelling import cancel_many
 from graphql_jobs.providers.aiware.checking import check_batch
-from graphql_jobs.providers.aiware.labelled import jobs_on_target
+from graphql_jobs.providers.aiware.labelled import candidates, jobs_on_target
 from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
@@ -94,20 +94,19 @@ class AiwareClient(JobClient):
         if isinstance(spec, AiwareJobSpec):
             own = spec.to_wire().get("target", {})
             details = (own.get("details") or {}) | label.to_json()
-            target_id = await self.create_target(**(tdo | own | {"details": details}))
-        else:
-            uri = self._engine_spec(spec).upload_url or ""
-            target_id = await self.create_target_with_asset(uri, **tdo, details=label.to_json())
-        return {"target_id": target_id, "own": True}
+            return {"target_id": await self.create_target(**(tdo | own | {"details": details})), "own": True}
+        engine = self._engine_spec(spec)
+        target_id = await self.create_target_with_asset(engine.upload_url or "", **tdo, details=label.to_json())
+        # A rule of the organisation may have started jobs there by now: of a launch, nothing else tells them from ours.
+        others = [record["id"] for record in await jobs_on_target(self, target_id, None)]
+        return {"target_id": target_id, "own": True, "engine_id": engine.engine_id, "others": others}
 
     async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
-        """The jobs on the target: all of its own container; else those with our label, or, where a launch can carry
-        none, those of the engine that nobody else labelled.
+        """The jobs on the target with our label, or, where a launch can carry none, those of the engine that nobody
+        else labelled.
         """
-        own = bool(place.get("own"))
-        records = await jobs_on_target(self, place["target_id"], None if own else since - _CLOCK_SKEW_S)
-        ours = [record for record in records if reader.may_be_ours(record, operation, place, label)]
-        return [self._found(operation, record) for record in ours]
+        from_at = None if place.get("own") else since - _CLOCK_SKEW_S
+        return [self._found(operation, record) for record in await candidates(self, operation, place, label, from_at)]
 
     def finds_surely(self, operation: str, place: Place) -> bool:
         """A launch on a shared target carries no label."""

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
+from graphql_jobs.errors import some
+from graphql_jobs.finding import Undecided
 from graphql_jobs.job import JobState
 from graphql_jobs.label import Label
+from graphql_jobs.paging import Look
 from graphql_jobs.providers.aiware import documents
-from graphql_jobs.providers.aiware.reader import STATES
+from graphql_jobs.providers.aiware.documents import CREATE_JOB
+from graphql_jobs.providers.aiware.reader import STATES, may_be_ours
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 
 if TYPE_CHECKING:
@@ -19,12 +23,15 @@ if TYPE_CHECKING:
 
     from graphql_jobs.job import JobHandle
     from graphql_jobs.operation import Operation
+    from graphql_jobs.provider import Place
     from graphql_jobs.providers.aiware.client import AiwareClient
 
 logger = logging.getLogger(__name__)
 
 #: Our choice: a page brings each job's free JSON along, so it is halved when the server finds it too much.
 PAGE = 100
+#: Our choices: the reaper's list may have a thousand pages, and twice as many where the server caps them.
+LIST_S, MAX_PAGES = 1800.0, 2_000
 #: Our choices: a server that never ends its list is not followed for ever.
 MAX_JOBS = 100_000
 MAX_JOBS_ON_TARGET = 1_500
@@ -58,7 +65,9 @@ async def labelled_jobs(client: AiwareClient, since: float, until: float) -> lis
     subject, window = "jobs by time", {"from": _iso(since), "to": _iso(until)}
     found: dict[str, LabelledJob] = {}
     offset, size = 0, PAGE
+    look = Look(client.session, "jobs", subject, LIST_S, "our limit", MAX_PAGES)
     while offset < MAX_JOBS:
+        look.turn()
         try:
             records = await _page(client, documents.LIST_JOBS, window | {"offset": offset, "limit": size}, subject)
         except _MAY_BE_THE_SIZE:
@@ -85,7 +94,9 @@ async def jobs_on_target(client: AiwareClient, target_id: str, since: float | No
     subject = f"jobs on target {target_id}"
     variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
     found: list[Entry] = []
+    look = Look(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
     while len(found) < MAX_JOBS_ON_TARGET:
+        look.turn()
         records = await _page(client, documents.FIND_JOBS, variables | {"offset": len(found)}, subject, whole=True)
         if not records:
             return found
@@ -95,6 +106,27 @@ async def jobs_on_target(client: AiwareClient, target_id: str, since: float | No
                 raise client.session.bad_reply("jobs", subject, "a job in the answer has no id.")
             found.append(record | {"id": job_id})
     raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
+
+
+async def candidates(
+    client: AiwareClient, operation: str, place: Place, label: Label, since: float | None
+) -> list[Entry]:
+    """The records of the jobs at `place` that may have come of our submission there.
+
+    A launch carries no label, and a rule of the organisation may start jobs in each new container. In one of our own, a
+    job of our engine is ours only if it is the only one that was not there before our launch: else `Undecided`.
+    """
+    there = await jobs_on_target(client, place["target_id"], since)
+    left = [record for record in there if record["id"] not in place.get("others", ())]
+    ours = [record for record in left if may_be_ours(record, operation, place, label)]
+    if not ours or operation == CREATE_JOB.field or not place.get("own"):
+        return ours
+    strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
+    if len(ours) > 1 or strangers:
+        shown = some([record["id"] for record in ours])
+        why = f"{some(strangers)} was started there by somebody else" if strangers else "nothing tells which"
+        raise Undecided(f"On target {place['target_id']}, {shown} may be it, but {why}.")
+    return ours
 
 
 def read_labelled(record: object) -> LabelledJob | None:

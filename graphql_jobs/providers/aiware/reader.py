@@ -163,13 +163,13 @@ def read_engine_results(data: Entry) -> list[Entry] | None:
 
 
 def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: Label) -> bool:
-    """Whether a job in a list may have come of our submission at `place`."""
-    if place.get("own"):
-        return True
+    """Whether a job in a list may have come of our submission at `place`: by its label, or a launch by its engine."""
     theirs = Label.in_json(record.get("jobConfig"))
     if operation == "createJob" or theirs:
         return theirs is not None and theirs.key == label.key
-    return any(task.get("engineId") == place.get("engine_id") for task in read_records(record.get("tasks")))
+    engines = [task.get("engineId") for task in read_records(record.get("tasks"))]
+    # A place of an earlier version names none; a list of tasks that is not whole may lack it.
+    return "engine_id" not in place or place["engine_id"] in engines or not 0 < len(engines) < TASK_PAGE
 
 
 def _excused(task_entries: list[Entry]) -> set[str]:

@@ -11,6 +11,7 @@ from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
+from graphql_jobs.paging import Look
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
@@ -93,7 +94,9 @@ class DatasaurClient(JobClient):
         subject = f"projects named {place['name']!r}"
         variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
         found: list[Entry] = []
+        look = Look(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
         while len(found) < _FIND_PROJECTS:
+            look.turn()
             variables["page"] = {"skip": len(found), "take": _FIND_PAGE}
             reply = await self.session.read(documents.FIND_PROJECTS, variables, subject)
             if failure := reply.error_at("result"):
