@@ -115,8 +115,7 @@ class JobClient(ABC):
     async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
         """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first.
 
-        Raises `RequestFailed`, also if the answer may hide one: what is not found is submitted again.
-        Raises `finding.Undecided` if one may be ours or somebody else's.
+        Raises `RequestFailed` if the answer may hide one, `finding.Undecided` if one may be ours or somebody else's.
         """
         raise NotImplementedError  # asked for only where `recoveries` says FIND
 
