@@ -20,14 +20,14 @@ class Look:
     """
 
     def __init__(
-        self, session: Session, operation: str, subject: str, within_s: float, limit: str, max_pages: int = MAX_PAGES
+        self, session: Session, operation: str, subject: str, within_s: float, limit: str, max_pages: int | None = None
     ) -> None:
         """Look for `within_s` seconds at most; `limit` is the name of that number, as the caller set it."""
         self._session, self._operation, self._subject = session, operation, subject
         self._limit = f"{limit}={within_s:g}"
         self._begun_at = session.clock.monotonic()
         self._within_s = within_s
-        self._pages, self._max_pages = 0, max_pages
+        self._pages, self._max_pages = 0, max_pages or MAX_PAGES
 
     def turn(self) -> None:
         """The next page is read. Raises `BadReply` after too many, and `TimedOut` when the time is up."""
