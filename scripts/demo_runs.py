@@ -183,7 +183,7 @@ def _problems(stack: Stack, plan: list[_Shown], ledger: dict[str, Any]) -> list[
     exported = json.loads(plan[2].job.get("result") or "{}").get("file")
     if not exported or not zipfile.is_zipfile(exported):
         problems.append("the exported file is not there, or no zip.")
-    return problems + [f"{leak} in clear." for leak in stack.leaks()]
+    return problems + [f"{leak} in clear." for leak in stack.leaks()] + stack.errors()
 
 
 def _stored(path: Path) -> dict[str, str]:

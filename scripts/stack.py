@@ -23,8 +23,12 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import psutil
 
+from scripts.logs import errors
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from scripts.logs import Expected
 
 ROOT = Path(__file__).parent.parent
 POOL = "graphql-jobs"
@@ -113,7 +117,14 @@ class Stack:
 
     def log(self, name: str) -> str:
         """What a part of the stack printed so far: "server" or "worker-1"."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        return _text(self.folder / f"{name}.log")
+
+    def errors(self, expected: Iterable[Expected] = ()) -> list[str]:
+        """The errors in the logs of all parts so far, each after the part's name, without those that are expected."""
+        found = (
+            (path.stem, entry) for path in sorted(self.folder.glob("*.log")) for entry in errors(_text(path), expected)
+        )
+        return [f"the log of {name}: {entry}" for name, entry in found]
 
     def ledger(self) -> dict[str, Any]:
         """What really happened at the providers, by the emulator."""
@@ -201,6 +212,10 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,8 +32,10 @@ from pydantic import SecretStr  # noqa: E402 (as above)
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
+from scripts.logs import errors  # noqa: E402 (as above)
 from scripts.stack import Stack  # noqa: E402 (as above)
 from tests.clocks import DrivenClock  # noqa: E402 (as above)
+from tests.expected_errors import OF_DEPLOYMENTS, check_logs  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -76,26 +79,50 @@ class RunsOf(Protocol):
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[Path]:
-    """A Prefect server on a free port; gives the file of its database. Takes 20 s: only for tests marked `prefect`."""
+    """A Prefect server on a free port; gives the file of its database. Takes 20 s: only for tests marked `prefect`.
+
+    At the end of the session it fails if the server's log holds an error that is not expected.
+    """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with (
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-        prefect_test_harness(server_startup_timeout=180),
-    ):
+    log = PREFECT_HOME / "server.log"
+    with ExitStack() as resources:
+        resources.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        with _output_to(log):
+            resources.enter_context(prefect_test_harness(server_startup_timeout=180))
         address = get_current_settings().server.database.connection_url
         assert address is not None
         yield Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+        check_logs(errors(log.read_text(errors="replace")))
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Processes that are started meanwhile write to `log` what they print."""
+    with log.open("wb") as file:
+        kept = [(number, os.dup(number)) for number in (1, 2)]
+        for number, _ in kept:
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole installation with one process worker: what `make up` gives, on free ports. Takes half a minute."""
+    """The whole installation with one process worker: what `make up` gives, on free ports. Takes half a minute.
+
+    At the end of the session it fails if a log holds an error that is not expected.
+    """
     with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
         stack.deploy()
         stack.start_worker()
         yield stack
+        check_logs(stack.errors(OF_DEPLOYMENTS))
 
 
 @pytest.fixture

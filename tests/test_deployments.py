@@ -9,11 +9,16 @@ import asyncio
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts.demo_runs import save_blocks
@@ -22,6 +27,7 @@ from scripts.stack import ROOT, Stack
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+    from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
 
@@ -30,6 +36,8 @@ pytestmark = pytest.mark.prefect
 PREFECT_YAML: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 ENTRYPOINTS = sorted({deployment["entrypoint"] for deployment in PREFECT_YAML["deployments"]})
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+#: The job of Datasaur's own page on checking a job, which the emulator has from the start.
+FINISHED_JOB = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
 SOON = {"longest_pause_s": 1}
 STORE = {"downstream": ["store-results/default"]}
 #: Far above what the runs take on two busy cores.
@@ -61,7 +69,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "wait-for-jobs/default",
-        {"provider": "datasaur", "job_ids": ["AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"], **STORE},
+        {"provider": "datasaur", "job_ids": [FINISHED_JOB], **STORE},
         "Completed",
     ),
     (
@@ -95,6 +103,44 @@ async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stac
     assert submitted.count("autoLabelTokenBasedProject") == 1
     assert submitted.count("exportTextProject") == 2
     assert stack.leaks() == []
+
+
+async def test_schedule_starts_runs_again_and_again(stack: Stack, client: PrefectClient) -> None:
+    """A deployment with a schedule of some seconds: its first two scheduled runs complete, and nobody started them."""
+    deployment = await client.read_deployment_by_name("wait-for-jobs/default")
+    schedule = DeploymentScheduleCreate(
+        schedule=IntervalSchedule(interval=timedelta(seconds=10)),
+        parameters={"provider": "datasaur", "job_ids": [FINISHED_JOB]},
+    )
+    # A deployment of its own: the server looks for schedules of what was made just now, and once a minute for all.
+    scheduled_id = await client.create_deployment(
+        deployment.flow_id,
+        "scheduled",
+        schedules=[schedule],
+        entrypoint=deployment.entrypoint,
+        pull_steps=deployment.pull_steps,
+        work_pool_name=deployment.work_pool_name,
+        parameters=deployment.parameters,
+        parameter_openapi_schema=deployment.parameter_openapi_schema,
+    )
+    try:
+        completed = await scheduled_runs_completed(client, scheduled_id, 2)
+    finally:
+        await client.delete_deployment(scheduled_id)
+    assert len(completed) == 2, stack.log("server")[-5000:]
+    assert all(run.auto_scheduled for run in completed)
+
+
+async def scheduled_runs_completed(client: PrefectClient, deployment_id: UUID, count: int) -> list[FlowRun]:
+    only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    completed: list[FlowRun] = []
+    for _ in range(GIVE_UP_AFTER_S):
+        runs = await client.read_flow_runs(deployment_filter=only, sort=FlowRunSort.EXPECTED_START_TIME_ASC)
+        completed = [run for run in runs[:count] if run.state and run.state.is_completed()]
+        if len(completed) == count:
+            break
+        await asyncio.sleep(1)
+    return completed
 
 
 async def the_hand_over_happened_once(client: PrefectClient) -> None:

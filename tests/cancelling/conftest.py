@@ -22,6 +22,7 @@ from graphql_jobs.record import Record, read_record
 from scripts.demo_runs import save_blocks
 from scripts.stack import Stack
 from tasks.cancellation import TOLD
+from tests.expected_errors import OF_CANCELLING, check_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -69,6 +70,7 @@ def installation() -> Iterator[Installation]:
         with urllib.request.urlopen(request, timeout=30):
             stack.deploy()
         yield Installation(stack)
+        check_logs(stack.errors(OF_CANCELLING))
 
 
 @pytest.fixture

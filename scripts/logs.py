@@ -1,0 +1,79 @@
+"""Reads the logs of a Prefect server and its workers: each error in them is expected by name, or it is a fault.
+
+A service of the server can fail every time that it runs, and only the server's log says so: the scheduler did, with
+SQLAlchemy 2.1. `make demo` and the fixtures that start a server for the tests call `errors()`, and so does `.ci/run`
+through them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Expected(NamedTuple):
+    """An error that may stand in a log."""
+
+    #: A regular expression for the beginning of the message, which follows the time and the level.
+    message: str
+    #: A regular expression for the last error of the traceback; empty if the entry may hold no traceback.
+    error: str
+    #: Why the entry is not a fault.
+    reason: str
+
+
+#: What the log of any stack may hold.
+EXPECTED = (
+    Expected(
+        r"prefect\.server\.utilities\.worker_channel - Worker channel heartbeat persistence failed",
+        r"database is locked",
+        "SQLite has one writer. The server closes the worker's channel, and the worker sends its heartbeat by HTTP.",
+    ),
+)
+
+# Prefect's logging begins a line with time and level, uvicorn's with the level. The lines after it belong to it.
+_HEAD = re.compile(r"(?:\d\d:\d\d:\d\d\.\d{3} \| )?(DEBUG|INFO|WARNING|ERROR|CRITICAL)\s*(?:\||:)\s*")
+_TRACEBACK = "Traceback (most recent call last)"
+#: Reports of the interpreter, which have no level.
+_REPORTS = ("Exception ignored", "Fatal Python error", "Task exception was never retrieved")
+_CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
+
+
+def errors(log: str, expected: Iterable[Expected] = ()) -> list[str]:
+    """The entries of `log` that hold an error or a traceback, without `EXPECTED` and what else is `expected`."""
+    allowed = (*EXPECTED, *expected)
+    return [entry for entry in _entries(log) if _is_error(entry) and not any(_fits(entry, one) for one in allowed)]
+
+
+def _entries(log: str) -> Iterator[str]:
+    entry: list[str] = []
+    for line in log.splitlines():
+        if entry and _begins_entry(line, entry):
+            yield "\n".join(entry)
+            entry = []
+        entry.append(line)
+    yield "\n".join(entry)
+
+
+def _begins_entry(line: str, entry: list[str]) -> bool:
+    """A second traceback that is not chained to the first is an entry of its own, lest an expected one hide it."""
+    if line.startswith(_TRACEBACK):
+        before = next((text for text in reversed(entry) if text.strip()), "")
+        return any(text.startswith(_TRACEBACK) for text in entry) and not before.startswith(_CHAINED)
+    return bool(_HEAD.match(line)) or line.startswith(_REPORTS)
+
+
+def _is_error(entry: str) -> bool:
+    head = _HEAD.match(entry)
+    return bool(head and head[1] in ("ERROR", "CRITICAL")) or _TRACEBACK in entry or entry.startswith(_REPORTS)
+
+
+def _fits(entry: str, expected: Expected) -> bool:
+    head = _HEAD.match(entry)
+    message, _, traceback = entry[head.end() if head else 0 :].partition(_TRACEBACK)
+    if not re.match(expected.message, message):
+        return False
+    return bool(expected.error and re.search(expected.error, traceback)) if traceback else not expected.error

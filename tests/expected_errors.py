@@ -1,0 +1,36 @@
+"""What the tests of the stack provoke, as the logs of their workers tell it (see scripts/logs.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scripts.logs import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REFUSED = "tests/test_deployments.py starts a run with an engine that does not exist."
+LATE = "tests/test_deployments.py starts a run that stops waiting after a second."
+STOPPED = "tests/cancelling ends the processes of runs by a cancel, or stops the worker under them."
+
+#: Runs that end as the test of all deployments wants.
+OF_DEPLOYMENTS = (
+    Expected(r"Task run 'submit EngineJobSpec' - Task run failed with exception: NotFound\(", r"\.NotFound: ", REFUSED),
+    Expected(r"Task run 'submit EngineJobSpec' - Finished in state Failed\('.* NotFound: ", "", REFUSED),
+    Expected(r"Flow run '[\w-]+' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Flow run '[\w-]+' - Finished in state TimedOut\(", "", LATE),
+)
+
+#: Runs whose process gets SIGTERM.
+OF_CANCELLING = (
+    Expected(r"Task run 'wait for [\w:-]+' - Crash detected! Execution was cancelled by the runtime", "", STOPPED),
+    Expected(r"Task run 'wait for [\w:-]+' - Finished in state Crashed\('Execution was cancelled by the", "", STOPPED),
+    Expected(r"(Flow run '[\w-]+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
+    Expected(r"asyncio - unhandled exception during asyncio\.run\(\) shutdown", r"TerminationSignal: 15", STOPPED),
+)
+
+
+def check_logs(found: Iterable[str]) -> None:
+    """Fail with the errors that were found in the logs of a stack."""
+    unexpected = list(found)
+    assert not unexpected, "\n\n".join(["The logs hold errors that nothing expects:", *unexpected])

@@ -1,0 +1,73 @@
+"""What counts as an error in the log of a server or a worker."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.logs import EXPECTED, Expected, errors
+
+INFO = "09:00:00.000 | INFO    | prefect.flow_runs.worker - Worker 'worker-1' submitting flow run 'x'"
+WARNING = "09:00:01.000 | WARNING | prefect.server - slow"
+ERROR = "09:00:02.000 | ERROR   | prefect.docket.worker - schedule_deployments() failed"
+TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nValueError: one'
+OTHER_TRACEBACK = 'Traceback (most recent call last):\n  File "b.py", line 1, in <module>\nTypeError: other'
+CHAIN = "\n\nDuring handling of the above exception, another exception occurred:\n\n"
+LATER = "09:00:03.000 | INFO    | prefect - later"
+SCHEDULER = Expected(r"prefect\.docket\.worker - schedule_deployments\(\) failed", r"ValueError: one", "a test")
+
+
+def log(*entries: str) -> str:
+    return "\n".join([INFO, *entries, LATER])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ERROR,
+        "09:00:02.000 | CRITICAL | prefect - no space left",
+        "ERROR:    Exception in ASGI application",
+        f"{ERROR}\n{TRACEBACK}",
+        f"{WARNING}\n{TRACEBACK}",
+        f"{WARNING}\n  + Exception Group Traceback (most recent call last):\n  | ValueError: one",
+        "Exception ignored in: <function f at 0x1>",
+        "Task exception was never retrieved",
+    ],
+)
+def test_error_and_traceback_are_found_whole(entry: str) -> None:
+    """An entry goes from its line with time and level to the next; the lines of a traceback belong to it."""
+    assert errors(log(entry)) == [entry]
+
+
+def test_log_without_an_error_is_clean() -> None:
+    """A warning, and the word ERROR in a message, are no errors."""
+    assert errors("") == []
+    assert (
+        errors(log(WARNING, "09:00:02.000 | INFO    | prefect - a state, ERROR | so", "  banner")) == []
+    )
+
+
+def test_expected_error_is_not_reported() -> None:
+    """The message and the last error of the traceback are named, chained tracebacks included."""
+    assert errors(log(f"{ERROR}\n{TRACEBACK}"), [SCHEDULER]) == []
+    assert errors(log(f"{ERROR}\n{OTHER_TRACEBACK}{CHAIN}{TRACEBACK}"), [SCHEDULER]) == []
+
+
+@pytest.mark.parametrize(
+    "entry", [ERROR, f"{ERROR}\n{OTHER_TRACEBACK}", f"{ERROR} again\n{OTHER_TRACEBACK}", f"{WARNING}\n{TRACEBACK}"]
+)
+def test_error_with_another_cause_is_not_the_expected_one(entry: str) -> None:
+    """The scheduler may fail with a ValueError: not with a TypeError, and nothing else with a ValueError."""
+    assert errors(log(entry), [SCHEDULER]) == [entry]
+
+
+def test_message_that_is_expected_hides_no_traceback() -> None:
+    """A process that prints a traceback right after an expected message is reported."""
+    message_only = Expected(r"prefect\.docket\.worker - schedule_deployments\(\) failed", "", "a test")
+    assert errors(log(ERROR), [message_only]) == []
+    assert errors(log(f"{ERROR}\n{TRACEBACK}"), [message_only]) == [f"{ERROR}\n{TRACEBACK}"]
+    assert errors(log(f"{ERROR}\n{TRACEBACK}\n{OTHER_TRACEBACK}"), [SCHEDULER]) == [OTHER_TRACEBACK]
+
+
+def test_only_named_errors_of_every_stack_are_expected() -> None:
+    """Each has a pattern of its own and a reason."""
+    assert all(len(one.message) > 20 and one.reason for one in EXPECTED)
