@@ -1,6 +1,8 @@
 """Renew requirements.lock: the newest versions within the bounds of pyproject.toml, as pins and hashes alone.
 
-Run it with `make lock`. No address of an index gets into the file, so that it serves any mirror.
+Run it with `make lock`. The new lock replaces the old one only after the tests of the whole stack passed in an
+environment that was installed from it: a server of which one part fails still starts, and answers. No address of an
+index gets into the file, so that it serves any mirror.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,27 +21,47 @@ _OPTIONS = [
     *("--generate-hashes", "--allow-unsafe", "--strip-extras", "--upgrade", "--no-header", "--no-annotate", "--quiet"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
 ]
+#: `prefect deploy` works, a schedule fires, every deployment runs on a worker, and no log holds an unexpected error.
+_TESTS = ["tests/test_deployments.py"]
 
 
 def main() -> int:
-    """Compile, check that no address got in, and say what to do next."""
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "requirements.in"
-        wanted.write_text("\n".join(_wanted()))
-        compile_command = [sys.executable, "-m", "piptools", "compile", *_OPTIONS, "--output-file", str(LOCK)]
-        done = subprocess.run([*compile_command, str(wanted)], cwd=ROOT)
-    if done.returncode:
-        return done.returncode
-    if "://" in LOCK.read_text():
-        print("requirements.lock holds an address; remove it before you commit.", file=sys.stderr)
-        return 1
+    """Compile, check that no address got in, try the new versions, and only then keep them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lock = folder / "requirements.lock"
+        if status := _compile(folder, lock):
+            return status
+        if "://" in lock.read_text():
+            print("The new lock holds an address; requirements.lock is as it was.", file=sys.stderr)
+            return 1
+        if status := _try(folder / "venv", lock):
+            print("The new versions do not work together (see above); requirements.lock is as it was.", file=sys.stderr)
+            return status
+        LOCK.write_text(lock.read_text())
     print("requirements.lock is new. Run `make check test` before you commit it.")
     return 0
 
 
+def _compile(folder: Path, lock: Path) -> int:
+    wanted = folder / "requirements.in"
+    wanted.write_text("\n".join(_wanted()))
+    command = [sys.executable, "-m", "piptools", "compile", *_OPTIONS, "--output-file", str(lock), str(wanted)]
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+def _try(environment: Path, lock: Path) -> int:
+    """Install the lock into an environment of its own, and run the tests there that tell whether the stack works."""
+    venv.create(environment, with_pip=True)
+    python = str(environment / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    installed = subprocess.run([*install, "--requirement", str(lock)], cwd=ROOT).returncode
+    return installed or subprocess.run([python, "-m", "pytest", *_TESTS], cwd=ROOT).returncode
+
+
 #: What other versions of Python need, or need besides: pip-compile sees only the one that it runs on.
-#: `whenever`: prefect on 3.13 and later; `async-timeout`: redis, which prefect's server brings, before 3.11.3.
-_FOR_OTHER_PYTHONS = ["whenever>=0.7.3,<0.11", "async-timeout>=4.0.3"]
+#: `async-timeout`: redis, which prefect's server brings, before 3.11.3.
+_FOR_OTHER_PYTHONS = ["async-timeout>=4.0.3"]
 
 
 def _wanted() -> list[str]:
