@@ -53,6 +53,14 @@ class Installation:
         await asyncio.to_thread(self.worker.wait, GIVE_UP_AFTER_S)
         self.worker = await asyncio.to_thread(self.stack.start_worker)
 
+    async def kill_worker(self) -> None:
+        """Kill the worker and all its processes, as a machine that goes away does, and start another worker."""
+        worker = psutil.Process(self.worker.pid)
+        for process in (worker, *worker.children(recursive=True)):
+            process.kill()
+        await asyncio.to_thread(self.worker.wait, GIVE_UP_AFTER_S)
+        self.worker = await asyncio.to_thread(self.stack.start_worker)
+
     def cancels(self, job_id: str) -> list[dict[str, Any]]:
         """What the emulator saw of cancels of a job."""
         return [cancel for cancel in self.stack.ledger()["cancels"] if cancel["job_id"] == job_id]
