@@ -99,14 +99,16 @@ async def show(stack: Stack, console: Console) -> list[str]:
 async def save_blocks(stack: Stack) -> None:
     """Save the credentials of the stack's emulator under the names that prefect.yaml gives."""
     emulator = stack.emulator
-    await AiwareCredentials(base_url=emulator["url"], token=SecretStr(emulator["aiware_token"])).asave("aiware")
+    await AiwareCredentials(base_url=emulator["url"], token=SecretStr(emulator["aiware_token"])).asave(
+        "aiware", overwrite=True
+    )
     await DatasaurCredentials(
         base_url=emulator["url"],
         client_id=emulator["datasaur_client_id"],
         client_secret=SecretStr(emulator["datasaur_client_secret"]),
-    ).asave("datasaur")
+    ).asave("datasaur", overwrite=True)
     model = DatasaurTargetApi(endpoint="https://model.example.com/predict", secret_key=SecretStr(stack.target_secret))
-    await model.asave("datasaur-target-api")
+    await model.asave("datasaur-target-api", overwrite=True)
 
 
 async def _watch(client: PrefectClient, plan: list[_Shown], downstream_id: UUID, console: Console) -> None:

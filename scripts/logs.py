@@ -25,12 +25,35 @@ class Expected(NamedTuple):
     reason: str
 
 
+_LOCKED = r"database is locked"
+_ONE_WRITER = "SQLite has one writer, and on a busy machine a write may not get its turn in time: "
+
 #: What the log of any stack may hold.
 EXPECTED = (
     Expected(
         r"prefect\.server\.utilities\.worker_channel - Worker channel heartbeat persistence failed",
-        r"database is locked",
-        "SQLite has one writer. The server closes the worker's channel, and the worker sends its heartbeat by HTTP.",
+        _LOCKED,
+        _ONE_WRITER + "the worker sends its next heartbeat by HTTP.",
+    ),
+    Expected(
+        r"prefect\.server\.services\.task_run_recorder - Error flushing \d+ events \(\d+ to retry, 0 dropped\)",
+        _LOCKED,
+        _ONE_WRITER + "the events are written later. Events that are dropped are not expected.",
+    ),
+    Expected(
+        r"prefect\.server - Encountered error during state validation",
+        _LOCKED,
+        _ONE_WRITER + "the client gets 503 and sends the state again.",
+    ),
+    Expected(
+        r"docket\.dependencies - \S+ \[ *\d+ms\] mark_(work_queues|deployments)_ready\(",
+        _LOCKED,
+        _ONE_WRITER + "the next poll of a worker marks them.",
+    ),
+    Expected(
+        r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
+        r"keepalive ping timeout",
+        "A busy server answers a ping late. The worker asks for cancelled runs by HTTP until it is connected again.",
     ),
 )
 

@@ -35,7 +35,7 @@ from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # no
 from scripts.logs import errors  # noqa: E402 (as above)
 from scripts.stack import Stack  # noqa: E402 (as above)
 from tests.clocks import DrivenClock  # noqa: E402 (as above)
-from tests.expected_errors import OF_DEPLOYMENTS, check_logs  # noqa: E402 (as above)
+from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -122,7 +122,7 @@ def stack() -> Iterator[Stack]:
         stack.deploy()
         stack.start_worker()
         yield stack
-        check_logs(stack.errors(OF_DEPLOYMENTS))
+        check_logs(stack.errors(OF_SHARED_STACK))
 
 
 @pytest.fixture

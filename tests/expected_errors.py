@@ -13,12 +13,17 @@ REFUSED = "tests/test_deployments.py starts a run with an engine that does not e
 LATE = "tests/test_deployments.py starts a run that stops waiting after a second."
 STOPPED = "tests/cancelling ends the processes of runs by a cancel, or stops the worker under them."
 
-#: Runs that end as the test of all deployments wants.
-OF_DEPLOYMENTS = (
+KILLED = "tests/test_crashes.py kills an auto-label between its request and the answer."
+
+#: The stack that the tests of the root folder share.
+OF_SHARED_STACK = (
     Expected(r"Task run 'submit EngineJobSpec' - Task run failed with exception: NotFound\(", r"\.NotFound: ", REFUSED),
     Expected(r"Task run 'submit EngineJobSpec' - Finished in state Failed\('.* NotFound: ", "", REFUSED),
     Expected(r"Flow run '[\w-]+' - Finished in state RequestFailed\(", "", REFUSED),
     Expected(r"Flow run '[\w-]+' - Finished in state TimedOut\(", "", LATE),
+    Expected(r"Task run 'submit AutoLabelSpec' - .* SubmissionUnknown\(", r"\.SubmissionUnknown: ", KILLED),
+    Expected(r"Task run 'submit AutoLabelSpec' - Finished in state Failed\('.* SubmissionUnknown: ", "", KILLED),
+    Expected(r"Flow run '[\w-]+' - Finished in state SubmissionUnknown\(", "", KILLED),
 )
 
 #: Runs whose process gets SIGTERM.

@@ -41,9 +41,7 @@ def test_error_and_traceback_are_found_whole(entry: str) -> None:
 def test_log_without_an_error_is_clean() -> None:
     """A warning, and the word ERROR in a message, are no errors."""
     assert errors("") == []
-    assert (
-        errors(log(WARNING, "09:00:02.000 | INFO    | prefect - a state, ERROR | so", "  banner")) == []
-    )
+    assert errors(log(WARNING, "09:00:02.000 | INFO    | prefect - a state, ERROR | so", "  banner")) == []
 
 
 def test_expected_error_is_not_reported() -> None:
