@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 from collections import deque
+from contextlib import asynccontextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from graphql_jobs.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 #: What the budget is counted over, and our choice of a margin: requests that left a second apart may arrive closer.
 _SECOND_S = 1.0
@@ -21,6 +26,10 @@ _MARGIN_SHARE = 0.1
 MAX_REQUESTS_PER_S = 10_000.0
 #: Our choice: shorter pauses are not worth waking up for, and could be lost in the rounding of an instant.
 _SHORTEST_PAUSE_S = 0.001
+#: Our choice: so many requests that are sent one after the other take a quarter of a submission's time at most, if each
+#: submission sends two. The rest of the time is for answers, and for the requests of others.
+_SUBMISSION_SHARE = 0.25
+_REQUESTS = 2
 
 
 class Window:
@@ -40,12 +49,26 @@ class Window:
         self._length_s = _SECOND_S / min(rate, 1.0) * (1 + _MARGIN_SHARE)
         self._sent_at: deque[float] = deque(maxlen=self.at_once)
         self._waiting = 0
+        self._submissions = 0
         self._lock = Lock()
 
     def queue(self, change: int) -> None:
         """One more waits for its turn, or one less."""
         with self._lock:
             self._waiting += change
+
+    def begin_submission(self, submission_s: float) -> bool:
+        """Whether another submission may begin, since all that have begun can be sent in time; then it has begun."""
+        at_once = max(int((self.requests_per_s or 1.0) * submission_s * _SUBMISSION_SHARE / _REQUESTS), 1)
+        with self._lock:
+            may_begin = self._submissions < at_once
+            self._submissions += may_begin
+            return may_begin
+
+    def end_submission(self) -> None:
+        """A submission that had begun was sent, or will not be."""
+        with self._lock:
+            self._submissions -= 1
 
     def take(self, clock: Clock) -> float:
         """0, and one request may be sent at once; or how long until one may be."""
@@ -82,6 +105,23 @@ class Budget:
         if self.window.requests_per_s is None:
             return 0.0
         return self.window.wait_s(self._clock)
+
+    @asynccontextmanager
+    async def submission(self, submission_s: float) -> AsyncIterator[None]:
+        """Lets so many submissions in at once as can be sent within `submission_s`; the others wait for their turn."""
+        if self.window.requests_per_s is None:
+            yield
+            return
+        pause_s = max(submission_s * _SUBMISSION_SHARE / 2, _SHORTEST_PAUSE_S)
+        if not (has_begun := self.window.begin_submission(submission_s)):
+            logger.info("A submission waits for its turn: requests_per_s=%g is spent.", self.window.requests_per_s)
+        while not has_begun:
+            await self._clock.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load, guards nothing)
+            has_begun = self.window.begin_submission(submission_s)
+        try:
+            yield
+        finally:
+            self.window.end_submission()
 
     async def take(self, is_shut: Callable[[], bool] = lambda: False) -> bool:
         """Return True when one request may be sent, at once; False, with nothing taken, if `is_shut` by then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import RateLimited
@@ -35,6 +36,10 @@ class Gate:
     def herd_s(self) -> float:
         """How long it stays closed for a herd."""
         return self.remaining_s(self._spread_s)
+
+    def delayed_since(self) -> float:
+        """Since when it is closed for a herd; inf if it is open."""
+        return self.shut_since if self.herd_s() > 0 else inf
 
     def is_shut(self) -> bool:
         """Whether it is closed now."""

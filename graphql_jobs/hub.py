@@ -192,8 +192,7 @@ class Hub:
         return at.monotonic_of(self._outage.judge_at)
 
     def _lasts(self, failure: RequestFailed, at: Moment) -> None:
-        gate = self._client.session.gate
-        self._outage.lasts(failure, at, gate.shut_since if gate.herd_s() > 0 else inf)
+        self._outage.lasts(failure, at, self._client.session.gate.delayed_since())
         self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._outage.judge_at))
 
     def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:

@@ -94,7 +94,7 @@ class JobClient(ABC):
     async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
         """Start a job, at the place that was chosen or made for it, with our label on it where the provider keeps one.
 
-        Raises `RequestFailed` if surely nothing was started, `SubmissionUnknown` if nobody can tell.
+        By `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if nobody can tell.
         """
 
     def recovery(self, spec: JobSpec) -> Recovery:

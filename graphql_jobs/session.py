@@ -19,6 +19,7 @@ from graphql_jobs import errors
 from graphql_jobs.batching import BatchSize
 from graphql_jobs.budget import Budget, Window
 from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
+from graphql_jobs.creates import note_create
 from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.gate import Gate, paused
 from graphql_jobs.limits import Limits
@@ -90,9 +91,8 @@ class Session:
         self._users -= 1
         if self._users == 0:
             transports, self._transport, self._fresh = (self._transport, self._fresh), None, None
-            for transport in transports:
-                if transport is not None:
-                    await transport.close()
+            for transport in filter(None, transports):
+                await transport.close()
 
     async def read(
         self, operation: Operation, variables: Mapping[str, object], subject: str = "", before: Before | None = None
@@ -110,6 +110,7 @@ class Session:
 
         async def note_instant() -> None:
             sent_at.append(self.clock.now())
+            note_create(sent_at[-1])
 
         async def attempt() -> Reply:
             self._require_turn(operation.field, subject)
@@ -119,11 +120,8 @@ class Session:
             reply = await self._retried(attempt, surely_undone)
         except asyncio.CancelledError:
             if sent_at:
-                at = instant(sent_at[-1]).isoformat(timespec="seconds")
-                logger.warning(
-                    "Cancelled while %s (%s), sent at %s, was under way: the job may exist.",
-                    *(operation.name, subject, at),
-                )
+                words = "Cancelled while %s (%s), sent at %s, was under way: the job may exist."
+                logger.warning(words, operation.name, subject, instant(sent_at[-1]).isoformat(timespec="seconds"))
             raise
         except errors.RequestFailed as error:
             if error.unexecuted:

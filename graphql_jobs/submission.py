@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
+from graphql_jobs.creates import not_sent, noted_creates
 from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown
 from graphql_jobs.finding import POLL_S, Search, Undecided, find_again
 from graphql_jobs.job import Job, JobState
@@ -99,9 +100,13 @@ class _Submission:
                     await self.journal.adopt(record, self.label.owner)
                     return handle
             if rounds == _ROUNDS:
+                if record.surely_nothing and not record.given_up:
+                    raise not_sent(self.client, self.spec)
                 give_up(record, f"{_ROUNDS} attempts were made, and of none is a job known.")
             rounds += 1
-            if handle := await self._begin(record, force_resubmit):
+            async with self.client.session.budget.submission(self.client.session.limits.submission_s):
+                handle, doubt = await self._begin(record, force_resubmit)
+            if handle := await self._resolve(record, doubt) if doubt else handle:
                 return handle
 
     async def _settled(self, force_resubmit: bool) -> Record:
@@ -149,8 +154,10 @@ class _Submission:
         logger.info("%s job %s was submitted before: going on with it.", handle.provider, handle.job_id)
         return handle
 
-    async def _begin(self, record: Record, force_resubmit: bool) -> JobHandle | None:
-        """Write the intent and submit. None if somebody else was quicker, or if there is surely no job of this."""
+    async def _begin(self, record: Record, force_resubmit: bool) -> tuple[JobHandle | None, BaseException | None]:
+        """Write the intent and submit: the handle, or why nobody knows whether there is a job. Neither if there is
+        surely no job of this, or another one was quicker.
+        """
         intent, place, left_s = await self._intent(record, force_resubmit), None, 0.0
         try:
             if await self.journal.append(record, intent):
@@ -160,22 +167,29 @@ class _Submission:
                 left_s = self._left_s(until_at)
         except (SubmissionUnknown, TimeoutError):  # about the container: another attempt does no harm
             await self.journal.void_own()
-            return None
+            return None, None
         except BaseException:  # whatever the store or the provider raises, or a cancel
             await self.journal.void_own()
             raise
         if place is None:
-            return None
+            return None, None
         # From here on nobody but the provider can tell whether there is a job.
+        sent_at: list[float] = []
         try:
-            async with asyncio.timeout(left_s):
-                handle = await self.client.submit(self.spec, self.label, place)
+            with noted_creates(sent_at):
+                async with asyncio.timeout(left_s):
+                    handle = await self.client.submit(self.spec, self.label, place)
         except (SubmissionUnknown, TimeoutError) as doubt:
-            return await self._resolve(record, doubt)
-        except GraphqlJobsError:
-            await self.journal.note(record, {"kind": "void"})
+            if isinstance(doubt, SubmissionUnknown) or sent_at:
+                return None, doubt
+            await self.journal.void_own()
+            return None, None
+        except (GraphqlJobsError, asyncio.CancelledError) as failure:
+            if not (isinstance(failure, asyncio.CancelledError) and sent_at):
+                await self.journal.void_own()
             raise
-        return await self.journal.keep(record, record.repeating(handle) if self.recovery is Recovery.REPEAT else handle)
+        kept = record.repeating(handle) if self.recovery is Recovery.REPEAT else handle
+        return await self.journal.keep(record, kept), None
 
     async def _intent(self, record: Record, force_resubmit: bool) -> dict[str, object]:
         intent: dict[str, object] = {
