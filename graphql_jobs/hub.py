@@ -148,9 +148,8 @@ class Hub:
                 self._look(slot, seen, marks.fresh.get(job_id), at)
         if self._joins > joins:
             self._ask_again([flight.slots[job_id] for job_id in marks.unchanged], at)
-        for slot in [flight.slots[job_id] for job_id in marks.longer]:
-            if slot.waiters:
-                self._longer.put(slot, at.monotonic, slot.round.pause_s)
+        for slot in [slot for job_id in marks.longer if (slot := flight.slots[job_id]).waiters]:
+            self._longer.put(slot, at.monotonic, slot.round.pause_s)
         for its_round in flight.rounds:
             self._put_back(its_round, at)
         for job_id, slot in flight.slots.items():

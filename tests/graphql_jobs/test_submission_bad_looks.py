@@ -98,9 +98,9 @@ async def test_a_server_that_caps_its_pages_hides_nothing(serve: Serve) -> None:
 
 
 async def test_a_list_that_never_ends_is_not_followed_for_ever(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same page again and again: an error, and no job is sent."""
+    """One more job on each page, again and again: an error, and no job is sent."""
     monkeypatch.setattr(labelled, "MAX_JOBS_ON_TARGET", 3)
-    server = await serve({"data": {"jobs": {"records": [{"id": "1"}]}}})
+    server = await serve(*({"data": {"jobs": {"records": [{"id": str(number)}]}}} for number in range(9)))
     async with client_of("aiware", server.url) as client:
         with pytest.raises(errors.RequestFailed, match="more than 3"):
             await client.find("createJob", OWN, LABEL, SINCE)

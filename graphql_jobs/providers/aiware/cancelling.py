@@ -9,6 +9,7 @@ from graphql_jobs import errors
 from graphql_jobs.job import CancelOutcome, Job, JobState
 from graphql_jobs.many import each
 from graphql_jobs.providers.aiware import documents, reader
+from graphql_jobs.reading import text_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -63,7 +64,11 @@ async def _ask(
         if failure.transient or isinstance(failure, errors.SignInFailed | errors.NotAllowed | errors.BadEndpoint):
             raise
         return (failure,)
-    return (reply.error_at("cancelJob"),)
+    told = reply.data.get("cancelJob")
+    if isinstance(told, dict) and text_or_none(told, "id"):
+        return (None,)  # an error that names no field, or a part of the answer, does not take it back
+    odd = client.session.bad_reply("cancelJob", f"job {job_id}", "the answer does not say that it was cancelled.")
+    return (reply.error_at("cancelJob") or odd,)
 
 
 def _judged(
@@ -80,6 +85,8 @@ def _judged(
         return errors.CancelRefused(reader.PROVIDER, job_id, f"it had already ended: {seen.describe()}.")
     if not refusal and not is_last:
         return None
+    if isinstance(refusal, errors.BadReply):
+        return refusal  # nobody knows whether it was cancelled
     words = f"refused by the provider ({refusal.detail})" if refusal else "accepted, but without effect so far"
     detail = f"the cancel was {words}; left running at aiWARE: {seen.describe()}."
     return errors.CancelRefused(reader.PROVIDER, job_id, detail)

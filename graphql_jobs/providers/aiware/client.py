@@ -151,9 +151,12 @@ class AiwareClient(JobClient):
     async def retry(self, job_id: str) -> JobHandle:
         """Start a failed job again under its own id (`retryJob`)."""
         checked = self._checked(job_id, "job_id")
-        return self._started(
+        handle = self._started(
             "retryJob", await self.session.create(documents.RETRY_JOB, {"id": checked}, f"job {checked}")
         )
+        if handle.job_id != checked:
+            raise self.session.unknown("retryJob", f"job {checked}", f"the answer is about job {handle.job_id}.")
+        return handle
 
     @property
     def batch_size(self) -> int:

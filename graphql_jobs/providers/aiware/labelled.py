@@ -15,7 +15,7 @@ from graphql_jobs.label import Label
 from graphql_jobs.paging import Look
 from graphql_jobs.providers.aiware import documents
 from graphql_jobs.providers.aiware.documents import CREATE_JOB
-from graphql_jobs.providers.aiware.reader import STATES, may_be_ours
+from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_ours
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 
 if TYPE_CHECKING:
@@ -93,18 +93,35 @@ async def jobs_on_target(client: AiwareClient, target_id: str, since: float | No
     """
     subject = f"jobs on target {target_id}"
     variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
-    found: list[Entry] = []
     look = Look(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
+    found, pages = await _whole_list(client, variables, subject, look)
+    if pages > 1 and since is not None:
+        # A job that goes away between two pages moves another one out of sight.
+        again, _ = await _whole_list(client, variables, subject, look)
+        if again.keys() != found.keys():
+            raise client.session.bad_reply("jobs", subject, "the list changed while it was read.")
+    return list(found.values())
+
+
+async def _whole_list(
+    client: AiwareClient, variables: dict[str, Any], subject: str, look: Look
+) -> tuple[dict[str, Entry], int]:
+    """The records by their ids, to an empty page, and how many pages were not empty."""
+    found: dict[str, Entry] = {}
+    pages = 0
     while len(found) < MAX_JOBS_ON_TARGET:
         look.turn()
         records = await _page(client, documents.FIND_JOBS, variables | {"offset": len(found)}, subject, whole=True)
         if not records:
-            return found
+            return found, pages
+        pages += 1
         for record in records:
             job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS) if record else None
             if not record or not job_id:
                 raise client.session.bad_reply("jobs", subject, "a job in the answer has no id.")
-            found.append(record | {"id": job_id})
+            if job_id in found:
+                raise client.session.bad_reply("jobs", subject, f"job {job_id} is told twice, so one may be missing.")
+            found[job_id] = record | {"id": job_id}
     raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
 
 
@@ -118,6 +135,9 @@ async def candidates(
     """
     there = await jobs_on_target(client, place["target_id"], since)
     left = [record for record in there if record["id"] not in place.get("others", ())]
+    if not all(map(is_readable, left)):
+        detail = "it cannot be read whether one of them is ours."
+        raise client.session.bad_reply("jobs", f"jobs on target {place['target_id']}", detail)
     ours = [record for record in left if may_be_ours(record, operation, place, label)]
     if not ours or operation == CREATE_JOB.field or not place.get("own"):
         return ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
@@ -160,6 +161,19 @@ def read_engine_results(data: Entry) -> list[Entry] | None:
     records = value.get("records") if isinstance(value, dict) else None
     whole = isinstance(records, list) and all(isinstance(record, dict) for record in records)
     return records if whole else None
+
+
+def is_readable(record: Entry) -> bool:
+    """Whether what tells a job of ours from others has the promised shape: its own JSON, and the engines of its tasks.
+
+    A list of tasks that is missing as a whole tells nothing, and the job may be ours.
+    """
+    tasks = record.get("tasks")
+    records = tasks.get("records") if isinstance(tasks, dict) else None
+    has_engines = all(
+        isinstance(task, dict) and "engineId" in task for task in (records if isinstance(records, list) else ())
+    )
+    return isinstance(record.get("jobConfig", ...), dict | NoneType) and has_engines
 
 
 def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: Label) -> bool:

@@ -9,18 +9,17 @@ from graphql_jobs.clock import instant
 from graphql_jobs.collecting import AGAIN
 from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
-from graphql_jobs.job import CancelOutcome, Job, JobHandle, JobState
 from graphql_jobs.limits import Limits
 from graphql_jobs.paging import Look
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
 from graphql_jobs.providers.datasaur import documents, reader
+from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.reading import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ANSWER_ID_CHARACTERS,
     Entry,
     instant_or_none,
-    objects,
     text_or_none,
 )
 from graphql_jobs.sharing import shared_session
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphql_jobs.auth import Auth
+    from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from graphql_jobs.spec import JobSpec
 
 
-#: Stands before a project's id in the handle of a project whose job nobody knows.
-_PROJECT = "project:"
 #: Our choices: projects per page, and in all, when one is looked for by its name.
 _FIND_PAGE = 50
 _FIND_PROJECTS = 1_000
@@ -62,6 +60,8 @@ class DatasaurClient(JobClient):
     max_batch = 500
     #: Our choice: a project shows only once its job has made it, which takes minutes for large ones.
     visibility_s = 300.0
+    #: Whether the last answer to `getJobs` held no list.
+    had_no_list = False
 
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
@@ -93,27 +93,30 @@ class DatasaurClient(JobClient):
         """The projects whose names hold the place's, all of them: what is missing in the list would be made again."""
         subject = f"projects named {place['name']!r}"
         variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
-        found: list[Entry] = []
+        found: dict[str, Entry] = {}
+        read = 0
         look = Look(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
-        while len(found) < _FIND_PROJECTS:
+        while read < _FIND_PROJECTS:
             look.turn()
-            variables["page"] = {"skip": len(found), "take": _FIND_PAGE}
+            variables["page"] = {"skip": read, "take": _FIND_PAGE}
             reply = await self.session.read(documents.FIND_PROJECTS, variables, subject)
+            # Any error, also one that names no field: it may be why a project is missing.
             if failure := reply.error_at("result"):
                 raise failure
-            value = reply.data.get("result")
-            nodes = value.get("nodes") if isinstance(value, dict) else None
-            entries = [node for node in objects(nodes) if text_or_none(node, "id")]
-            if not isinstance(nodes, list) or len(entries) < len(nodes):
+            page = reader.read_projects(reply.data.get("result"))
+            if page is None:
                 raise self.session.bad_reply("getProjects", subject, "the answer holds no whole list of projects.")
-            if not nodes:  # to an empty page: a server that caps pages silently gives fewer than it was asked for
-                return found
-            found += entries
+            found |= {text_or_none(node, "id") or "": node for node in page.nodes}
+            read += len(page.nodes)
+            if len(found) < read or (not page.nodes and page.total > len(found)):
+                raise self.session.bad_reply("getProjects", subject, "the list changed while it was read.")
+            if not page.nodes:  # to an empty page: a server that caps pages silently gives fewer than it was asked for
+                return list(found.values())
         raise self.session.bad_reply("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
 
     def _project(self, operation: str, node: Entry) -> JobHandle:
         project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)
-        handle = self._new_handle(f"{_PROJECT}{project_id}", operation, {"project_id": project_id})
+        handle = self._new_handle(f"{PROJECT}{project_id}", operation, {"project_id": project_id})
         created_at = instant_or_none(node.get("createdDate"))
         return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
 
@@ -148,6 +151,12 @@ class DatasaurClient(JobClient):
             raise errors.ResultUnavailable(
                 self.provider, handle.job_id, "only the answer to its submission held the file's address. Export again."
             )
+        if handle.operation == ProjectSpec.operation and not job.result_id:
+            raise errors.ResultUnavailable(
+                self.provider,
+                handle.job_id,
+                "the job is done, but it does not tell the id of its project.",
+            )
         return {"result_id": job.result_id} if job.result_id else {}
 
     def _why(self, failure: errors.RequestFailed, handle: JobHandle) -> str:
@@ -178,56 +187,4 @@ class DatasaurClient(JobClient):
         return self._new_handle(export_id, operation.field, details)
 
     async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        made = [job_id for job_id in job_ids if job_id.startswith(_PROJECT)]
-        if made:
-            seen: dict[str, Seen] = {job_id: await self._check_project(job_id) for job_id in made}
-            others = [job_id for job_id in job_ids if job_id not in seen]
-            return seen | (await self._check_batch(others, marks) if others else {})
-        if len(job_ids) > 1:
-            return await self._check_many(job_ids, marks)
-        job_id = job_ids[0]
-        reply = await self.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
-        if failure := reply.error_at("result"):
-            return {job_id: failure}
-        seen = self._by_id([reply.data.get("result")], job_ids, marks)
-        job = seen.get(job_id)
-        if not isinstance(job, Job) or not job.state.is_terminal:
-            return seen
-        if marks:
-            marks.fresh.clear()  # it stands for what the next answer may take back
-        # The page's query has no errors and no result id; they matter once, at the end.
-        return seen | await self._check_many(job_ids, None)
-
-    async def _check_project(self, job_id: str) -> Seen:
-        """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
-        project_id = job_id.removeprefix(_PROJECT)
-        try:
-            reply = await self.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
-        except errors.RequestFailed as failure:
-            return failure
-        if not isinstance(reply.data.get("result"), dict):
-            return reply.error_at("result") or self._not_found(job_id)
-        return Job(self.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
-
-    async def _check_many(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
-        reply = await self.session.read(documents.GET_JOBS, {"jobIds": list(job_ids)}, subject)
-        value = reply.data.get("result")
-        if value is None:
-            raise reply.error_at("result") or self.session.bad_reply("getJobs", subject, "the list is missing.")
-        seen = self._by_id(value, job_ids, marks)
-        if failure := reply.error_at("result"):
-            # An error that took the place of a job is a check that failed, not a job that is not there.
-            return dict.fromkeys(set(job_ids).difference(marks.unchanged if marks else ()), failure) | seen
-        return seen
-
-    def _by_id(self, entries: object, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        """By their own ids: the order of the list, and what stands in for an unknown job, are not documented."""
-        told = {str(entry.get("id")): entry for entry in reversed(objects(entries))}  # what is told twice counts once
-        read, redact = reader.read_job, self.session.redact
-        is_known = marks.is_known if marks else lambda job_id, entry: False
-        return {
-            job_id: read(told[job_id], redact)
-            for job_id in job_ids
-            if job_id in told and not is_known(job_id, told[job_id])
-        }
+        return await check_batch(self, job_ids, marks)

@@ -31,6 +31,7 @@ FIND_PROJECTS = Operation("""
 query FindProjects($teamId: ID, $keyword: String!, $page: OffsetPageInput!) {
   result: getProjects(input: { filter: { teamId: $teamId, keyword: $keyword }, page: $page }) {
     nodes { id name createdDate }
+    totalCount
   }
 }
 """)

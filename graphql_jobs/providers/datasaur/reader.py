@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
 from graphql_jobs.failures import COMMON_CODES, Dialect, Kind
@@ -94,6 +94,23 @@ def read_submitted(value: object) -> Entry | None:
         return None
     job = value.get("job", value)
     return job if isinstance(job, dict) and isinstance(job.get("id"), str) and job["id"] else None
+
+
+class ProjectPage(NamedTuple):
+    """A page of a list of projects, and how many there are in all as far as the answer says it."""
+
+    nodes: list[Entry]
+    total: int
+
+
+def read_projects(value: object) -> ProjectPage | None:
+    """The page in an answer; None if it is none, or if a project in it has no id, or no name."""
+    nodes = value.get("nodes") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(nodes, list):
+        return None
+    entries = [node for node in objects(nodes) if text_or_none(node, "id") and isinstance(node.get("name"), str)]
+    total = value.get("totalCount")
+    return ProjectPage(entries, total if type(total) is int else 0) if len(entries) == len(nodes) else None
 
 
 #: Our choice: the first line is shown, cut again to what a message may hold.

@@ -1,0 +1,173 @@
+"""Reading Datasaur jobs: one by `getJob`, several by `getJobs`, and a project in place of the job that made it.
+
+A job is absent where Datasaur says so in its way: `getJob` gives null, `getJobs` a null in its place, or none at all
+(docs/providers/datasaur.md). An answer of any other shape is a failed poll. After an answer to `getJobs` that was no
+list, a null of `getJob` is not believed before `getJobs` says the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphql_jobs import errors
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.providers.datasaur import documents, reader
+from graphql_jobs.reading import text_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from graphql_jobs.marks import Marks
+    from graphql_jobs.provider import Seen
+    from graphql_jobs.providers.datasaur.client import DatasaurClient
+    from graphql_jobs.reading import Entry
+    from graphql_jobs.reply import Reply
+
+#: Stands before a project's id in the handle of a project whose job nobody knows.
+PROJECT = "project:"
+
+
+async def check_batch(client: DatasaurClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    """As `JobClient._check_batch`."""
+    made = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
+    seen: dict[str, Seen] = {job_id: await _check_project(client, job_id) for job_id in made}
+    others = [job_id for job_id in job_ids if job_id not in seen] if made else job_ids
+    if len(others) == 1:
+        return seen | await _check_one(client, others[0], marks)
+    return seen | (await _check_many(client, others, marks) if others else {})
+
+
+async def _check_one(client: DatasaurClient, job_id: str, marks: Marks | None) -> dict[str, Seen]:
+    reply = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
+    entry = reply.data.get("result", ...)
+    if entry is None:
+        if client.had_no_list and not reply.error_at("result"):  # null may be its answer to whatever is asked
+            return await _check_many(client, [job_id], marks)
+        return {job_id: reply.error_at("result") or client._not_found(job_id)}
+    if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
+        return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
+    if failure := _missing_part(client, reply, ("result",), entry):
+        return {job_id: failure}
+    if marks and marks.is_known(job_id, entry):
+        return {}
+    job = reader.read_job(entry, client.session.redact)
+    if not job.state.is_terminal:
+        return {job_id: job}
+    if marks:
+        marks.fresh.clear()  # it stands for what the next answer may take back
+    # The page's query has no errors and no result id; they matter once, at the end.
+    in_full = (await _check_many(client, [job_id], None))[job_id]
+    if isinstance(in_full, errors.JobNotFound):
+        in_full = _bad(client, "getJobs", job_id, "the list lacks the job, of which getJob has just told.")
+    return {job_id: in_full}
+
+
+async def _check_many(client: DatasaurClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    """Jobs that a list leaves out are asked for again as long as that brings any: the list may be cut in silence."""
+    seen: dict[str, Seen] = {}
+    left = job_ids
+    while left:
+        subject = f"job {left[0]}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
+        reply = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
+        told = _Told(client, reply, left, frozenset(job_ids).difference(left))
+        for job_id, (number, entry) in told.entries.items():
+            if failure := _missing_part(client, reply, ("result", number), entry):
+                seen[job_id] = failure
+            elif not (marks and marks.is_known(job_id, entry)):
+                seen[job_id] = reader.read_job(entry, client.session.redact)
+        if told.is_short and told.entries:
+            if left is not job_ids:  # what was left out is there: so many are too many
+                client.session.batches.shrink(len(job_ids), told.bad("the list is shorter than what was asked for."))
+            left = told.missing
+        else:
+            seen |= {job_id: told.absence(job_id) for job_id in told.missing}
+            left = ()
+    return seen
+
+
+class _Told:
+    """What an answer to `getJobs` tells, by the jobs' own ids: the order of the list is not documented.
+
+    Raises `RequestFailed` if it holds no list. Of a job that is told twice, the first counts. Jobs
+    that were told `before` may be told again.
+    """
+
+    def __init__(self, client: DatasaurClient, reply: Reply, job_ids: Sequence[str], before: Container[str]) -> None:
+        self._client, self._reply, self._job_ids = client, reply, job_ids
+        items = reply.data.get("result")
+        client.had_no_list = not isinstance(items, list)
+        if not isinstance(items, list):
+            raise reply.error_at("result") or self.bad("the answer holds no list of jobs.")
+        wanted = frozenset(job_ids)
+        #: Each job that is told, with its place in the list.
+        self.entries: dict[str, tuple[int, Entry]] = {}
+        nulls = odd = 0
+        self._is_in_place = len(items) == len(job_ids)
+        for number, item in enumerate(items):
+            job_id = _id_of(item)
+            if job_id in wanted and job_id not in self.entries:
+                self.entries[job_id] = number, item
+                self._is_in_place = self._is_in_place and job_ids[number] == job_id
+            elif item is None:
+                nulls += 1
+            elif job_id not in before:
+                odd += 1
+        self.missing = [job_id for job_id in job_ids if job_id not in self.entries]
+        self._is_odd = bool(odd)
+        #: Whether a job is left out, and nothing stands in its place.
+        self.is_short = not odd and nulls < len(self.missing) and not reply.error_at("result")
+
+    def absence(self, job_id: str) -> Seen:
+        """What it means that a job is missing. An error that took its place is a poll that failed."""
+        errors_at = self._reply.field_errors
+        if failure := errors_at.get(()) or errors_at.get(("result",)):
+            return failure
+        if self._is_in_place:
+            failure = self._reply.error_below("result", self._job_ids.index(job_id)) if errors_at else None
+        else:
+            failure = self._reply.error_at("result")
+        if failure:
+            return failure
+        return self.bad("an entry of the list is no such job.") if self._is_odd else self._client._not_found(job_id)
+
+    def bad(self, detail: str) -> errors.RequestFailed:
+        """The error for what is no list of these jobs."""
+        return _bad(self._client, "getJobs", self._job_ids[0], detail)
+
+
+async def _check_project(client: DatasaurClient, job_id: str) -> Seen:
+    """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
+    project_id = job_id.removeprefix(PROJECT)
+    try:
+        reply = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
+    except errors.RequestFailed as failure:
+        return failure
+    entry = reply.data.get("result", ...)
+    if entry is None:
+        return reply.error_at("result") or client._not_found(job_id)
+    if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
+        return client.session.bad_reply("getProject", f"project {project_id}", "the answer holds no such project.")
+    return Job(client.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
+
+
+def _missing_part(
+    client: DatasaurClient, reply: Reply, at: tuple[str | int, ...], entry: Entry
+) -> errors.RequestFailed | None:
+    """Why a part of a job that matters cannot be read: its status, or what it made. Any other part may be missing."""
+    if not isinstance(entry.get("status"), str):
+        detail = f"the status of job {entry['id']} cannot be read."
+        return reply.error_below(*at, "status") or client.session.bad_reply("getJobs", f"job {entry['id']}", detail)
+    if reply.field_errors and entry.get("resultId") is None:
+        return reply.error_below(*at, "resultId")
+    return None
+
+
+def _id_of(item: object) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    job_id = item.get("id")
+    return job_id if type(job_id) is str else text_or_none(item, "id")
+
+
+def _bad(client: DatasaurClient, operation: str, job_id: str, detail: str) -> errors.RequestFailed:
+    return client.session.bad_reply(operation, f"job {job_id}", detail)
