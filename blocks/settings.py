@@ -105,6 +105,16 @@ def result_folder(named: str | None) -> Path:
         raise InvalidInput("result_folder", f"there is no user's home {named.partition('/')[0]!r}.") from None
 
 
+#: The limits of a wait, and the parameters of flows and fields of job blocks that set them.
+_PARAMETERS = (
+    ("total_s", "give_up_after_s"),
+    ("queued_s", "queued_at_most_s"),
+    ("running_s", "running_at_most_s"),
+    ("unchanged_s", "unchanged_at_most_s"),
+    ("unseen_s", "unseen_at_most_s"),
+)
+
+
 def wait_policy(
     give_up_after_s: float,
     queued_at_most_s: float | None = None,
@@ -114,8 +124,11 @@ def wait_policy(
     unseen_at_most_s: float | None = None,
 ) -> WaitPolicy:
     """What flows and job blocks ask for, as a policy. No outage is sat out for longer than the whole wait may take."""
+    outage_budget_s = WaitPolicy().outage_budget_s
+    shortened = (("outage_budget_s", "give_up_after_s"),) if give_up_after_s < outage_budget_s else ()
     return WaitPolicy(
-        outage_budget_s=min(WaitPolicy().outage_budget_s, give_up_after_s),
+        outage_budget_s=min(outage_budget_s, give_up_after_s),
+        parameters=(*_PARAMETERS, *shortened),
         schedule=Schedule(max_delay_s=longest_pause_s),
         deadlines=Deadlines(
             total_s=give_up_after_s,

@@ -34,7 +34,7 @@ async def find_again(client: JobClient, label: Label, record: Record) -> list[Jo
         async with asyncio.timeout(longest_s):
             found = await client.find(record.operation, record.place, label, record.at)
     except TimeoutError:
-        raise Undecided(f"One look took longer than submission_s={longest_s:g}.") from None
+        raise Undecided(f"One look for it took longer than submission_s={longest_s:g}.") from None
     return [handle for handle in found if handle.job_id not in record.before | record.handled]
 
 

@@ -113,6 +113,14 @@ class WaitPolicy:
     deadlines: Deadlines = Deadlines()
     outage_budget_s: float = 3600.0
     not_found_grace_s: float = 30.0
+    #: What the caller's own caller set each limit by, such as a flow's parameter: pairs of our name and that one.
+    parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+
+    def limit(self, name: str) -> str:
+        """The limit for a message: `total_s=600`, or `give_up_after_s=600 (total_s=600)` where a parameter set it."""
+        value_s = self.outage_budget_s if name == "outage_budget_s" else getattr(self.deadlines, name)
+        parameter = dict(self.parameters).get(name)
+        return f"{parameter}={value_s:g} ({name}={value_s:g})" if parameter else f"{name}={value_s:g}"
 
     def __post_init__(self) -> None:
         _require_positive("outage_budget_s", self.outage_budget_s)

@@ -176,11 +176,11 @@ class Watch:
         self._is_held = not looked and (self._is_held or self._failing_since is None)
         self._failing_since = now if self._failing_since is None else self._failing_since
         lost_s, budget_s = now - self._failing_since, self.policy.outage_budget_s
-        self.deadline_at, limit = self._failing_since + budget_s, f"outage_budget_s={budget_s:g}"
+        self.deadline_at, limit = self._failing_since + budget_s, self.policy.limit("outage_budget_s")
         limit_at, name = self._limit()
         if delayed_since < self.deadline_at < limit_at:
             self.deadline_at = limit_at
-            limit += f", and the deadline {name}={getattr(self.policy.deadlines, name):g} passed"
+            limit += f", and the deadline {self.policy.limit(name)} passed"
         if now < self.deadline_at:
             return None
         detail = f"every check failed for {lost_s:.0f} s ({limit}): {failure}"
@@ -198,8 +198,7 @@ class Watch:
         return "it was never seen" if self._mark is None else f"{self._state} (status {self._raw_status!r})"
 
     def _timed_out(self, now: float, last: str) -> WaitTimedOut:
-        limit = f"{self._deadline_name}={getattr(self.policy.deadlines, self._deadline_name):g}"
-        detail = f"the deadline {limit} passed; last seen: {last}."
+        detail = f"the deadline {self.policy.limit(self._deadline_name)} passed; last seen: {last}."
         return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self.began_at(), detail)
 
 

@@ -6,6 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from blocks.settings import WaitSettings, wait_policy
+from graphql_jobs import Deadlines, JobState, WaitPolicy, errors
+from graphql_jobs.sights import Sight
+from graphql_jobs.watch import Watch
+from tests.graphql_jobs.hubs import DOWN, handle, job
 
 LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged_at_most_s", "unseen_at_most_s")
 
@@ -32,3 +36,33 @@ def test_a_limit_that_is_none_is_refused(name: str, value_s: float) -> None:
     """Nothing waits for ever, nor for no time."""
     with pytest.raises(ValidationError, match=name):
         WaitSettings.model_validate({name: value_s})
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("give_up_after_s", "total_s"), ("queued_at_most_s", "queued_s"), ("unseen_at_most_s", "unseen_s")],
+)
+def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -> None:
+    """Whoever set `give_up_after_s` in a form reads `give_up_after_s=60`; in a script it is `total_s=60`."""
+    seen = errors.JobNotFound("fake", "a", "") if name == "unseen_at_most_s" else job("a", JobState.PENDING)
+    for policy, told in (
+        (wait_policy(**{"give_up_after_s": 600.0, name: 60.0}), f"the deadline {name}=60 ({limit}=60) passed"),
+        (WaitPolicy(deadlines=Deadlines(**{limit: 60.0})), f"the deadline {limit}=60 passed"),
+    ):
+        ended = Watch(handle("a"), policy, Sight(0.0)).judge(seen, 60.0)
+        assert isinstance(ended, errors.WaitTimedOut)
+        assert told in str(ended)
+
+
+@pytest.mark.parametrize(
+    ("give_up_after_s", "told"),
+    [(600.0, "give_up_after_s=600 (outage_budget_s=600)"), (86400.0, "(outage_budget_s=3600)")],
+)
+def test_outage_budget_is_named_by_the_parameter_where_one_set_it(give_up_after_s: float, told: str) -> None:
+    """A wait of ten minutes tolerates no hour of outage: the message says which parameter made it so short."""
+    watch = Watch(handle("a"), wait_policy(give_up_after_s), Sight(0.0))
+    watch.judge(job("a"), 0.0)
+    watch.judge(DOWN, 1.0)
+    ended = watch.judge(DOWN, 3601.0)
+    assert isinstance(ended, errors.ProviderLost)
+    assert told in str(ended)
