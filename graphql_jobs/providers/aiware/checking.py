@@ -230,7 +230,9 @@ def _entries(
 
 def _absent(client: AiwareClient, reply: Reply, alias: str, job_id: str, *, is_certain: bool) -> Seen:
     """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
-    own = reply.field_errors.get((alias,)) or reply.object_errors.get(job_id)
+    own, general = reply.field_errors.get((alias,)), reply.field_errors.get(())
+    if general is None or isinstance(general, errors.NotFound):  # any other may be why there is no entry
+        own = own or reply.object_errors.get(job_id)
     if isinstance(own, errors.NotFound):
         return client._not_found(job_id)
     failure = own or reply.error_at(alias)
