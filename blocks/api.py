@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.context import AsyncClientContext
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from graphql_jobs.clock import Clock, SystemClock
@@ -79,3 +81,17 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, httpx.HTTPStatusError):  # Prefect's own is one
         return error.response.status_code >= 500 or error.response.status_code in _RETRIED_4XX
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+
+
+@asynccontextmanager
+async def one_client() -> AsyncIterator[None]:
+    """Within, `get_client()` gives the same client each time. To make a new one takes 50 ms of a core.
+
+    Where Prefect's API cannot be reached now, each call has a client of its own, as without this.
+    """
+    async with AsyncExitStack() as undo:
+        try:
+            await undo.enter_async_context(AsyncClientContext.get_or_create())
+        except Exception as error:  # Prefect's context asks for the server's version first, and wraps what comes of it
+            logger.debug("No client is shared: %s", error)
+        yield

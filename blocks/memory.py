@@ -107,11 +107,10 @@ class RunMemory:
         """The keys of which other runs keep the entries, and which runs."""
         return _references(await read_entries(self.flow_run_id, KEY_PREFIX))
 
-    async def submissions(self) -> dict[str, RunMemory]:
-        """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
+    async def read_with_references(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, UUID]]:
+        """What `read_all` and `references` give, read once."""
         values = await read_entries(self.flow_run_id, KEY_PREFIX)
-        own: dict[str, RunMemory] = dict.fromkeys(_by_key(values), self)
-        return own | {key: RunMemory(home) for key, home in _references(values).items()}
+        return _by_key(values), _references(values)
 
 
 def _by_key(values: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:

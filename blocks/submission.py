@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from uuid import uuid4
 
+from blocks.cancelled import tag_run
 from blocks.job_run import JobCredentials, RemoteJobRun
 from blocks.memory import RunMemory, memory_of, root_run_id
 from blocks.numbers import number_in_run
@@ -45,6 +46,8 @@ async def submit_from_here(
     each: they cannot be counted.
     """
     run_id = await root_run_id()
+    if run_id:
+        await tag_run(run_id)
     at = (client.provider, client.session.url, client.account, spec.operation)
     memory: Memory = RunMemory(run_id) if run_id else LocalMemory()
     if key is not None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 POOL = "graphql-jobs"
+#: The queue of what cleans up, in that pool.
+CLEAN_UP_QUEUE = "clean-up"
 
 #: Our choices, for two busy cores: a server's first start migrates its database, which takes 20 s on a quiet machine.
 _START_WITHIN_S = 180.0
@@ -91,9 +93,10 @@ class Stack:
         return done.stdout
 
     def deploy(self) -> None:
-        """Register the blocks, make the work pool and deploy all of prefect.yaml."""
+        """Register the blocks, make the work pool with its queues and deploy all of prefect.yaml."""
         self.run("prefect", "block", "register", "-m", "blocks")
         self.run("prefect", "work-pool", "create", POOL, "--type", "process")
+        self.run("prefect", "work-queue", "create", CLEAN_UP_QUEUE, "--pool", POOL, "--priority", "1")
         self.run("prefect", "--no-prompt", "deploy", "--all")
 
     def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> subprocess.Popen[bytes]:

@@ -5,7 +5,7 @@ None caches its result, and none that creates something is retried by Prefect: t
 sent again (law 2).
 """
 
-from tasks.cancellation import cancel_job
+from tasks.cancellation import cancel_job, cancel_with_the_run, cancelling_with_the_run
 from tasks.checking import check_job, check_jobs
 from tasks.collection import fetch_result
 from tasks.downstream import start_deployment
@@ -14,6 +14,8 @@ from tasks.waiting import jobs_as_they_end, wait_for_job, wait_for_jobs
 
 __all__ = [
     "cancel_job",
+    "cancel_with_the_run",
+    "cancelling_with_the_run",
     "check_job",
     "check_jobs",
     "fetch_result",

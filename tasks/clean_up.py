@@ -1,48 +1,42 @@
-"""What one layer does about one cancelled run: it cancels the jobs that are the run's own, while it stays cancelled."""
+"""What one layer does about one cancelled run: it cancels the jobs that are the run's own, while it stays cancelled.
+
+Jobs of the same credentials are cancelled together: a request for each, and one read for a batch of them. Before each
+cancel is sent it is asked whether the run is still cancelled, and for a caller's own key whether another run waits for
+the job too.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from math import inf
-from typing import Any, TypeVar
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.logging.loggers import flow_run_logger
 
+from blocks.api import ask, one_client
+from blocks.cancelled import by_a_person
 from blocks.lookup import load_credentials
-from blocks.memory import RunMemory
-from graphql_jobs import CancelOutcome, GraphqlJobsError, Job, JobClient, Label, Recovery
+from graphql_jobs import JobClient, Label, Recovery
 from graphql_jobs.clock import Clock, instant
-from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
+from graphql_jobs.errors import InvalidInput
 from graphql_jobs.finding import Undecided
-from graphql_jobs.record import Record, read_record
+from graphql_jobs.many import each
+from graphql_jobs.record import read_record
 from graphql_jobs.submission import find_again
-from tasks.outcome import CANCELLED_AT_PROVIDER
-from tasks.owners import submissions_of, who_waits_too
+from tasks.cancelling import DELAYS_S, LOOK_S, Done, LeftAlone, Target, cancel_together, unknown
+from tasks.owners import Submission, submissions_of, who_waits_too
 
-T = TypeVar("T")
-
-#: Our choices: how long the first layers look for a job that does not show, and how long the pauses are, from and to;
-#: the last layer looks until it is sure.
-_LOOK_S = 5.0
-_PAUSES_S = (1.0, 5.0)
 #: Our choice: so many others may write just before us.
 _WRITES = 100
-#: Our choice: jobs of one run that are cancelled at once.
-_AT_ONCE = 10
-#: What Prefect's runner writes when it is stopped: that is no person's will (prefect/runner/_cancellation_manager.py).
-_SHUT_DOWN = "Runner is shutting down."
-
-
-def by_a_person(state: State[Any] | None) -> bool:
-    """Whether the state is a person's cancel: not a runner's shutdown, nor a job that was cancelled at its provider."""
-    if state is None or state.type not in {StateType.CANCELLING, StateType.CANCELLED}:
-        return False
-    return state.message != _SHUT_DOWN and state.name != CANCELLED_AT_PROVIDER
+#: Our choices: batches of jobs that are cancelled together, submissions whose job is looked for, and notes, at once.
+_BATCHES_AT_ONCE = 2
+_SEARCHES_AT_ONCE = 10
+_NOTES_AT_ONCE = 10
+#: Our choice: for so long it is known whether the run is still cancelled, in seconds.
+_FRESH_S = 0.5
 
 
 def is_cancelled_still(run: FlowRun, now: FlowRun) -> bool:
@@ -50,54 +44,22 @@ def is_cancelled_still(run: FlowRun, now: FlowRun) -> bool:
     return by_a_person(now.state) and now.run_count == run.run_count
 
 
-async def until_seen(ask: Callable[[], Awaitable[T]], clock: Clock, give_up_at: float) -> T:
-    """What `ask` gives, which is called again while the provider does not show the job (law 10).
-
-    Raises `JobNotFound` once `give_up_at` has come.
-    """
-    pause_s, longest_s = _PAUSES_S
-    while True:
-        try:
-            return await ask()
-        except JobNotFound:
-            now = clock.now()
-            if now >= give_up_at:
-                raise
-        await clock.sleep(min(pause_s, give_up_at - now))
-        pause_s = min(2 * pause_s, longest_s)
-
-
-def shows_at(client: JobClient, submitted_at: datetime) -> float:
-    """The instant (epoch seconds) from which a job that is not to be seen is not there."""
-    return min(submitted_at.timestamp(), client.session.clock.now()) + client.visibility_s
-
-
-async def note_cancelled(home: RunMemory, key: str, treated: Record, of: str, sentence: str, *, confirmed: bool) -> str:
+async def note_cancelled(submission: Submission, of: str, sentence: str, *, confirmed: bool) -> str:
     """Write down what came of the cancel `of` a job, once; if another was quicker, its words are the ones that count.
 
     A job whose cancel was confirmed is not gone on with, also if the provider does not know it any more.
     """
+    home, key, record = submission.home, submission.key, submission.record
+    assert record is not None  # noqa: S101 (it named the job)
     entry = {"kind": "cancelled", "of": of, "message": sentence} | ({"confirmed": True} if confirmed else {})
+    treated = record.intent
     for _ in range(_WRITES):
-        record = read_record(await home.read(key))
         if said := record.cancelled.get(of):
             return said
-        if record.by != treated.by or await home.append(key, record.count, entry):
+        if record.intent != treated or await home.append(key, record.count, entry):
             break
+        record = read_record(await home.read(key))
     return sentence
-
-
-class _StartedAgain(Exception):
-    """The run is cancelled no more, or once more since."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What became of a job; whether that will not change any more; whether our cancel was seen to have its effect."""
-
-    sentence: str
-    is_final: bool
-    confirmed: bool = False
 
 
 class CleanUp:
@@ -109,123 +71,179 @@ class CleanUp:
         #: This cancel, so that a later one of the same run is not taken for done.
         self.cancel_id = f"{run.id}/{run.run_count}"
         self.logger = flow_run_logger(run)
-        self.slots = asyncio.Semaphore(_AT_ONCE)
+        self._reading = asyncio.Lock()
+        self._fresh_until = -inf
 
-    async def all(self) -> list[str]:
-        """A sentence for each submission, but for those of which there is surely no job."""
-        homes = await submissions_of(self.run.id)
-        said = await asyncio.gather(*(self.one(key, home) for key, home in sorted(homes.items())))
-        return [sentence for sentence in said if sentence]
+    async def all(self) -> list[Done]:
+        """What became of each job, those that were not cancelled first. Of surely no job, nothing is said.
 
-    async def one(self, key: str, home: RunMemory) -> str:
-        """Nothing that goes wrong with one job may keep another from being cancelled."""
-        try:
-            async with self.slots:
-                return await self._clean_up(key, home)
-        except Exception as error:
-            self.logger.exception("The job of key %s could not be cancelled.", key)
-            why = str(error) if isinstance(error, GraphqlJobsError) else type(error).__name__
-            return f"the job of key {key}: it is not known whether it was cancelled: {why}"
+        Nothing that goes wrong with one job keeps another from being cancelled.
+        """
+        done: list[Done] = []
+        work: dict[tuple[str, str], list[Target | Submission]] = {}
+        async with one_client():
+            for submission in await submissions_of(self.run.id):
+                for one in self._work(submission):
+                    if isinstance(one, Done):
+                        done.append(one)
+                    else:
+                        work.setdefault(_credentials(submission), []).append(one)
+            answers = await each(work, lambda credentials: self._with(credentials, work[credentials]))
+            for credentials, answer in answers.items():
+                if isinstance(answer, Exception):
+                    answer = [unknown(_what(one), answer) for one in work[credentials]]
+                done += answer
+        return sorted(done, key=lambda one: one.confirmed)
 
-    async def _clean_up(self, key: str, home: RunMemory) -> str:
-        record = read_record(await home.read(key))
+    def _work(self, submission: Submission) -> Iterator[Target | Submission | Done]:
+        """The jobs of a submission that are the run's; itself, if no job's id is known; or what can be said now."""
+        record, run_id = submission.record, str(self.run.id)
+        if record is None:
+            why = "its entries cannot be read. Were they edited by hand?"
+            yield Done(f"{_what(submission)}: it is not known whether it was cancelled: {why}")
+            return
+        for handle, owner in record.late:
+            said = record.cancelled.get(f"{self.cancel_id}/{handle.job_id}")
+            if owner == run_id:
+                yield Done(said, True) if said else Target(handle, submission, is_late=True)
         if record.count == 0 or record.surely_nothing:
-            return ""
+            return
         if said := record.cancelled.get(self.cancel_id):
-            return said
-        if other := await who_waits_too(key, home, self.run.id):
-            return f"{_what(record)}: left running, since {other}."
-        owner = record.owner or str(home.flow_run_id)
-        if owner != str(self.run.id) and home.flow_run_id == self.run.id:
-            return ""  # this run's own job ended badly before another run submitted anew
-        done = await self._cancel(Label(key, owner), record)
+            yield Done(said, True, record.surely_cancelled)
+        elif run_id in record.left_behind:
+            yield Done(
+                f"{_what(submission)}: left running, since it is the job of run {record.owner}, not of this run."
+            )
+        else:
+            yield Target(record.handle, submission) if record.handle else submission
+
+    async def _with(self, credentials: tuple[str, str], work: Sequence[Target | Submission]) -> list[Done]:
+        """Do all that takes the same credentials."""
+        try:
+            block = await load_credentials(*credentials)  # type: ignore[arg-type] # checked there
+        except InvalidInput as error:
+            why = f"left as it is, since its credentials cannot be had: {error.problem}"
+            return [Done(f"{_what(one)}: {why}") for one in work]
+        targets = [one for one in work if isinstance(one, Target)]
+        unseen = {one.key: one for one in work if isinstance(one, Submission)}
+        async with block.get_client() as client:
+            done, searched = await asyncio.gather(
+                self._targets(client, targets),
+                each(unseen, lambda key: self._search(client, unseen[key]), _SEARCHES_AT_ONCE),
+            )
+        return done + [
+            unknown(_what(unseen[key]), answer) if isinstance(answer, Exception) else answer
+            for key, answer in searched.items()
+        ]
+
+    async def _targets(self, client: JobClient, targets: Sequence[Target]) -> list[Done]:
+        """Cancel the jobs whose ids are known, batch by batch."""
+        batches = [targets[start : start + client.max_batch] for start in range(0, len(targets), client.max_batch)]
+        done: list[Done] = []
+
+        async def cancel(number: int) -> None:
+            done.extend(await self._batch(client, batches[number]))
+            if len(batches) > 1:
+                self.logger.info("Clean-up: %d of %d %s jobs are done with.", len(done), len(targets), client.provider)
+
+        for number, answer in (await each(range(len(batches)), cancel, _BATCHES_AT_ONCE)).items():
+            if isinstance(answer, Exception):
+                done += [unknown(_what(target), answer) for target in batches[number]]
+        return done
+
+    async def _batch(self, client: JobClient, targets: Sequence[Target]) -> list[Done]:
+        wrong: list[Done] = []
+        right: dict[str, Target] = {}
+        for target in targets:
+            try:
+                right[client.handle(target.handle, "handle").job_id] = target
+            except InvalidInput as error:  # the block's address was changed
+                wrong.append(unknown(_what(target), error))
+        done = await cancel_together(client, right.values(), partial(self._before, client), is_last=self.is_last)
+
+        async def note(job_id: str) -> Done:
+            of = f"{self.cancel_id}/{job_id}" if right[job_id].is_late else self.cancel_id
+            return await self._noted(right[job_id].submission, of, done[job_id], right[job_id].is_late)
+
+        noted = await each(done, note, _NOTES_AT_ONCE)
+        return wrong + [done[job_id] if isinstance(one, Exception) else one for job_id, one in noted.items()]
+
+    async def _noted(self, submission: Submission, of: str, done: Done, is_late: bool = False) -> Done:
+        """Log and write down what became of a job, if that will not change."""
         self.logger.info("%s", done.sentence)
         if not done.is_final:
-            return done.sentence
-        return await note_cancelled(home, key, record, self.cancel_id, done.sentence, confirmed=done.confirmed)
-
-    async def _cancel(self, label: Label, record: Record) -> _Done:
-        what = _what(record)
+            return done
         try:
-            credentials = await load_credentials(record.provider, record.credentials)  # type: ignore[arg-type] # checked there
-        except InvalidInput as error:
-            return _Done(f"{what}: left as it is, since its credentials cannot be had: {error.problem}", False)
-        async with credentials.get_client() as client:
-            try:
-                if not record.handle:
-                    return await self._cancel_unseen(client, label, record)
-                handle = client.handle(record.handle, "handle")
-                return await self._cancel_job(client, handle.job_id, handle.submitted_at or instant(record.at))
-            except _StartedAgain:
-                return _Done(f"{what}: left as it is, since its run was started again meanwhile.", False)
-            except GraphqlJobsError as failure:
-                return _Done(f"{what}: it is not known whether it was cancelled: {failure}", False)
+            said = await note_cancelled(submission, of, done.sentence, confirmed=done.confirmed and not is_late)
+        except Exception:  # whatever Prefect's client raises: it must not hide what happened
+            self.logger.exception("What became of the job of key %s could not be written down.", submission.key)
+            return done
+        return replace(done, sentence=said)
 
-    async def _cancel_job(self, client: JobClient, job_id: str, submitted_at: datetime) -> _Done:
-        what, clock, sure_at = f"{client.provider} job {job_id}", client.session.clock, shows_at(client, submitted_at)
-
-        async def ask() -> CancelOutcome:
-            await self._require_cancelled()
-            return await client.cancel(job_id)
-
-        try:
-            outcome = await until_seen(ask, clock, min(sure_at, clock.now() + self._patience_s()))
-        except CancelRefused as refusal:
-            return await self._refused(client, job_id, refusal)
-        except JobNotFound:
-            if clock.now() < sure_at:
-                return _Done(f"{what}: not to be seen yet, so it was not cancelled so far.", False)
-            return _Done(f"{what}: it is not there any more.", self.is_last)
-        return _Done(f"{what}: {outcome.message}", outcome.confirmed, outcome.confirmed)
-
-    async def _refused(self, client: JobClient, job_id: str, refusal: CancelRefused) -> _Done:
-        if not client.can_cancel:
-            seen = (await client.check([job_id]))[job_id]
-            if isinstance(seen, Job) and seen.state.is_terminal:
-                return _Done(f"{client.provider} job {job_id}: it had already ended: {seen.describe()}.", True)
-        return _Done(str(refusal), self.is_last or not client.can_cancel)
-
-    async def _cancel_unseen(self, client: JobClient, label: Label, record: Record) -> _Done:
+    async def _search(self, client: JobClient, submission: Submission) -> Done:
         """A job whose id nobody got: found by its key where the provider lets us look."""
-        what, clock = _what(record), client.session.clock
+        if other := await who_waits_too(submission, self.run.id):
+            return Done(f"{_what(submission)}: left running, since {other}.")
+        try:
+            done = await self._cancel_unseen(client, submission)
+        except Undecided as why:
+            done = Done(f"{_what(submission)}: left running. {why} Look after it.", self.is_last)
+        return await self._noted(submission, self.cancel_id, done)
+
+    async def _cancel_unseen(self, client: JobClient, submission: Submission) -> Done:
+        what, record, clock = _what(submission), submission.record, client.session.clock
+        assert record is not None  # noqa: S101 (it could be understood)
         if not client.can_cancel or client.recoveries.get(record.operation) is not Recovery.FIND:
-            return _Done(f"{what}: nobody can tell whether it was started; if it was, it was left running.", True)
-        patience_s = min(client.visibility_s, self._patience_s())
-        pause_s, longest_s = _PAUSES_S
+            return Done(f"{what}: nobody can tell whether it was started; if it was, it was left running.", True)
+        patience_s = client.visibility_s if self.is_last else min(client.visibility_s, LOOK_S)
+        delay_s, longest_s = DELAYS_S
         give_up_at = clock.now() + patience_s
-        while True:
-            try:
-                found = await find_again(client, label, record)
-            except Undecided as why:
-                return _Done(f"{what}: left running. {why} Look after it.", self.is_last)
-            if found:
-                break
+        label = Label(submission.key, record.owner or str(submission.home.flow_run_id))
+        while not (found := await find_again(client, label, record)):
             if clock.now() >= give_up_at:
                 seen = f"not to be seen within {patience_s:.0f} s"
-                return _Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)
-            await clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, longest_s)
-        ids = [handle.job_id for handle in found]
+                return Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)
+            await clock.sleep(delay_s)
+            delay_s = min(2 * delay_s, longest_s)
         if not client.finds_surely(record.operation, record.place or {}):
-            doubt = f"{', '.join(ids)} may be it, and nothing tells; left running. Look after it."
-            return _Done(f"{what}: {doubt}", self.is_last)
-        done = [await self._cancel_job(client, job_id, instant(record.at)) for job_id in ids]
-        return _Done(
+            ids = ", ".join(handle.job_id for handle in found)
+            return Done(f"{what}: {ids} may be it, and nothing tells; left running. Look after it.", self.is_last)
+        targets = [
+            Target(handle.model_copy(update={"submitted_at": instant(record.at)}), submission) for handle in found
+        ]
+        done = (await cancel_together(client, targets, partial(self._before, client), is_last=self.is_last)).values()
+        return Done(
             " ".join(one.sentence for one in done),
             all(one.is_final for one in done),
             all(one.confirmed for one in done),
         )
 
-    def _patience_s(self) -> float:
-        return inf if self.is_last else _LOOK_S
+    async def _before(self, client: JobClient, target: Target) -> None:
+        """Raise `LeftAlone` if the job must not be cancelled, now that its cancel is about to be sent."""
+        await self._require_cancelled(client.session.clock)
+        if not target.is_late and (other := await who_waits_too(target.submission, self.run.id)):
+            raise LeftAlone(f"left running, since {other}.")
 
-    async def _require_cancelled(self) -> None:
+    async def _require_cancelled(self, clock: Clock) -> None:
         """A clean-up may take minutes, in which a person may start the run again: then its jobs are its own."""
-        async with get_client() as client:
-            if not is_cancelled_still(self.run, await client.read_flow_run(self.run.id)):
-                raise _StartedAgain
+        async with self._reading:
+            if clock.monotonic() < self._fresh_until:
+                return
+            now = await ask(lambda api: api.read_flow_run(self.run.id))
+            if not is_cancelled_still(self.run, now):
+                raise LeftAlone("left as it is, since its run was started again meanwhile.")
+            self._fresh_until = clock.monotonic() + _FRESH_S
 
 
-def _what(record: Record) -> str:
-    what = f"job {record.handle.job_id}" if record.handle else f"{record.operation} ({record.subject})"
-    return f"{record.provider} {what}"
+def _credentials(submission: Submission) -> tuple[str, str]:
+    assert submission.record is not None  # noqa: S101 (there is work for it)
+    return submission.record.provider, submission.record.credentials
+
+
+def _what(one: Target | Submission) -> str:
+    submission = one.submission if isinstance(one, Target) else one
+    record = submission.record
+    if record is None:
+        return f"the job of key {submission.key}"
+    handle = one.handle if isinstance(one, Target) else record.handle
+    return f"{record.provider} {f'job {handle.job_id}' if handle else f'{record.operation} ({record.subject})'}"

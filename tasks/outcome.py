@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
+from blocks.cancelled import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
 from graphql_jobs.job import REPEATS
 from graphql_jobs.numbers import json_text
@@ -24,8 +25,6 @@ R = TypeVar("R")
 MAX_RESULT_CHARACTERS = 200_000
 MAX_OUTCOMES_CHARACTERS = 450_000
 
-#: The name of the state of a run whose job somebody cancelled at the provider.
-CANCELLED_AT_PROVIDER = "JobCancelled"
 #: The name of the state of a run of which nobody can tell whether its job was started.
 UNKNOWN_STATE = "SubmissionUnknown"
 

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 from blocks.job_run import JobCredentials
-from blocks.memory import RunMemory, root_run_id
+from blocks.memory import root_run_id
 from graphql_jobs import GraphqlJobsError, JobHandle
 from graphql_jobs.errors import WaitTimedOut
-from graphql_jobs.record import Record, read_record
 from tasks.cancellation import cancel_job
 from tasks.clean_up import note_cancelled
-from tasks.owners import submissions_of, who_waits_too
+from tasks.owners import Submission, submissions_of, who_waits_too
 
 logger = logging.getLogger(__name__)
 
 #: What to do with a job whose deadline has passed.
 OnTimeout = Literal["leave", "cancel"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The submission of a job in what a run remembers."""
-
-    run_id: UUID
-    key: str
-    home: RunMemory
-    record: Record
 
 
 async def after_timeout(
@@ -47,8 +35,9 @@ async def after_timeout(
 
 async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
     try:
-        kept = await _find(handle.job_id)
-        other = await _stop_waiting(kept) if kept else None
+        run_id = await root_run_id()
+        kept = await _find(run_id, handle.job_id) if run_id else None
+        other = await _stop_waiting(run_id, kept) if run_id and kept else None
     except Exception as error:  # whatever Prefect's client raises: a job that another may wait for is not cancelled
         why = f"it cannot be told whether another run waits for it too: {type(error).__name__}"
         return f"It was to be cancelled, and was left running, since {why}."
@@ -56,33 +45,29 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
         return f"It was left running, since {other}."
     outcome = await cancel_job(credentials, handle.job_id, handle.submitted_at)
     if kept and outcome.confirmed:
-        await _note(kept, outcome.message)
+        await _note(f"{run_id}/deadline", kept, outcome.message)
     return f"It was cancelled: {outcome.message}"
 
 
-async def _find(job_id: str) -> _Kept | None:
-    """The submission of which this job came; None outside of a run, or if a person edited what it remembers."""
-    run_id = await root_run_id()
-    for key, home in (await submissions_of(run_id)).items() if run_id else ():
-        try:
-            record = read_record(await home.read(key))
-        except GraphqlJobsError:  # another submission's entries, edited by hand
-            continue
-        if run_id and record.handle and record.handle.job_id == job_id:
-            return _Kept(run_id, key, home, record)
+async def _find(run_id: UUID, job_id: str) -> Submission | None:
+    """The submission of which this job came; None if a person edited what the run remembers."""
+    for submission in await submissions_of(run_id):
+        handle = submission.record.handle if submission.record else None
+        if handle and handle.job_id == job_id:
+            return submission
     return None
 
 
-async def _stop_waiting(kept: _Kept) -> str:
+async def _stop_waiting(run_id: UUID, kept: Submission) -> str:
     """Leave the job to the others that wait for it, and say who that is; empty if there is none."""
-    await kept.home.remove_user(kept.key, kept.run_id)  # first, so that of two that give up together one is the last
-    return await who_waits_too(kept.key, kept.home, kept.run_id)
+    # First, so that of two that give up together one is the last.
+    await kept.home.remove_user(kept.key, run_id)
+    return await who_waits_too(kept, run_id)
 
 
-async def _note(kept: _Kept, message: str) -> None:
+async def _note(of: str, kept: Submission, message: str) -> None:
     """Write the cancel down, for the next attempt; that it fails must not hide what happened."""
     try:
-        of = f"{kept.run_id}/deadline"
-        await note_cancelled(kept.home, kept.key, kept.record, of, message, confirmed=True)
+        await note_cancelled(kept, of, message, confirmed=True)
     except Exception:  # whatever Prefect's client raises
         logger.exception("That the job of key %s was cancelled could not be written down.", kept.key)

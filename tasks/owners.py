@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -26,7 +27,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 
 from blocks.api import ask
-from blocks.memory import RunMemory
+from blocks.cancelled import TAG
+from blocks.memory import RunMemory, homes_of
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.record import Record, read_record
 from tasks.outcome import UNKNOWN_STATE
@@ -35,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: The tag of all deployments of this project, and so of their runs.
-TAG = "graphql-jobs"
 _BATCH = 200
 #: Our choice: as many requests at once as one worker's server bears beside its runs.
 _AT_ONCE = 10
@@ -57,17 +57,55 @@ async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
     return found
 
 
-async def submissions_of(run_id: UUID) -> dict[str, RunMemory]:
-    """The keys of all that the run submitted, or went on with, each with the memory that keeps its entries."""
-    return await RunMemory(run_id).submissions()
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One submission that a run made, or goes on with."""
+
+    key: str
+    home: RunMemory
+    #: None: its entries cannot be understood.
+    record: Record | None
+    #: The key is a caller's own: other runs may use it too.
+    is_shared: bool
 
 
-async def who_waits_too(key: str, home: RunMemory, run_id: UUID) -> str:
+async def submissions_of(run_id: UUID) -> list[Submission]:
+    """All that the run submitted, or goes on with, by key. What it remembers is read once, page by page."""
+    memory = RunMemory(run_id)
+    entries_of, references = await memory.read_with_references()
+    own = {key: entries for key, entries in entries_of.items() if key not in references}
+    shared = await homes_of(own)
+    found = [Submission(key, memory, _record(entries), key in shared) for key, entries in own.items()]
+    for home_id in set(references.values()):
+        home, keys = RunMemory(home_id), [key for key, its_home in references.items() if its_home == home_id]
+        found += [
+            Submission(key, home, _record(entries), True) for key, entries in (await _entries(home, keys)).items()
+        ]
+    return sorted(found, key=lambda submission: submission.key)
+
+
+async def _entries(home: RunMemory, keys: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:
+    if len(keys) == 1:
+        return {keys[0]: await home.read(keys[0])}
+    everything = await home.read_all()
+    return {key: everything.get(key, []) for key in keys}
+
+
+def _record(entries: Sequence[Mapping[str, Any]]) -> Record | None:
+    try:
+        return read_record(entries)
+    except InvalidInput:  # edited by hand
+        return None
+
+
+async def who_waits_too(submission: Submission, run_id: UUID) -> str:
     """Which other run goes on with the job of a caller's own key: as the end of a sentence, empty if none does.
 
     Whoever cancels for one run must ask: the job is the others' as well, whichever of them submitted it.
     """
-    others = await read_runs(await home.users_of(key) - {run_id})
+    if not submission.is_shared:
+        return ""
+    others = await read_runs(await submission.home.users_of(submission.key) - {run_id})
     for run in others.values():
         if is_living(run) and not (run.state and run.state.is_cancelling()):
             return f"run {run.name!r} ({run.id}) waits for it too"

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.job_run import JobCredentials
 from blocks.submission import submit_from_here
 from graphql_jobs import JobHandle, JobSpec, OnUnknown
+from tasks.cancellation import cancelling_with_the_run
 
 
 @task(name="submit job", task_run_name="submit {spec.__class__.__name__}", cache_policy=NO_CACHE, retries=0)
@@ -26,9 +27,9 @@ async def submit_job(
 
     A job that failed or was cancelled is not adopted again. Raises `InvalidInput` before anything is sent,
     `RequestFailed` if surely nothing was started, and `SubmissionUnknown` if nobody can tell: with `on_unknown`
-    "resubmit" it is then sent again, at the risk of a second job.
+    "resubmit" it is then sent again, at the risk of a second job. A person's cancel of the run cancels the job.
     """
-    async with credentials.get_client() as client:
+    async with credentials.get_client() as client, cancelling_with_the_run():
         handle = await submit_from_here(
             credentials,
             client,

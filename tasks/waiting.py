@@ -11,9 +11,10 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.job_run import JobCredentials
-from blocks.memory import sights_of_this_run
+from blocks.memory import root_run_id, sights_of_this_run
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput
+from tasks.cancellation import cancelling_with, cancelling_with_the_run
 
 #: When a wait for many is over: when all have ended, or with the first that did not succeed, or did.
 Until = Literal["all ended", "first failure", "first success"]
@@ -31,10 +32,11 @@ _TOLD_ONE_BY_ONE = 20
 async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: WaitPolicy = WaitPolicy()) -> Job:
     """The job in its terminal state, good or bad: ask `require_success` whether it succeeded.
 
-    Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`.
+    Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`. If a person cancels the
+    run meanwhile, the jobs that it submitted are cancelled too.
     """
     logger = get_run_logger()
-    async with credentials.get_client() as client:
+    async with credentials.get_client() as client, cancelling_with_the_run():
         return await wait(
             client,
             client.handle(job, "job"),
@@ -59,7 +61,7 @@ async def wait_for_jobs(
     be one.
     """
     outcomes: Outcomes = {}
-    async with aclosing(_ends(credentials, jobs, policy)) as ends:
+    async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
         async for job_id, ended in ends:
             outcomes[job_id] = ended
             if until == ("first success" if succeeded(ended) else "first failure"):
@@ -80,9 +82,14 @@ async def jobs_as_they_end(
     """
     ends: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue()
     stopped = asyncio.Event()
+    run_id = await root_run_id()
     telling = asyncio.create_task(_tell(credentials, jobs, policy, ends, stopped))
     try:
-        while end := await ends.get():
+        while True:
+            async with cancelling_with(run_id):  # not around the caller's code, which runs at `yield`
+                end = await ends.get()
+            if end is None:
+                break
             yield end
     finally:
         stopped.set()
@@ -100,7 +107,7 @@ async def _tell(
     """Put each end into `told`, and None after the last one, until `stopped`."""
     stop = asyncio.create_task(stopped.wait())
     try:
-        async with aclosing(_ends(credentials, jobs, policy)) as ends:
+        async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
             while not stop.done():
                 coming = asyncio.ensure_future(anext(ends, None))
                 await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Scheduled
+from prefect.states import Cancelled, Scheduled
 
 from blocks.memory import RunMemory
 from graphql_jobs.record import Record, read_record
@@ -157,3 +157,15 @@ async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
             return
         await asyncio.sleep(0.25)
     pytest.fail(f"waited {GIVE_UP_AFTER_S} s in vain for {what}")
+
+
+async def kill_dead(client: PrefectClient, run: FlowRun) -> None:
+    """Kill the run's process while it waits, so that it unwinds nothing, and then cancel without Prefect's runner."""
+
+    async def submitted() -> bool:
+        return (await record_of(run)).handle is not None
+
+    await until(submitted, f"run {run.name} to submit")
+    (await process_of(client, run)).kill()
+    await until(ended(client, run), f"run {run.name} to be reported as crashed")
+    await client.set_flow_run_state(run.id, Cancelled(), force=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prefect import flow
 from prefect.deployments import arun_deployment
-from prefect.states import AwaitingRetry, Cancelled, Cancelling
+from prefect.states import AwaitingRetry, Cancelling
 
 from tasks.cancellation import TOLD, clean_up_after
 from tests.cancelling.conftest import (
@@ -20,6 +20,7 @@ from tests.cancelling.conftest import (
     RUNNING,
     ended,
     job_of,
+    kill_dead,
     process_of,
     record_of,
     start,
@@ -147,18 +148,6 @@ async def cancel_while(
 
     await until(now, f"the moment to cancel run {run.name}")
     await client.set_flow_run_state(run.id, Cancelling())
-
-
-async def kill_dead(client: PrefectClient, run: FlowRun) -> None:
-    """Kill the run's process while it waits, so that it unwinds nothing, and then cancel without Prefect's runner."""
-
-    async def submitted() -> bool:
-        return (await record_of(run)).handle is not None
-
-    await until(submitted, f"run {run.name} to submit")
-    (await process_of(client, run)).kill()
-    await until(ended(client, run), f"run {run.name} to be reported as crashed")
-    await client.set_flow_run_state(run.id, Cancelled(), force=True)
 
 
 async def clean_ups(client: PrefectClient, cancelled: list[str]) -> Counter[str]:

@@ -14,6 +14,9 @@ from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import ProjectSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import pytest
     from prefect.client.schemas.objects import FlowRun, State
 
     from blocks import AiwareCredentials, DatasaurCredentials
@@ -79,3 +82,16 @@ class Forgetful(RunMemory):
 async def shared_target(aiware: AiwareCredentials) -> str:
     async with aiware.get_client() as client:
         return await client.create_target(startDateTime=AN_INSTANT, stopDateTime=AN_INSTANT)
+
+
+def meanwhile(aiware: AiwareCredentials, patch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
+    """Let something happen in the first pause that the clean-up makes."""
+    clock = aiware.get_client().session.clock
+    sleep, due = clock.sleep, [True]
+
+    async def sleeping(delay_s: float) -> None:
+        if due and due.pop():
+            await happens()
+        await sleep(delay_s)
+
+    patch.setattr(clock, "sleep", sleeping)

@@ -10,28 +10,13 @@ from prefect.states import AwaitingRetry, Running
 from blocks.memory import RunMemory
 from graphql_jobs.emulator import JobFault, Pace
 from tasks.cancellation import clean_up_after
-from tests.tasks.cancelled_runs import BY_HAND, TASKS, end, message_of, name_of, new_run, submit
+from tests.tasks.cancelled_runs import BY_HAND, TASKS, end, meanwhile, message_of, name_of, new_run, submit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from blocks import AiwareCredentials
     from graphql_jobs.emulator import Emulator
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
-
-
-def meanwhile(aiware: AiwareCredentials, patch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
-    """Let something happen in the first pause that the clean-up makes."""
-    clock = aiware.get_client().session.clock
-    sleep, due = clock.sleep, [True]
-
-    async def sleeping(delay_s: float) -> None:
-        if due and due.pop():
-            await happens()
-        await sleep(delay_s)
-
-    patch.setattr(clock, "sleep", sleeping)
 
 
 async def test_a_run_that_is_started_again_meanwhile_keeps_its_jobs(

@@ -10,12 +10,16 @@ from prefect.states import Cancelling, Crashed
 
 from blocks import memory
 from blocks.memory import memory_of
+from graphql_jobs import Label, submit_once
+from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.errors import InvalidInput
 from tasks.cancellation import cancel_jobs_of, clean_up_after
 from tests.tasks.cancelled_runs import (
     TASKS,
+    Forgetful,
     end,
     key_of,
+    meanwhile,
     new_run,
     submit,
 )
@@ -81,6 +85,86 @@ async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
     await end(second)
     assert await clean_up_after(second.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
+
+
+async def test_a_job_that_was_taken_over_from_another_run_is_cancelled_with_the_run_that_took_it(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Run 1's job ended badly, run 2 submitted anew and crashed, and run 1 goes on with that job: it is run 1's."""
+    first, second = await new_run(), await new_run()
+    key = key_of("taken over")
+    old = await submit(aiware, TASKS, first, "taken over", await memory_of(key, first.id))
+    async with aiware.get_client() as client:
+        await client.cancel(old)
+    new = await submit(aiware, TASKS, second, "taken over", await memory_of(key, second.id))
+    await end(second, Crashed())
+    assert await submit(aiware, TASKS, first, "taken over", await memory_of(key, first.id)) == new != old
+    await end(first)
+    assert await clean_up_after(first.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old, new]
+
+
+async def test_another_runs_job_is_left_and_said_to_be(aiware: AiwareCredentials, emulator: Emulator) -> None:
+    """Run 1's job ended badly, run 2 submitted anew and crashed; run 1 did not take that over, and is cancelled."""
+    first, second = await new_run(), await new_run()
+    key = key_of("not taken over")
+    old = await submit(aiware, TASKS, first, "not taken over", await memory_of(key, first.id))
+    async with aiware.get_client() as client:
+        await client.cancel(old)
+    new = await submit(aiware, TASKS, second, "not taken over", await memory_of(key, second.id))
+    await end(second, Crashed())
+    await end(first)
+    [sentence] = await clean_up_after(first.id)
+    assert sentence == f"aiware job {new}: left running, since it is run {second.id}'s and not this run's."
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
+
+
+@pytest.mark.parametrize("hidden", ["job", "id"])
+async def test_a_run_that_begins_to_use_the_key_meanwhile_keeps_the_job(
+    hidden: str, aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins while the clean-up waits for the job to show: it is asked again before the cancel is sent."""
+    emulator.aiware.pace = Pace(queued_s=600)
+    emulator.faults.add(JobFault("not_visible", delay_s=20))
+    owner, guest = await new_run(), await new_run()
+    what = f"meanwhile {hidden}"
+    memory = await memory_of(key_of(what), owner.id)
+    job_id = await submit(aiware, TASKS, owner, what, memory if hidden == "job" else Forgetful(memory.flow_run_id))
+    await end(owner)
+
+    async def begin() -> None:
+        await memory_of(key_of(what), guest.id)
+
+    meanwhile(aiware, monkeypatch, begin)
+    [sentence] = await clean_up_after(owner.id)
+    assert sentence == f"aiware job {job_id}: left running, since run {guest.name!r} ({guest.id}) waits for it too."
+    assert not any(cancel.accepted for cancel in emulator.ledger.cancels)
+    await end(guest)
+    assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+
+
+async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancelled_with_its_own_run(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
+    """Run 2 forced a new job before run 1 could write its own down: each run's cancel takes its own job along."""
+    first, second = await new_run(), await new_run()
+    key = key_of("replaced")
+    memory = await memory_of(key, first.id)
+    old = await submit(aiware, TASKS, first, "replaced", Forgetful(memory.flow_run_id))
+    await memory_of(key, second.id)
+    async with aiware.get_client() as client:
+        label = Label(key, str(second.id))
+        new = await submit_once(client, TASKS, memory, label, credentials="aiware", force_resubmit=True)
+        late = {"kind": "handle", "handle": client.handle(old).to_json(), "intent": 0, "by": "first"}
+    assert await memory.append(key, len(await memory.read(key)), late)
+    await end(first)
+    said = await clean_up_after(first.id)
+    assert f"aiware job {old}: cancelled (status 'aborted')." in said
+    assert f"aiware job {new.job_id}: left running, since it is run {second.id}'s and not this run's." in said
+    assert sorted(await clean_up_after(first.id)) == sorted(said)
+    assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
+    await end(second)
+    assert await clean_up_after(second.id) == [f"aiware job {new.job_id}: cancelled (status 'aborted')."]
 
 
 async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:

@@ -1,0 +1,83 @@
+"""The clean-up of a run with many jobs: few requests for each, and the state says what was left."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from blocks.api import one_client
+from blocks.memory import memory_of
+from graphql_jobs.emulator import Pace
+from tasks.cancellation import TOLD, _summary, clean_up_after
+from tasks.cancelling import Done
+from tests.tasks.cancelled_runs import TASKS, end, key_of, message_of, new_run, submit
+from tests.tasks.requests import counted
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials
+    from graphql_jobs.emulator import Emulator
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+#: More than one batch.
+JOBS = 120
+
+
+async def test_each_job_costs_one_cancel_and_one_note(
+    aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """120 jobs: 120 cancels and a read for each batch; at Prefect's API 120 notes and a few reads."""
+    emulator.aiware.pace = Pace(queued_s=3600)
+    run = await new_run()
+    async with one_client():
+        ids = await asyncio.gather(*(submit(aiware, TASKS, run, f"{run.id} {number}") for number in range(JOBS)))
+    await end(run)
+    before = len(emulator.ledger.requests)
+    with counted(monkeypatch) as made:
+        said = await clean_up_after(run.id)
+    assert sorted(said) == sorted(f"aiware job {job_id}: cancelled (status 'aborted')." for job_id in ids)
+    assert {cancel.job_id for cancel in emulator.ledger.cancels if cancel.accepted} == set(ids)
+    assert len(emulator.ledger.cancels) == JOBS
+    assert len(emulator.ledger.requests) - before <= JOBS + 4
+    assert sum(path.endswith("/input") for path in made) == JOBS
+    assert len(made) - JOBS < 25, made
+    assert await message_of(run) == f"{TOLD}{JOBS} of {JOBS} jobs were cancelled."
+    with counted(monkeypatch) as made:
+        assert sorted(await clean_up_after(run.id)) == sorted(said)
+    assert len(made) < 20
+    assert len(emulator.ledger.cancels) == JOBS
+
+
+async def test_who_else_waits_is_asked_for_callers_keys_alone(
+    aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two jobs with a caller's own key among ten: their users are read once for each, and no other's."""
+    emulator.aiware.pace = Pace(queued_s=3600)
+    run = await new_run()
+    for number in range(8):
+        await submit(aiware, TASKS, run, f"{run.id} own {number}")
+    for what in (f"{run.id} a", f"{run.id} b"):
+        await submit(aiware, TASKS, run, what, await memory_of(key_of(what), run.id))
+    await end(run)
+    asked: list[str] = []
+    users_of = type(await memory_of(key_of(f"{run.id} a"), run.id)).users_of
+
+    async def asking(self: object, key: str) -> object:
+        asked.append(key)
+        return await users_of(self, key)  # type: ignore[arg-type] # it is a RunMemory
+
+    monkeypatch.setattr("blocks.memory.RunMemory.users_of", asking)
+    assert len(await clean_up_after(run.id)) == 10
+    assert sorted(asked) == sorted(key_of(f"{run.id} {name}") for name in "ab")
+    assert len(emulator.ledger.cancels) == 10
+
+
+def test_the_message_names_what_was_left_before_all() -> None:
+    """198 of 200 were cancelled: the number, and a sentence for each of the two others."""
+    done = [Done("job a: left running."), Done("job b: not known.")]
+    done += [Done(f"job {number}: cancelled.", True, True) for number in range(198)]
+    assert _summary(done) == "198 of 200 jobs were cancelled. job a: left running. job b: not known."
+    assert _summary(done[:2]) == "job a: left running. job b: not known."
+    assert _summary([Done(f"{number}.") for number in range(200)]).endswith(" 9. And 190 more; the log names them.")
