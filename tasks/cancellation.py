@@ -9,7 +9,7 @@ Only the last one sets the message of the run's state: Prefect's runner, which c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -49,16 +49,29 @@ _MAX_SENTENCES = 10
 
 
 @task(name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
-async def cancel_job(credentials: JobCredentials, job_id: str, submitted_at: datetime | None = None) -> CancelOutcome:
+async def cancel_job(
+    credentials: JobCredentials,
+    job_id: str,
+    submitted_at: datetime | None = None,
+    before: Callable[[str], Awaitable[None]] | None = None,
+) -> CancelOutcome:
     """Cancel the job and read it until that shows.
 
     With `submitted_at`, as a handle has it, a job that the provider does not show yet is asked for until it must be
-    there. Raises `CancelRefused` where the provider would not (aiWARE, once a task runs) or cannot (Datasaur): it is
-    left running there.
+    there. `before` is called with the id each time that the cancel is about to be sent; what it raises is raised.
+    Raises `CancelRefused` where the provider would not (aiWARE, once a task runs) or cannot (Datasaur): it is left
+    running there.
     """
     async with credentials.get_client() as client:
         give_up_at = shows_at(client, submitted_at) if submitted_at else 0.0
-        outcome = await until_seen(lambda: client.cancel(job_id), client.session.clock, give_up_at)
+
+        async def ask_for_it() -> CancelOutcome:
+            [outcome] = (await client.cancel_many([job_id], before)).values()
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        outcome = await until_seen(ask_for_it, client.session.clock, give_up_at)
     get_run_logger().info("Job %s: %s", job_id, outcome.message)
     return outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from blocks.memory import root_run_id
 from graphql_jobs import GraphqlJobsError, JobHandle
 from graphql_jobs.errors import WaitTimedOut
 from tasks.cancellation import cancel_job
+from tasks.cancelling import LeftAlone
 from tasks.clean_up import note_cancelled
 from tasks.owners import Submission, submissions_of, who_waits_too
 
@@ -37,16 +39,33 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
     try:
         run_id = await root_run_id()
         kept = await _find(run_id, handle.job_id) if run_id else None
-        other = await _stop_waiting(run_id, kept) if run_id and kept else None
+        if run_id and kept:  # first, so that of two that give up together one is the last
+            await kept.home.remove_user(kept.key, run_id)
     except Exception as error:  # whatever Prefect's client raises: a job that another may wait for is not cancelled
-        why = f"it cannot be told whether another run waits for it too: {type(error).__name__}"
-        return f"It was to be cancelled, and was left running, since {why}."
-    if other:
-        return f"It was left running, since {other}."
-    outcome = await cancel_job(credentials, handle.job_id, handle.submitted_at)
+        return _untold(error)
+    before = partial(_require_alone, run_id, kept) if run_id and kept else None
+    try:
+        outcome = await cancel_job(credentials, handle.job_id, handle.submitted_at, before)
+    except LeftAlone as left:
+        return f"It was {left}"
     if kept and outcome.confirmed:
         await _note(f"{run_id}/deadline", kept, outcome.message)
     return f"It was cancelled: {outcome.message}"
+
+
+def _untold(error: Exception) -> str:
+    why = f"it cannot be told whether another run waits for it too: {type(error).__name__}"
+    return f"It was to be cancelled, and was left running, since {why}."
+
+
+async def _require_alone(run_id: UUID, kept: Submission, job_id: str) -> None:
+    """Raise `LeftAlone` if another run waits for the job, now that its cancel is about to be sent."""
+    try:
+        other = await who_waits_too(kept, run_id)
+    except Exception as error:  # as above
+        raise LeftAlone(_untold(error).removeprefix("It was ")) from None
+    if other:
+        raise LeftAlone(f"left running, since {other}.")
 
 
 async def _find(run_id: UUID, job_id: str) -> Submission | None:
@@ -56,13 +75,6 @@ async def _find(run_id: UUID, job_id: str) -> Submission | None:
         if handle and handle.job_id == job_id:
             return submission
     return None
-
-
-async def _stop_waiting(run_id: UUID, kept: Submission) -> str:
-    """Leave the job to the others that wait for it, and say who that is; empty if there is none."""
-    # First, so that of two that give up together one is the last.
-    await kept.home.remove_user(kept.key, run_id)
-    return await who_waits_too(kept, run_id)
 
 
 async def _note(of: str, kept: Submission, message: str) -> None:
