@@ -18,7 +18,7 @@ from gql.transport.exceptions import TransportError
 
 from graphql_jobs import errors
 from graphql_jobs.reading import brief, http_date_or_none
-from graphql_jobs.throttling import has_throttle_code, has_throttle_words
+from graphql_jobs.throttling import has_throttle_code, has_throttle_words, says_throttled
 from graphql_jobs.wire import MAX_HEADER_BYTES, Exchange, ReplyTooLarge
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ def _refused_by_status(
     entries = _worst_first(dialect, entries)
     said = f": {words_of(dialect, entries)}" if entries else ""
     detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}{asked}){said}"
-    if asked_s is not None and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
+    is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
+    if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
         return Finding(errors.RateLimited, detail, asked_s)
     # These two are clear, and aiWARE words its 413 as invalid_input (reference/aiware.md 4.3).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None

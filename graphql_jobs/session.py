@@ -177,6 +177,8 @@ class Session:
             ) as response:
                 if 200 <= response.status < 300 or response.status in also:
                     return await consume(response)
+                if gated:
+                    await response.read()  # what it says may be that this is a rate limit
             finding = diagnose_http(self.dialect, exchange, None)
         except Exception as error:  # what is not the network's doing is raised again
             finding = diagnose_http(self.dialect, exchange, error)

@@ -28,7 +28,18 @@ _WORDS = re.compile(
 )
 #: Our choice: longer words are no code, and what a message is about stands at its beginning.
 _CODE_CHARACTERS, _MESSAGE_CHARACTERS = 60, 200
-_PLACES = ("code", "type", "name", "errorName", "errorCode", "errorType", "classification", "status", "statusCode")
+_PLACES = (
+    "code",
+    "type",
+    "name",
+    "error",
+    "errorName",
+    "errorCode",
+    "errorType",
+    "classification",
+    "status",
+    "statusCode",
+)
 
 
 def has_throttle_code(entry: Mapping[str, object]) -> bool:
@@ -41,6 +52,13 @@ def has_throttle_code(entry: Mapping[str, object]) -> bool:
 def has_throttle_words(entry: Mapping[str, object]) -> bool:
     """Whether its message says so in plain words."""
     return bool(_WORDS.search(_message(entry)))
+
+
+def says_throttled(body: Mapping[str, object]) -> bool:
+    """Whether the JSON of a refused request says so that is not GraphQL's, as that of a gateway or a token endpoint."""
+    inner = body.get("error")
+    objects = [body, inner] if isinstance(inner, dict) else [body]
+    return any(has_throttle_code(one) or has_throttle_words(one) for one in objects)
 
 
 def _codes(entry: Mapping[str, object]) -> Iterator[str]:

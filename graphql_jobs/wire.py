@@ -17,6 +17,7 @@ import orjson
 from gql.transport.aiohttp import AIOHTTPTransport
 
 from graphql_jobs.numbers import decoded_answer
+from graphql_jobs.reading import decoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 #: Our choice: eight times what aiohttp takes by default. A gateway's security policy and session can have 12 kB.
 MAX_HEADER_BYTES = 64 * 1024
+#: Our choice: an error in words of its own is shorter.
+_ERROR_BYTES = 16 * 1024
 _CHUNK_BYTES = 64 * 1024
 _AS_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
@@ -42,6 +45,18 @@ class Exchange:
     sent: bool = False
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: The answer to a request that was refused, until `refusal` has read it.
+    response: BoundedResponse | None = None
+
+    def refusal(self) -> dict[str, Any]:
+        """The JSON object that a refused request was answered with, if its body was read and is small; else empty."""
+        response, self.response = self.response, None  # an exchange outlives its answer, which may be large
+        body = response.small_body() if response else b""
+        try:
+            said = decoded(body.decode())
+        except ValueError:
+            return {}
+        return said if isinstance(said, dict) else {}
 
 
 class ReplyTooLarge(Exception):
@@ -70,6 +85,10 @@ class BoundedResponse(aiohttp.ClientResponse):
                 self._refused = refusal
                 raise
         return self._body
+
+    def small_body(self) -> bytes:
+        """The body, if it was read and has the size of an error; else nothing."""
+        return self._body if self._body and len(self._body) <= _ERROR_BYTES else b""
 
     def _is_surely_small(self) -> bool:
         """aiohttp reads no more than the announced length; a compressed body can be larger than that."""
@@ -143,6 +162,8 @@ def tracing() -> aiohttp.TraceConfig:
         if exchange := _exchange(context):
             exchange.status = params.response.status
             exchange.headers = params.response.headers
+            if params.response.status >= 400 and isinstance(params.response, BoundedResponse):
+                exchange.response = params.response
 
     config.on_request_headers_sent.append(on_sent)
     config.on_request_end.append(on_end)

@@ -189,6 +189,44 @@ async def test_client_error_with_a_rate_limit_code_is_a_delay(
     assert server.count == 2
 
 
+GATEWAYS: dict[str, dict[str, Any]] = {
+    "GitHub": {
+        "message": "You have exceeded a secondary rate limit. Please wait a few minutes.",
+        "documentation_url": "u",
+    },
+    "code": {"code": "RATE_LIMITED"},
+    "error": {"error": "too_many_requests", "error_description": "later"},
+    "an object": {"error": {"code": "THROTTLED", "message": "no"}},
+    "words": {"error": {"message": "Rate limit exceeded"}},
+}
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+@pytest.mark.parametrize("gateway", GATEWAYS)
+async def test_refusal_that_is_not_graphql_and_says_rate_limit_is_a_delay(
+    gateway: str, status: int, serve: Serve, open_session: OpenSession, operation: Operation, creation: Operation
+) -> None:
+    """A gateway's 403 with a JSON object of its own: a read, a create and a sign-in are sent again."""
+    refused = (status, GATEWAYS[gateway])
+    server = await serve(refused, GOOD, refused, MADE)
+    tokens = await serve(refused, {"access_token": "one"})
+    session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
+    await session.read(operation, {"id": "1"})
+    assert await session.create(creation, {"input": {}}) == {"id": "7"}
+    assert (server.count, tokens.count) == (4, 2)
+
+
+async def test_refusal_without_such_words_is_none(
+    serve: Serve, open_session: OpenSession, operation: Operation
+) -> None:
+    """A gateway's 403 that names a rule: one request, and the credentials are to be looked at."""
+    for body in ({"message": "blocked by rule 7"}, ["THROTTLED"], "THROTTLED", {"message": ["too many requests"]}):
+        server = await serve((403, body))
+        with pytest.raises(errors.SignInFailed):
+            await (await open_session(server.url)).read(operation, {"id": "1"})
+        assert server.count == 1
+
+
 async def test_requests_that_wait_for_one_sign_in_share_its_failure(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
