@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.job_run import RemoteJobRun
 from blocks.loading import SaysWhatIsWrong
 from blocks.settings import (
+    NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
@@ -45,8 +46,11 @@ class AiwareCredentials(SaysWhatIsWrong, CredentialsBlock):
     base_url: str = Field(
         default="https://api.veritone.com",
         description="Address of the installation, without the path /v3/graphql.",
+        json_schema_extra=NOT_EMPTY,
     )
-    token: SecretStr = Field(description="API key of the organisation, or a session or OAuth token.")
+    token: SecretStr = Field(
+        description="API key of the organisation, or a session or OAuth token.", json_schema_extra=NOT_EMPTY
+    )
     lenient: bool = Field(
         default=False, description="Believe a job that says complete although one of its tasks failed."
     )
@@ -94,7 +98,7 @@ class AiwareEngineJob(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `J
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
     credentials: AiwareCredentials = Field(description="Where to run it.")
-    engine_id: str = Field(description="Id of the engine.")
+    engine_id: str = Field(description="Id of the engine.", json_schema_extra=NOT_EMPTY)
     upload_url: str | None = Field(default=None, description="Address of the media; or give a target.")
     target_id: str | None = Field(default=None, description="Id of a data object that holds the media.")
     fields: dict[str, str] = Field(

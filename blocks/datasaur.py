@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.job_run import RemoteJobRun
 from blocks.loading import SaysWhatIsWrong
 from blocks.settings import (
+    NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
@@ -49,7 +50,9 @@ class DatasaurCredentials(SaysWhatIsWrong, CredentialsBlock):
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
 
     base_url: str = Field(
-        default="https://app.datasaur.ai", description="Address of the installation, without the path /graphql."
+        default="https://app.datasaur.ai",
+        description="Address of the installation, without the path /graphql.",
+        json_schema_extra=NOT_EMPTY,
     )
     client_id: str | None = Field(default=None, description="Client id of the account; its tokens renew themselves.")
     client_secret: SecretStr | None = Field(default=None, description="Client secret that belongs to the client id.")
@@ -110,8 +113,10 @@ class DatasaurTargetApi(SaysWhatIsWrong, Block):
     _block_type_slug = "datasaur-target-api"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    endpoint: str = Field(description="Address of the model; Datasaur's servers must reach it.")
-    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.")
+    endpoint: str = Field(
+        description="Address of the model; Datasaur's servers must reach it.", json_schema_extra=NOT_EMPTY
+    )
+    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.", json_schema_extra=NOT_EMPTY)
 
     _check_endpoint = field_validator("endpoint")(checked_endpoint)
 
@@ -143,8 +148,8 @@ class DatasaurAutoLabel(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # 
 
     credentials: DatasaurCredentials = Field(description="Where to run it.")
     target_api: DatasaurTargetApi = Field(description="The model that labels.")
-    project_id: str = Field(description="Id of the project to label.")
-    labeler_email: str = Field(description="Team member as whom labels are written.")
+    project_id: str = Field(description="Id of the project to label.", json_schema_extra=NOT_EMPTY)
+    labeler_email: str = Field(description="Team member as whom labels are written.", json_schema_extra=NOT_EMPTY)
     lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0 is a whole document.")
     waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
 
@@ -187,7 +192,7 @@ class DatasaurExport(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `Jo
 
     credentials: DatasaurCredentials = Field(description="Where to run it.")
     project_ids: list[str] = Field(description="Ids of the projects to export.")
-    file_name: str = Field(description="Name of the file at Datasaur, without its ending.")
+    file_name: str = Field(description="Name of the file at Datasaur, without its ending.", json_schema_extra=NOT_EMPTY)
     format: str = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
     role: Literal["REVIEWER", "LABELER"] = Field(default="REVIEWER", description="Whose labels are exported.")
     waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")

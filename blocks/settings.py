@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 from prefect.settings import get_current_settings
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.budget import MAX_REQUESTS_PER_S
@@ -48,6 +48,10 @@ MaxBatch = Annotated[
         "Empty: 100 for aiWARE, 500 for Datasaur.",
     ),
 ]
+
+
+#: Prefect's form checks lengths and bounds. The rest is checked when the block is made in Python.
+NOT_EMPTY: dict[str, JsonValue] = {"minLength": 1}
 
 
 class EndpointSettings(Protocol):
@@ -95,14 +99,14 @@ def default_result_folder() -> Path:
     return get_current_settings().home / "graphql-jobs" / "results"
 
 
-def result_folder(named: str | None) -> Path:
+def result_folder(named: str | None, parameter: str = "result_folder") -> Path:
     """The folder that was named, or the default one: absolute, since what comes downstream runs somewhere else."""
     if not named:
         return default_result_folder()
     try:
         return Path(named).expanduser().absolute()
     except RuntimeError:  # "~nobody"
-        raise InvalidInput("result_folder", f"there is no user's home {named.partition('/')[0]!r}.") from None
+        raise InvalidInput(parameter, f"there is no user's home {named.partition('/')[0]!r}.") from None
 
 
 #: The limits of a wait, and the parameters of flows and fields of job blocks that set them.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
 
-from blocks.settings import default_result_folder
+from blocks.settings import default_result_folder, result_folder
 from graphql_jobs.errors import InvalidInput
+from tasks.outcome import ends_in_a_state
 from tasks.parameters import Name
 
 _TABLE = """
@@ -32,7 +32,8 @@ ON CONFLICT DO UPDATE SET state = excluded.state, result = excluded.result, outc
 """
 
 
-@flow(name="store-results", retries=0)
+@flow(name="store-results", retries=0, validate_parameters=False)
+@ends_in_a_state
 def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> int:
     """Store the outcomes of finished jobs in the table jobs of a SQLite file; storing one twice changes nothing.
 
@@ -46,9 +47,13 @@ def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> i
     for number, job in enumerate(jobs):
         if missing := {"provider", "job_id", "state"} - job.keys():
             raise InvalidInput(f"jobs.{number}", f"it is no outcome: {', '.join(sorted(missing))} is missing.")
-    path = Path(database).expanduser() if database else default_result_folder() / "results.sqlite"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+    path = result_folder(database, "database") if database else default_result_folder() / "results.sqlite"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = sqlite3.connect(path, timeout=60)
+    except (OSError, ValueError, sqlite3.Error) as error:
+        raise InvalidInput("database", f"{str(path)!r} cannot be opened: {error}.") from None
+    with closing(opened) as connection, connection:
         connection.execute(_TABLE)
         connection.executemany(_STORE, [_row(job) for job in jobs])
     get_run_logger().info("Stored %d jobs in %s.", len(jobs), path)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
@@ -98,7 +98,15 @@ def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:
     return None
 
 
-def ends_in_a_state(flow: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | State[Any]]]:
+@overload
+def ends_in_a_state(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R | State[Any]]]: ...
+
+
+@overload
+def ends_in_a_state(flow: Callable[P, R]) -> Callable[P, R]: ...
+
+
+def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
     """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns.
 
     It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not.
@@ -107,15 +115,23 @@ def ends_in_a_state(flow: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R 
     check = ParameterCheck(flow.__name__, signature)
 
     @wraps(flow)
-    async def ending(*args: P.args, **kwargs: P.kwargs) -> R | State[Any]:
+    def ending_at_once(*args: Any, **kwargs: Any) -> Any:
         try:
-            return await flow(**check.checked(args, kwargs))  # type: ignore[call-arg] # by the flow's own names
+            return flow(**check.checked(args, kwargs))
+        except GraphqlJobsError as error:
+            return run_state(error)
+
+    @wraps(flow)
+    async def ending(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await flow(**check.checked(args, kwargs))
         except GraphqlJobsError as error:
             return run_state(error)
 
     # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
-    ending.__signature__ = signature  # type: ignore[attr-defined] # PEP 362
-    return ending
+    wrapped: Any = ending if inspect.iscoroutinefunction(flow) else ending_at_once
+    wrapped.__signature__ = signature
+    return cast("Callable[..., Any]", wrapped)
 
 
 def run_state(error: GraphqlJobsError) -> State[Any]:

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from blocks import (
-    AiwareCredentials,
-    AiwareEngineJob,
-    DatasaurAutoLabel,
-    DatasaurCredentials,
-    DatasaurExport,
-    DatasaurTargetApi,
-)
+from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
 from graphql_jobs.errors import InvalidInput
 from tests.conftest import aiware_credentials, datasaur_credentials
 
@@ -186,38 +179,6 @@ def test_seconds_that_nobody_means_are_refused(make: Callable[[str], Block], val
     block = make("https://api.example.invalid")
     with pytest.raises(ValidationError, match=field):
         type(block)(**{**block.model_dump(context={"include_secrets": True}), field: value})
-
-
-JOBS: dict[str, tuple[type[Block], dict[str, Any], str]] = {
-    "a blank engine": (AiwareEngineJob, {"engine_id": " ", "target_id": "1"}, "engine_id"),
-    "no media": (AiwareEngineJob, {"engine_id": "e"}, "upload_url"),
-    "media at no address": (AiwareEngineJob, {"engine_id": "e", "upload_url": S3CRET}, "upload_url"),
-    "no projects": (DatasaurExport, {"project_ids": [], "file_name": "f"}, "project_ids"),
-    "a blank file name": (DatasaurExport, {"project_ids": ["p"], "file_name": " "}, "file_name"),
-    "a blank project": (DatasaurAutoLabel, {"project_id": "", "labeler_email": "e"}, "project_id"),
-    "more lines than GraphQL counts": (
-        DatasaurAutoLabel,
-        {"project_id": "p", "labeler_email": "e", "lines_per_request": 2**31},
-        "lines_per_request",
-    ),
-    "no time to wait": (
-        DatasaurExport,
-        {"project_ids": ["p"], "file_name": "f", "waiting": {"give_up_after_s": 0}},
-        "give_up_after_s",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", JOBS)
-def test_a_job_block_that_cannot_work_is_refused_when_it_is_made(name: str) -> None:
-    """An engine id of blanks is found out in the form, not when the first job is submitted."""
-    kind, fields, parameter = JOBS[name]
-    nested: dict[str, Any] = {"credentials": {"token": S3CRET}}
-    if kind is DatasaurAutoLabel:
-        nested["target_api"] = {"endpoint": "https://model.example.invalid", "secret_key": S3CRET}
-    with pytest.raises(ValidationError, match=parameter) as raised:
-        kind(**nested, **fields)
-    assert S3CRET not in str(raised.value)
 
 
 async def test_two_clients_in_one_loop_share_one_session(emulator: Emulator) -> None:

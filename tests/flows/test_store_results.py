@@ -105,3 +105,22 @@ async def test_it_stores_what_the_sensor_hands_over(
     await store(started.parameters["jobs"], tmp_path / "jobs.sqlite")
     states = {row[1]: row[2] for row in rows(tmp_path / "jobs.sqlite")}
     assert states == {good: "SUCCEEDED", failed: "FAILED", "lost": "UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"jobs": "1"}, "jobs"),
+        ({"jobs": [1]}, "jobs.0"),
+        ({"jobs": [{}]}, "jobs.0"),
+        ({"jobs": []}, ""),
+        ({"jobs": [], "database": "/proc/1/none/jobs.sqlite"}, "database"),
+        ({"jobs": [], "database": "/"}, "database"),
+        ({"jobs": [], "database": "~nobody-of-that-name/x"}, "database"),
+    ],
+)
+async def test_bad_parameters_end_as_invalid_input(parameters: dict[str, Any], named: str) -> None:
+    """A path that cannot be a file, or an outcome that is none: the state says which, without a traceback."""
+    state: Any = await asyncio.to_thread(store_results, **parameters, return_state=True)
+    assert state.name == ("InvalidInput" if named else "Completed")
+    assert str(state.message or "").startswith(f"{named}: " if named else "")
