@@ -16,7 +16,7 @@ from graphql_jobs.emulator.mishaps import AFTER, BEFORE
 from graphql_jobs.emulator.trial import Trial
 
 # Faults after which the answer still holds statuses.
-_TELLING = frozenset({"delay", "partial", "null_member"})
+_TELLING = frozenset({"delay", "partial", "null_member", "denied_member", "side_error", "cut_list", "moved_list"})
 
 
 @dataclass

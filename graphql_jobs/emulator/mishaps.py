@@ -47,6 +47,7 @@ BEFORE: Mapping[str, Before] = {
     "capacity_exceeded": _named("capacity_exceeded"),
     "forbidden": _named("not_allowed"),
     "internal_error": _named("internal_error"),
+    "no_fields": lambda _fault, _dialect, _outline: json_answer({"data": {}}),
     "body_too_large": lambda _fault, dialect, _outline: dialect.too_large(0, 0),
 }
 
@@ -75,6 +76,54 @@ def _null_member(fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
     return json_answer(reply, answer.status)
 
 
+def _denied_member(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
+    """One job of many may not be read: the first alias, or the first item of a list, is null with an error there."""
+    reply = json.loads(answer.body)
+    data = reply.get("data") if isinstance(reply, dict) else None
+    if not data:
+        return answer
+    first = next(iter(data))
+    if isinstance(data[first], list) and data[first]:
+        data[first][0], path = None, [first, 0]
+    else:
+        data[first], path = None, [first]
+    entry = dialect.entry("authentication_error", "This object belongs to somebody else", path)
+    reply["errors"] = [*reply.get("errors", []), entry]
+    return json_answer(reply, answer.status)
+
+
+def _side_error(_fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
+    """The whole answer, and an error that names no field."""
+    reply = json.loads(answer.body)
+    if isinstance(reply, dict):
+        reply["errors"] = [*reply.get("errors", []), {"message": "This field is deprecated"}]
+    return json_answer(reply, answer.status)
+
+
+def _with_lists(change: Callable[[list[object]], list[object]]) -> After:
+    """Each list of the answer that is a page, or that the root field is, becomes another one."""
+
+    def changed(value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        is_page = {"records", "nodes"} & value.keys()
+        return {
+            name: change(inner) if name in is_page and isinstance(inner, list) else changed(inner)
+            for name, inner in value.items()
+        }
+
+    def spoiled(_fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
+        reply = json.loads(answer.body)
+        data = reply.get("data") if isinstance(reply, dict) else None
+        if not isinstance(data, dict):
+            return answer
+        for name, value in data.items():
+            data[name] = change(value) if isinstance(value, list) else changed(value)
+        return json_answer(reply, answer.status)
+
+    return spoiled
+
+
 def _padded(fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
     """The same JSON object with one very long member, so that only its size is wrong."""
     padding = b', "extensions": {"padding": "' + b"x" * fault.pad_bytes + b'"}}'
@@ -88,5 +137,11 @@ AFTER: Mapping[str, After] = {
     "truncate": lambda _fault, _dialect, answer: replace(answer, manner="truncate"),
     "partial": _partial,
     "null_member": _null_member,
+    "denied_member": _denied_member,
+    "side_error": _side_error,
+    # A server that caps its pages without a word gives half of what was asked for.
+    "cut_list": _with_lists(lambda items: items[: (len(items) + 1) // 2]),
+    # The list has moved by one since the page before: what stood at the offset is on that page's place now.
+    "moved_list": _with_lists(lambda items: items[1:]),
     "too_large": _padded,
 }

@@ -105,6 +105,35 @@ async def test_partial_nulls_the_first_field_only(emulator: Emulator, aiware: An
     assert (reply["errors"][0]["path"], reply["errors"][0]["name"]) == (["a"], "service_failure")
 
 
+async def test_lists_are_cut_in_silence_or_have_moved(emulator: Emulator, aiware: Any) -> None:
+    """Of the jobs, the first half is shown, and all but the first: the answer says nothing of it."""
+    ids = {emulator.aiware.plant().id for _ in range(3)}
+    emulator.faults.add(Fault("cut_list"), Fault("moved_list"))
+    query = "{ jobs(orderBy: [{field: createdDateTime, direction: asc}]) { limit records { id } } }"
+    shown = [(await aiware(query))["data"]["jobs"] for _ in range(3)]
+    listed = [[record["id"] for record in page["records"]] for page in shown]
+    assert ids <= set(listed[2])
+    assert (listed[0], listed[1]) == (listed[2][: (len(listed[2]) + 1) // 2], listed[2][1:])
+    assert {page["limit"] for page in shown} == {30}
+
+
+async def test_errors_stand_beside_data(emulator: Emulator, aiware: Any, datasaur: Any) -> None:
+    """At the first alias or item alone; without a path beside a whole answer; and `data` without any field."""
+    planted = [emulator.datasaur.plant().id for _ in range(2)]
+    emulator.faults.add(Fault("denied_member", times=2), Fault("side_error"), Fault("no_fields"))
+    reply = await aiware("{ a: me { id } b: me { id } }")
+    assert (reply["data"]["a"], reply["errors"][0]["name"]) == (None, "authentication_error")
+    assert (reply["errors"][0]["path"], reply["data"]["b"]) == (["a"], {"id": "emulator-user"})
+    reply = await datasaur("query($ids: [String!]!) { r: getJobs(jobIds: $ids) { id } }", ids=planted)
+    assert (reply["data"]["r"], reply["errors"][0]["path"]) == ([None, {"id": planted[1]}], ["r", 0])
+    reply = await aiware("{ me { id } }")
+    assert (reply["data"], reply["errors"]) == (
+        {"me": {"id": "emulator-user"}},
+        [{"message": "This field is deprecated"}],
+    )
+    assert await aiware("{ me { id } }") == {"data": {}}
+
+
 async def test_too_large_is_valid_but_endless(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """1 MB of padding, without Content-Length; the work is done. A client may hang up in the middle."""
     emulator.faults.add(Fault("too_large", pad_bytes=1_000_000), Fault("too_large"))
