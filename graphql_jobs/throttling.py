@@ -28,18 +28,8 @@ _WORDS = re.compile(
 )
 #: Our choice: longer words are no code, and what a message is about stands at its beginning.
 _CODE_CHARACTERS, _MESSAGE_CHARACTERS = 60, 200
-_PLACES = (
-    "code",
-    "type",
-    "name",
-    "error",
-    "errorName",
-    "errorCode",
-    "errorType",
-    "classification",
-    "status",
-    "statusCode",
-)
+_PLACES_IN_DATA = ("code", "errorName", "errorCode", "errorType", "status", "statusCode")  # its name may be an object's
+_PLACES = (*_PLACES_IN_DATA, "type", "name", "error", "classification")
 
 
 def has_throttle_code(entry: Mapping[str, object]) -> bool:
@@ -62,19 +52,23 @@ def says_throttled(body: Mapping[str, object]) -> bool:
 
 
 def _codes(entry: Mapping[str, object]) -> Iterator[str]:
-    """All that may be a code: at the top, in `extensions` and `data`, and one object deeper."""
-    objects: list[Mapping[str, object]] = [entry]
-    for one in (entry.get("extensions"), entry.get("data")):
+    """All that may be a code: at the top, in `extensions` and one object deeper, and in `data`."""
+    yield from _codes_of(entry, _PLACES)
+    for one, places in ((entry.get("extensions"), _PLACES), (entry.get("data"), _PLACES_IN_DATA)):
         if isinstance(one, dict):
-            deeper = (one.get(name) for name in ("http", "response", "exception", "originalError"))
-            objects += [one, *(inner for inner in deeper if isinstance(inner, dict))]
-    for one in objects:
-        for place in _PLACES:
-            code = one.get(place)
-            if isinstance(code, str) and len(code) <= _CODE_CHARACTERS:
-                yield code
-            elif code == 429:
-                yield "429"
+            yield from _codes_of(one, places)
+            for name in ("http", "response", "exception", "originalError"):
+                if isinstance(inner := one.get(name), dict):
+                    yield from _codes_of(inner, places)
+
+
+def _codes_of(one: Mapping[str, object], places: tuple[str, ...]) -> Iterator[str]:
+    for place in places:
+        code = one.get(place)
+        if isinstance(code, str) and len(code) <= _CODE_CHARACTERS:
+            yield code
+        elif code == 429:
+            yield "429"
 
 
 def _message(entry: Mapping[str, object]) -> str:

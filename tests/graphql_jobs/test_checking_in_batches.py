@@ -183,6 +183,19 @@ async def test_a_batch_that_timed_out_while_the_server_is_up_is_halved(scripted:
     assert 20 <= client.batch_size < 50
 
 
+async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a hundred: found with three requests that time out, and not with one for each halving."""
+    monkeypatch.setattr("graphql_jobs.provider.random.choice", lambda some: some[0])
+    client = scripted(running)
+    client.failing = with_any_of({"j37"}, TIMED_OUT)
+    seen = await client.check(ids(100))
+    assert [job_id for job_id, one in seen.items() if not isinstance(one, Job)] == ["j37"]
+    assert len([job_ids for _, job_ids in client.looks if "j37" in job_ids]) == 3
+    assert client.batch_size == 100
+
+
 async def test_a_server_that_answers_others_is_up(scripted: Scripted) -> None:
     """Two batches at once, one with a bad job: the other's answer is proof enough, and nobody is asked for it."""
     client = scripted(running)

@@ -164,6 +164,7 @@ async def test_throttled_create_that_was_begun_is_unknown(
         {"message": "Too many requests", "extensions": {"code": "INTERNAL_SERVER_ERROR"}},
         {"message": "the job was made, and its engine then said: no"},
         {"message": "no", "extensions": {"code": "SOMETHING_ELSE", "status": 500}},
+        {"message": "no such thing", "data": {"name": "throttled.mp4", "type": "rate_limited"}},
         {"message": 429, "extensions": [429], "data": "429"},
         {"message": "x" * 10_000 + "too many requests", "extensions": {"code": "THROTTLED" * 1000}},
     ],
