@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
-from graphql_jobs.job import JobState
+from graphql_jobs.job import MAX_ID_CHARACTERS, JobState
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.reader import STATES
 from graphql_jobs.reading import text_or_none
@@ -220,7 +220,7 @@ def _entries(
         entry = reply.data.pop(alias, None)
         if entry is None:
             seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
-        elif not isinstance(entry, dict) or entry.get("id") != job_id:
+        elif not isinstance(entry, dict) or text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id:
             seen[job_id] = _bad(client, job_id, "the answer is about another job.")
         elif failure := _status_failure(client, reply, alias, job_id, entry):
             seen[job_id] = failure
