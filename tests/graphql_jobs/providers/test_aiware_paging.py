@@ -1,4 +1,4 @@
-"""Law 4 over pages: a job that says complete is believed only after all its tasks were read; and cancelling."""
+"""Law 4 over pages: a job that says complete is believed only after all its tasks were read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from graphql_jobs.providers.aiware import AiwareClient, checking
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import OpenSession, Serve
 
 OK = {"status": "complete"}
@@ -251,87 +250,3 @@ async def test_state_other_than_complete_needs_no_whole_list(
     pages = Changing({"a": tasks(65), "b": []}, MOVES["tasks come in all the time"], 30)
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
     assert [one.raw_status for one in seen.values() if isinstance(one, Job)] == [status] * 2
-
-
-CANCELLED = {"data": {"cancelJob": {"id": "a", "message": "Job cancelled"}}}
-REFUSED = {"data": {"cancelJob": None}, "errors": [{"name": "invalid_input", "message": "runs", "path": ["cancelJob"]}]}
-
-
-def shown(status: str | None) -> dict[str, Any]:
-    """The answer to a check of job a; None: it is not known."""
-    if status is None:
-        return {"data": {"j0": None}, "errors": [{"name": "not_found", "message": "gone", "path": ["j0"]}]}
-    return {"data": {"j0": {"id": "a", "status": status, "tasks": {"records": []}}}}
-
-
-@pytest.mark.parametrize("word", ["aborted", "cancelled"])
-async def test_a_cancel_is_confirmed_by_reading_the_job(
-    word: str, serve: Serve, open_session: OpenSession, clock: FakeClock, sample: Callable[[str], Any]
-) -> None:
-    """Accepted, still queued twice, then aborted: confirmed after two pauses."""
-    server = await serve(sample("aiware/job_cancelled"), shown("queued"), shown("queued"), shown(word))
-    outcome = await AiwareClient(await open_session(server.url)).cancel("a")
-    assert outcome.confirmed
-    assert outcome.job is not None
-    assert outcome.job.state is JobState.CANCELLED
-    assert len(clock.slept) == 2
-
-
-async def test_a_job_that_is_gone_after_an_accepted_cancel_counts_as_cancelled(
-    serve: Serve, open_session: OpenSession
-) -> None:
-    """aiWARE may delete it: not found is then what was wished for."""
-    server = await serve(CANCELLED, shown(None))
-    outcome = await AiwareClient(await open_session(server.url)).cancel("a")
-    assert (outcome.confirmed, outcome.job) == (True, None)
-
-
-async def test_a_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, open_session: OpenSession) -> None:
-    """The first answer was lost, the second says no, and the job is aborted: confirmed."""
-    server = await serve(REFUSED, shown("aborted"))
-    assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed
-
-
-@pytest.mark.parametrize(
-    ("steps", "words"),
-    [
-        ([REFUSED, shown("running")], "left running at aiWARE: RUNNING"),
-        ([REFUSED, shown("complete")], "already ended"),
-        ([CANCELLED, shown("complete")], "already ended"),
-        ([CANCELLED, shown("running")], "without effect"),
-    ],
-)
-async def test_a_cancel_without_effect_says_what_was_left(
-    steps: list[Any], words: str, serve: Serve, open_session: OpenSession
-) -> None:
-    """Refused, too late, or accepted and ignored: `CancelRefused` with the state of the job."""
-    server = await serve(*steps)
-    with pytest.raises(errors.CancelRefused, match=words):
-        await AiwareClient(await open_session(server.url)).cancel("a")
-
-
-@pytest.mark.parametrize(
-    ("steps", "kind"),
-    [
-        ([REFUSED, shown(None)], errors.JobNotFound),
-        ([(401, "")], errors.SignInFailed),
-        ([(403, "")], errors.SignInFailed),
-        ([(404, "")], errors.BadEndpoint),
-        ([(502, "")], errors.ServerFailed),
-        ([CANCELLED, (502, "")], errors.ServerFailed),
-    ],
-)
-async def test_a_cancel_that_nobody_can_judge_raises_why(
-    steps: list[Any], kind: type[Exception], serve: Serve, open_session: OpenSession
-) -> None:
-    """An unknown job, a rejected token, an outage: none of them is a refusal."""
-    server = await serve(*steps)
-    with pytest.raises(kind):
-        await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).cancel("a")
-
-
-async def test_a_cancel_whose_answer_was_lost_is_sent_again(serve: Serve, open_session: OpenSession) -> None:
-    """Cancelling twice does no harm: 502, then accepted."""
-    server = await serve((502, ""), CANCELLED, shown("aborted"))
-    assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed
-    assert server.count == 3
