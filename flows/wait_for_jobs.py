@@ -63,7 +63,8 @@ async def wait_for_jobs(
         ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
         finished = [outcome(provider, job_id, how) for job_id, how in ended.items()]
         if _is_due(start_downstream_when, ended):
-            await start_downstream(downstream, provider, client.session.url, finished)
+            scope = [until, start_downstream_when, sorted(set(job_ids))]
+            await start_downstream(downstream, provider, client.session.url, finished, scope)
     return overall_state(ended) or finished
 
 

@@ -14,6 +14,7 @@ from graphql_jobs.errors import JobNotFound, WaitTimedOut
 from tasks.cancellation import cancelling_with_the_run
 from tasks.collection import fetch_result
 from tasks.downstream import HandOverFailed, downstream_key, known_as, start_deployment
+from tasks.handed_over import key_of_hand_over
 from tasks.outcome import fitting, outcome_of
 from tasks.overdue import OnTimeout, after_timeout
 from tasks.submission import submit_job
@@ -68,10 +69,15 @@ async def run_to_the_end(
 
 
 async def start_downstream(
-    deployments: Sequence[str], provider: str, endpoint: str, finished: Sequence[dict[str, Any]]
+    deployments: Sequence[str],
+    provider: str,
+    endpoint: str,
+    finished: Sequence[dict[str, Any]],
+    scope: Sequence[object] = (),
 ) -> list[UUID]:
     """Start each deployment once for these outcomes, and give the ids of the runs.
 
+    With `scope`, plain JSON, the run hands over once in it, also if it is run again and other outcomes come first then.
     One that cannot be started keeps no other from it. Raises `HandOverFailed` that names all which could not.
     """
     started: list[UUID] = []
@@ -80,6 +86,8 @@ async def start_downstream(
     for deployment in dict.fromkeys(deployments):
         key = downstream_key(deployment, provider, endpoint, finished)
         try:
+            if scope:
+                key = await key_of_hand_over(key, [deployment, provider, endpoint, *scope], finished)
             started.append(await start_deployment(deployment, parameters, key))
         except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
             problems.append(f"{deployment}: {type(error).__name__}: {str(error)[:200]}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.client.schemas.objects import StateType
 
-from graphql_jobs.emulator import Emulator, JobFault
-from tests.flows.conftest import WAITING, Run
+from graphql_jobs.emulator import Emulator, JobFault, ManualClock
+from tests.flows.conftest import WAITING, MakeRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,12 @@ def plant(emulator: Emulator, *kinds: str) -> list[str]:
         "lost": lambda: "nobody-knows",
     }
     return [made[kind]() for kind in kinds]
+
+
+def advance(emulator: Emulator, by_s: float) -> None:
+    """Let time pass."""
+    assert isinstance(emulator.clock, ManualClock)
+    emulator.clock.advance(by_s)
 
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
@@ -131,6 +137,44 @@ async def test_a_sensor_that_runs_twice_starts_what_comes_next_once(
     await run(WAITING, job_ids=job_ids, downstream=[downstream])
     await run(WAITING, job_ids=job_ids[::-1], downstream=[downstream])
     assert len(await runs_of(downstream)) == 1
+
+
+async def test_sensor_that_is_run_again_after_its_hand_over_starts_nothing_else(
+    make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first success is handed over, then the process dies; run again, another job is the first: one run follows."""
+    downstream = await deploy("after-first-success")
+    [early] = plant(emulator, "good")
+    advance(emulator, 60)
+    [late] = plant(emulator, "good")
+    sensor = await make_run(WAITING, job_ids=[late, early], until="first success", downstream=[downstream])
+
+    def die(*_: object) -> None:
+        raise RuntimeError("the process died, so to speak")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.wait_for_jobs.overall_state", die)
+        assert (await sensor()).is_failed()
+    advance(emulator, 60)
+    outcomes = await (await sensor()).result()
+    assert [outcome["job_id"] for outcome in outcomes] == [late]
+    [started] = await runs_of(downstream)
+    assert [outcome["job_id"] for outcome in started.parameters["jobs"]] == [early]
+
+
+async def test_job_whose_end_was_not_known_is_handed_over_again_when_it_is(
+    make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
+) -> None:
+    """The sensor gave up before the job's end; run again, it has ended: a second run follows, and no third."""
+    downstream = await deploy("after-not-known")
+    job_ids = plant(emulator, "good")
+    changed = {"start_downstream_when": "always", "give_up_after_s": 1, "downstream": [downstream]}
+    sensor = await make_run(WAITING, job_ids=job_ids, **changed)
+    for _ in range(3):
+        await sensor()
+        advance(emulator, 60)
+    states = [run.parameters["jobs"][0]["state"] for run in await runs_of(downstream)]
+    assert sorted(states) == ["SUCCEEDED", "UNKNOWN"]
 
 
 async def test_the_credentials_block_may_have_any_name(run: Run, emulator: Emulator, aiware: Any) -> None:
