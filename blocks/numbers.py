@@ -87,8 +87,11 @@ async def number_in_run(digest: str, run_id: UUID) -> int:
 def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
     """The tries that enclose this call in the run `root_id`, the innermost first. `flows` are those in between."""
     tasks: dict[UUID, list[Try]] = {}
+    known: set[UUID] = set()
     for task in _enclosing(TaskRunContext.get()):
-        if task.task_run.flow_run_id:
+        # Around the context of each try Prefect makes one that lasts for all: the inner one tells the tries apart.
+        if task.task_run.flow_run_id and task.task_run.id not in known:
+            known.add(task.task_run.id)
             one = Try(task.task_run.id, str(task.start_time))
             tasks.setdefault(task.task_run.flow_run_id, []).append(one)
     of_root = tasks.pop(root_id, [])
