@@ -92,4 +92,4 @@ async def test_memory_of_a_run_is_read_in_parts(monkeypatch: pytest.MonkeyPatch)
     assert await memory.read_all() == expected
     assert await memory.references() == homes
     assert await memory.users_of(keys(1)[0]) == users
-    assert (await memory.submissions()).keys() == expected.keys() | homes.keys()
+    assert await memory.read_with_references() == (expected, homes)
