@@ -54,6 +54,8 @@ async def tag_run(run_id: UUID) -> None:
 
     try:
         await ask(tag)
-    except Exception:  # whatever Prefect's client raises
+    except BaseException as error:
         _tagged.discard(run_id)
+        if not isinstance(error, Exception):  # this was cancelled
+            raise
         logger.exception("Run %s could not be tagged: cancel-remote-jobs is not started when it is cancelled.", run_id)
