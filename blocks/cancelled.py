@@ -1,4 +1,4 @@
-"""Whether a person cancelled a flow run, and the tag by which what cleans up after such runs finds them."""
+"""Whether a person cancelled a flow run, and the tag of runs that submit jobs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from blocks.api import ask
 
 logger = logging.getLogger(__name__)
 
-#: The tag of all deployments of this project, and of every run that submits a job: the automation of
-#: `cancel-remote-jobs` and `reap-orphans` go by it.
+#: The tag of all deployments of this project, and of every run that submits a job: `reap-orphans` goes by it.
 TAG = "graphql-jobs"
 #: The name of the state of a run whose job somebody cancelled at the provider.
 CANCELLED_AT_PROVIDER = "JobCancelled"
@@ -37,7 +36,7 @@ async def is_cancelled_by_a_person(run_id: UUID) -> bool:
 
 
 async def tag_run(run_id: UUID) -> None:
-    """Give the flow run the tag, once per process, so that its jobs are cancelled with it also if its process is gone.
+    """Give the flow run the tag, once per process, so that `reap-orphans` finds it if it ends badly.
 
     That it fails is logged, and keeps no job from being submitted.
     """
@@ -58,4 +57,4 @@ async def tag_run(run_id: UUID) -> None:
         _tagged.discard(run_id)
         if not isinstance(error, Exception):  # this was cancelled
             raise
-        logger.exception("Run %s could not be tagged: cancel-remote-jobs is not started when it is cancelled.", run_id)
+        logger.exception("Run %s could not be tagged: reap-orphans may not find it.", run_id)

@@ -83,7 +83,7 @@ async def test_own_flow_under_serve(installation: Installation, client: PrefectC
 
 
 async def test_own_flow_on_a_worker(installation: Installation, client: PrefectClient, tmp_path: Path) -> None:
-    """Cancelled while it waits, and cancelled after its process was killed: no process is left, but the tag."""
+    """Cancelled while it waits, and cancelled after its process was killed: no process is left."""
     (tmp_path / "own.py").write_text(OWN % "own-deployed")
     arguments = ("deploy", "own.py:transcribe", "--name", "own", "--pool", POOL)
     installation.stack.run("prefect", "--no-prompt", *arguments, cwd=tmp_path)
@@ -100,7 +100,7 @@ async def test_own_flow_on_a_worker(installation: Installation, client: PrefectC
 async def test_own_flow_in_a_process_of_its_own(
     installation: Installation, client: PrefectClient, tmp_path: Path
 ) -> None:
-    """`python flow.py`: the server makes a run Cancelled that stays Cancelling, here at once; the tag does the rest."""
+    """`python flow.py`: the server makes a run Cancelled that stays Cancelling, here at once."""
     with running(installation, tmp_path, OWN % "own-plain" + PLAIN) as process:
         run = await the_run_of(client, "own-plain")
         await waiting(installation, run)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from prefect.client.base import PrefectHttpxAsyncClient
 
 from blocks.api import one_client
 from blocks.memory import memory_of
 from graphql_jobs.emulator import Pace
 from tasks.cancellation import TOLD, _summary, clean_up_after
 from tasks.cancelling import Done
+from tests.clocks import FakeClock
 from tests.tasks.cancelled_runs import TASKS, end, key_of, message_of, new_run, submit
 from tests.tasks.requests import counted
 
@@ -72,6 +76,31 @@ async def test_who_else_waits_is_asked_for_callers_keys_alone(
     assert len(await clean_up_after(run.id)) == 10
     assert sorted(asked) == sorted(key_of(f"{run.id} {name}") for name in "ab")
     assert len(emulator.ledger.cancels) == 10
+
+
+async def test_clean_up_outlives_an_outage_of_prefects_api(
+    aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request to it is lost three times before it is answered: the job is cancelled, and the state says so."""
+    emulator.aiware.pace = Pace(queued_s=3600)
+    run = await new_run()
+    job_id = await submit(aiware, TASKS, run)
+    await end(run)
+    lost: Counter[str] = Counter()
+    send = PrefectHttpxAsyncClient.send
+
+    async def sending(self: PrefectHttpxAsyncClient, request: httpx.Request, *args: Any, **kwargs: Any) -> Any:
+        if lost[f"{request.method} {request.url}"] < 3:
+            lost[f"{request.method} {request.url}"] += 1
+            raise httpx.ConnectError("Prefect's API is away")
+        return await send(self, request, *args, **kwargs)
+
+    monkeypatch.setattr(PrefectHttpxAsyncClient, "send", sending)
+    monkeypatch.setattr("blocks.api._clock", FakeClock())
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    monkeypatch.undo()
+    assert await message_of(run) == f"{TOLD}aiware job {job_id}: cancelled (status 'aborted')."
+    assert len(lost) >= 5
 
 
 def test_the_message_names_what_was_left_before_all() -> None:

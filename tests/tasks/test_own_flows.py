@@ -132,7 +132,7 @@ async def test_own_flow_that_is_stopped_leaves_its_job(
 
 
 async def test_own_run_is_tagged_before_its_first_submission(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """The automation finds it also when no process is left: the tag is there beside the run's own, set once."""
+    """So that reap-orphans finds it if it ends badly: the tag is there beside the run's own."""
     run, going, clock = await begun(for_many, emulator, aiware, 3)
     async with get_client() as api:
         assert set((await api.read_flow_run(run.id)).tags) == {"mine", "graphql-jobs"}
