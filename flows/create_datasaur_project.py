@@ -11,11 +11,11 @@ from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks.cancellation import cancel_with_the_run
-from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
+from tasks.pipeline import Care, require_downstream, run_to_the_end
+from tasks.samples import submitted
 
 
 @flow(name="create-datasaur-project", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
@@ -72,5 +72,5 @@ async def create_datasaur_project(
     spec = ProjectSpec.of(
         name=name, documents=documents, team_id=team_id, kinds=kinds, purpose=purpose, settings=settings
     )
-    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    await require_downstream(downstream, submitted("datasaur"))
     return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream, care)

@@ -18,6 +18,7 @@ from tasks.owners import records_of, troubled_runs
 from tasks.parameters import MAX_WAIT_S, Name
 from tasks.pipeline import JOBS_PARAMETER
 from tasks.reaping import Action, Finding, publish, settle, unknown_submissions
+from tasks.samples import watched
 
 _HOUR_S = 3600.0
 _MINUTE_S = 60.0
@@ -54,7 +55,8 @@ async def reap_orphans(
     """
     if from_hours_ago * _HOUR_S <= to_minutes_ago * _MINUTE_S:
         raise InvalidInput("from_hours_ago", "it must lie before to_minutes_ago.")
-    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    samples = watched("aiware", "all succeeded", 1)
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)
     block = await load_block(AiwareCredentials, credentials, "credentials") if credentials else None
     client = block.get_client() if block else None
     now = (client.session.clock if client else SystemClock()).now()

@@ -12,11 +12,11 @@ from graphql_jobs import JobSpec, OnUnknown
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks.cancellation import cancel_with_the_run
-from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.overdue import OnTimeout
 from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
+from tasks.pipeline import Care, require_downstream, run_to_the_end
+from tasks.samples import submitted
 
 
 @flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
@@ -91,5 +91,5 @@ async def run_aiware_job(
         give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
-    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    await require_downstream(downstream, submitted("aiware"))
     return await run_to_the_end(await load_credentials("aiware", credentials), spec, policy, None, downstream, care)

@@ -12,11 +12,11 @@ from blocks.settings import wait_policy
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks.cancellation import cancel_with_the_run
-from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state
 from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, Care, run_to_the_end
+from tasks.pipeline import Care, require_downstream, run_to_the_end
+from tasks.samples import submitted
 
 
 @flow(name="run-datasaur-export", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
@@ -70,5 +70,5 @@ async def run_datasaur_export(
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
     folder = settings.result_folder(result_folder)
-    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    await require_downstream(downstream, submitted("datasaur", may_repeat=True))
     return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, folder, downstream, care)

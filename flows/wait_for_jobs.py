@@ -11,10 +11,12 @@ from blocks.lookup import ProviderName, load_credentials
 from blocks.settings import wait_policy
 from graphql_jobs import GraphqlJobsError, Job
 from tasks import waiting
+from tasks.collection import fetch_results
 from tasks.downstream import require_deployments
 from tasks.outcome import ends_in_a_state, outcome, overall_state
 from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, start_downstream
+from tasks.samples import watched
 
 
 @flow(name="wait-for-jobs", retries=0, validate_parameters=False)
@@ -57,12 +59,15 @@ async def wait_for_jobs(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
     )
-    await require_deployments(downstream, "downstream", JOBS_PARAMETER)
+    samples = watched(provider, start_downstream_when, len(job_ids))
+    await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)
     block = await load_credentials(provider, credentials or provider)
     async with block.get_client() as client:
         ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
-        finished = [outcome(provider, job_id, how) for job_id, how in ended.items()]
-        if _is_due(start_downstream_when, ended):
+        is_due = bool(downstream) and _is_due(start_downstream_when, ended)
+        results = await fetch_results(block, ended, policy) if is_due else {}
+        finished = [outcome(provider, job_id, how, results.get(job_id)) for job_id, how in ended.items()]
+        if is_due:
             scope = [until, start_downstream_when, sorted(set(job_ids))]
             await start_downstream(downstream, provider, client.session.url, finished, scope)
     return overall_state(ended) or finished

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from graphql_jobs.errors import NotFound, RequestFailed, RequestRefused, ResultUnavailable, TooMuchAtOnce
+from graphql_jobs.errors import (
+    NotAllowed,
+    NotFound,
+    RequestFailed,
+    RequestRefused,
+    ResultUnavailable,
+    TooMuchAtOnce,
+)
 from graphql_jobs.part_file import FileProblem
 
 if TYPE_CHECKING:
@@ -18,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: The next answer would be the same. All else may pass, as it may for a wait whose job was seen before: a sign-in that
-#: is refused, a proxy's page, a certificate, a right that somebody took away.
-_FOR_GOOD = (TooMuchAtOnce, RequestRefused, NotFound)
+#: is refused, a proxy's page, a certificate.
+_FOR_GOOD = (TooMuchAtOnce, RequestRefused, NotFound, NotAllowed)
 
 AGAIN = (
     "Run this flow run again (Retry) once that is mended: it goes on with this job (an export is made again) and "
@@ -40,3 +47,9 @@ async def collected(call: Callable[[], Awaitable[T]], provider: str, job_id: str
         raise ResultUnavailable(
             provider, job_id, f"the job is done, but its file could not be stored: {problem} {AGAIN}"
         ) from problem
+
+
+def may_be_fetched_later(unavailable: ResultUnavailable) -> bool:
+    """Whether the same call may succeed later, without anybody's doing."""
+    cause = unavailable.__cause__
+    return isinstance(cause, RequestFailed) and not isinstance(cause, _FOR_GOOD)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,12 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.job_run import JobCredentials
 from blocks.settings import default_result_folder
-from graphql_jobs import Job, JobHandle, WaitPolicy, require_success
+from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, require_success
+from graphql_jobs.collecting import may_be_fetched_later
+from graphql_jobs.errors import ResultUnavailable
+
+#: Our choice: the results of more jobs do not fit into one run's parameters.
+MAX_RESULTS = 20
 
 
 @task(name="fetch result", task_run_name="fetch result of {handle.job_id}", cache_policy=NO_CACHE)
@@ -32,3 +39,35 @@ async def fetch_result(
         result = await client.result(known, job, folder or default_result_folder(), policy.outage_budget_s)
     get_run_logger().info("Job %s made: %s", handle.job_id, ", ".join(result) or "nothing to fetch")
     return result
+
+
+@task(name="fetch results", cache_policy=NO_CACHE)
+async def fetch_results(
+    credentials: JobCredentials, ended: Mapping[str, Job | GraphqlJobsError], policy: WaitPolicy = WaitPolicy()
+) -> dict[str, dict[str, Any]]:
+    """What those of the jobs made that succeeded, by their ids, if that are `MAX_RESULTS` at most; else nothing.
+
+    A result that only whoever submitted the job can fetch, or that the account may not see, is missing. Raises
+    `ResultUnavailable` for one that can be fetched later.
+    """
+    done = [how for how in ended.values() if isinstance(how, Job) and how.state is JobState.SUCCEEDED]
+    if len(done) > MAX_RESULTS:
+        return {}
+    async with credentials.get_client() as client:
+
+        async def one(job: Job) -> dict[str, Any]:
+            try:
+                return await client.result(
+                    client.handle(job.job_id), job, default_result_folder(), policy.outage_budget_s
+                )
+            except ResultUnavailable as unavailable:
+                if may_be_fetched_later(unavailable):
+                    raise
+                get_run_logger().warning("%s", unavailable)
+                return {}
+
+        results = await asyncio.gather(*map(one, done), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return {job.job_id: made for job, made in zip(done, results, strict=True) if isinstance(made, dict) and made}

@@ -8,15 +8,26 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect import get_run_logger
+
 from blocks.job_run import JobCredentials
+from blocks.memory import RunMemory, root_run_id
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
-from graphql_jobs.errors import JobNotFound, WaitTimedOut
+from graphql_jobs.errors import InvalidInput, JobNotFound, WaitTimedOut
 from tasks.cancellation import cancelling_with_the_run
 from tasks.collection import fetch_result
-from tasks.downstream import HandOverFailed, downstream_key, known_as, start_deployment
+from tasks.downstream import (
+    HandOverFailed,
+    cause_of,
+    downstream_key,
+    known_as,
+    require_deployments,
+    start_deployment,
+)
 from tasks.handed_over import key_of_hand_over
 from tasks.outcome import fitting, outcome_of
 from tasks.overdue import OnTimeout, after_timeout
+from tasks.samples import Samples
 from tasks.submission import submit_job
 from tasks.waiting import wait_for_job
 
@@ -68,6 +79,29 @@ async def run_to_the_end(
         return finished
 
 
+async def require_downstream(deployments: Sequence[str], samples: Samples) -> None:
+    """Raise `InvalidInput` unless each deployment takes outcomes like these.
+
+    Not if an earlier attempt of this run has submitted a job: that may be done by now, so that a misfit is told by the
+    hand-over, and not as "nothing was sent".
+    """
+    try:
+        await require_deployments(deployments, "downstream", JOBS_PARAMETER, samples)
+    except InvalidInput as misfit:
+        if not await _was_submitted_before():
+            raise
+        get_run_logger().warning("%s An earlier attempt has submitted, so this run goes on.", misfit.problem)
+
+
+async def _was_submitted_before() -> bool:
+    run_id = await root_run_id()
+    if run_id is None:
+        return False
+    memory = RunMemory(run_id)
+    own = await memory.read_all()
+    return any(entries[-1].get("kind") != "void" for entries in own.values()) or bool(await memory.references())
+
+
 async def start_downstream(
     deployments: Sequence[str],
     provider: str,
@@ -90,7 +124,7 @@ async def start_downstream(
                 key = await key_of_hand_over(key, [deployment, provider, endpoint, *scope], finished)
             started.append(await start_deployment(deployment, parameters, key))
         except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
-            problems.append(f"{deployment}: {type(error).__name__}: {str(error)[:200]}")
+            problems.append(f"{deployment}: {cause_of(error)}")
     if problems:
         raise HandOverFailed([known_as(entry) for entry in finished], problems)
     return started

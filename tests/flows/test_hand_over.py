@@ -1,0 +1,149 @@
+"""What comes next takes what is handed over: found out before a job is paid, and whole when it is handed over again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from prefect.client.schemas.objects import StateType
+
+from flows import run_aiware_job
+from graphql_jobs.emulator import Emulator, Fault
+from tasks.downstream import cause_of
+from tests.flows.conftest import SUBMITTING, WAITING, MakeRun, Run, jobs, made
+
+if TYPE_CHECKING:
+    from tests.conftest import Deploy, RunsOf
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+NARROW = {"type": "object", "additionalProperties": False, "properties": {"job_id": {"type": "string"}, "state": {}}}
+WITH_RESULT = {"type": "object", "properties": {"result": {"type": "string"}}, "required": ["result"]}
+
+
+def takes(outcome: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a flow whose `jobs` is a list of these, as pydantic writes it."""
+    listed = {"type": "array", "items": {"$ref": "#/definitions/Outcome"}}
+    return {
+        "type": "object",
+        "properties": {"jobs": listed},
+        "required": ["jobs"],
+        "definitions": {"Outcome": outcome},
+    }
+
+
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_a_deployment_that_does_not_take_our_outcomes_is_refused_before_a_job_is_paid(
+    name: str, run: Run, emulator: Emulator, deploy: Deploy
+) -> None:
+    """No other fields than job_id and state: `InvalidInput` with deployment and reason; nothing is submitted."""
+    downstream = await deploy("narrow", takes(NARROW))
+    state = await run(SUBMITTING[name], downstream=[downstream])
+    assert (state.name, made(emulator)) == ("InvalidInput", [])
+    assert "'narrow/default' does not take an outcome" in str(state.message)
+    assert "Additional properties" in str(state.message)
+
+
+async def test_a_deployment_that_needs_each_result_is_refused(run: Run, emulator: Emulator, deploy: Deploy) -> None:
+    """A result may be too large to be handed over, and is null then: told before, by name."""
+    downstream = await deploy("needs-result", takes(WITH_RESULT))
+    state = await run(SUBMITTING["aiware engine"], downstream=[downstream])
+    assert (state.name, made(emulator)) == ("InvalidInput", [])
+    assert "whose result is too large" in str(state.message)
+    assert "None is not of type 'string'" in str(state.message)
+
+
+@pytest.mark.parametrize(
+    ("when", "fits"), [("all succeeded", True), ("any succeeded", False), ("always", False)], ids=str
+)
+async def test_the_sensor_judges_by_what_it_may_hand_over(
+    when: str, fits: bool, run: Run, emulator: Emulator, deploy: Deploy
+) -> None:
+    """A deployment that takes jobs which succeeded alone fits where only those are handed over."""
+    only_good = {"type": "object", "properties": {"state": {"const": "SUCCEEDED"}}}
+    downstream = await deploy("only-good", takes(only_good))
+    job_ids = [emulator.aiware.plant().id, emulator.aiware.plant().id]
+    state = await run(WAITING, job_ids=job_ids, start_downstream_when=when, downstream=[downstream])
+    assert state.name == ("Completed" if fits else "InvalidInput")
+
+
+async def test_a_failed_hand_over_says_why_and_is_whole_when_the_run_is_run_again(
+    make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deployment becomes narrow while the job runs: `HandOverFailed` with the reason, twice; once it is mended, the
+    run that is run again hands over the result of the same job.
+    """
+
+    async def judged_before_it_changed(*_: object) -> None: ...
+
+    downstream = await deploy("changing", takes(NARROW))
+    run = await make_run(SUBMITTING["aiware engine"], downstream=[downstream])
+    with monkeypatch.context() as patched:
+        patched.setattr(run_aiware_job, "require_downstream", judged_before_it_changed)
+        state = await run()
+    for _ in range(2):
+        assert (state.type, state.name) == (StateType.FAILED, "HandOverFailed")
+        message = str(state.message)
+        assert message.index("Additional properties are not allowed") < message.index("(Retry)")
+        state = await run()
+    await deploy("changing")
+    assert (await run()).name == "Completed"
+    [started] = await runs_of(downstream)
+    [outcome] = started.parameters["jobs"]
+    assert jobs(emulator) == [outcome["job_id"]]
+    assert json.loads(outcome["result"])["engine_results"]
+
+
+async def test_the_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+    """Two jobs that anybody submitted: what they made, as from the flow that submitted them; of 21 jobs, nothing."""
+    for number, has_results in ((2, True), (21, False)):
+        downstream = await deploy(f"after-{number}-with-results")
+        job_ids = [emulator.aiware.plant().id for _ in range(number)]
+        assert (await run(WAITING, job_ids=job_ids, downstream=[downstream])).name == "Completed"
+        [started] = await runs_of(downstream)
+        results = [outcome["result"] for outcome in started.parameters["jobs"]]
+        assert [bool(result and json.loads(result)["engine_results"]) for result in results] == [has_results] * number
+
+
+async def test_an_outage_longer_than_its_budget_after_the_end_is_no_refused_submission(
+    run: Run, emulator: Emulator
+) -> None:
+    """The results are away for longer than the whole wait may take: `ResultUnavailable`, and the job is there once."""
+    emulator.faults.add(Fault("server_error", operation="engineResults", times=None, status=503))
+    began_at = emulator.clock.now()
+    state = await run(SUBMITTING["aiware engine"], give_up_after_s=900)
+    assert state.name == "ResultUnavailable"
+    assert jobs(emulator)[0] in str(state.message)
+    assert 900 <= emulator.clock.now() - began_at < 1100
+
+
+async def test_an_outage_after_the_end_is_sat_out(run: Run, emulator: Emulator) -> None:
+    """The results are away for 50 minutes: Completed."""
+    over_at = emulator.clock.now() + 3000
+    emulator.faults.add(Fault("drop_after", operation="engineResults", times=None, until_at=over_at))
+    assert (await run(SUBMITTING["aiware engine"])).name == "Completed"
+
+
+async def test_a_relative_result_folder_is_an_absolute_path_in_the_outcome(
+    run: Run, emulator: Emulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes downstream runs in another folder."""
+    monkeypatch.chdir(tmp_path)
+    outcome = await (await run(SUBMITTING["export"], result_folder="out")).result()
+    assert json.loads(outcome["result"])["file"].startswith(str(tmp_path / "out"))
+
+
+def test_the_cause_is_the_servers_words_and_keeps_its_end() -> None:
+    """A text of the server's that repeats 10,000 characters of parameters: its beginning and its end."""
+    said = f"Error creating flow run: {'x' * 10_000} is not of type 'integer'"
+    request = httpx.Request("POST", "http://prefect.invalid/api")
+    refused = httpx.HTTPStatusError("409", request=request, response=httpx.Response(409, json={"detail": said}))
+    cause = cause_of(refused)
+    assert cause.startswith("HTTP 409: Error creating flow run: ")
+    assert cause.endswith("is not of type 'integer'")
+    assert len(cause) < 2_100
+    page = httpx.HTTPStatusError("502", request=request, response=httpx.Response(502, text="<html>bad gateway"))
+    assert cause_of(page) == "HTTP 502: <html>bad gateway"
+    assert cause_of(RuntimeError("gone")) == "RuntimeError: gone"
