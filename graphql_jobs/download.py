@@ -37,6 +37,8 @@ MAX_REDIRECTS = 5
 _NOT_THERE_YET_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024
+#: A name, with the underscores of container networks, or an IPv6 address.
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
 #: What a store means by these; 416: it has another file by now.
 _KINDS: Mapping[int, Kind] = {
@@ -82,7 +84,9 @@ def exact_address(url: str) -> URL:
         raise ValueError("white space or control characters")
     parts = urlsplit(text)
     base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
-    host = (parts.hostname or "").encode("idna").decode()  # raises UnicodeError for what cannot be a host's name
+    host = (parts.hostname or "").encode("idna").decode()  # raises UnicodeError for empty and for long labels
+    if not _HOST.fullmatch(host):
+        raise ValueError("a host that cannot be one")
     if not parts.netloc.isascii():
         text = text.replace(parts.netloc, host if parts.port is None else f"{host}:{parts.port}", 1)
     return URL(text, encoded=True)

@@ -38,6 +38,8 @@ class Behaviour:
     export_bytes: int = 0
     # Datasaur: life of a signed file address (sample: X-Amz-Expires=21600).
     file_lifetime_s: float = 21_600.0
+    # Datasaur: whether the store of exported files gives a part of one; else it ignores Range.
+    file_ranges: bool = True
     # Both: largest GraphQL request body (aiWARE: "maximum 10000000 bytes (10 mb)"; Datasaur: invented).
     body_limit_bytes: int = 10_000_000
     # Both: GraphQL requests per 10 s and provider, above which the answer is 429 with Retry-After; None: no limit.

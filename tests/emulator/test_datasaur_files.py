@@ -72,6 +72,27 @@ async def test_ranges_put_together_are_the_file(emulator: Emulator, datasaur: An
     assert (await fetch(http, url, Range="bytes=9999999-"))[0] == 416
 
 
+async def test_a_part_of_another_file_is_not_given(
+    emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession
+) -> None:
+    """If-Range with the file's ETag: 206; with another one: the whole."""
+    url = (await start_export(datasaur))["fileUrl"]
+    emulator.clock.advance(7)
+    async with http.get(url) as response:
+        etag = response.headers["ETag"]
+    wanted = {"Range": "bytes=5-"}
+    assert (await fetch(http, url, **wanted, **{"If-Range": etag}))[0] == 206
+    assert (await fetch(http, url, **wanted, **{"If-Range": '"another"'}))[0] == 200
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(file_ranges=False)], indirect=True)
+async def test_a_store_may_give_no_ranges(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
+    """Range is ignored: the whole file."""
+    url = (await start_export(datasaur))["fileUrl"]
+    emulator.clock.advance(7)
+    assert await fetch(http, url, Range="bytes=5-") == (200, (await fetch(http, url))[1])
+
+
 async def test_only_file_storage_tells_an_address(emulator: Emulator, datasaur: Any) -> None:
     """CUSTOM_WEBHOOK and EMAIL: null; the bucket: a key; the webhook's secret is not in the ledger."""
     webhook = await start_export(datasaur, method="CUSTOM_WEBHOOK", url="https://a.example.invalid", secret="keep-out")

@@ -174,7 +174,15 @@ def test_only_what_cannot_be_sent_is_changed_in_an_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://a..b/", f"http://{'a' * 64}.b/", "http://h/a\r\nX: y", "http://h/\ud800", "file:///etc/passwd"]
+    "url",
+    [
+        "http://a..b/",
+        f"http://{'a' * 64}.b/",
+        "http://no host/",
+        "http://h/a\r\nX: y",
+        "http://h/\ud800",
+        "file:///etc/passwd",
+    ],
 )
 def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
     """Empty or long parts of a host's name, line breaks, half of a surrogate pair, no http."""
