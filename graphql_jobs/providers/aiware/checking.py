@@ -31,6 +31,7 @@ MAX_TASKS = 10_000
 MAX_PAGES = 1_000
 #: Our choice: a list of tasks that changed while it was read is read again, so many times in all in one poll.
 READINGS = 3
+_SUCCEEDED = frozenset(word for word, state in STATES.items() if state is JobState.SUCCEEDED)
 
 
 class Page(NamedTuple):
@@ -46,7 +47,8 @@ class Page(NamedTuple):
     @property
     def says_complete(self) -> bool:
         """Whether the job is said to have succeeded."""
-        return STATES.get(str(self.entry.get("status"))) is JobState.SUCCEEDED
+        status = self.entry.get("status")
+        return status in _SUCCEEDED if type(status) is str else False
 
 
 class Listing:
@@ -181,7 +183,7 @@ def _read(
 ) -> Seen:
     """The job, unless it says complete and a task of it could not be read (law 4)."""
     job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
-    if STATES[job.raw_status] is not JobState.SUCCEEDED:
+    if job.raw_status not in _SUCCEEDED:
         return job
     if failure:
         return failure
@@ -220,9 +222,11 @@ def _entries(
         entry = reply.data.pop(alias, None)
         if entry is None:
             seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
-        elif not isinstance(entry, dict) or text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id:
+        elif not isinstance(entry, dict) or (
+            entry.get("id") != job_id and text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id
+        ):
             seen[job_id] = _bad(client, job_id, "the answer is about another job.")
-        elif failure := _status_failure(client, reply, alias, job_id, entry):
+        elif type(entry.get("status")) is not str and (failure := _status_failure(client, reply, alias, job_id, entry)):
             seen[job_id] = failure
         else:
             yield job_id, _as_page(client, reply, alias, job_id, entry)
@@ -246,10 +250,8 @@ def _absent(client: AiwareClient, reply: Reply, alias: str, job_id: str, *, is_c
 def _status_failure(
     client: AiwareClient, reply: Reply, alias: str, job_id: str, entry: Entry
 ) -> errors.RequestFailed | None:
-    """Why the status cannot be read. Null without a reason is a status that nobody knows, as the schema allows."""
+    """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
     status = entry.get("status", ...)
-    if isinstance(status, str):
-        return None
     failure = reply.error_below(alias, "status") if reply.field_errors else None
     if failure is None and status is None:
         return None

@@ -166,6 +166,7 @@ def _id_of(item: object) -> str | None:
     if not isinstance(item, dict):
         return None
     job_id = item.get("id")
+    # Runs for each job of each poll: text is taken as it is.
     return job_id if type(job_id) is str else text_or_none(item, "id")
 
 
