@@ -269,14 +269,15 @@ class JobClient(ABC):
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
         """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""
+        clean = self.session.kept_secrets.clean_id
         try:
             return JobHandle(
                 provider=self.provider,
                 endpoint=self.session.url,
-                job_id=self._checked(job_id, "id"),
+                job_id=self._checked(clean(job_id), "id"),  # an id with stars is none
                 operation=operation,
                 submitted_at=instant(self.session.clock.now()),
-                details={name: value for name, value in details.items() if value is not None},
+                details={name: value if "://" in value else clean(value) for name, value in details.items() if value},
             )
         except ValueError:  # pydantic's and ours
             shown = self.session.redact(job_id)

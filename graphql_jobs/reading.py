@@ -77,8 +77,8 @@ def brief(value: object) -> str:
         return ""
     if not isinstance(value, str):
         try:
-            value = orjson.dumps(value).decode()
-        except TypeError:  # a number that is too large, a value that is nested too deeply
+            value = json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError):  # a number that is too large, or a stack that is full already
             value = f"something that cannot be shown ({type(value).__name__})"
     return value[:MAX_BRIEF_CHARACTERS]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from traceback import format_tb
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphql_jobs import errors
 from graphql_jobs.failures import Dialect, Finding, error_entries, root_of, words_of
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphql import ExecutionResult
+
+    from graphql_jobs.session import Session
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,18 @@ class Reply:
     def error_below(self, *path: str | int) -> errors.RequestFailed | None:
         """The first error at or below this path."""
         return next((error for at, error in self.field_errors.items() if at[: len(path)] == path), None)
+
+
+def read_or_bad_reply(
+    session: Session, read: Callable[[], T], operation: str, subject: str
+) -> T | errors.RequestFailed:
+    """What `read` makes of a part of an answer. What it does not expect there is a bad reply about that part alone."""
+    try:
+        return read()
+    except Exception as bug:
+        # Where, but not why: the text of the exception is the server's.
+        logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
+        return session.bad_reply(operation, subject, f"reading it raised {type(bug).__name__}.")
 
 
 def read_reply(

@@ -23,7 +23,7 @@ from graphql_jobs.creates import note_create
 from graphql_jobs.failures import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.gate import Gate, paused
 from graphql_jobs.limits import Limits
-from graphql_jobs.redaction import KeptSecrets, redacted
+from graphql_jobs.redaction import KeptSecrets
 from graphql_jobs.reply import Reply, read_reply
 from graphql_jobs.retrying import is_transient, retried, surely_undone
 from graphql_jobs.signin import SignIn
@@ -72,7 +72,7 @@ class Session:
         self.sent, self._told = Counter[str](), Counter[str]()
         #: The last exchange, and when it was over.
         self.last_heard: tuple[Exchange, float] | None = None
-        self.kept_secrets = KeptSecrets()
+        self.kept_secrets = KeptSecrets(lambda: auth.secrets)
         #: One for each way of reading what the provider answers (`JobClient.reading`).
         self.hubs: dict[object, Hub] = {}
         self._sign_in = SignIn(self)
@@ -149,7 +149,7 @@ class Session:
 
     def redact(self, text: str) -> str:
         """`text` cut to a bounded length, on one line, without any secret that this session knows."""
-        return redacted(text, {*self.auth.secrets, *self.kept_secrets})
+        return self.kept_secrets.redact(text)
 
     async def fetch(
         self,

@@ -54,11 +54,13 @@ class SignIn:
         What RFC 6749 5.2 answers with 400 is a matter of the credentials.
         """
         kinds: Mapping[int, Kind] = {400: SignInFailed}
+        self._session.kept_secrets.keep_query(url)
+        shown = url.partition("?")[0].partition("#")[0]
         answer = await self._session.fetch(
-            "POST", url, _json, "sign-in", url, kinds, gated=True, data=dict(form), headers=headers
+            "POST", url, _json, "sign-in", shown, kinds, gated=True, data=dict(form), headers=headers
         )
         if not isinstance(answer, dict) or not _is_token(answer.get("access_token")):
-            raise self._session.bad_reply("sign-in", url, "the answer holds no access_token that can be used.")
+            raise self._session.bad_reply("sign-in", shown, "the answer holds no access_token that can be used.")
         return answer
 
 

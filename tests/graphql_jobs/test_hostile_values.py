@@ -62,12 +62,12 @@ def test_json_that_is_not_nested_too_deeply_is_read_and_shown() -> None:
         assert repr(value).startswith("[[[")
 
 
-@pytest.mark.parametrize(("value", "shown"), [(None, ""), ("a", "a"), (1, "1"), ({"a": [True]}, '{"a":[true]}')])
+@pytest.mark.parametrize(("value", "shown"), [(None, ""), ("a", "a"), (1, "1"), ({"a": [True]}, '{"a": [true]}')])
 def test_any_value_can_be_shown(value: object, shown: str) -> None:
     """As text, bounded in length."""
     assert brief(value) == shown
     assert len(brief(["x" * 100_000])) < 20_000
-    assert "cannot be shown" in brief({"a": 10**400})
+    assert "cannot be shown" in brief({"a": 10**5000})
 
 
 @pytest.mark.parametrize("depth", [300, 970, 1000, 1010])

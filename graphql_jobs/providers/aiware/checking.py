@@ -12,10 +12,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
-from graphql_jobs.job import MAX_ID_CHARACTERS, JobState
+from graphql_jobs.cleaning import cleaned
+from graphql_jobs.job import MAX_ID_CHARACTERS, Job, JobState
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.reader import STATES
 from graphql_jobs.reading import text_or_none
+from graphql_jobs.reply import read_or_bad_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -182,7 +184,14 @@ def _read(
     client: AiwareClient, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
 ) -> Seen:
     """The job, unless it says complete and a task of it could not be read (law 4)."""
-    job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
+
+    def read() -> Job:
+        job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
+        return cleaned(job, client.session.kept_secrets)
+
+    job = read_or_bad_reply(client.session, read, "job", f"job {job_id}")
+    if isinstance(job, errors.RequestFailed):
+        return job
     if job.raw_status not in _SUCCEEDED:
         return job
     if failure:

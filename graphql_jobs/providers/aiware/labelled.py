@@ -19,6 +19,7 @@ from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_our
 from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from graphql_jobs.job import JobHandle
@@ -80,7 +81,7 @@ async def labelled_jobs(client: AiwareClient, since: float, until: float) -> lis
             return list(found.values())
         offset += len(records)
         for record in records:
-            if (job := read_labelled(record)) and _is_usable(client, job.job_id):
+            if (job := read_labelled(record, client.session.redact)) and _is_usable(client, job.job_id):
                 found.setdefault(job.job_id, job)
     raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
 
@@ -149,7 +150,7 @@ async def candidates(
     return ours
 
 
-def read_labelled(record: object) -> LabelledJob | None:
+def read_labelled(record: object, clean: Callable[[str], str] = str) -> LabelledJob | None:
     """The job of a record; None for one without a label, which is somebody else's.
 
     The label stands in the job's own JSON, or, where a launch has none, in that of the container made for it.
@@ -164,6 +165,8 @@ def read_labelled(record: object) -> LabelledJob | None:
     if label is None or job_id is None:
         return None
     raw_status = text_or_none(record, "status") or ""
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)
     created_at = instant_or_none(record.get("createdDateTime"))
     return LabelledJob(job_id, label, STATES[raw_status], raw_status, created_at, own is None)
 

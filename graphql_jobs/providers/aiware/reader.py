@@ -89,6 +89,8 @@ def read_job(
         tasks = tuple([task._replace(excused=task.task_id in excused) for task in tasks])
         failures = tuple([task.failure for task in tasks if task.failure and not task.excused])
     raw_status = text_or_none(entry, "status") or ""
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)
     state = STATES[raw_status]
     if state is JobState.SUCCEEDED and failures and not lenient:
         state = JobState.FAILED
@@ -122,6 +124,8 @@ def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
         engine_id = text_or_none(entry, "engineId")
         started = started if isinstance(started, int | float) else text_or_none(entry, "startedDateTime")
     task_id = task_id.strip()
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)
     state = STATES[raw_status]
     failed = state is _FAILED or state is _CANCELLED
     failure = _read_failure(entry, task_id, raw_status, clean) if failed else None

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphql_jobs import errors
+from graphql_jobs.cleaning import cleaned
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.reading import text_or_none
+from graphql_jobs.reply import read_or_bad_reply
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
 PROJECT = "project:"
+_RUNS = (JobState.PENDING, JobState.RUNNING)
 
 
 async def check_batch(client: DatasaurClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
@@ -50,8 +53,8 @@ async def _check_one(client: DatasaurClient, job_id: str, marks: Marks | None) -
         return {job_id: failure}
     if marks and marks.is_known(job_id, entry):
         return {}
-    job = reader.read_job(entry, client.session.redact)
-    if not job.state.is_terminal:
+    job = _read(client, job_id, entry)
+    if not isinstance(job, Job) or not job.state.is_terminal:
         return {job_id: job}
     if marks:
         marks.fresh.clear()  # it stands for what the next answer may take back
@@ -74,7 +77,7 @@ async def _check_many(client: DatasaurClient, job_ids: Sequence[str], marks: Mar
             if failure := _missing_part(client, reply, ("result", number), entry):
                 seen[job_id] = failure
             elif not (marks and marks.is_known(job_id, entry)):
-                seen[job_id] = reader.read_job(entry, client.session.redact)
+                seen[job_id] = _read(client, job_id, entry)
         if told.is_short and told.entries:
             if left is not job_ids:  # what was left out is there: so many are too many
                 client.session.batches.shrink(len(job_ids), told.bad("the list is shorter than what was asked for."))
@@ -83,6 +86,17 @@ async def _check_many(client: DatasaurClient, job_ids: Sequence[str], marks: Mar
             seen |= {job_id: told.absence(job_id) for job_id in told.missing}
             left = ()
     return seen
+
+
+def _read(client: DatasaurClient, job_id: str, entry: Entry) -> Seen:
+    session = client.session
+
+    def read() -> Job:
+        job = reader.read_job(entry, session.redact)
+        # A job that runs shows nothing but a status that is in the table.
+        return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
+
+    return read_or_bad_reply(session, read, "getJobs", f"job {job_id}")
 
 
 class _Told:

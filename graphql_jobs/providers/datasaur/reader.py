@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
 from graphql_jobs.failures import COMMON_CODES, Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState
-from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
+from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, brief, objects, short_or_none, text_or_none
 from graphql_jobs.status import StatusTable
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
         failures
         or result_id
         or not (type(job_id) is type(raw_status) is type(created) is type(modified) is str)
+        or raw_status not in STATES
         or len(raw_status) + len(created) + len(modified) > MAX_WORD_CHARACTERS
     ):
         return _read_odd_job(entry, clean)
@@ -72,6 +72,8 @@ def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
 
 def _read_odd_job(entry: Entry, clean: Callable[[str], str]) -> Job:
     raw_status = text_or_none(entry, "status") or ""
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)
     progress, failures = entry.get("progress"), entry.get("errors")
     return Job(
         PROVIDER,
@@ -119,6 +121,6 @@ _STACK_CHARACTERS = 5_000
 
 def _read_failure(entry: Entry, clean: Callable[[str], str]) -> JobFailure:
     stack = text_or_none(entry, "stack", _STACK_CHARACTERS) or ""
-    args = json.dumps(entry["args"]) if entry.get("args") else ""
+    args = brief(entry["args"]) if entry.get("args") else ""
     message = " ".join(part for part in (stack.split("\n", 1)[0], args) if part)
     return JobFailure(clean(text_or_none(entry, "id") or "unknown"), clean(message))
