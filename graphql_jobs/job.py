@@ -5,13 +5,15 @@ All instants are aware datetimes in UTC; in JSON they are ISO 8601 text.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.kept_addresses import keep_address, kept_address
 from graphql_jobs.reading import instant_or_none
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 MAX_ID_CHARACTERS = 200
 #: In a handle's details: the id of the job that it does again. What comes next is started once for both.
 REPEATS = "repeats"
+#: Our choice: so many different statuses of tasks, and so many failures, are handed over.
+MAX_STATUSES = 20
+MAX_FAILURES = 100
+#: The name of the address of an export's file.
+FILE_URL = "file_url"
 
 
 class JobState(StrEnum):
@@ -126,17 +133,24 @@ class Job(NamedTuple):
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON; tasks are counted by their status, since a job may have thousands."""
-        counts: dict[str, int] = {}
-        for task in self.tasks:
-            counts[task.raw_status] = counts.get(task.raw_status, 0) + 1
+        """As plain JSON of bounded size; tasks are counted by their status, since a job may have thousands.
+
+        A status is a value and never the name of a field, since Prefect reads some names (law 11).
+        """
+        counts = Counter(task.raw_status for task in self.tasks).most_common()
+        shown = [{"status": status, "count": count} for status, count in counts[:MAX_STATUSES]]
+        if rest := sum(count for _, count in counts[MAX_STATUSES:]):
+            shown.append({"status": "other statuses", "count": rest})
+        failures = [str(failure) for failure in self.failures[:MAX_FAILURES]]
+        if more := len(self.failures) - len(failures):
+            failures.append(f"and {more} more failures")
         return {
             "provider": self.provider,
             "job_id": self.job_id,
             "state": str(self.state),
             "raw_status": self.raw_status,
-            "task_counts": counts,
-            "failures": [str(failure) for failure in self.failures],
+            "task_counts": shown,
+            "failures": failures,
             "created_at": self.created_at.isoformat() if self.created_at else None,
             "modified_at": self.modified_at.isoformat() if self.modified_at else None,
             "target_id": self.target_id,
@@ -148,8 +162,9 @@ class JobHandle(BaseModel):
     """All that is needed to wait for, read, cancel or collect a job, from any process and on any later day.
 
     Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the answer to the
-    submission told: an aiWARE job's `target_id`; a Datasaur export's `file_url`, a pre-signed address that lets anyone
-    download for some hours, which is why it stays out of the repr; and which job a repeated one `REPEATS`.
+    submission told, such as an aiWARE job's `target_id`, and which job a repeated one `REPEATS`. An address among them,
+    such as a Datasaur export's `file_url`, lets anyone download for some hours: it is taken out of the handle and stays
+    in this process (`address`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -161,14 +176,19 @@ class JobHandle(BaseModel):
     submitted_at: AwareDatetime | None = None
     details: dict[str, str] = Field(default_factory=dict, repr=False)
 
+    @model_validator(mode="after")
+    def _put_addresses_aside(self) -> Self:
+        for name in [name for name, value in self.details.items() if name == FILE_URL or "://" in value]:
+            keep_address(self.details.pop(name), self.endpoint, self.job_id, name)
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         return self.model_dump(mode="json")
 
-    def without_secrets(self) -> JobHandle:
-        """The handle as it may be kept: without addresses, since a pre-signed one lets anybody in."""
-        kept = {name: value for name, value in self.details.items() if "://" not in value}
-        return self.model_copy(update={"details": kept})
+    def address(self, name: str) -> str | None:
+        """The address that the answer to the submission told, if this process has read that answer."""
+        return kept_address(self.endpoint, self.job_id, name)
 
     @classmethod
     def from_json(cls, plain: object) -> Self:

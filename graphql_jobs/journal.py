@@ -84,7 +84,7 @@ class Journal:
         A job that runs is worth more than its note: if that fails, go on with it.
         """
         intent = record.intent
-        entry = {"kind": "handle", "handle": handle.without_secrets().to_json(), "intent": intent}
+        entry = {"kind": "handle", "handle": handle.to_json(), "intent": intent}
         try:
             for _ in range(_WRITES):
                 if await self.append(record, entry):

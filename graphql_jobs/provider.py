@@ -27,7 +27,7 @@ from graphql_jobs.errors import (
     RequestFailed,
     TimedOut,
 )
-from graphql_jobs.job import MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+from graphql_jobs.job import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
 from graphql_jobs.many import each
 from graphql_jobs.outlasting import OutageBudget
 from graphql_jobs.schedule import WaitPolicy
@@ -211,9 +211,8 @@ class JobClient(ABC):
             seen = dict.fromkeys(set(job_ids).difference(marks.left_out if marks else ()), failure) | seen
         if marks:
             marks.forget(seen)  # asked for again in a smaller part, where something was new
-        left_out = marks.left_out if marks else set[str]()
-        if len(seen) + len(left_out) < len(job_ids):
-            seen |= {job_id: self._not_found(job_id) for job_id in set(job_ids).difference(seen, left_out)}
+        if missing := set(job_ids).difference(seen, marks.left_out if marks else ()):
+            seen |= {job_id: self._not_found(job_id) for job_id in missing}
         return seen
 
     async def _check_all(
@@ -274,10 +273,10 @@ class JobClient(ABC):
             return JobHandle(
                 provider=self.provider,
                 endpoint=self.session.url,
-                job_id=self._checked(clean(job_id), "id"),  # an id with stars is none
+                job_id=self._checked(clean(job_id), "id"),  # with stars it is none
                 operation=operation,
                 submitted_at=instant(self.session.clock.now()),
-                details={name: value if "://" in value else clean(value) for name, value in details.items() if value},
+                details={name: one if name == FILE_URL else clean(one) for name, one in details.items() if one},
             )
         except ValueError:  # pydantic's and ours
             shown = self.session.redact(job_id)

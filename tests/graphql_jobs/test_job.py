@@ -118,7 +118,7 @@ def test_a_job_is_plain_json() -> None:
         "job_id": "a",
         "state": "SUCCEEDED",
         "raw_status": "complete",
-        "task_counts": {"complete": 2},
+        "task_counts": [{"status": "complete", "count": 2}],
         "failures": ["r"],
         "created_at": "2026-11-21T12:00:00+00:00",
         "modified_at": None,

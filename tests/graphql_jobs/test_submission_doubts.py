@@ -189,7 +189,7 @@ async def test_an_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCre
     """Its answer holds the only address of the file, so that a second export is the way back; it harms nobody."""
     emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
     handle = await submitted(datasaur.get_client(), EXPORT)
-    assert "file_url" in handle.details
+    assert handle.address("file_url")
     assert len(jobs(emulator, "exportTextProject")) == 2
 
 

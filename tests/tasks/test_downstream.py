@@ -94,7 +94,7 @@ async def test_the_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Depl
     job: dict[str, Any] = {
         **JOB,
         "raw_status": "complete",
-        "task_counts": {"complete": 5},
+        "task_counts": [{"status": "complete", "count": 5}],
         "failures": [],
         "created_at": "2026-11-21T00:00:00+00:00",
         "modified_at": "2026-11-21T00:10:00+00:00",

@@ -9,6 +9,7 @@ from graphql_jobs.clock import instant
 from graphql_jobs.collecting import AGAIN
 from graphql_jobs.download import download
 from graphql_jobs.endpoint import base_url
+from graphql_jobs.job import FILE_URL
 from graphql_jobs.limits import Limits
 from graphql_jobs.paging import Look
 from graphql_jobs.provider import JobClient, Place, Recovery, Seen
@@ -139,7 +140,7 @@ class DatasaurClient(JobClient):
 
         An auto-label job writes labels into its project and has no result of its own: then it is empty.
         """
-        if file_url := handle.details.get("file_url"):
+        if file_url := handle.address(FILE_URL):
             # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon has no place in a file name.
             to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
             try:
@@ -149,7 +150,10 @@ class DatasaurClient(JobClient):
             return {"file": str(to), "size_bytes": size_bytes}
         if handle.operation == documents.EXPORT_PROJECT.field:
             raise errors.ResultUnavailable(
-                self.provider, handle.job_id, "only the answer to its submission held the file's address. Export again."
+                self.provider,
+                handle.job_id,
+                "the file's address stays in the process that submitted the export, since it lets anyone in. Export "
+                "again.",
             )
         if handle.operation == ProjectSpec.operation and not job.result_id:
             raise errors.ResultUnavailable(
@@ -181,7 +185,7 @@ class DatasaurClient(JobClient):
         if not export_id:
             raise self.session.unknown(operation.field, subject, "the answer holds no export id.")
         details = {
-            "file_url": text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS),
+            FILE_URL: text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS),
             "file_url_expires_at": text_or_none(value, "fileUrlExpiredAt"),
         }
         return self._new_handle(export_id, operation.field, details)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import pickle
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +70,16 @@ async def test_each_spec_is_submitted_by_its_operation(
     assert server.bodies[0]["variables"] == {"input": spec.to_wire()}  # type: ignore[attr-defined]
 
 
-async def test_an_exports_address_is_kept_in_its_handle(connect: Callable[..., Any]) -> None:
-    """Only the answer to the submission holds it; it survives JSON and stays out of the repr."""
+async def test_an_exports_address_stays_in_the_process_and_out_of_the_handle(connect: Callable[..., Any]) -> None:
+    """Only the answer to the submission holds it; a handle goes into parameters, results and databases."""
     answer = {"exportId": "ExportQueue:1", "fileUrl": "https://s3.h/f?sig=s3cret", "queued": True}
     client, _ = await connect({"data": {"result": answer}})
     handle = await client.submit(EXPORT)
-    assert JobHandle.from_json(handle.to_json()).details == {"file_url": "https://s3.h/f?sig=s3cret"}
-    assert "s3cret" not in repr(handle)
+    assert JobHandle.from_json(handle.to_json()).address("file_url") == "https://s3.h/f?sig=s3cret"
+    again = handle.model_copy(update={"details": {"repeats": "ExportQueue:0"}})
+    assert again.address("file_url") == "https://s3.h/f?sig=s3cret"
+    for shown in (repr(handle), handle.to_json(), dict(handle), vars(handle), pickle.dumps(handle), handle.details):
+        assert "s3cret" not in str(shown)
 
 
 async def test_a_spec_of_another_provider_is_refused(connect: Callable[..., Any]) -> None:
