@@ -9,7 +9,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +17,9 @@ import yaml
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.server.schemas import schedules
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts.demo_runs import save_blocks
@@ -38,6 +39,8 @@ ENTRYPOINTS = sorted({deployment["entrypoint"] for deployment in PREFECT_YAML["d
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 #: The job of Datasaur's own page on checking a job, which the emulator has from the start.
 FINISHED_JOB = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
+#: The sixth field is that of seconds.
+EVERY_TEN_SECONDS = "* * * * * */10"
 SOON = {"longest_pause_s": 1}
 STORE = {"downstream": ["store-results/default"]}
 #: Far above what the runs take on two busy cores.
@@ -106,10 +109,10 @@ async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stac
 
 
 async def test_schedule_starts_runs_again_and_again(stack: Stack, client: PrefectClient) -> None:
-    """A deployment with a schedule of some seconds: its first two scheduled runs complete, and nobody started them."""
+    """A deployment with a cron schedule: its first two scheduled runs complete, and nobody started them."""
     deployment = await client.read_deployment_by_name("wait-for-jobs/default")
     schedule = DeploymentScheduleCreate(
-        schedule=IntervalSchedule(interval=timedelta(seconds=10)),
+        schedule=CronSchedule(cron=EVERY_TEN_SECONDS, timezone="UTC"),
         parameters={"provider": "datasaur", "job_ids": [FINISHED_JOB]},
     )
     # A deployment of its own: the server looks for schedules of what was made just now, and once a minute for all.
@@ -163,6 +166,23 @@ def test_every_entrypoint_loads_in_a_clean_interpreter(entrypoint: str, tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == flow.replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        schedules.CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin"),
+        schedules.CronSchedule(cron="* * * * *"),
+        schedules.IntervalSchedule(interval=timedelta(minutes=1)),
+        schedules.RRuleSchedule(rrule="FREQ=DAILY"),
+    ],
+)
+async def test_server_computes_the_dates_of_each_kind_of_schedule(schedule: Any) -> None:
+    """The versions of the lock work together: with whenever 0.10.5 a cron schedule gave an error instead of dates."""
+    start = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    dates = await schedule.get_dates(3, start=start)
+    assert len(dates) == 3
+    assert all(date >= start for date in dates)
 
 
 def test_every_flow_is_deployed() -> None:
