@@ -162,6 +162,15 @@ class Agenda:
         slot.round.slots.pop(slot.job_id, None)
         self.slots.pop(slot.job_id, None)
 
+    def leave(self, slot: Slot, waiter: Waiter) -> None:
+        """One waits no longer for the job; without any, it is forgotten."""
+        waiters = slot.waiters
+        if len(waiters) == 1 and waiters[0] is waiter:
+            slot.waiters = ()
+            self.drop(slot)
+        else:  # after a death, others may have come before who waited then has left
+            slot.waiters = tuple(one for one in waiters if one is not waiter)
+
     def hold(self, now: float, is_held: bool) -> None:
         """Say whether looks are held up now, as in an outage. What was due meanwhile has then lost its beat.
 

@@ -21,6 +21,7 @@ from graphql_jobs.job import Job
 from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
 from graphql_jobs.outage import Outage
+from graphql_jobs.watch import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,9 +77,15 @@ class Hub:
         for job_id in waiter.watches:
             if slot := self._agenda.slots.get(job_id):
                 slot.mark = None  # whoever is left may allow a longer pause
-                self._leave(slot, waiter)
+                self._agenda.leave(slot, waiter)
         if not self._waiters:
             await asyncio.gather(*self._stop(), return_exceptions=True)
+
+    def release(self, waiter: Waiter, job_id: str) -> None:
+        """The waiter waits no longer for one of its jobs."""
+        if waiter.watches.pop(job_id, None) and (slot := self._agenda.slots.get(job_id)):
+            slot.mark = None
+            self._agenda.leave(slot, waiter)
 
     def snapshot(self) -> Snapshot:
         """What the waits cost so far, and how soon they saw the ends."""
@@ -211,24 +218,15 @@ class Hub:
         """Let each who waits for the job judge what was seen of it, and tell those who have to know."""
         for waiter in slot.waiters:
             watch = waiter.watches[slot.job_id]
-            ended = watch.judge(seen, at.now, looked=looked, delayed_since=delayed_since)
+            ended = judged(watch, seen, at.now, looked=looked, delayed_since=delayed_since)
             if ended is not None:
                 del waiter.watches[slot.job_id]
-                self._leave(slot, waiter)
+                self._agenda.leave(slot, waiter)
                 waiter.tell((watch, seen, ended))
                 if isinstance(ended, Job):
                     self._metrics.seen(ended, at.now)
             elif watch.changed and waiter.wants_changes:
                 waiter.tell((watch, seen, None))
-
-    def _leave(self, slot: Slot, waiter: Waiter) -> None:
-        """One waits no longer for the job; without any, it is forgotten."""
-        waiters = slot.waiters
-        if len(waiters) == 1 and waiters[0] is waiter:
-            slot.waiters = ()
-            self._agenda.drop(slot)
-        else:  # after a death, others may have come before who waited then has left
-            slot.waiters = tuple(one for one in waiters if one is not waiter)
 
     def _put(self, slot: Slot, at: Moment) -> None:
         """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""

@@ -11,13 +11,13 @@ from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.schedule import WaitPolicy
 from graphql_jobs.sights import Sight
 from graphql_jobs.waiter import Waiter
-from graphql_jobs.watch import Ended, Watch
+from graphql_jobs.watch import Ended, Watch, broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from graphql_jobs.metrics import Snapshot
-    from graphql_jobs.provider import JobClient
+    from graphql_jobs.provider import JobClient, Seen
     from graphql_jobs.sights import Sights
 
 
@@ -51,7 +51,7 @@ async def wait(
         _, ended = await anext(ends)
     if isinstance(ended, Job):
         return ended
-    raise ended
+    raise ended.__cause__ or ended  # what the caller's own `on_change` raised
 
 
 async def wait_many(
@@ -65,8 +65,9 @@ async def wait_many(
     """Each handle with how its wait ended, as the ends come; handles of one job are waited for once.
 
     All who wait on the client's session share their looks. `on_change` gets each job whose status, tasks or progress
-    changed, in the caller's own task. The time comes from the client's session. With `sights`, deadlines go on counting
-    after a restart also where the provider gives no instants.
+    changed, in the caller's own task; where it raises, the wait for that job ends as a `WaitStopped`, and the others go
+    on. The time comes from the client's session. With `sights`, deadlines go on counting after a restart also where the
+    provider gives no instants.
     """
     own = [client.handle(handle) for handle in handles]
     now = client.session.clock.now()
@@ -77,7 +78,7 @@ async def wait_many(
         {one.job_id: Watch(one, policy, before.get(one.job_id, none_before)) for one in own},
         wants_changes=bool(on_change or sights),
     )
-    left = len(waiter.watches)
+    left, stopped = len(waiter.watches), set[str]()
     hub = hub_of(client)
     hub.join(waiter)
     try:
@@ -85,11 +86,17 @@ async def wait_many(
             ends: list[tuple[JobHandle, Ended]] = []
             kept: dict[str, Sight] = {}
             for watch, seen, ended in await waiter.news():
-                if on_change and isinstance(seen, Job) and (ended is None or watch.changed):
-                    on_change(seen)
+                job_id = watch.handle.job_id
+                if job_id in stopped:  # it was told before that
+                    continue
+                if on_change and (raised := _tell(on_change, watch, seen, ended)):
+                    stopped.add(job_id)
+                    hub.release(waiter, job_id)
+                    ended = broken(watch, client.session.clock.now(), raised, "on_change")
+                    ended.__cause__ = raised
                 if ended is not None:
                     ends.append((watch.handle, ended))
-                elif sights and watch.has_news(seen, before.get(job_id := watch.handle.job_id)):
+                elif sights and watch.has_news(seen, before.get(job_id)):
                     before[job_id] = kept[job_id] = watch.sight
             if sights and kept:
                 await sights.keep(kept)
@@ -102,3 +109,13 @@ async def wait_many(
         finally:
             if sights:
                 await sights.close()
+
+
+def _tell(on_change: Callable[[Job], None], watch: Watch, seen: Seen, ended: Ended | None) -> Exception | None:
+    """Call `on_change` if there is something to tell; gives what it raises."""
+    if isinstance(seen, Job) and (ended is None or watch.changed):
+        try:
+            on_change(seen)
+        except Exception as raised:
+            return raised
+    return None

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from math import inf
+from traceback import format_tb
 from typing import TYPE_CHECKING
 
-from graphql_jobs.errors import CheckRefused, GraphqlJobsError, JobNotFound, ProviderLost, RequestFailed, WaitTimedOut
+from graphql_jobs.errors import (
+    CheckRefused,
+    GraphqlJobsError,
+    JobNotFound,
+    ProviderLost,
+    RequestFailed,
+    WaitStopped,
+    WaitTimedOut,
+)
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.sights import Sight, digest_of
 
@@ -13,6 +23,8 @@ if TYPE_CHECKING:
     from graphql_jobs.job import JobHandle
     from graphql_jobs.provider import Seen
     from graphql_jobs.schedule import WaitPolicy
+
+logger = logging.getLogger(__name__)
 
 #: How a wait ended: the job in a terminal state, good or bad, or why there is none to show.
 Ended = Job | GraphqlJobsError
@@ -200,6 +212,21 @@ class Watch:
     def _timed_out(self, now: float, last: str) -> WaitTimedOut:
         detail = f"the deadline {self.policy.limit(self._deadline_name)} passed; last seen: {last}."
         return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self.began_at(), detail)
+
+
+def judged(watch: Watch, seen: Seen, now: float, *, looked: bool, delayed_since: float) -> Ended | None:
+    """`Watch.judge`; a bug in it ends this wait and no other one."""
+    try:
+        return watch.judge(seen, now, looked=looked, delayed_since=delayed_since)
+    except Exception as bug:
+        return broken(watch, now, bug, "judging what was seen of the job")
+
+
+def broken(watch: Watch, now: float, bug: Exception, doing: str) -> WaitStopped:
+    """The end of a wait because of `bug`, whose text may be a server's: only where it was raised is logged."""
+    logger.error("%s while %s:\n%s", type(bug).__name__, doing, "".join(format_tb(bug.__traceback__)))
+    handle, waited_s = watch.handle, now - watch.began_at()
+    return WaitStopped(handle.provider, [handle.job_id], waited_s, f"{doing} raised {type(bug).__name__}.")
 
 
 def _starts(job: Job) -> list[float]:
