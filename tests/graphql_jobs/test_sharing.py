@@ -69,7 +69,7 @@ def test_the_budget_is_that_of_the_process() -> None:
             super().append(at)
 
     async def budget() -> Budget:
-        return shared_session(URL, BearerToken("of the process"), DIALECT, limits).budget
+        return shared_session(URL, BearerToken("of-the-process"), DIALECT, limits).budget
 
     async def send() -> None:
         own = await budget()
