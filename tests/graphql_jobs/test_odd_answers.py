@@ -13,7 +13,7 @@ from tests.conftest import aiware_credentials, datasaur_credentials, driven
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import FaultKind
-    from graphql_jobs.provider import JobClient
+    from graphql_jobs.provider import JobClient, Seen
 
 ODD: list[FaultKind] = ["data_null", "no_fields", "partial", "denied_member"]
 
@@ -72,6 +72,7 @@ async def test_failed_task_is_seen_however_the_lists_behave(fault: Fault, bad: i
     client = aiware_credentials(emulator).get_client()
     client.session.clock = driven(emulator)
     emulator.faults.add(fault)
+    seen: Seen | None = None
     async with client:
         for _ in range(5):
             seen = (await client.check([job_id]))[job_id]

@@ -153,8 +153,9 @@ async def _read_all(client: AiwareClient, job_id: str, page: Page | None) -> See
     `BadReply`; any other is what it says.
     """
     seen: dict[str, Seen] = {}
-    pages_left = MAX_PAGES
-    for _ in range(READINGS):
+    pages_left, readings_left = MAX_PAGES, READINGS
+    while True:
+        readings_left -= 1
         page = page or await _page(client, job_id, 0, seen)
         if page is None:
             return seen[job_id]
@@ -165,7 +166,7 @@ async def _read_all(client: AiwareClient, job_id: str, page: Page | None) -> See
                 return seen[job_id]
             pages_left -= 1
             listing.add(more)
-        if not listing.has_moved:
+        if not listing.has_moved or not readings_left:
             break
     problem = (
         f"the list of its tasks was another one each of the {READINGS} times that it was read."

@@ -124,7 +124,7 @@ class _Told:
                 self._is_in_place = self._is_in_place and job_ids[number] == job_id
             elif item is None:
                 nulls += 1
-            elif job_id not in before:
+            elif job_id is None or job_id not in before:
                 odd += 1
         self.missing = [job_id for job_id in job_ids if job_id not in self.entries]
         self._is_odd = bool(odd)
