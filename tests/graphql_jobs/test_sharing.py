@@ -88,7 +88,7 @@ def test_another_rate_is_another_budget() -> None:
     """The first one of a loop counts for all in it; in another loop another block may say otherwise."""
 
     async def window(rate: float) -> Window:
-        return shared_session(URL, BearerToken("two rates"), DIALECT, Limits(requests_per_s=rate)).budget.window
+        return shared_session(URL, BearerToken("two-rates"), DIALECT, Limits(requests_per_s=rate)).budget.window
 
     windows = [asyncio.run(window(rate)) for rate in (2, 3, 2)]
     assert windows[0] is windows[2]
