@@ -115,7 +115,7 @@ async def test_another_runs_job_is_left_and_said_to_be(aiware: AiwareCredentials
     await end(second, Crashed())
     await end(first)
     [sentence] = await clean_up_after(first.id)
-    assert sentence == f"aiware job {new}: left running, since it is run {second.id}'s and not this run's."
+    assert sentence == f"aiware job {new}: left running, since it is the job of run {second.id}, not of this run."
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
 
 
@@ -160,7 +160,7 @@ async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancel
     await end(first)
     said = await clean_up_after(first.id)
     assert f"aiware job {old}: cancelled (status 'aborted')." in said
-    assert f"aiware job {new.job_id}: left running, since it is run {second.id}'s and not this run's." in said
+    assert f"aiware job {new.job_id}: left running, since it is the job of run {second.id}, not of this run." in said
     assert sorted(await clean_up_after(first.id)) == sorted(said)
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
     await end(second)
