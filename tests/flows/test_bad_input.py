@@ -88,7 +88,6 @@ BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     "an orphan from tomorrow": (REAPER, {"from_hours_ago": float("nan")}, "from_hours_ago"),
     "another thing to do about an orphan": (REAPER, {"action": "kill"}, "action"),
     "an unknown run": (CLEAN_UP, {"cancelled_run": "the last one"}, "cancelled_run"),
-    "no run": (CLEAN_UP, {}, "cancelled_run"),
 }
 
 
