@@ -94,14 +94,8 @@ async def nested(credentials: AiwareCredentials, name: str) -> None:
     await tasks.submit_job(credentials, spec(name))
 
 
-@flow
-async def careless(credentials: AiwareCredentials, name: str) -> None:
-    """An inner flow that does not wait for what it started."""
-    tasks.submit_job.submit(credentials, spec(name))
-
-
 @pytest.mark.parametrize(
-    "step", [awaited, submitted, triggered, inner, innermost, nested, careless], ids=lambda step: str(step.__name__)
+    "step", [awaited, submitted, triggered, inner, innermost, nested], ids=lambda step: str(step.__name__)
 )
 @pytest.mark.parametrize("way", ["awaited", "mapped"])
 async def test_task_with_retries_submits_each_job_once(
