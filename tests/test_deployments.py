@@ -129,6 +129,8 @@ async def test_schedule_starts_runs_again_and_again(stack: Stack, client: Prefec
     try:
         completed = await scheduled_runs_completed(client, scheduled_id, 2)
     finally:
+        await client.pause_deployment(scheduled_id)
+        await no_run_is_under_way(client, scheduled_id)  # a run whose deployment is deleted under it crashes
         await client.delete_deployment(scheduled_id)
     assert len(completed) == 2, stack.log("server")[-5000:]
     assert all(run.auto_scheduled for run in completed)
@@ -144,6 +146,15 @@ async def scheduled_runs_completed(client: PrefectClient, deployment_id: UUID, c
             break
         await asyncio.sleep(1)
     return completed
+
+
+async def no_run_is_under_way(client: PrefectClient, deployment_id: UUID) -> None:
+    only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    for _ in range(GIVE_UP_AFTER_S):
+        runs = await client.read_flow_runs(deployment_filter=only)
+        if all(run.state and (run.state.is_final() or run.state.is_scheduled()) for run in runs):
+            return
+        await asyncio.sleep(1)
 
 
 async def the_hand_over_happened_once(client: PrefectClient) -> None:
