@@ -16,6 +16,8 @@ from scripts.stack import Stack
 
 #: Our choice: submissions that are under way together.
 _AT_ONCE = 20
+#: An engine that the emulator has.
+_ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 
 
 def main(numbers: list[int]) -> None:
@@ -57,7 +59,7 @@ async def _trial(number: int) -> None:
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(index: int) -> None:
-            spec = EngineJobSpec(engine_id="e", upload_url=f"https://media.example.com/{index}")
+            spec = EngineJobSpec(engine_id=_ENGINE_ID, upload_url=f"https://media.example.com/{index}")
             async with slots, credentials.get_client() as client:
                 await submit_from_here(credentials, client, spec)
 
