@@ -1,292 +1,288 @@
-"""Many waits, few requests: all waits of a process on one endpoint share their looks (law 5).
+"""The polls of all waits of a process on one endpoint (law 5): one queue, few requests for many jobs.
 
-Each job has a slot, however many wait for it. A slot is due when its schedule or a deadline says so; what is due, and
-what nearly is, goes into one request. All of it is bookkeeping between two requests: nothing that a caller supplies
-runs here, and what is new is handed over to the caller's own task, through its `Waiter`.
+What runs here is bookkeeping between two requests. Nothing that a caller supplies runs here: what is new is handed over
+to the caller's own task, through its `Waiter`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from graphql_jobs.agenda import Agenda, Round
-from graphql_jobs.breaker import Breaker
+from graphql_jobs.agenda import PollQueue
+from graphql_jobs.breaker import CircuitBreaker
 from graphql_jobs.errors import RequestFailed
-from graphql_jobs.flight import Flight, Moment
 from graphql_jobs.gate import paused
 from graphql_jobs.job import Job
-from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import Metrics
-from graphql_jobs.outage import Outage
 from graphql_jobs.watch import judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from graphql_jobs.agenda import Slot
+    from graphql_jobs.agenda import PolledJob
     from graphql_jobs.clock import Timer
     from graphql_jobs.metrics import Snapshot
     from graphql_jobs.provider import JobClient, Seen
     from graphql_jobs.waiter import Waiter
+    from graphql_jobs.watch import Ended
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: so many requests at once; while they are on their way, further jobs gather for the next one.
+#: Our choice: so many requests at once; while they are in flight, further jobs gather for the next one.
 MAX_IN_FLIGHT = 4
-#: Our choice: most answers come in that time. A deadline that may pass until then needs a judgement.
-ANSWERED_S = 2.0
+#: Our choice: a poll for the sake of a deadline comes that much after it, since timers are not exact.
+_LATE_S = 0.0005
+#: Our choice: in an outage the waits are gone through at most so often, however many end at nearly the same time.
+_PASS_EVERY_S = 0.2
 
 
 class Hub:
-    """The looks of all who wait on one session and read in one way. Does nothing while nobody waits."""
+    """The polls of all waits on one session that read answers in one way. Does nothing while there is no wait."""
 
     def __init__(self, client: JobClient) -> None:
         self._client = client
         self._waiters: set[Waiter] = set()
-        self._agenda = Agenda()
-        #: Jobs with many tasks, whose first page a poll has shown. They are read one at a time beside all other polls.
-        self._longer = Agenda(self._agenda.slots)
-        self._flights: dict[asyncio.Task[None], Flight] = {}
-        self._breaker, self._outage = Breaker(), Outage(self._agenda, self._judge)
-        self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._agenda.slots), client.batch_size))
+        self._queue = PollQueue()
+        #: Jobs whose answer was too long to be read with the others', and the task that reads them one by one.
+        self._longer: deque[PolledJob] = deque()
+        self._reading_longer: asyncio.Task[None] | None = None
+        self._polls: set[asyncio.Task[None]] = set()
+        self._breaker = CircuitBreaker()
+        #: In an outage: when the next wait gives up; -inf: all waits have to be gone through.
+        self._gives_up_at = -inf
+        self._delayed_since = inf
+        self._metrics = Metrics(client, lambda: (len(self._waiters), len(self._queue.jobs), client.batch_size))
         self._timer: Timer | None = None
-        self._timer_at, self._is_joining, self._joins = inf, False, 0
+        self._timer_at, self._steps_soon = inf, False
 
     def join(self, waiter: Waiter) -> None:
-        """Look at the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
+        """Poll the waiter's jobs, for the first time at once, and tell it what is new until it leaves."""
         self._waiters.add(waiter)
-        agenda, now, alone = self._agenda, self._monotonic(), (waiter,)
-        for job_id in waiter.watches:
-            slot = agenda.slot(job_id)
-            slot.waiters = (*slot.waiters, waiter) if slot.waiters else alone
-            slot.mark = None  # who is new has to see all of it
-            if any(job_id in flight.slots for flight in self._flights.values()):
-                slot.round = slot.round if slot.round.is_asked_for else Round(inf, 0.0)  # one poll of a job at a time
-            elif not slot.round.is_asked_for:
-                agenda.put(slot, now)
-        self._joins += 1
-        self._outage.greet(agenda.slots[job_id] for job_id in waiter.watches)
-        self._step_soon()
+        waiter.joined_at = now = self._now()
+        alone = (waiter,)
+        for job_id, watch in waiter.watches.items():
+            job = self._queue.job(job_id)
+            job.waiters = (*job.waiters, waiter) if job.waiters else alone
+            if not job.is_in_flight:
+                self._queue.put(job, now)
+            self._gives_up_at = min(self._gives_up_at, now + watch.policy.outage_budget_s)
+        if not self._steps_soon:  # once all that are ready to join have joined
+            self._steps_soon = True
+            asyncio.get_running_loop().call_soon(self._step)
 
     async def leave(self, waiter: Waiter) -> None:
         """Forget the waiter; with the last one, end all that is going on."""
         self._waiters.discard(waiter)
-        for job_id in waiter.watches:
-            if slot := self._agenda.slots.get(job_id):
-                slot.mark = None  # whoever is left may allow a longer pause
-                self._agenda.leave(slot, waiter)
+        for job_id in list(waiter.watches):
+            self.release(waiter, job_id)
         if not self._waiters:
             await asyncio.gather(*self._stop(), return_exceptions=True)
 
     def release(self, waiter: Waiter, job_id: str) -> None:
-        """The waiter waits no longer for one of its jobs."""
-        if waiter.watches.pop(job_id, None) and (slot := self._agenda.slots.get(job_id)):
-            slot.mark = None
-            self._agenda.leave(slot, waiter)
+        """The waiter waits no longer for one of its jobs. A job without waits is forgotten after its poll."""
+        if waiter.watches.pop(job_id, None) and (job := self._queue.jobs.get(job_id)):
+            job.waiters = tuple(one for one in job.waiters if one is not waiter)
+            if not job.waiters and not job.is_in_flight:
+                self._queue.drop(job)
 
     def snapshot(self) -> Snapshot:
         """What the waits cost so far, and how soon they saw the ends."""
         return self._metrics.snapshot()
 
-    def _step_soon(self) -> None:
-        """Take the next step once all who are ready to join have joined."""
-        if not self._is_joining:
-            self._is_joining = True
-            asyncio.get_running_loop().call_soon(self._step)
-
     def _step(self) -> None:
-        self._is_joining = False
-        if self._waiters:
-            try:
-                self._go_on(self._monotonic())
-            except Exception as failure:  # a bug of ours: nobody may wait for ever because of it
-                self._die(failure)
-
-    def _go_on(self, now: float) -> None:
         """Send what is due, and see to it that we are woken for what comes next."""
-        shut_s = self._client.session.gate.herd_s()
-        gives_up_at = self._sit_out(shut_s, now) if shut_s else inf
-        opens_at = max(self._breaker.probe_at, now + shut_s)
-        self._agenda.hold(now, self._breaker.is_open or opens_at > now)
-        longer_at = self._send_longer(now, opens_at)
-        size = 1 if self._breaker.is_open else self._client.batch_size  # a probe need not be large
-        while opens_at <= now and self._has_room() and (rounds := self._agenda.take(now, size)):
-            self._send(rounds, now)
-        due_at = max(opens_at, self._agenda.next_at) if self._has_room() else inf
-        self._wake_at(min(due_at, longer_at, gives_up_at), now)
+        self._steps_soon = False
+        if not self._waiters:
+            return
+        try:
+            now = self._now()
+            delay_s = self._client.session.gate.herd_s()
+            self._heed_delay(delay_s, now)
+            resumes_at = max(self._breaker.probe_at, now + delay_s)
+            while resumes_at <= now and self._may_send() and (batch := self._take(now)):
+                self._send(batch, now)
+            due_at = max(resumes_at, self._queue.next_at) if self._may_send() else inf
+            self._wake_at(min(due_at, self._gives_up_at if delay_s or self._breaker.is_open else inf), now)
+        except Exception as failure:  # a bug of ours: no wait may last for ever because of it
+            self._die(failure)
 
-    def _has_room(self) -> bool:
-        """Whether another request may be sent: during an outage one at a time, beside those that it found."""
-        flights = [flight for flight in self._flights.values() if not flight.in_full]
-        is_probed = self._breaker.is_open and any(one.asked_at >= self._breaker.since for one in flights)
-        return len(flights) < MAX_IN_FLIGHT and not is_probed
+    def _heed_delay(self, delay_s: float, now: float) -> None:
+        """In a delay that the server asked for, end the waits for which it lasts too long."""
+        delayed_since = self._client.session.gate.delayed_since()
+        if delayed_since != self._delayed_since:
+            self._delayed_since, self._gives_up_at = delayed_since, -inf
+        if delay_s:
+            self._breaker.delay(now)
+            if now >= self._gives_up_at:
+                subject = f"{len(self._queue.jobs)} jobs"
+                self._end_overdue(paused(self._client.provider, "poll", subject, delay_s), now)
 
-    def _send_longer(self, now: float, opens_at: float) -> float:
-        """Read the next job with many tasks, unless one is being read. Gives when to try again."""
-        if self._breaker.is_open:  # they are polled with the others once it is over
-            while rounds := self._longer.take(now, 1):
-                self._agenda.put(next(iter(rounds[0].slots.values())), now)
-        elif any(flight.in_full for flight in self._flights.values()):
-            return inf
-        elif opens_at <= now and (rounds := self._longer.take(now, 1)):
-            self._send(rounds, now, in_full=True)
-            return inf
-        return max(opens_at, self._longer.next_at)
+    def _may_send(self) -> bool:
+        """Whether another request may be sent: in an outage one at a time."""
+        return len(self._polls) < (1 if self._breaker.is_open else MAX_IN_FLIGHT)
 
-    def _send(self, rounds: list[Round], now: float, *, in_full: bool = False) -> None:
-        flight = Flight(rounds, now, in_full=in_full)
-        context = next(iter(flight.slots.values())).waiters[0].context
-        task = asyncio.get_running_loop().create_task(self._ask(flight), context=context)
-        self._flights[task] = flight
-        task.add_done_callback(self._landed)
+    def _take(self, now: float) -> list[PolledJob]:
+        """The next batch; in an outage a job to probe with, also one that is not due if a wait is about to give up."""
+        if self._breaker.is_open:
+            return self._queue.take_one(inf if now >= self._gives_up_at else now)
+        return self._queue.take(now, self._client.batch_size)
 
-    async def _ask(self, flight: Flight) -> None:
-        marks, joins = Marks(flight.slots, in_full=flight.in_full), self._joins
-        news = await self._client.look(list(flight.slots), marks)
-        at = Moment(flight.asked_at, self._monotonic(), self._client.session.clock.now())
-        failures = [seen for seen in news.values() if isinstance(seen, RequestFailed)]
-        self._metrics.looked(len(flight.slots) - len(failures), at.monotonic)
-        self._judge_endpoint(failures, len(flight.slots), at)
-        for job_id, seen in news.items():
-            if (slot := flight.slots[job_id]).waiters:
-                self._look(slot, seen, marks.fresh.get(job_id), at)
-        if self._joins > joins:
-            self._ask_again([flight.slots[job_id] for job_id in marks.unchanged], at)
-        for slot in [slot for job_id in marks.longer if (slot := flight.slots[job_id]).waiters]:
-            self._longer.put(slot, at.monotonic, slot.round.pause_s)
-        for its_round in flight.rounds:
-            self._put_back(its_round, at)
-        for job_id, slot in flight.slots.items():
-            if (newer := self._agenda.slots.get(job_id, slot)) is not slot:  # left and joined again meanwhile
-                self._agenda.put(newer, at.monotonic)
+    def _send(self, batch: Sequence[PolledJob], now: float) -> None:
+        task = self._start(batch, now)
+        self._polls.add(task)
+        task.add_done_callback(self._polled)
+
+    def _start(self, batch: Sequence[PolledJob], now: float, *, in_full: bool = False) -> asyncio.Task[None]:
+        """The task runs in the context of a wait for one of the jobs: what is logged about a job belongs there."""
+        context = next((job.waiters[0].context for job in batch if job.waiters), None)
+        return asyncio.get_running_loop().create_task(self._poll(batch, now, in_full), context=context)
+
+    async def _poll(self, batch: Sequence[PolledJob], asked_at: float, in_full: bool) -> None:
+        longer: set[str] = set()
+        seen = await self._client.look([job.job_id for job in batch], None if in_full else longer)
+        now = self._now()
+        failures = [one for one in seen.values() if isinstance(one, RequestFailed)]
+        self._metrics.looked(len(batch) - len(failures), now)
+        self._judge_endpoint(failures, len(batch), asked_at, now)
+        for job in batch:
+            if job.job_id in longer:
+                self._longer.append(job)
+            else:
+                self._judge(job, seen[job.job_id], asked_at, now)
+                self._put_back(job, asked_at, now)
         self._metrics.count_ends()
         if self._breaker.failure:
-            self._lasts(self._breaker.failure, at)
+            self._end_overdue(self._breaker.failure, now)
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        """Go on after a request, for there is room for another one; or die with it."""
-        if not self._flights.pop(task, None):
+    def _polled(self, task: asyncio.Task[None]) -> None:
+        """Go on after a request, since another one may be sent; or die with it."""
+        if task is self._reading_longer:
+            self._reading_longer = None
+        elif task in self._polls:
+            self._polls.discard(task)
+        else:
             return  # it was given up
         if task.cancelled():
-            self._die(RuntimeError("what waits for jobs was cancelled from outside."))
+            self._die(RuntimeError("the polls of the waits were cancelled from outside."))
         elif failure := task.exception():
             self._die(failure)
         else:
-            self._outage.judge_at = -inf  # its jobs were left out
+            self._read_longer()
             self._step()
 
-    def _judge_endpoint(self, failures: list[RequestFailed], asked: int, at: Moment) -> None:
+    def _read_longer(self) -> None:
+        """Read the next job with a long answer, one at a time; in an outage it is polled with the others."""
+        now = self._now()
+        while self._longer and (self._breaker.is_open or not self._longer[0].waiters):
+            self._put_back(self._longer.popleft(), now, now)
+        if self._longer and not self._reading_longer:
+            self._reading_longer = self._start([self._longer.popleft()], now, in_full=True)
+            self._reading_longer.add_done_callback(self._polled)
+
+    def _judge_endpoint(self, failures: list[RequestFailed], asked: int, asked_at: float, now: float) -> None:
         """A request that brings nothing but failures begins an outage, and one that brings more ends it."""
         if failures and len(failures) == asked:
-            begins = self._breaker.fail(failures[0], at.monotonic)
-            if begins:
+            if self._breaker.fail(failures[0], now):
+                self._gives_up_at = -inf
                 self._metrics.add("outages")
-                logger.warning("No answers about %d jobs that are waited for: %s", len(self._agenda.slots), failures[0])
+                logger.warning("No answers about %d jobs that are waited for: %s", len(self._queue.jobs), failures[0])
             return
         if self._breaker.is_open:
-            logger.info("Answers again, after %.0f s without.", at.monotonic - self._breaker.since)
-        self._breaker.close()
-        self._outage.answered(at)
+            logger.info("Answers again, after %.0f s without.", now - self._breaker.since)
+        if (since := self._breaker.answer(asked_at)) < inf:
+            self._gives_up_at = -inf
+            for job in self._queue.jobs.values():
+                for waiter in job.waiters:
+                    waiter.watches[job.job_id].end_outage(max(since, waiter.joined_at), now)
 
-    def _sit_out(self, pause_s: float, now: float) -> float:
-        """The pause that a server wants is an outage too. Gives the instant at which the next one gives up."""
-        at = Moment(now, now, self._client.session.clock.now())
-        self._lasts(paused(self._client.provider, "look", f"{len(self._agenda.slots)} jobs", pause_s), at)
-        return at.monotonic_of(self._outage.judge_at)
+    def _end_overdue(self, failure: RequestFailed, now: float) -> None:
+        """End the waits for which the outage lasts too long. A job whose poll is in flight is left to its answer."""
+        next_at, since, delayed_since = inf, self._breaker.since, self._delayed_since
+        for job in [one for one in self._queue.jobs.values() if not one.is_in_flight]:
+            for waiter in job.waiters:
+                watch, own_since = waiter.watches[job.job_id], max(since, waiter.joined_at)
+                if ended := watch.judge_outage(failure, own_since, now, delayed_since):
+                    self._end(job, waiter, failure, ended)
+                else:
+                    next_at = min(next_at, watch.gives_up_at(own_since, delayed_since))
+            if not job.waiters:
+                self._queue.drop(job)
+        self._gives_up_at = max(next_at, now + _PASS_EVERY_S)
+        self._breaker.probe_at = min(self._breaker.probe_at, self._gives_up_at)
 
-    def _lasts(self, failure: RequestFailed, at: Moment) -> None:
-        self._outage.lasts(failure, at, self._client.session.gate.delayed_since())
-        self._breaker.probe_at = min(self._breaker.probe_at, at.monotonic_of(self._outage.judge_at))
-
-    def _ask_again(self, unchanged: Iterable[Slot], at: Moment) -> None:
-        """For whom somebody joined while it was asked for, who has seen nothing so far: at once."""
-        for slot in unchanged:
-            if slot.mark is None and slot.waiters:
-                self._agenda.put(slot, at.monotonic)
-
-    def _look(self, slot: Slot, seen: Seen, mark: int | None, at: Moment) -> None:
-        """Judge what was seen of the job, and put it on the agenda again."""
-        self._judge(slot, seen, at)
-        if slot.waiters:
-            slot.mark = mark if isinstance(seen, Job) else None
-            self._put(slot, at)
-
-    def _judge(self, slot: Slot, seen: Seen, at: Moment, *, looked: bool = True, delayed_since: float = inf) -> None:
-        """Let each who waits for the job judge what was seen of it, and tell those who have to know."""
-        for waiter in slot.waiters:
-            watch = waiter.watches[slot.job_id]
-            ended = judged(watch, seen, at.now, looked=looked, delayed_since=delayed_since)
+    def _judge(self, job: PolledJob, seen: Seen, asked_at: float, now: float) -> None:
+        """Let each wait that began before the poll judge what was seen of the job, and tell those that have to know."""
+        job.is_answered = not isinstance(seen, RequestFailed)
+        for waiter in job.waiters:
+            if waiter.joined_at > asked_at:
+                continue
+            watch = waiter.watches[job.job_id]
+            ended = judged(watch, seen, now)
             if ended is not None:
-                del waiter.watches[slot.job_id]
-                self._agenda.leave(slot, waiter)
-                waiter.tell((watch, seen, ended))
+                self._end(job, waiter, seen, ended)
                 if isinstance(ended, Job):
-                    self._metrics.seen(ended, at.now)
+                    self._metrics.seen(ended, now)
             elif watch.changed and waiter.wants_changes:
                 waiter.tell((watch, seen, None))
 
-    def _put(self, slot: Slot, at: Moment) -> None:
-        """Put a job on the agenda that was looked at: for when its pause is over, or the first deadline comes."""
-        pause_s, until_at, deadline_at = slot.limits(at.now)
-        due_at = at.asked_at + pause_s * slot.share()
-        spare_s = deadline_at - at.now - (due_at - at.monotonic)
-        if spare_s < ANSWERED_S:  # the deadline may come while the answer is on its way, and wants a judgement then
-            slot.mark = None
-        if spare_s < 0:
-            due_at = at.monotonic_of(deadline_at)
-        elif slot.round.pause_s == pause_s and slot.round.is_asked_for:
-            slot.round.note(until_at, at.asked_at)
-            return  # it comes back with the others
-        self._agenda.put(slot, due_at, pause_s, until_at, at.asked_at)
+    def _end(self, job: PolledJob, waiter: Waiter, seen: Seen, ended: Ended) -> None:
+        watch = waiter.watches.pop(job.job_id)
+        job.waiters = tuple(one for one in job.waiters if one is not waiter)
+        waiter.tell((watch, seen, ended))
 
-    def _put_back(self, its_round: Round, at: Moment) -> None:
-        """Put those on the agenda again that stayed in the round: all at once, while they have one pause that lasts."""
-        its_round.asked_at, its_round.due_at = at.asked_at, at.monotonic  # no longer asked for
-        if its_round.pause_s and at.now + its_round.pause_s + ANSWERED_S < its_round.until_at:
-            self._agenda.put_back(its_round, at.asked_at + its_round.pause_s)
-        else:
-            for slot in list(its_round.slots.values()):
-                self._put(slot, at)
+    def _put_back(self, job: PolledJob, asked_at: float, now: float) -> None:
+        """Poll the job again when its interval is over or at its first deadline; at once for a newer wait."""
+        if not job.waiters:
+            self._queue.drop(job)
+            return
+        watches = [waiter.watches[job.job_id] for waiter in job.waiters]
+        interval_s = min(watch.interval_s(now) for watch in watches)
+        due_at = min(job.next_due_at(asked_at, interval_s), *(watch.deadline_at + _LATE_S for watch in watches))
+        job.interval_s = interval_s
+        has_joined = any(waiter.joined_at > asked_at for waiter in job.waiters)
+        self._queue.put(job, now if has_joined else max(due_at, now))
 
     def _wake_at(self, at: float, now: float) -> None:
         if self._timer and self._timer_at <= at < inf:
-            return  # woken too early, it looks again
+            return  # woken too early, we look again
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if at < inf:
             self._timer_at = at
-            self._timer = self._client.session.clock.call_later(at - now, self._rang)
+            self._timer = self._client.session.clock.call_later(max(at - now, 0.0), self._rang)
 
     def _rang(self) -> None:
         self._timer = None
         self._step()
 
     def _die(self, failure: BaseException) -> None:
-        """We cannot go on: all who wait get to know why."""
+        """We cannot go on: all waits get to know why."""
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.fail(failure)
         self._stop()
 
     def _stop(self) -> list[asyncio.Task[None]]:
-        """End all that is going on; gives the requests that were on their way."""
-        flights, self._flights = list(self._flights), {}
-        for task in flights:
+        """End all that is going on; gives the requests that were in flight."""
+        tasks = [*self._polls, *([self._reading_longer] if self._reading_longer else [])]
+        self._polls, self._reading_longer = set(), None
+        for task in tasks:
             task.cancel()
         self._wake_at(inf, 0.0)
-        self._agenda.clear()
+        self._queue.clear()
         self._longer.clear()
-        self._breaker.close()
-        self._outage.forget()
+        self._breaker.reset()
+        self._gives_up_at, self._delayed_since = -inf, inf
         self._metrics.tell_sizes()
-        return flights
+        return tasks
 
-    def _monotonic(self) -> float:
-        return self._client.session.clock.monotonic()
+    def _now(self) -> float:
+        return self._client.session.clock.now()
 
 
 def hub_of(client: JobClient) -> Hub:

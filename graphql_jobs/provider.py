@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphql_jobs.label import Label
-    from graphql_jobs.marks import Marks
     from graphql_jobs.session import Session
     from graphql_jobs.spec import JobSpec
 
@@ -164,10 +163,11 @@ class JobClient(ABC):
         """Fetch that once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
 
     @abstractmethod
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        """One look at up to `max_batch` different jobs, each told once. May leave ids out that are not known there.
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        """Read up to `max_batch` different jobs in one request. May leave ids out that are not known there.
 
-        With `marks`, jobs that these show to be unchanged, or to need requests of their own, are left out too.
+        A job that needs further requests, such as for its many tasks, is left out and its id put into `longer`; where
+        that is None, it is read whole.
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
@@ -198,52 +198,51 @@ class JobClient(ABC):
         seen = await self.look(unique)
         return {job_id: seen[job_id] for job_id in unique}
 
-    async def look(self, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
+    async def look(self, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
         """`check` for ids that differ and are known to be good, as those of handles are; in no order.
 
-        With `marks`, jobs of which nothing is new are not read: they are among `marks.unchanged`, and left out. So are
-        those in `marks.longer`, which are to be read with `in_full`.
+        With `longer`, a job that needs requests of its own is not read but put there: it would delay the others.
         """
         seen: dict[str, Seen] = {}
+        failure: RequestFailed | None = None
         try:
-            await self._check_all(job_ids, seen, self.max_batch, marks)
-        except RequestFailed as failure:  # no other request would fare better
-            seen = dict.fromkeys(set(job_ids).difference(marks.left_out if marks else ()), failure) | seen
-        if marks:
-            marks.forget(seen)  # asked for again in a smaller part, where something was new
-        if missing := set(job_ids).difference(seen, marks.left_out if marks else ()):
-            seen |= {job_id: self._not_found(job_id) for job_id in missing}
-        return seen
+            await self._check_all(job_ids, seen, self.max_batch, longer)
+        except RequestFailed as endpoint_wide:  # no other request would fare better
+            failure = endpoint_wide
+        if longer:
+            longer.difference_update(seen)  # read all the same, in a smaller part
+        left = set(job_ids).difference(seen, longer or ())
+        return seen | {job_id: failure or self._not_found(job_id) for job_id in left}
 
     async def _check_all(
-        self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, marks: Marks | None
+        self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, longer: set[str] | None
     ) -> None:
         """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
         start = 0
         while start < len(job_ids):
             batch = job_ids[start : start + min(self.batch_size, at_most)]
-            await self._check_or_split(batch, seen, marks)
+            await self._check_or_split(batch, seen, longer)
             start += len(batch)
 
-    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], marks: Marks | None) -> None:
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None) -> None:
         """A batch; one that failed for its size or for a member, in ever smaller parts."""
         batches, answers = self.session.batches, self.session.answers
         learned = batches.learned()
         try:
-            seen.update(await self._check_batch(batch, marks))
+            seen.update(await self._check_batch(batch, longer))
         except ENDPOINT_WIDE:
             raise
         except RequestFailed as failure:
             if len(batch) == 1 or not isinstance(failure, MAY_PASS_IN_PARTS):
                 seen.update(dict.fromkeys(batch, failure))
                 return
-            if isinstance(failure, MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, marks, answers):
+            if isinstance(failure, MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, longer, answers):
                 raise
             if isinstance(failure, MAY_BE_TOO_MUCH):
                 batches.shrink(len(batch), failure)
             parts = PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
-            await self._check_all(batch, seen, -(-len(batch) // parts), marks)
-            left_out = marks.left_out if marks else ()
+            await self._check_all(batch, seen, -(-len(batch) // parts), longer)
+            left_out = longer or ()
             # Whatever it says, the size was to blame.
             if all(job_id in left_out or isinstance(seen.get(job_id), Job) for job_id in batch):
                 batches.shrink(len(batch), failure)
@@ -253,15 +252,15 @@ class JobClient(ABC):
             if len(batch) >= self.batch_size:
                 batches.grow(self.max_batch)
 
-    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], marks: Marks | None, answers: int) -> bool:
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None, answers: int) -> bool:
         """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
         if self.session.answers > answers:
             return True
-        good = [*(marks.unchanged if marks else ()), *(job_id for job_id, one in seen.items() if isinstance(one, Job))]
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
         one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
         try:
             # If it is seen, it is the one that is asked for the next time.
-            seen.update(await self._check_batch([one_of_them], marks))
+            seen.update(await self._check_batch([one_of_them], longer))
         except RequestFailed as failure:
             return isinstance(failure, MAY_BE_A_MEMBER)
         return True

@@ -49,17 +49,9 @@ class Schedule:
             pauses_s.append(min(pauses_s[-1] * _STEP, longest_s))
         object.__setattr__(self, "_pauses_s", tuple(pauses_s))
 
-    def pause_s(self, age_s: float) -> tuple[float, float]:
-        """The pause, and the age until which it stays the same.
-
-        A pause is at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`, if that is larger).
-        """
-        pauses_s = self._pauses_s
-        if len(pauses_s) == 1:
-            return pauses_s[0], inf
-        number = bisect_right(pauses_s, self.growth * age_s)
-        holds_s = pauses_s[max(number, 1)] / self.growth if number < len(pauses_s) else inf
-        return pauses_s[max(number, 1) - 1], holds_s
+    def interval_s(self, age_s: float) -> float:
+        """The interval for a job of this age: at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`)."""
+        return self._pauses_s[max(bisect_right(self._pauses_s, self.growth * age_s), 1) - 1]
 
 
 @dataclass(frozen=True, slots=True)

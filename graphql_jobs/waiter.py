@@ -24,6 +24,8 @@ class Waiter:
         self.watches = dict(watches)
         #: Whether news that are no end are worth waking the caller.
         self.wants_changes = wants_changes
+        #: When the hub began to poll for it, by a clock that nobody sets back.
+        self.joined_at = 0.0
         #: What is logged about a job belongs to who waits for it.
         self.context = contextvars.copy_context()
         self._news: list[News] = []

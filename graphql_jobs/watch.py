@@ -41,7 +41,6 @@ class Watch:
         "_digest",
         "_failing_since",
         "_first_at",
-        "_is_held",
         "_mark",
         "_missing_since",
         "_raw_status",
@@ -65,7 +64,6 @@ class Watch:
         self._raw_status = ""
         self._created_at: float | None = None
         self._failing_since: float | None = None
-        self._is_held = False  # all that failed is that nobody could look; stale while nothing fails
         self._missing_since: float | None = None
         #: The instant of the limit that counts now: an outage and an absence have their own. Known with the first look.
         self.deadline_at = inf
@@ -77,14 +75,10 @@ class Watch:
         """What was seen so far, to be kept."""
         return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
 
-    def judge(self, seen: Seen, now: float, *, looked: bool = True, delayed_since: float = inf) -> Ended | None:
-        """How the wait ended with this look, or None: go on. The status comes first, then the deadline (law 3).
-
-        Without a look it is the failure of an outage, in which nobody could look. `delayed_since`: when the server
-        asked for a delay that is not over; inf without one.
-        """
+    def judge(self, seen: Seen, now: float) -> Ended | None:
+        """How the wait ended with this poll, or None: go on. The status comes first, then the deadline (law 3)."""
         if not isinstance(seen, Job):
-            return self._judge_trouble(seen, now, looked, delayed_since)
+            return self._judge_trouble(seen, now)
         if seen.state.is_terminal:
             self.changed = True
             return seen
@@ -96,10 +90,32 @@ class Watch:
         self._aim_at_limits()
         return None if now < self.deadline_at else self._timed_out(now, seen.describe())
 
-    def relieve(self, now: float) -> None:
-        """An outage is over; for this job, if no look at it failed."""
-        if self._is_held:
-            self._end_outage(now)
+    def judge_outage(self, failure: RequestFailed, since: float, now: float, delayed_since: float) -> Ended | None:
+        """How the wait ended with an outage of the endpoint that began `since`, or None: go on.
+
+        `delayed_since`: when the server asked for a delay that is not over; inf without one.
+        """
+        handle, waited_s = self.handle, now - self.began_at()
+        # What was answered before is not refused for good: a proxy's page, a certificate, a rule that somebody changed.
+        if not failure.transient and self._mark is None:
+            return CheckRefused(handle.provider, [handle.job_id], waited_s, str(failure))
+        gives_up_at, limit = self._outage_limit(since, delayed_since)
+        if now < gives_up_at:
+            return None
+        detail = f"every check failed for {now - self._lost_since(since):.0f} s ({limit}): {failure}"
+        return ProviderLost(handle.provider, [handle.job_id], waited_s, detail)
+
+    def gives_up_at(self, since: float, delayed_since: float) -> float:
+        """When an outage of the endpoint that began `since` has lasted too long."""
+        return self._outage_limit(since, delayed_since)[0]
+
+    def end_outage(self, since: float, now: float) -> None:
+        """An outage that began `since` is over. It is no part of an absence: the job was not polled in it.
+
+        If a poll of this job failed, its own outage lasts until one is answered.
+        """
+        if self._missing_since is not None and self._failing_since is None:
+            self._missing_since += now - max(since, self._missing_since)
             self._aim()
 
     def has_news(self, seen: Seen, before: Sight | None) -> bool:
@@ -112,10 +128,9 @@ class Watch:
         changed = limits.unchanged_s and at.digest != self._digest
         return bool(began or ran or changed)
 
-    def pause_s(self, now: float) -> tuple[float, float]:
-        """How long the job may be left alone after a look at it, and until when that stays the same."""
-        pause_s, holds_s = self.policy.schedule.pause_s(now - self._began_at)
-        return pause_s, self._began_at + holds_s
+    def interval_s(self, now: float) -> float:
+        """How long the job may be left alone after a poll of it."""
+        return self.policy.schedule.interval_s(now - self._began_at)
 
     def began_at(self) -> float:
         """The most durable beginning there is, so that a restart does not start the deadlines anew.
@@ -159,44 +174,34 @@ class Watch:
     def _may_be_unseen(self) -> bool:
         return self.policy.deadlines.unseen_s is not None and self._changed_at is None
 
-    def _end_outage(self, now: float) -> None:
-        """An outage is not part of an absence: nobody could look."""
-        if self._failing_since is not None and self._missing_since is not None:
-            self._missing_since += now - self._failing_since
-        self._failing_since = None
-
-    def _judge_trouble(
-        self, seen: JobNotFound | RequestFailed, now: float, looked: bool, delayed_since: float
-    ) -> Ended | None:
+    def _judge_trouble(self, seen: JobNotFound | RequestFailed, now: float) -> Ended | None:
         self.changed = self._failing_since is None and self._missing_since is None
         if isinstance(seen, RequestFailed):
-            return self._judge_failure(seen, now, looked, delayed_since)
-        self._end_outage(now)
+            self._failing_since = now if self._failing_since is None else self._failing_since
+            self.deadline_at = self.gives_up_at(now, inf)
+            return self.judge_outage(seen, now, now, inf)
+        if self._failing_since is not None and self._missing_since is not None:
+            self._missing_since += now - max(self._failing_since, self._missing_since)
+        self._failing_since = None
         ended = self._judge_absence(seen, now)
         self._aim()
         return ended
 
-    def _judge_failure(self, failure: RequestFailed, now: float, looked: bool, delayed_since: float) -> Ended | None:
-        """A delay that began within the outage budget is sat out beyond it, until the deadline at the latest.
+    def _lost_since(self, since: float) -> float:
+        return since if self._failing_since is None else min(since, self._failing_since)
 
-        So a poll is made before the wait is given up, and a server that asks for delay after delay still ends it.
+    def _outage_limit(self, since: float, delayed_since: float) -> tuple[float, str]:
+        """When an outage has lasted too long, and the limit in words.
+
+        A delay that began within the outage budget is sat out beyond it, until the deadline at the latest. So a poll is
+        made before the wait is given up, and a server that asks for delay after delay still ends it.
         """
-        handle, waited_s = self.handle, now - self.began_at()
-        if not failure.transient and self._mark is None:
-            return CheckRefused(handle.provider, [handle.job_id], waited_s, str(failure))
-        # What was answered before is not refused for good: a proxy's page, a certificate, a rule that somebody changed.
-        self._is_held = not looked and (self._is_held or self._failing_since is None)
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        lost_s, budget_s = now - self._failing_since, self.policy.outage_budget_s
-        self.deadline_at, limit = self._failing_since + budget_s, self.policy.limit("outage_budget_s")
-        limit_at, name = self._limit()
-        if delayed_since < self.deadline_at < limit_at:
-            self.deadline_at = limit_at
-            limit += f", and the deadline {self.policy.limit(name)} passed"
-        if now < self.deadline_at:
-            return None
-        detail = f"every check failed for {lost_s:.0f} s ({limit}): {failure}"
-        return ProviderLost(handle.provider, [handle.job_id], waited_s, detail)
+        gives_up_at = self._lost_since(since) + self.policy.outage_budget_s
+        limit = self.policy.limit("outage_budget_s")
+        deadline_at, name = self._limit()
+        if delayed_since < gives_up_at < deadline_at:
+            return deadline_at, f"{limit}, and the deadline {self.policy.limit(name)} passed"
+        return gives_up_at, limit
 
     def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:
         self._missing_since = now if self._missing_since is None else self._missing_since
@@ -214,10 +219,10 @@ class Watch:
         return WaitTimedOut(self.handle.provider, [self.handle.job_id], now - self.began_at(), detail)
 
 
-def judged(watch: Watch, seen: Seen, now: float, *, looked: bool, delayed_since: float) -> Ended | None:
+def judged(watch: Watch, seen: Seen, now: float) -> Ended | None:
     """`Watch.judge`; a bug in it ends this wait and no other one."""
     try:
-        return watch.judge(seen, now, looked=looked, delayed_since=delayed_since)
+        return watch.judge(seen, now)
     except Exception as bug:
         return broken(watch, now, bug, "judging what was seen of the job")
 

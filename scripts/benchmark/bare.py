@@ -16,33 +16,21 @@ from scripts.benchmark.wire import Datasaur
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from scripts.benchmark.contestant import Setup
     from scripts.benchmark.meter import Meter
 
 
 class _BareClient(DatasaurClient):
-    """Looks as the raw loop does; one model for all jobs of one status, since nobody reads more of it."""
+    """Polls as the raw loop does; one model for all jobs of one status, since nobody reads more of it."""
 
     post: Any = None
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        assert marks is not None  # noqa: S101 (the hub gives them)
-        looks: dict[str, Seen] = {}
-        known, is_unchanged = marks.known, marks.unchanged.add
-        for entry in await self.post(job_ids):
-            job_id, word = entry["id"], entry["status"]
-            mark = _MARKS[word]
-            if known[job_id].mark == mark:
-                is_unchanged(job_id)
-            else:
-                looks[job_id], marks.fresh[job_id] = _JOBS[word], mark
-        return looks
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
+        return {entry["id"]: _JOBS[entry["status"]] for entry in await self.post(job_ids)}
 
 
 _JOBS = {word: Job("datasaur", "", STATES[word], word) for word in STATES if STATES[word] is not JobState.UNKNOWN}
-_MARKS = {word: hash(word) for word in _JOBS}
 
 
 async def by_ids(setup: Setup, meter: Meter) -> None:

@@ -31,7 +31,6 @@ from tasks import fetch_result as collect
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
 
 __all__ = [
@@ -80,9 +79,9 @@ async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any
     return written
 
 
-async def look(self: JobClient, job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
+async def look(self: JobClient, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
     """The first look at a job that has not ended: the process dies in the pause that follows."""
-    seen = await _look(self, job_ids, marks)
+    seen = await _look(self, job_ids, longer)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):
         asyncio.get_running_loop().call_later(_INTO_THE_PAUSE_S, _die)
     return seen

@@ -16,7 +16,6 @@ from graphql import GraphQLSchema, build_schema
 from hypothesis import HealthCheck, settings
 
 from graphql_jobs.auth import Auth, BearerToken
-from graphql_jobs.job import Job
 from graphql_jobs.limits import Limits
 from graphql_jobs.operation import Operation
 from graphql_jobs.provider import JobClient, Place, Seen
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 
     from graphql_jobs.clock import Clock
     from graphql_jobs.failures import Dialect
-    from graphql_jobs.job import CancelOutcome, JobHandle
+    from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.marks import Marks
     from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
 
@@ -116,17 +114,12 @@ class ScriptedClient(JobClient):
         """There are no results: these tests only wait."""
         raise NotImplementedError
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
         at_s = self.clock.now() - self.began_at
         self.looks.append((at_s, tuple(job_ids)))
         if error := self.failing(job_ids, at_s):
             raise error
-        seen = {job_id: one for job_id in job_ids if (one := self.script(job_id, at_s)) is not None}
-        return {job_id: one for job_id, one in seen.items() if not _is_known(one, marks)}
-
-
-def _is_known(seen: Seen, marks: Marks | None) -> bool:
-    return isinstance(seen, Job) and marks is not None and marks.is_known(seen.job_id, {"all of it": repr(seen)})
+        return {job_id: one for job_id in job_ids if (one := self.script(job_id, at_s)) is not None}
 
 
 class Scripted(Protocol):

@@ -13,7 +13,6 @@ from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from tests.graphql_jobs.conftest import ScriptedClient
 
@@ -68,7 +67,7 @@ async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolic
 def is_idle(client: ScriptedClient) -> bool:
     """Whether nothing of the hub is left: no waiter, no slot, no request, no timer."""
     hub = hub_of(client)
-    return not (hub._waiters or hub._agenda.slots or hub._flights or hub._timer)
+    return not (hub._waiters or hub._queue.jobs or hub._polls or hub._timer)
 
 
 class Slow:
@@ -82,13 +81,13 @@ class Slow:
         client._check_batch = self.check  # type: ignore[method-assign]
         self.is_slow: Callable[[Sequence[str]], bool] = lambda job_ids: False
 
-    async def check(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    async def check(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
         """One request."""
         self.asked.append(tuple(job_ids))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            answer = await self.look(job_ids, marks)
+            answer = await self.look(job_ids, longer)
             if self.is_slow(job_ids):
                 self.slow.append(asyncio.Event())
                 await self.slow[-1].wait()

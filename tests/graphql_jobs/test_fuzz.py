@@ -26,7 +26,6 @@ from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.label import Label
 from graphql_jobs.limits import Limits
-from graphql_jobs.marks import Marks
 from graphql_jobs.metrics import _skew_s
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.aiware.labelled import labelled_jobs
@@ -155,7 +154,7 @@ def aiware_call(random: Random, client: AiwareClient) -> Awaitable[object]:
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: client.check(["a"]),
         lambda: client.check(["a", "b"]),
-        lambda: client.look(["a", "b"], Marks({})),
+        lambda: client.look(["a", "b"], set()),
         lambda: client.submit(AIWARE_SPEC, LABEL),
         lambda: client.submit(ENGINE_SPEC),
         lambda: client.make_room(AIWARE_SPEC, LABEL),
@@ -175,7 +174,7 @@ def datasaur_call(random: Random, client: DatasaurClient) -> Awaitable[object]:
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: client.check(["a"]),
         lambda: client.check(["a", "b"]),
-        lambda: client.look(["a", "b"], Marks({})),
+        lambda: client.look(["a", "b"], set()),
         lambda: client.check(["project:1"]),
         lambda: client.submit(random.choice(SPECS)),
         lambda: client.find("createProject", {"name": "n", "team_id": None}, LABEL, NOW),

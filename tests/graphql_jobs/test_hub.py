@@ -21,7 +21,6 @@ from tests.graphql_jobs.hubs import EVERY_5_S, all_of, handle, is_idle, job, unt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
@@ -113,28 +112,8 @@ async def test_no_job_is_left_alone_for_longer_than_its_pause(scripted: Scripted
         assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
 
 
-async def test_the_requests_of_a_share_go_one_right_after_the_other(scripted: Scripted) -> None:
-    """A thousand jobs in batches of fifty, answered in ten milliseconds: no more than four trains in each 5 s, after
-    the first, in which the shares are made."""
-    client = scripted(until(60))
-    client.max_batch = 50
-    look, one_at_a_time = client._check_batch, asyncio.Lock()
-
-    async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        async with one_at_a_time:
-            await client.clock.sleep(0.01)
-            return await look(job_ids, marks)
-
-    client._check_batch = check  # type: ignore[method-assign]
-    await all_of(client, [f"j{number}" for number in range(1000)])
-    sent_at = [at_s for at_s, _ in client.looks if 6 < at_s <= 56]
-    trains = 1 + sum(later - earlier > 0.02 for earlier, later in pairwise(sent_at))
-    assert trains <= 4 * 10
-    assert len(sent_at) >= 200
-
-
-async def test_what_changed_comes_back_with_the_others_whatever_becomes_of_their_round(scripted: Scripted) -> None:
-    """Jobs of one policy change while they are waited for, and their rounds fall apart for the sake of deadlines."""
+async def test_changed_jobs_are_polled_on_time_although_their_deadlines_differ(scripted: Scripted) -> None:
+    """Jobs of one policy change while they are waited for, and their deadlines differ."""
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
     policies = [WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=20 + number / 2)) for number in range(20)]
     waits = [wait(client, handle(f"j{number % 5}"), policy) for number, policy in enumerate(policies)]
@@ -232,7 +211,7 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
     client = scripted(until(1e9))
     gone = asyncio.Event()
 
-    async def never(job_ids: Sequence[str], marks: Marks | None = None) -> dict[str, Seen]:
+    async def never(job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
         gone.set()
         await asyncio.get_running_loop().create_future()
         return {}
@@ -240,8 +219,8 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
     client.look = never  # type: ignore[method-assign]
     waiting = asyncio.create_task(wait(client, handle("a")))
     await gone.wait()
-    for flight in list(hub_of(client)._flights):
-        flight.cancel()
+    for poll in list(hub_of(client)._polls):
+        poll.cancel()
     with pytest.raises(RuntimeError, match="cancelled from outside"):
         await waiting
 
@@ -269,9 +248,9 @@ async def test_what_is_logged_about_a_job_belongs_to_who_waits_for_it(scripted: 
     client = scripted(until(20))
     look = client._check_batch
 
-    async def noting(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    async def noting(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
         ran_for.append((caller.get(), tuple(job_ids)))
-        return await look(job_ids, marks)
+        return await look(job_ids, longer)
 
     client._check_batch = noting  # type: ignore[method-assign]
 

@@ -15,7 +15,6 @@ from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, cancel, ends, handle, is_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted, ScriptedClient
@@ -33,12 +32,12 @@ class Longer:
         self.at_once = self.most_at_once = 0
         client._check_batch = self.check  # type: ignore[method-assign]
 
-    async def check(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+    async def check(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
         """One poll."""
         big = {job_id for job_id in job_ids if job_id.startswith("big")}
-        if marks and not marks.in_full:
-            marks.longer |= big
-            answer = await self.look(job_ids, marks)
+        if longer is not None:
+            longer |= big
+            answer = await self.look(job_ids, longer)
             return {job_id: seen for job_id, seen in answer.items() if job_id not in big}
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -99,4 +98,4 @@ async def test_job_that_becomes_readable_after_an_outage_is_read(scripted: Scrip
     Longer(client)
     waits = waits_for(client, big0=rests(5, 3600), big1=rests(5, 3600), j0=rests(5, 3600))
     assert [one.state for one in await asyncio.gather(*waits)] == [JobState.SUCCEEDED] * 3
-    assert not hub_of(client)._longer.slots
+    assert not hub_of(client)._longer

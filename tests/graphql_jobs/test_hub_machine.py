@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from graphql_jobs import errors, wait_many
-from graphql_jobs.hub import ANSWERED_S, MAX_IN_FLIGHT, hub_of
+from graphql_jobs.hub import MAX_IN_FLIGHT, hub_of
 from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from tests.clocks import FakeClock
@@ -21,7 +21,6 @@ from tests.graphql_jobs.conftest import ScriptedClient
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
 
 PAUSE_S = 5.0
@@ -32,7 +31,7 @@ DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 #: A year: nothing that is tested lasts that long.
 LONG_S = 365 * 86400.0
 #: What an end may be seen late by when nothing is wrong: the pause, and a little.
-LATE_S = PAUSE_S + 2 * ANSWERED_S
+LATE_S = PAUSE_S + 4.0
 #: The patience of an impatient wait with outages.
 BUDGET_S = 20.0
 
@@ -74,7 +73,7 @@ class HubMachine(RuleBasedStateMachine):
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
         look = self.client._check_batch
 
-        async def check(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+        async def check(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
             self.at_once += 1
             assert not self.asked.intersection(job_ids)
             self.asked |= set(job_ids)
@@ -83,7 +82,7 @@ class HubMachine(RuleBasedStateMachine):
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)
-                return await look(job_ids, marks)
+                return await look(job_ids, longer)
             finally:
                 self.at_once -= 1
                 self.asked -= set(job_ids)
@@ -261,8 +260,8 @@ class HubMachine(RuleBasedStateMachine):
             assert caller.cancelled or caller.ended.keys() == set(caller.names)
         hub = hub_of(self.client)
         assert not (hub._waiters)
-        assert not (hub._agenda.slots)
-        assert not (hub._flights)
+        assert not (hub._queue.jobs)
+        assert not (hub._polls)
         assert not (hub._timer)
 
 

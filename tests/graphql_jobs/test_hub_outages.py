@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import errors, gate, wait
-from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.watch import Watch
@@ -220,18 +219,6 @@ async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted
     await cancel(first, second)
 
 
-async def test_nothing_is_remembered_of_who_joins_while_all_is_well(scripted: Scripted, clock: FakeClock) -> None:
-    """Before an outage and after it, in which others joined."""
-    client = scripted(until(1e9))
-    client.failing = lambda job_ids, at_s: DOWN if 30 <= at_s < 42 else None
-    waits = waits_for(client, a=EVERY_5_S)
-    for number in range(60):
-        waits += waits_for(client, **{f"j{number}": EVERY_5_S})
-        await clock.sleep(1)
-    assert not hub_of(client)._outage._newcomers
-    await cancel(*waits)
-
-
 async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted, clock: FakeClock) -> None:
     """The answer that ends it is also the end of the only wait; whoever comes in another has its own patience."""
     client = scripted(until(20))
@@ -246,25 +233,6 @@ async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted
     await asyncio.wait([second])
     assert ends(second) == [errors.ProviderLost]
     assert clock.now() - joined_at <= 61
-
-
-async def test_nothing_is_remembered_of_who_has_left(scripted: Scripted, clock: FakeClock) -> None:
-    """One leaves in an outage, and ten after it, who had no answer until then."""
-    client = scripted(until(1e9))
-    client.failing = lambda job_ids, at_s: DOWN
-    slow = Slow(client)
-    waits = waits_for(client, a=EVERY_5_S)
-    await clock.sleep(12)
-    slow.is_slow = lambda job_ids: True
-    for number in range(10):
-        waits.pop().cancel()
-        await clock.sleep(1)
-        waits += waits_for(client, **{f"j{number}": EVERY_5_S})
-        await clock.sleep(1)
-    waits.pop().cancel()
-    await clock.sleep(1)
-    assert is_idle(client)
-    assert not hub_of(client)._outage._newcomers
 
 
 async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(

@@ -71,21 +71,6 @@ async def test_after_a_pause_or_an_outage_the_looks_are_spread_again(trouble: st
         assert max(looks.count(second) for second in set(looks)) <= 4
 
 
-async def test_a_job_of_which_nothing_is_new_goes_on_from_its_last_look(scripted: Scripted, clock: FakeClock) -> None:
-    """Its answer, of no change, comes while others are told to pause, and its next look is due in that pause."""
-    client = scripted(until(1e9))
-    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
-    await clock.sleep(12)
-    hub_of(client)._agenda.hold(clock.monotonic(), is_held=True)
-    hub_of(client)._agenda.hold(clock.monotonic() + 5, is_held=False)
-    before = len(client.looks)
-    async with asyncio.timeout(5):  # of real time: else it could ask for ever, at one instant
-        await clock.sleep(60)
-    assert 11 <= len(client.looks) - before <= 13
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-
-
 async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
     scripted: Scripted, clock: FakeClock
 ) -> None:
@@ -176,7 +161,7 @@ async def test_a_bug_in_a_step_is_told_to_all_who_wait(scripted: Scripted, clock
     def broken(now: float, at_most: int) -> list[object]:
         raise ZeroDivisionError("a bug")
 
-    hub_of(client)._agenda.take = broken  # type: ignore[method-assign, assignment]
+    hub_of(client)._queue.take = broken  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(5):  # of real time
         assert await ends == "a bug"
 

@@ -16,7 +16,6 @@ from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, cancel, handl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
@@ -87,7 +86,7 @@ async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
     slow.slow[0].set()
     await clock.sleep(20)
     assert not second.done()
-    assert hub_of(client)._agenda.slots.keys() == {"a", "b"}
+    assert hub_of(client)._queue.jobs.keys() == {"a", "b"}
     for waiting in (second, other):
         waiting.cancel()
     await asyncio.gather(second, other, return_exceptions=True)
@@ -100,8 +99,8 @@ async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(script
     slow.is_slow = lambda job_ids: "short0" in job_ids and len(slow.asked) <= 4
     check = client._check_batch
 
-    async def failing(job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        await check(job_ids, marks)
+    async def failing(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        await check(job_ids, longer)
         raise DOWN
 
     client._check_batch = failing  # type: ignore[method-assign]
@@ -118,20 +117,6 @@ async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(script
     for waiting in long:
         waiting.cancel()
     await asyncio.gather(*long, return_exceptions=True)
-
-
-async def test_who_joins_while_the_job_is_asked_for_shares_the_answer(scripted: Scripted, clock: FakeClock) -> None:
-    """The second wait for a job comes while the first's request is on its way: one request, two ends."""
-    client = scripted(until(0))
-    slow = Slow(client)
-    slow.is_slow = lambda job_ids: True
-    waits = [asyncio.create_task(wait(client, handle("a"), EVERY_5_S))]
-    await clock.sleep(1)
-    waits.append(asyncio.create_task(wait(client, handle("a"), EVERY_5_S)))
-    await clock.sleep(0.5)
-    slow.slow[0].set()
-    await asyncio.gather(*waits)
-    assert slow.asked == [("a",)]
 
 
 async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> None:

@@ -23,44 +23,34 @@ AGES = st.floats(min_value=-1e6, max_value=1e9)
 @given(SCHEDULES, AGES)
 def test_every_pause_lies_within_its_bounds(schedule: Schedule, age_s: float) -> None:
     """Never below MIN_DELAY_S and never above the cap, also for a job from the future."""
-    pause_s, _ = schedule.pause_s(age_s)
-    assert MIN_DELAY_S <= pause_s <= max(schedule.max_delay_s, MIN_DELAY_S)
+    interval_s = schedule.interval_s(age_s)
+    assert MIN_DELAY_S <= interval_s <= max(schedule.max_delay_s, MIN_DELAY_S)
 
 
 @given(SCHEDULES, AGES, AGES)
 def test_an_older_job_is_never_asked_for_more_often(schedule: Schedule, one_s: float, other_s: float) -> None:
     """The pauses grow with the age."""
-    assert schedule.pause_s(min(one_s, other_s))[0] <= schedule.pause_s(max(one_s, other_s))[0]
+    assert schedule.interval_s(min(one_s, other_s)) <= schedule.interval_s(max(one_s, other_s))
 
 
 @given(SCHEDULES, AGES)
 def test_a_pause_is_the_share_of_the_age_or_up_to_a_tenth_less(schedule: Schedule, age_s: float) -> None:
     """Within the bounds, a pause is at most the share, and at least the share divided by 1.1."""
-    pause_s, _ = schedule.pause_s(age_s)
+    interval_s = schedule.interval_s(age_s)
     longest_s = max(schedule.max_delay_s, MIN_DELAY_S)
     share_s = min(max(schedule.growth * age_s, MIN_DELAY_S, min(schedule.first_delay_s, longest_s)), longest_s)
-    assert share_s / 1.1 * (1 - 1e-9) <= pause_s <= share_s * (1 + 1e-9)
-
-
-@given(SCHEDULES, AGES)
-def test_a_pause_holds_until_the_next_one(schedule: Schedule, age_s: float) -> None:
-    """Just before the age that is named it is the same, and just after it is longer."""
-    pause_s, holds_s = schedule.pause_s(age_s)
-    assert age_s <= holds_s
-    if holds_s < 1e12:
-        assert schedule.pause_s(holds_s * (1 - 1e-9))[0] == pause_s
-        assert schedule.pause_s(holds_s * (1 + 1e-9))[0] > pause_s
+    assert share_s / 1.1 * (1 - 1e-9) <= interval_s <= share_s * (1 + 1e-9)
 
 
 def test_the_pause_grows_with_the_age() -> None:
     """Quiet for 2 s at first, and a minute at the most; in between a tenth of the age, in steps."""
-    pauses_s = [Schedule(2, 0.1, 60).pause_s(age_s)[0] for age_s in (0, 20, 100, 600, 6000)]
+    pauses_s = [Schedule(2, 0.1, 60).interval_s(age_s) for age_s in (0, 20, 100, 600, 6000)]
     assert pauses_s == pytest.approx([2, 2, 2 * 1.1**16, 60, 60])
 
 
 def test_without_growth_the_pause_stays() -> None:
     """Every 5 s, however old the job is."""
-    assert {Schedule(5, 0, 60).pause_s(age_s) for age_s in (0, 100, 1e6)} == {(5, float("inf"))}
+    assert {Schedule(5, 0, 60).interval_s(age_s) for age_s in (0, 100, 1e6)} == {5}
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan")])

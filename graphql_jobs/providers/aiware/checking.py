@@ -22,7 +22,6 @@ from graphql_jobs.reply import read_or_bad_reply
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from graphql_jobs.providers.aiware.client import AiwareClient
     from graphql_jobs.reading import Entry
@@ -89,7 +88,7 @@ class Listing:
         self._overlap = int(self._is_strict and bool(new))
 
 
-async def check_batch(client: AiwareClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+async def check_batch(client: AiwareClient, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
     """As `JobClient._check_batch`. Jobs with many tasks are read after the others, each by itself."""
     seen: dict[str, Seen] = {}
     ended: dict[str, Page] = {}
@@ -99,12 +98,12 @@ async def check_batch(client: AiwareClient, job_ids: Sequence[str], marks: Marks
             longer[job_id] = page
         elif page.says_complete and page.records and not page.failure:
             ended[job_id] = page
-        elif not (marks and marks.is_known(job_id, page.entry)):
+        else:
             seen[job_id] = _read(client, job_id, page.entry, page.records, page.failure)
     if ended:
         longer |= dict.fromkeys(await _prove(client, ended, seen))
-    if marks and not marks.in_full:
-        marks.longer.update(longer)
+    if beside is not None:
+        beside.update(longer)
     else:
         await _read_longer(client, longer, seen)
     return seen

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from graphql_jobs.auth import Auth
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
     from graphql_jobs.session import Session
     from graphql_jobs.spec import JobSpec
@@ -204,5 +203,5 @@ class AiwareClient(JobClient):
             raise self.session.unknown(operation, "", "the answer holds no id.")
         return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        return await check_batch(self, job_ids, marks)
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        return await check_batch(self, job_ids, longer)

@@ -19,7 +19,6 @@ from graphql_jobs.reply import read_or_bad_reply
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from graphql_jobs.marks import Marks
     from graphql_jobs.provider import Seen
     from graphql_jobs.providers.datasaur.client import DatasaurClient
     from graphql_jobs.reading import Entry
@@ -30,42 +29,38 @@ PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
 
 
-async def check_batch(client: DatasaurClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+async def check_batch(client: DatasaurClient, job_ids: Sequence[str]) -> dict[str, Seen]:
     """As `JobClient._check_batch`."""
     made = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
     seen: dict[str, Seen] = {job_id: await _check_project(client, job_id) for job_id in made}
     others = [job_id for job_id in job_ids if job_id not in seen] if made else job_ids
     if len(others) == 1:
-        return seen | await _check_one(client, others[0], marks)
-    return seen | (await _check_many(client, others, marks) if others else {})
+        return seen | await _check_one(client, others[0])
+    return seen | (await _check_many(client, others) if others else {})
 
 
-async def _check_one(client: DatasaurClient, job_id: str, marks: Marks | None) -> dict[str, Seen]:
+async def _check_one(client: DatasaurClient, job_id: str) -> dict[str, Seen]:
     reply = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
     entry = reply.data.get("result", ...)
     if entry is None:
         if client.had_no_list and not reply.error_at("result"):  # null may be its answer to whatever is asked
-            return await _check_many(client, [job_id], marks)
+            return await _check_many(client, [job_id])
         return {job_id: reply.error_at("result") or client._not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
         return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
     if failure := _missing_part(client, reply, ("result",), entry):
         return {job_id: failure}
-    if marks and marks.is_known(job_id, entry):
-        return {}
     job = _read(client, job_id, entry)
     if not isinstance(job, Job) or not job.state.is_terminal:
         return {job_id: job}
-    if marks:
-        marks.fresh.clear()  # it stands for what the next answer may take back
     # The page's query has no errors and no result id; they matter once, at the end.
-    in_full = (await _check_many(client, [job_id], None))[job_id]
+    in_full = (await _check_many(client, [job_id]))[job_id]
     if isinstance(in_full, errors.JobNotFound):
         in_full = _bad(client, "getJobs", job_id, "the list lacks the job, of which getJob has just told.")
     return {job_id: in_full}
 
 
-async def _check_many(client: DatasaurClient, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
+async def _check_many(client: DatasaurClient, job_ids: Sequence[str]) -> dict[str, Seen]:
     """Jobs that a list leaves out are asked for again as long as that brings any: the list may be cut in silence."""
     seen: dict[str, Seen] = {}
     left = job_ids
@@ -76,7 +71,7 @@ async def _check_many(client: DatasaurClient, job_ids: Sequence[str], marks: Mar
         for job_id, (number, entry) in told.entries.items():
             if failure := _missing_part(client, reply, ("result", number), entry):
                 seen[job_id] = failure
-            elif not (marks and marks.is_known(job_id, entry)):
+            else:
                 seen[job_id] = _read(client, job_id, entry)
         if told.is_short and told.entries:
             if left is not job_ids:  # what was left out is there: so many are too many

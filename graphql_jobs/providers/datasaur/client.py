@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from graphql_jobs.auth import Auth
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.marks import Marks
     from graphql_jobs.operation import Operation
     from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
@@ -190,5 +189,5 @@ class DatasaurClient(JobClient):
         }
         return self._new_handle(export_id, operation.field, details)
 
-    async def _check_batch(self, job_ids: Sequence[str], marks: Marks | None) -> dict[str, Seen]:
-        return await check_batch(self, job_ids, marks)
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        return await check_batch(self, job_ids)  # no job needs further requests
