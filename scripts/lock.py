@@ -7,6 +7,7 @@ index gets into the file, so that it serves any mirror.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "requirements.lock"
 
 _OPTIONS = [
-    *("--generate-hashes", "--allow-unsafe", "--strip-extras", "--upgrade", "--no-header", "--no-annotate", "--quiet"),
+    *("--generate-hashes", "--allow-unsafe", "--no-strip-extras", "--upgrade", "--no-header", "--no-annotate"),
+    "--quiet",
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
 ]
 #: `prefect deploy` works, a schedule fires, every deployment runs on a worker, and no log holds an unexpected error.
@@ -32,6 +34,7 @@ def main() -> int:
         lock = folder / "requirements.lock"
         if status := _compile(folder, lock):
             return status
+        lock.write_text(with_bases(lock.read_text()))
         if "://" in lock.read_text():
             print("The new lock holds an address; requirements.lock is as it was.", file=sys.stderr)
             return 1
@@ -48,6 +51,14 @@ def _compile(folder: Path, lock: Path) -> int:
     wanted.write_text("\n".join(_wanted()))
     command = [sys.executable, "-m", "piptools", "compile", *_OPTIONS, "--output-file", str(lock), str(wanted)]
     return subprocess.run(command, cwd=ROOT).returncode
+
+
+def with_bases(lock: str) -> str:
+    """The lock with each pin that has extras, such as `sqlalchemy[asyncio]`, also pinned without them.
+
+    With one of the two alone, pip 23.2, which Python 3.11 brings, takes the newest version for what asks for the other.
+    """
+    return re.sub(r"^(\S+)\[[^\]]+\](==.*\n(?:    .*\n)*)", r"\g<0>\1\2", lock, flags=re.MULTILINE)
 
 
 def _try(environment: Path, lock: Path) -> int:

@@ -65,7 +65,7 @@ def test_the_emulator_is_an_independent_judge() -> None:
 def test_no_flow_file_shadows_a_package() -> None:
     """`flows/` lands on `sys.path` with file entrypoints, so a `flows/gql.py` would hide gql."""
     lock = (ROOT / "requirements.lock").read_text()
-    packages = {line.split("==")[0].replace("-", "_") for line in lock.splitlines() if "==" in line}
+    packages = {line.split("==")[0].partition("[")[0].replace("-", "_") for line in lock.splitlines() if "==" in line}
     assert {path.stem for path in sources("flows")} & {*packages, *PACKAGES, *sys.stdlib_module_names} == set()
 
 
@@ -117,7 +117,7 @@ def pinned() -> dict[str, str]:
     """The versions in the lock, by name."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     pins = [line.removesuffix(" \\").split("==") for line in lines if "==" in line]
-    return {str(canonicalize_name(name)): version for name, version in pins}
+    return {str(canonicalize_name(name.partition("[")[0])): version for name, version in pins}
 
 
 def test_one_version() -> None:
