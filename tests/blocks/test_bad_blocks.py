@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockDocumentCreate
+from pydantic import SecretStr
 
 from blocks import AiwareCredentials, AiwareEngineJob, DatasaurAutoLabel, DatasaurCredentials, DatasaurTargetApi
 from blocks.lookup import load_block, load_credentials
@@ -123,7 +124,7 @@ async def test_a_field_of_another_version_does_no_harm() -> None:
     """What an older or newer version saved beside ours is passed over; what it lacks has its default."""
     await saved(AiwareCredentials, "from-elsewhere", {"token": S3CRET, "max_tries": 3})
     block = await load_credentials("aiware", "from-elsewhere")
-    assert block.get_client().visibility_s == AiwareCredentials(token=S3CRET).visibility_s
+    assert block.get_client().visibility_s == AiwareCredentials(token=SecretStr(S3CRET)).visibility_s
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a\0b", "a\nb", "x" * 300, "a#b", "%00"])

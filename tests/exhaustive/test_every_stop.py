@@ -25,6 +25,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
+from graphql_jobs import agenda
 from graphql_jobs.emulator import Emulator, JobFault, ManualClock, Pace
 from tests.exhaustive.fuse import fused_prefect
 from tests.exhaustive.protocol import Case, Protocol
@@ -140,7 +141,9 @@ async def _laboratory(operation: str, hidden_s: float, deploy: Deploy, folder: P
             emulator.faults.add(JobFault("not_visible", times=None, delay_s=hidden_s))
         async with get_client() as client:
             run = await client.create_flow_run(owner)
-        yield Protocol(operation, emulator, prefect, run.id, deployment, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(agenda, "_BEATS", 1)  # each process polls as often, whatever its job is called
+            yield Protocol(operation, emulator, prefect, run.id, deployment, folder)
 
 
 async def _judge(protocol: Protocol, cases: list[Case]) -> None:

@@ -32,7 +32,7 @@ def until(clock: FakeClock, over_at: float, during: Any, after: Any) -> Callable
     """A step that gives `during` before the instant and `after` from then on."""
 
     async def answer(request: Any) -> Any:
-        step = during if clock.now() < over_at else after
+        step: Any = during if clock.now() < over_at else after
         if callable(step):
             return await step(request)
 
