@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,10 +34,7 @@ def until(clock: FakeClock, over_at: float, during: Any, after: Any) -> Callable
 
     async def answer(request: Any) -> Any:
         step: Any = during if clock.now() < over_at else after
-        if callable(step):
-            return await step(request)
-
-        return plain_answer(step)
+        return await step(request) if isinstance(step, FunctionType) else plain_answer(step)
 
     return answer
 
