@@ -22,13 +22,13 @@ check: .venv/installed ## ruff, mypy strict and pyright over all folders
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 crash-test: .venv/installed ## kill flow runs at every point, run them again, count the jobs; TRIALS=n, SEED=n
-	$(BIN)/python -m scripts.crash_test
+	$(BIN)/python -m tests.crashes
 
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
 	$(BIN)/python -m scripts.up
 
 bench: .venv/installed ## ten thousand waits beside their floors and peers, 75 minutes; QUICK=1: some of it in three; PARTS=a,b
-	$(BIN)/python -m scripts.bench
+	$(BIN)/python -m benchmarks
 
 lock: .venv/installed ## renew requirements.lock: newest versions within the bounds of pyproject.toml
 	$(BIN)/python -m scripts.lock

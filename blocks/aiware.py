@@ -7,9 +7,7 @@ from typing import Any, Self
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from blocks.job_run import RemoteJobRun
-from blocks.loading import SaysWhatIsWrong
-from blocks.settings import (
+from blocks.fields import (
     NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
@@ -20,7 +18,9 @@ from blocks.settings import (
     limits_of,
     tuned,
 )
-from blocks.submission import start
+from blocks.loading import SaysWhatIsWrong
+from blocks.runs.job_run import RemoteJobRun
+from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 

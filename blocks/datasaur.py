@@ -8,9 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from blocks.job_run import RemoteJobRun
-from blocks.loading import SaysWhatIsWrong
-from blocks.settings import (
+from blocks.fields import (
     NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
@@ -23,12 +21,14 @@ from blocks.settings import (
     limits_of,
     tuned,
 )
-from blocks.submission import start
+from blocks.loading import SaysWhatIsWrong
+from blocks.runs.job_run import RemoteJobRun
+from blocks.runs.submit import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
-from graphql_jobs.auth import Auth
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
+from graphql_jobs.transport.auth import Auth
 
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect import flow
 
 from graphql_jobs.errors import InvalidInput
-from tasks.cancellation import clean_up_after
+from tasks.cancelling.layers import clean_up_after
 from tasks.outcome import ends_in_a_state
 
 _RESOURCE_PREFIX = "prefect.flow-run."

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from blocks.lookup import load_credentials
-from blocks.settings import wait_policy
+from blocks.fields import wait_policy
+from blocks.load import load_credentials
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
-from tasks.cancellation import cancel_with_the_run
+from tasks.cancelling.layers import cancel_with_the_run
 from tasks.outcome import ends_in_a_state
-from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import Care, require_downstream, run_to_the_end
 from tasks.samples import submitted
+from tasks.timeout import OnTimeout
 
 
 @flow(name="create-datasaur-project", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])

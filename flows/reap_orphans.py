@@ -8,16 +8,16 @@ from prefect import flow
 from pydantic import Field
 
 from blocks.aiware import AiwareCredentials
-from blocks.lookup import load_block
+from blocks.load import load_block
 from graphql_jobs.clock import SystemClock, instant
 from graphql_jobs.errors import InvalidInput
 from tasks.downstream import require_deployments
-from tasks.orphans import find_orphans
+from tasks.flow_runs import records_of, troubled_runs
+from tasks.orphans.act import Action, Finding, publish, settle, unknown_submissions
+from tasks.orphans.find import find_orphans
 from tasks.outcome import ends_in_a_state
-from tasks.owners import records_of, troubled_runs
 from tasks.parameters import MAX_WAIT_S, Name
 from tasks.pipeline import JOBS_PARAMETER
-from tasks.reaping import Action, Finding, publish, settle, unknown_submissions
 from tasks.samples import watched
 
 _HOUR_S = 3600.0

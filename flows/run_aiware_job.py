@@ -6,17 +6,17 @@ from typing import Any
 
 from prefect import flow
 
-from blocks.lookup import load_credentials
-from blocks.settings import wait_policy
+from blocks.fields import wait_policy
+from blocks.load import load_credentials
 from graphql_jobs import JobSpec, OnUnknown
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
-from tasks.cancellation import cancel_with_the_run
+from tasks.cancelling.layers import cancel_with_the_run
 from tasks.outcome import ends_in_a_state
-from tasks.overdue import OnTimeout
 from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import Care, require_downstream, run_to_the_end
 from tasks.samples import submitted
+from tasks.timeout import OnTimeout
 
 
 @flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])

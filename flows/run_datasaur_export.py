@@ -6,17 +6,17 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from blocks import settings
-from blocks.lookup import load_credentials
-from blocks.settings import wait_policy
+from blocks import fields as settings
+from blocks.fields import wait_policy
+from blocks.load import load_credentials
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ExportSpec
-from tasks.cancellation import cancel_with_the_run
+from tasks.cancelling.layers import cancel_with_the_run
 from tasks.outcome import ends_in_a_state
-from tasks.overdue import OnTimeout
 from tasks.parameters import Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import Care, require_downstream, run_to_the_end
 from tasks.samples import submitted
+from tasks.timeout import OnTimeout
 
 
 @flow(name="run-datasaur-export", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])

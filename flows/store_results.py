@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
-from blocks.settings import default_result_folder, result_folder
+from blocks.fields import default_result_folder, result_folder
 from graphql_jobs.errors import InvalidInput
 from tasks.outcome import ends_in_a_state
 from tasks.parameters import Name

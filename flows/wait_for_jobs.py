@@ -7,12 +7,12 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from blocks.lookup import ProviderName, load_credentials
-from blocks.settings import wait_policy
+from blocks.fields import wait_policy
+from blocks.load import ProviderName, load_credentials
 from graphql_jobs import GraphqlJobsError, Job
-from tasks import waiting
-from tasks.collection import fetch_results
+from tasks import wait as waiting
 from tasks.downstream import require_deployments
+from tasks.fetch import fetch_results
 from tasks.outcome import ends_in_a_state, outcome, overall_state
 from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, start_downstream

@@ -10,19 +10,19 @@
 Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the repository do.
 """
 
-from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState, JobTask
 from graphql_jobs.label import Label, checked_caller_key, submission_key
-from graphql_jobs.limits import Limits
-from graphql_jobs.memory import LocalMemory, Memory
-from graphql_jobs.metrics import Snapshot
-from graphql_jobs.provider import JobClient, Recovery
-from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.session import Session
+from graphql_jobs.providers.base import JobClient, Recovery
 from graphql_jobs.spec import JobSpec
-from graphql_jobs.submission import OnUnknown, submit_once
-from graphql_jobs.waiting import require_success, snapshot, wait, wait_many
+from graphql_jobs.store import LocalMemory, Memory
+from graphql_jobs.submission.submit import OnUnknown, submit_once
+from graphql_jobs.transport.auth import BearerToken, ClientCredentials
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.session import Session
+from graphql_jobs.waiting.metrics import Snapshot
+from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
+from graphql_jobs.waiting.wait import require_success, snapshot, wait, wait_many
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.kept_addresses import keep_address, kept_address
-from graphql_jobs.reading import instant_or_none
+from graphql_jobs.parsing import instant_or_none
 
 if TYPE_CHECKING:
     from datetime import datetime

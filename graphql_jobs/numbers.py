@@ -11,7 +11,7 @@ from math import isfinite
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Self
 
-from graphql_jobs.reading import decoded
+from graphql_jobs.parsing import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

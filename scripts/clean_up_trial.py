@@ -38,11 +38,11 @@ async def _trial(number: int) -> None:
 
     from blocks import AiwareCredentials
     from blocks.api import one_client
-    from blocks.submission import submit_from_here
+    from blocks.runs.submit import submit_from_here
     from graphql_jobs.emulator import Emulator, Pace
     from graphql_jobs.providers.aiware import EngineJobSpec
-    from tasks.cancellation import clean_up_after
-    from tasks.owners import submissions_of
+    from tasks.cancelling.layers import clean_up_after
+    from tasks.flow_runs import submissions_of
 
     requests: Counter[str] = Counter()
     send = PrefectHttpxAsyncClient.send

@@ -5,12 +5,12 @@ None caches its result, and none that creates something is retried by Prefect: t
 sent again (law 2).
 """
 
-from tasks.cancellation import cancel_job, cancel_with_the_run, cancelling_with_the_run
-from tasks.checking import check_job, check_jobs
-from tasks.collection import fetch_result
+from tasks.cancelling.layers import cancel_job, cancel_with_the_run, cancelling_with_the_run
+from tasks.check import check_job, check_jobs
 from tasks.downstream import start_deployment
-from tasks.submission import submit_job
-from tasks.waiting import jobs_as_they_end, wait_for_job, wait_for_jobs
+from tasks.fetch import fetch_result
+from tasks.submit import submit_job
+from tasks.wait import jobs_as_they_end, wait_for_job, wait_for_jobs
 
 __all__ = [
     "cancel_job",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blocks.memory import RunMemory, root_run_id
+from blocks.runs.store import RunMemory, root_run_id
 from graphql_jobs import JobState
 from tasks.downstream import known_as
 

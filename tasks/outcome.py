@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
-from blocks.cancelled import CANCELLED_AT_PROVIDER
+from blocks.runs.cancelled import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
 from graphql_jobs.job import REPEATS
 from graphql_jobs.numbers import json_text

@@ -10,12 +10,11 @@ from uuid import UUID
 
 from prefect import get_run_logger
 
-from blocks.job_run import JobCredentials
-from blocks.memory import RunMemory, root_run_id
+from blocks.runs.job_run import JobCredentials
+from blocks.runs.store import RunMemory, root_run_id
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
 from graphql_jobs.errors import InvalidInput, JobNotFound, WaitTimedOut
-from tasks.cancellation import cancelling_with_the_run
-from tasks.collection import fetch_result
+from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import (
     HandOverFailed,
     cause_of,
@@ -24,12 +23,13 @@ from tasks.downstream import (
     require_deployments,
     start_deployment,
 )
+from tasks.fetch import fetch_result
 from tasks.handed_over import key_of_hand_over
 from tasks.outcome import fitting, outcome_of
-from tasks.overdue import OnTimeout, after_timeout
 from tasks.samples import Samples
-from tasks.submission import submit_job
-from tasks.waiting import wait_for_job
+from tasks.submit import submit_job
+from tasks.timeout import OnTimeout, after_timeout
+from tasks.wait import wait_for_job
 
 #: The parameter through which a downstream flow gets the finished jobs, a list of `outcome`s.
 JOBS_PARAMETER = "jobs"

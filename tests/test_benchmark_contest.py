@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.contest import compete
+from benchmarks.workloads import Scale, faulty, steady
 from graphql_jobs.providers.aiware.documents import check_jobs
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
-from scripts.benchmark.contest import compete
-from scripts.benchmark.workloads import Scale, faulty, steady
 
 #: T = 0.1 s, durations of 0.4 to 1.2 s.
 SCALE = Scale(0.02)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.benchmark.floors import bin_counts, latency_floor_s, percentile, request_floor, slope
-from scripts.benchmark.workloads import BATCH, Scale, faulty, special, steady
+from benchmarks.floors import bin_counts, latency_floor_s, percentile, request_floor, slope
+from benchmarks.workloads import BATCH, Scale, faulty, special, steady
 
 
 def test_the_request_floor_is_the_sum_over_ticks_of_full_batches() -> None:

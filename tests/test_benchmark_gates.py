@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from scripts import bench
-from scripts.benchmark.contest import Result
-from scripts.benchmark.gates import Gate, at_most, exit_status, no_wrong_ends, recovery_s
-from scripts.benchmark.hardships import fault_gates
-from scripts.benchmark.lineup import ENTRANTS, Lineup
-from scripts.benchmark.prefect_waits import UnderPrefect, prefect_gates
-from scripts.benchmark.section import Section
-from scripts.benchmark.waits import GATED, IN_TURNS, comparison, growth_gates
-from scripts.benchmark.workloads import Scale, Workload, steady
+from benchmarks import __main__ as bench
+from benchmarks.contest import Result
+from benchmarks.gates import Gate, at_most, exit_status, no_wrong_ends, recovery_s
+from benchmarks.hardships import fault_gates
+from benchmarks.lineup import ENTRANTS, Lineup
+from benchmarks.prefect_waits import UnderPrefect, prefect_gates
+from benchmarks.section import Section
+from benchmarks.waits import GATED, IN_TURNS, comparison, growth_gates
+from benchmarks.workloads import Scale, Workload, steady
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.benchmark.meter import read_record
-from scripts.benchmark.plots import line_chart
+from benchmarks.meter import read_record
+from benchmarks.plots import line_chart
 
 if TYPE_CHECKING:
     from pathlib import Path

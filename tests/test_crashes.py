@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from scripts.crashes.course import run_trials
-from scripts.crashes.judge import Ending, broken_promises, jobs_of
-from scripts.crashes.plan import OPERATIONS, Operation, Point, Trial, deal
+from tests.crashes.course import run_trials
+from tests.crashes.judge import Ending, broken_promises, jobs_of
+from tests.crashes.plan import OPERATIONS, Operation, Point, Trial, deal
 
 if TYPE_CHECKING:
     from scripts.stack import Stack

@@ -17,7 +17,7 @@ from prefect.context import AsyncClientContext
 from pydantic import SecretStr
 
 from blocks import AiwareCredentials, DatasaurCredentials
-from blocks.submission import submit_from_here
+from blocks.runs.submit import submit_from_here
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ProjectSpec
 

@@ -11,7 +11,7 @@ from prefect.client.schemas.actions import BlockDocumentCreate
 from pydantic import SecretStr
 
 from blocks import AiwareCredentials, AiwareEngineJob, DatasaurAutoLabel, DatasaurCredentials, DatasaurTargetApi
-from blocks.lookup import load_block, load_credentials
+from blocks.load import load_block, load_credentials
 from graphql_jobs.errors import InvalidInput
 
 if TYPE_CHECKING:

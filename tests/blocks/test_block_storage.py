@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 import blocks
 from blocks import AiwareCredentials, AiwareEngineJob, DatasaurCredentials, DatasaurExport, DatasaurTargetApi
-from blocks.lookup import load_block, load_credentials
-from blocks.settings import WaitSettings
+from blocks.fields import WaitSettings
+from blocks.load import load_block, load_credentials
 from graphql_jobs.errors import InvalidInput
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]

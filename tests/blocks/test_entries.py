@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRunInput
 
-from blocks import entries
-from blocks.entries import read_entries
-from blocks.memory import RunMemory
+from blocks.runs import entries
+from blocks.runs.entries import read_entries
+from blocks.runs.store import RunMemory
 from graphql_jobs.label import submission_key
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from blocks import (
     DatasaurExport,
     DatasaurTargetApi,
 )
-from blocks.job_run import RemoteJobRun
-from blocks.settings import WaitSettings
+from blocks.fields import WaitSettings
+from blocks.runs.job_run import RemoteJobRun
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from graphql_jobs.errors import CancelRefused, InvalidInput, JobCancelled, JobFailed, SubmissionUnknown, WaitTimedOut
 from tests.conftest import files_in

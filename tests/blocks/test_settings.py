@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from blocks.settings import WaitSettings, wait_policy
+from blocks.fields import WaitSettings, wait_policy
 from graphql_jobs import Deadlines, JobState, WaitPolicy, errors
-from graphql_jobs.sights import Sight
-from graphql_jobs.watch import Watch
+from graphql_jobs.waiting.checkpoints import Sight
+from graphql_jobs.waiting.watch import Watch
 from tests.graphql_jobs.hubs import DOWN, handle, job
 
 LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged_at_most_s", "unseen_at_most_s")

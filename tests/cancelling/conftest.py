@@ -17,11 +17,11 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Scheduled
 
-from blocks.memory import RunMemory
-from graphql_jobs.record import Record, read_record
+from blocks.runs.store import RunMemory
+from graphql_jobs.submission.record import Record, read_record
 from scripts.demo_runs import save_blocks
 from scripts.stack import Stack
-from tasks.cancellation import TOLD
+from tasks.cancelling.layers import TOLD
 from tests.expected_errors import OF_CANCELLING, check_logs
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from prefect.states import Cancelled, Cancelling
 
 from scripts.stack import POOL, ROOT
-from tasks.cancellation import TOLD
+from tasks.cancelling.layers import TOLD
 from tests.cancelling.conftest import (
     QUEUED,
     ended,

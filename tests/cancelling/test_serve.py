@@ -17,7 +17,7 @@ import pytest
 from prefect.states import Cancelling
 
 from scripts.stack import ROOT
-from tasks.cancellation import TOLD, clean_up_after
+from tasks.cancelling.layers import TOLD, clean_up_after
 from tests.cancelling.conftest import GIVE_UP_AFTER_S, QUEUED, job_of, start, told, until, waiting
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.deployments import arun_deployment
 from prefect.states import AwaitingRetry, Cancelling
 
-from tasks.cancellation import TOLD, clean_up_after
+from tasks.cancelling.layers import TOLD, clean_up_after
 from tests.cancelling.conftest import (
     LABEL,
     QUEUED,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 from prefect.context import AsyncClientContext
 
-from graphql_jobs.session import Session
+from graphql_jobs.transport.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-    from graphql_jobs.auth import Auth
     from graphql_jobs.clock import Clock
-    from graphql_jobs.failures import Dialect, Kind
-    from graphql_jobs.operation import Operation
-    from graphql_jobs.reply import Reply
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect, Kind
+    from graphql_jobs.transport.operation import Operation
+    from graphql_jobs.transport.responses import Reply
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from graphql_jobs import Deadlines, Label, Schedule, WaitPolicy, require_success, submission_key, submit_once, wait
-from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.emulator import ManualClock
 from graphql_jobs.errors import SubmissionUnknown
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
@@ -24,7 +23,8 @@ from graphql_jobs.providers.aiware.specs import EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT as DATASAUR
 from graphql_jobs.providers.datasaur.specs import ProjectDocument
-from graphql_jobs.sights import Sights
+from graphql_jobs.transport.auth import BearerToken, ClientCredentials
+from graphql_jobs.waiting.checkpoints import Sights
 from tasks.downstream import downstream_key, started
 from tasks.outcome import outcome_of
 from tests.clocks import DrivenClock

@@ -25,8 +25,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
-from graphql_jobs import agenda
 from graphql_jobs.emulator import Emulator, JobFault, ManualClock, Pace
+from graphql_jobs.waiting import poll_queue as agenda
 from tests.exhaustive.fuse import fused_prefect
 from tests.exhaustive.protocol import Case, Protocol
 

@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Running
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from flows.reap_orphans import reap_orphans
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs import JobHandle, Label

@@ -10,11 +10,11 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Cancelling
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import JobFault
-from graphql_jobs.session import Session
-from tasks.cancellation import TOLD, cancel_with_the_run, clean_up_after
+from graphql_jobs.transport.session import Session
+from tasks.cancelling.layers import TOLD, cancel_with_the_run, clean_up_after
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:

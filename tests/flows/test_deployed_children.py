@@ -13,7 +13,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import JobFault
-from tasks.cancellation import clean_up_after
+from tasks.cancelling.layers import clean_up_after
 from tests.flows.conftest import ENGINE_ID, MakeRun, OneRun, jobs
 from tests.flows.orphans import emulator as emulator
 from tests.flows.orphans import reap

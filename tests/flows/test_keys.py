@@ -9,7 +9,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from blocks.lookup import load_credentials
+from blocks.load import load_credentials
 from graphql_jobs.emulator import Emulator, JobFault
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.datasaur import ExportSpec

@@ -18,7 +18,7 @@ from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.providers.aiware import EngineTask, IOFolder, Route
 from graphql_jobs.providers.datasaur import ProjectDocument
-from tasks.cancellation import cancel_with_the_run
+from tasks.cancelling.layers import cancel_with_the_run
 
 MODULES = [import_module(f"flows.{found.name}") for found in pkgutil.iter_modules(flows.__path__)]
 ALL: dict[str, Flow[..., Any]] = {

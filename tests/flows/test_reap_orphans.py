@@ -14,14 +14,14 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Paused, Pending, Running
 from prefect.utilities.callables import parameter_schema
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.emulator.aiware.model import PlantedTask
-from tasks.orphans import find_orphans
-from tasks.owners import read_runs
-from tasks.reaping import settle
+from tasks.flow_runs import read_runs
+from tasks.orphans.act import settle
+from tasks.orphans.find import find_orphans
 from tests.flows.orphans import (
     YOUNG_S,
     delete,
@@ -177,7 +177,7 @@ async def test_the_adopter_hands_over(emulator: Emulator, deploy: Deploy, runs_o
 
 async def test_a_sensor_that_is_not_deployed_is_told(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The orphan is found, and why it could not be adopted stands beside it."""
-    monkeypatch.setattr("tasks.reaping.SENSOR", "never/deployed")
+    monkeypatch.setattr("tasks.orphans.act.SENSOR", "never/deployed")
     plant(emulator, await run_in(Crashed()))
     [row] = await reap(emulator, action="adopt", dry_run=False)
     assert row["done"].startswith("not adopted: never/deployed: ObjectNotFound")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect import flow
 
-from blocks.lookup import load_credentials
+from blocks.load import load_credentials
 from graphql_jobs.emulator import Emulator, Fault, JobFault, ManualClock
 from graphql_jobs.providers.aiware import EngineJobSpec
 from graphql_jobs.providers.datasaur import ExportSpec

@@ -90,7 +90,7 @@ async def test_where_it_cannot_be_told_who_else_waits_the_job_is_left(
     async def failing(*_: Any) -> None:
         raise ConnectionError("Prefect's API is away")
 
-    monkeypatch.setattr("tasks.overdue.who_waits_too", failing)
+    monkeypatch.setattr("tasks.timeout.who_waits_too", failing)
     state = await run()
     assert (state.name, "total_s=600" in str(state.message)) == ("TimedOut", True)
     assert "left running, since it cannot be told whether another run waits for it too: ConnectionError" in str(

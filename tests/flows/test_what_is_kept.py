@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from graphql_jobs.emulator import Emulator, Fault
 from tests.conftest import TARGET_SECRET
 from tests.flows.conftest import ENGINE_ID, SUBMITTING, MakeRun, OneRun, made

@@ -9,10 +9,10 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportConnectionFailed, TransportError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from graphql_jobs.limits import Limits
-from graphql_jobs.reading import decoded
-from graphql_jobs.session import Session
-from graphql_jobs.wire import BoundedResponse
+from graphql_jobs.parsing import decoded
+from graphql_jobs.transport.http import BoundedResponse
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.session import Session
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
-    from graphql_jobs.auth import Auth
-    from graphql_jobs.failures import Dialect
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect
 
 Answer = tuple[int, "Mapping[str, str]", bytes]
 

@@ -15,23 +15,23 @@ from aiohttp import web
 from graphql import GraphQLSchema, build_schema
 from hypothesis import HealthCheck, settings
 
-from graphql_jobs.auth import Auth, BearerToken
-from graphql_jobs.limits import Limits
-from graphql_jobs.operation import Operation
-from graphql_jobs.provider import JobClient, Place, Seen
 from graphql_jobs.providers.aiware import reader
-from graphql_jobs.session import Session
+from graphql_jobs.providers.base import JobClient, Place, Seen
+from graphql_jobs.transport.auth import Auth, BearerToken
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.operation import Operation
+from graphql_jobs.transport.session import Session
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from graphql_jobs.clock import Clock
-    from graphql_jobs.failures import Dialect
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.diagnosis import Dialect
+    from graphql_jobs.transport.outage_budget import OutageBudget
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
 settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import Label, LocalMemory, submit_once
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectDocument, ProjectSpec
-from graphql_jobs.record import read_record
+from graphql_jobs.submission.record import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs import JobClient, JobHandle, JobSpec
     from graphql_jobs.emulator import Emulator, Submission
-    from graphql_jobs.memory import Entry
+    from graphql_jobs.store import Entry
 
 ENGINE = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 TASKS = AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)])

@@ -8,10 +8,10 @@ import pytest
 
 from graphql_jobs import LocalMemory, errors
 from graphql_jobs.addresses import addresses_in, without_queries
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ProjectDocument, ProjectSpec
-from graphql_jobs.redaction import KeptSecrets, redacted
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.redaction import KeptSecrets, redacted
 from tests.graphql_jobs.submitting import ENGINE, LABEL, jobs, submitted
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import errors, wait
-from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.clock import SystemClock
-from graphql_jobs.limits import Limits
-from graphql_jobs.memory import LocalMemory
 from graphql_jobs.providers.aiware.reader import DIALECT
-from graphql_jobs.schedule import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.session import Session
-from graphql_jobs.sights import Sight, Sights
+from graphql_jobs.store import LocalMemory
+from graphql_jobs.transport.auth import BearerToken, ClientCredentials
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.session import Session
+from graphql_jobs.waiting.checkpoints import Sight, Sights
+from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from tests.graphql_jobs.hubs import DOWN, handle, job
 
 if TYPE_CHECKING:
-    from graphql_jobs.operation import Operation
+    from graphql_jobs.transport.operation import Operation
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import OpenSession, Scripted, Serve
 

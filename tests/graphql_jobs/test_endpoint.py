@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.endpoint import base_url
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.urls import base_url
 
 
 @pytest.mark.parametrize(

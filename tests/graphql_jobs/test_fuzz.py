@@ -22,20 +22,20 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.auth import BearerToken, ClientCredentials
 from graphql_jobs.job import Job, JobHandle, JobState
 from graphql_jobs.label import Label
-from graphql_jobs.limits import Limits
-from graphql_jobs.metrics import _skew_s
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
-from graphql_jobs.providers.aiware.labelled import labelled_jobs
+from graphql_jobs.providers.aiware.job_lists import labelled_jobs
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT
-from graphql_jobs.schedule import WaitPolicy
-from graphql_jobs.session import Session
-from graphql_jobs.sights import Sight
-from graphql_jobs.waiting import require_success
-from graphql_jobs.watch import Watch
+from graphql_jobs.transport.auth import BearerToken, ClientCredentials
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.session import Session
+from graphql_jobs.waiting.checkpoints import Sight
+from graphql_jobs.waiting.metrics import _skew_s
+from graphql_jobs.waiting.policy import WaitPolicy
+from graphql_jobs.waiting.wait import require_success
+from graphql_jobs.waiting.watch import Watch
 from tasks.outcome import outcome
 from tests.clocks import FakeClock
 from tests.graphql_jobs.canned import CannedSession

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.reading import decoded, instant_or_none, objects, text_or_none
+from graphql_jobs.parsing import decoded, instant_or_none, objects, text_or_none
 
 ANY: st.SearchStrategy[object] = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.just({})

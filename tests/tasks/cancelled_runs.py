@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled, Running
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs import Label, submission_key, submit_once
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from blocks import AiwareCredentials, DatasaurCredentials
     from graphql_jobs import JobSpec
-    from graphql_jobs.memory import Entry
+    from graphql_jobs.store import Entry
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 AN_INSTANT = "2026-01-01T00:00:00Z"

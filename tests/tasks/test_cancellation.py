@@ -16,7 +16,7 @@ from graphql_jobs.errors import RequestFailed
 from graphql_jobs.providers.aiware import EngineJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec
 from scripts.stack import ROOT
-from tasks.cancellation import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
+from tasks.cancelling.layers import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
 from tests.tasks.cancelled_runs import (
     BY_HAND,
     ENGINE_ID,

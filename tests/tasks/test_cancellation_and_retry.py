@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.states import AwaitingRetry, Running
 
-from blocks.memory import RunMemory
+from blocks.runs.store import RunMemory
 from graphql_jobs.emulator import JobFault, Pace
-from tasks.cancellation import clean_up_after
+from tasks.cancelling.layers import clean_up_after
 from tests.tasks.cancelled_runs import BY_HAND, TASKS, end, meanwhile, message_of, name_of, new_run, submit
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from blocks.api import ask
 from graphql_jobs import errors
 from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
-from tasks.cancellation import clean_up_after
+from tasks.cancelling.layers import clean_up_after
 from tests.tasks.cancelled_runs import ENGINE_ID, TASKS, Forgetful, end, new_run, submit
 
 if TYPE_CHECKING:

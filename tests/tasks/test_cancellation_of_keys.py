@@ -8,12 +8,12 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Crashed
 
-from blocks import memory
-from blocks.memory import memory_of
+from blocks.runs import store as memory
+from blocks.runs.store import memory_of
 from graphql_jobs import Label, submit_once
 from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.errors import InvalidInput
-from tasks.cancellation import cancel_jobs_of, clean_up_after
+from tasks.cancelling.layers import cancel_jobs_of, clean_up_after
 from tests.tasks.cancelled_runs import (
     TASKS,
     Forgetful,

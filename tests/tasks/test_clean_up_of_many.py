@@ -11,10 +11,10 @@ import pytest
 from prefect.client.base import PrefectHttpxAsyncClient
 
 from blocks.api import one_client
-from blocks.memory import memory_of
+from blocks.runs.store import memory_of
 from graphql_jobs.emulator import Pace
-from tasks.cancellation import TOLD, _summary, clean_up_after
-from tasks.cancelling import Done
+from tasks.cancelling.jobs import Done
+from tasks.cancelling.layers import TOLD, _summary, clean_up_after
 from tests.clocks import FakeClock
 from tests.tasks.cancelled_runs import TASKS, end, key_of, message_of, new_run, submit
 from tests.tasks.requests import counted
@@ -72,7 +72,7 @@ async def test_who_else_waits_is_asked_for_callers_keys_alone(
         asked.append(key)
         return await users_of(self, key)  # type: ignore[arg-type] # it is a RunMemory
 
-    monkeypatch.setattr("blocks.memory.RunMemory.users_of", asking)
+    monkeypatch.setattr("blocks.runs.store.RunMemory.users_of", asking)
     assert len(await clean_up_after(run.id)) == 10
     assert sorted(asked) == sorted(key_of(f"{run.id} {name}") for name in "ab")
     assert len(emulator.ledger.cancels) == 10

@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry
 
-from blocks.submission import submit_from_here
+from blocks.runs.submit import submit_from_here
 from graphql_jobs.emulator import Fault
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec

@@ -15,9 +15,9 @@ from blocks import AiwareCredentials, AiwareEngineJob
 from graphql_jobs import require_success
 from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.providers.aiware import EngineJobSpec
-from graphql_jobs.session import Session
+from graphql_jobs.transport.session import Session
 from tasks import fetch_result, jobs_as_they_end, submit_job, wait_for_job, wait_for_jobs
-from tasks.cancellation import TOLD, clean_up_after
+from tasks.cancelling.layers import TOLD, clean_up_after
 from tests.tasks.cancelled_runs import ENGINE_ID, TASKS, message_of
 from tests.tasks.requests import counted
 

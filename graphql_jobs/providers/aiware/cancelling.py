@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from graphql_jobs import errors
 from graphql_jobs.job import CancelOutcome, Job, JobState
 from graphql_jobs.many import each
+from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.aiware import documents, reader
-from graphql_jobs.reading import text_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphql_jobs.provider import JobClient, Seen
+    from graphql_jobs.providers.base import JobClient, Seen
 
 #: Our choice: how often, and how many seconds apart, jobs are read after their cancel was accepted.
 _READS = 10

@@ -12,20 +12,20 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
-from graphql_jobs.cleaning import cleaned
 from graphql_jobs.job import MAX_ID_CHARACTERS, Job, JobState
+from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.reader import STATES
-from graphql_jobs.reading import text_or_none
-from graphql_jobs.reply import read_or_bad_reply
+from graphql_jobs.providers.cleaning import cleaned
+from graphql_jobs.transport.responses import read_or_bad_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.parsing import Entry
     from graphql_jobs.providers.aiware.client import AiwareClient
-    from graphql_jobs.reading import Entry
-    from graphql_jobs.reply import Reply
+    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.transport.responses import Reply
 
 #: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
 MAX_TASKS = 10_000

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
-from graphql_jobs.collecting import collected
-from graphql_jobs.endpoint import base_url
-from graphql_jobs.limits import Limits
-from graphql_jobs.outlasting import OutageBudget
-from graphql_jobs.provider import JobClient, Place, Recovery, Seen
+from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.cancelling import cancel_many
 from graphql_jobs.providers.aiware.checking import check_batch
-from graphql_jobs.providers.aiware.labelled import candidates, jobs_on_target
+from graphql_jobs.providers.aiware.job_lists import candidates, jobs_on_target
 from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
-from graphql_jobs.reading import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
-from graphql_jobs.sharing import shared_session
+from graphql_jobs.providers.base import JobClient, Place, Recovery, Seen
+from graphql_jobs.providers.collecting import collected
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.shared_session import shared_session
+from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.auth import Auth
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.operation import Operation
-    from graphql_jobs.session import Session
     from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.operation import Operation
+    from graphql_jobs.transport.session import Session
 
 #: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0

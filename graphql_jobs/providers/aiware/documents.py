@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from graphql_jobs.operation import Operation
+from graphql_jobs.transport.operation import Operation
 
 #: The documented default page of a task list; caps on larger pages are not published (aiware.md 4.6).
 TASK_PAGE = 30

@@ -6,12 +6,12 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
-from graphql_jobs.failures import Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label
+from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
 from graphql_jobs.providers.aiware.documents import TASK_PAGE
-from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
-from graphql_jobs.status import StatusTable
+from graphql_jobs.providers.status_table import StatusTable
+from graphql_jobs.transport.diagnosis import Dialect, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence

@@ -8,7 +8,7 @@ from graphql_jobs.numbers import exact_numbers
 from graphql_jobs.providers.aiware import documents, reader
 
 if TYPE_CHECKING:
-    from graphql_jobs.session import Session
+    from graphql_jobs.transport.session import Session
 
 
 async def engine_records(session: Session, job_id: str) -> list[dict[str, Any]]:

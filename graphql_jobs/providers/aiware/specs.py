@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from graphql_jobs.endpoint import address
 from graphql_jobs.inputs import MAX_INT, Count, Name
 from graphql_jobs.spec import JobSpec
+from graphql_jobs.urls import address
 
 
 class _Part(BaseModel):

@@ -10,19 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphql_jobs import errors
-from graphql_jobs.cleaning import cleaned
 from graphql_jobs.job import Job, JobState
+from graphql_jobs.parsing import text_or_none
+from graphql_jobs.providers.cleaning import cleaned
 from graphql_jobs.providers.datasaur import documents, reader
-from graphql_jobs.reading import text_or_none
-from graphql_jobs.reply import read_or_bad_reply
+from graphql_jobs.transport.responses import read_or_bad_reply
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.parsing import Entry
+    from graphql_jobs.providers.base import Seen
     from graphql_jobs.providers.datasaur.client import DatasaurClient
-    from graphql_jobs.reading import Entry
-    from graphql_jobs.reply import Reply
+    from graphql_jobs.transport.responses import Reply
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
 PROJECT = "project:"

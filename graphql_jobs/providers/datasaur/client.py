@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
-from graphql_jobs.collecting import AGAIN
-from graphql_jobs.download import download
-from graphql_jobs.endpoint import base_url
 from graphql_jobs.job import FILE_URL
-from graphql_jobs.limits import Limits
-from graphql_jobs.paging import Look
-from graphql_jobs.provider import JobClient, Place, Recovery, Seen
-from graphql_jobs.providers.datasaur import documents, reader
-from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
-from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
-from graphql_jobs.reading import (
+from graphql_jobs.parsing import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ANSWER_ID_CHARACTERS,
     Entry,
     instant_or_none,
     text_or_none,
 )
-from graphql_jobs.sharing import shared_session
+from graphql_jobs.providers.base import JobClient, Place, Recovery, Seen
+from graphql_jobs.providers.collecting import AGAIN
+from graphql_jobs.providers.datasaur import documents, reader
+from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
+from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
+from graphql_jobs.providers.paging import Look
+from graphql_jobs.transport.download import download
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.shared_session import shared_session
+from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.auth import Auth
     from graphql_jobs.job import CancelOutcome, Job, JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.operation import Operation
-    from graphql_jobs.outlasting import OutageBudget
     from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.operation import Operation
+    from graphql_jobs.transport.outage_budget import OutageBudget
 
 
 #: Our choices: projects per page, and in all, when one is looked for by its name.

@@ -5,7 +5,7 @@ Source: reference/datasaur.md section 8, and the vendor's page on checking a job
 
 from __future__ import annotations
 
-from graphql_jobs.operation import Operation
+from graphql_jobs.transport.operation import Operation
 
 #: As the vendor's page has it; what else a job holds is asked for once it has ended.
 GET_JOB = Operation("query GetJobQuery($jobId: String!) { result: getJob(jobId: $jobId) { id status progress } }")

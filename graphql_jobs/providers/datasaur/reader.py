@@ -6,10 +6,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
-from graphql_jobs.failures import COMMON_CODES, Dialect, Kind
 from graphql_jobs.job import Job, JobFailure, JobState
-from graphql_jobs.reading import MAX_WORD_CHARACTERS, Entry, brief, objects, short_or_none, text_or_none
-from graphql_jobs.status import StatusTable
+from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, brief, objects, short_or_none, text_or_none
+from graphql_jobs.providers.status_table import StatusTable
+from graphql_jobs.transport.diagnosis import COMMON_CODES, Dialect, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

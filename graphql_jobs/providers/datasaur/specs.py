@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 
-from graphql_jobs.endpoint import address
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count, Name
 from graphql_jobs.spec import JobSpec
+from graphql_jobs.urls import address
 
 Role = Literal["LABELER", "REVIEWER"]
 

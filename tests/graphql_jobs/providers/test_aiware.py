@@ -9,9 +9,9 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import ExportSpec
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

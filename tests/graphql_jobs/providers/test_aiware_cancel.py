@@ -8,8 +8,8 @@ import pytest
 
 from graphql_jobs import errors
 from graphql_jobs.job import JobState
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,10 @@ from aiohttp import web
 from graphql_jobs import errors
 from graphql_jobs.job import JobState
 from graphql_jobs.label import Label
-from graphql_jobs.limits import Limits
-from graphql_jobs.providers.aiware import AiwareClient, labelled
-from graphql_jobs.providers.aiware.labelled import labelled_jobs, read_labelled
+from graphql_jobs.providers.aiware import AiwareClient
+from graphql_jobs.providers.aiware import job_lists as labelled
+from graphql_jobs.providers.aiware.job_lists import labelled_jobs, read_labelled
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import OpenSession, Serve

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient, checking
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ from aiohttp import web
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.label import Label
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareClient
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphql_jobs.provider import Seen
+    from graphql_jobs.providers.base import Seen
     from tests.graphql_jobs.conftest import OpenSession, Serve
 
 ABSENT = {"name": "not_found", "message": "The requested object was not found"}

@@ -23,8 +23,8 @@ from graphql_jobs.providers.aiware import (
 from graphql_jobs.providers.aiware.specs import ExecutionPreferences
 
 if TYPE_CHECKING:
-    from graphql_jobs.operation import Operation
     from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.operation import Operation
 
 FOLDERS = [
     {"reference_id": "in", "mode": "stream", "type": "input"},

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobHandle, JobState
-from graphql_jobs.limits import Limits
 from graphql_jobs.providers.aiware import AiwareJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT
+from graphql_jobs.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectSpec, documents
 
 if TYPE_CHECKING:
-    from graphql_jobs.operation import Operation
     from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.operation import Operation
 
 AUTO_LABEL: dict[str, Any] = {
     "project_id": "HvdyIL2iwZn",

@@ -16,9 +16,9 @@ from graphql import (
     validate,
 )
 
-from graphql_jobs.operation import Operation
 from graphql_jobs.providers.aiware import documents as aiware
 from graphql_jobs.providers.datasaur import documents as datasaur
+from graphql_jobs.transport.operation import Operation
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -1,0 +1,81 @@
+"""What triggering a job block gives: a remote job to wait for, to collect from and to cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefect.blocks.abstract import JobRun
+from prefect.exceptions import TerminationSignal
+
+from blocks.runs.cancelled import is_cancelled_by_a_person
+from blocks.runs.store import root_run_id, sights_of_this_run
+from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
+
+#: Our choice: a worker gives a run 30 s to end.
+_WHILE_UNWINDING_S = 20.0
+
+
+class JobCredentials(Protocol):
+    """Credentials of any provider: a block whose client fulfils the contract of `graphql_jobs.providers.base`."""
+
+    def get_client(self) -> JobClient:
+        """A client on the running event loop's shared session."""
+        ...
+
+
+class RemoteJobRun(JobRun[dict[str, Any]]):
+    """One remote job. Holds no connection: each call opens the shared session for as long as it needs it."""
+
+    def __init__(self, credentials: JobCredentials, handle: JobHandle, policy: WaitPolicy, folder: Path) -> None:
+        self.handle = handle
+        self.job: Job | None = None
+        self._credentials = credentials
+        self._policy = policy
+        self._folder = folder
+
+    async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
+        """Return when the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`.
+
+        If a person cancels the flow run meanwhile, the job is cancelled too.
+        """
+        async with self._credentials.get_client() as client:
+            try:
+                self.job = await wait(
+                    client, self.handle, self._policy, on_change=self._log, sights=await sights_of_this_run()
+                )
+            except (asyncio.CancelledError, TerminationSignal):
+                await self._cancel_with_the_run()
+                raise
+        require_success(self.job)
+
+    async def _cancel_with_the_run(self) -> None:
+        """Cancel the job if a person cancelled the run. A worker that stops looks the same from inside."""
+        run_id = await root_run_id()
+        try:
+            async with asyncio.timeout(_WHILE_UNWINDING_S):
+                if run_id and await is_cancelled_by_a_person(run_id):
+                    self.logger.info("Job %s: %s", self.handle.job_id, (await self.cancel()).message)
+        except Exception:  # the cancel itself must go on; `cancel-remote-jobs` comes after it
+            self.logger.exception("Job %s could not be cancelled while its run ended.", self.handle.job_id)
+
+    async def fetch_result(self) -> dict[str, Any]:
+        """What the job made, as plain JSON; waits for its end first if nobody has. Files go into the folder.
+
+        Raises what the wait raises, and `ResultUnavailable`.
+        """
+        if self.job is None:
+            await self.wait_for_completion()
+        assert self.job is not None  # noqa: S101 (wait_for_completion sets it or raises)
+        job = require_success(self.job)
+        async with self._credentials.get_client() as client:
+            return await client.result(self.handle, job, self._folder, self._policy.outage_budget_s)
+
+    async def cancel(self) -> CancelOutcome:
+        """Cancel the job at the provider. Raises `CancelRefused` where it would not or cannot: it is left running."""
+        async with self._credentials.get_client() as client:
+            return await client.cancel(self.handle.job_id)
+
+    def _log(self, job: Job) -> None:
+        self.logger.info("%s job %s: %s", job.provider, job.job_id, job.describe())

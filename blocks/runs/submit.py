@@ -1,0 +1,77 @@
+"""Submitting once from a flow run, or from a script."""
+
+from __future__ import annotations
+
+import json
+from math import inf
+from pathlib import Path
+from uuid import uuid4
+
+from blocks.runs.cancelled import tag_run
+from blocks.runs.job_run import JobCredentials, RemoteJobRun
+from blocks.runs.numbers import number_in_run
+from blocks.runs.store import RunMemory, memory_of, root_run_id
+from graphql_jobs import (
+    JobClient,
+    JobHandle,
+    JobSpec,
+    Label,
+    LocalMemory,
+    Memory,
+    OnUnknown,
+    WaitPolicy,
+    checked_caller_key,
+    submission_key,
+    submit_once,
+)
+
+_of_this_process = LocalMemory()
+
+
+async def submit_from_here(
+    credentials: JobCredentials,
+    client: JobClient,
+    spec: JobSpec,
+    *,
+    key: str | None = None,
+    on_unknown: OnUnknown = "fail",
+    force_resubmit: bool = False,
+    wait_at_most_s: float = inf,
+) -> JobHandle:
+    """The one job of `key`, or of this place in this flow run: `graphql_jobs.submit_once`, which says what it raises.
+
+    Without `key`, the same spec that is submitted a second time in one attempt of a run is a second job; across
+    attempts the first is the first. Outside a flow run, each call without `key` is a job of its own, and what is known
+    of a `key` lasts as long as the process. Give equal jobs that are submitted in other processes (Dask, Ray) a key
+    each: they cannot be counted.
+    """
+    run_id = await root_run_id()
+    if run_id:
+        await tag_run(run_id)
+    at = (client.provider, client.session.url, client.account, spec.operation)
+    memory: Memory = RunMemory(run_id) if run_id else LocalMemory()
+    if key is not None:
+        submission = submission_key(*at, "key", checked_caller_key(key))
+        memory = await memory_of(submission, run_id) if run_id else _of_this_process
+    elif run_id:
+        same = submission_key(*at, json.dumps(spec.summary("")))
+        submission = submission_key(*at, "run", str(run_id), same, str(await number_in_run(same, run_id)))
+    else:  # nothing says that a call is another attempt at an earlier one
+        submission = submission_key(*at, "call", uuid4().hex)
+    return await submit_once(
+        client,
+        spec,
+        memory,
+        Label(submission, str(run_id or "")),
+        credentials=getattr(credentials, "_block_document_name", None) or "",
+        on_unknown=on_unknown,
+        force_resubmit=force_resubmit,
+        wait_at_most_s=wait_at_most_s,
+    )
+
+
+async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
+    """Submit `spec` and give the run to wait for. What all job blocks do."""
+    async with credentials.get_client() as client:
+        handle = await submit_from_here(credentials, client, spec, wait_at_most_s=policy.deadlines.total_s)
+        return RemoteJobRun(credentials, handle, policy, folder)

@@ -1,0 +1,199 @@
+"""Lists of jobs: those on one target, where ours would be, and those that carry our label, whoever runs them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs import errors
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import some
+from graphql_jobs.job import JobState
+from graphql_jobs.label import Label
+from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
+from graphql_jobs.providers.aiware import documents
+from graphql_jobs.providers.aiware.documents import CREATE_JOB
+from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_ours
+from graphql_jobs.providers.paging import Look
+from graphql_jobs.submission.search import Undecided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from graphql_jobs.job import JobHandle
+    from graphql_jobs.providers.aiware.client import AiwareClient
+    from graphql_jobs.providers.base import Place
+    from graphql_jobs.transport.operation import Operation
+
+logger = logging.getLogger(__name__)
+
+#: Our choice: a page brings each job's free JSON along, so it is halved when the server finds it too much.
+PAGE = 100
+#: Our choices: the reaper's list may have a thousand pages, and twice as many where the server caps them.
+LIST_S, MAX_PAGES = 1800.0, 2_000
+#: Our choices: a server that never ends its list is not followed for ever.
+MAX_JOBS = 100_000
+MAX_JOBS_ON_TARGET = 1_500
+# A smaller page may pass: caps on pages are not published (reference/aiware.md 4.6).
+_MAY_BE_THE_SIZE = (errors.TooMuchAtOnce, errors.RequestRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledJob:
+    """A job in a list. `state` is by the provider's word alone: what matters is read by a check (law 4)."""
+
+    job_id: str
+    label: Label
+    state: JobState
+    raw_status: str
+    created_at: datetime | None = None
+    #: The label stands on the job's container alone, where somebody else may have started another job by hand.
+    by_container: bool = False
+
+    @classmethod
+    def of_handle(cls, handle: JobHandle, label: Label) -> LabelledJob:
+        """The job of a handle, for one that could carry no label."""
+        return cls(handle.job_id, label, JobState.UNKNOWN, "", handle.submitted_at)
+
+
+async def labelled_jobs(client: AiwareClient, since: float, until: float) -> list[LabelledJob]:
+    """The jobs with our label that were created between two instants (epoch seconds), oldest first, each once.
+
+    A launch on a target of the caller's own carries no label, and is not among them. Raises `RequestFailed`.
+    """
+    subject, window = "jobs by time", {"from": _iso(since), "to": _iso(until)}
+    found: dict[str, LabelledJob] = {}
+    offset, size = 0, PAGE
+    look = Look(client.session, "jobs", subject, LIST_S, "our limit", MAX_PAGES)
+    while offset < MAX_JOBS:
+        look.turn()
+        try:
+            records = await _page(client, documents.LIST_JOBS, window | {"offset": offset, "limit": size}, subject)
+        except _MAY_BE_THE_SIZE:
+            if size == 1:
+                raise
+            size //= 2
+            continue
+        # To an empty page: a server that caps pages silently gives fewer than it was asked for.
+        if not records:
+            return list(found.values())
+        offset += len(records)
+        for record in records:
+            if (job := read_labelled(record, client.session.redact)) and _is_usable(client, job.job_id):
+                found.setdefault(job.job_id, job)
+    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
+
+
+async def jobs_on_target(client: AiwareClient, target_id: str, since: float | None) -> list[Entry]:
+    """The records of all jobs on a target, or of those created since an instant (epoch seconds), each with its id.
+
+    Raises `RequestFailed`, also for a list in which a job may be hidden: taken for a whole one, it would mean that the
+    job may be sent again.
+    """
+    subject = f"jobs on target {target_id}"
+    variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
+    look = Look(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
+    found, pages = await _whole_list(client, variables, subject, look)
+    if pages > 1 and since is not None:
+        # A job that goes away between two pages moves another one out of sight.
+        again, _ = await _whole_list(client, variables, subject, look)
+        if again.keys() != found.keys():
+            raise client.session.bad_reply("jobs", subject, "the list changed while it was read.")
+    return list(found.values())
+
+
+async def _whole_list(
+    client: AiwareClient, variables: dict[str, Any], subject: str, look: Look
+) -> tuple[dict[str, Entry], int]:
+    """The records by their ids, to an empty page, and how many pages were not empty."""
+    found: dict[str, Entry] = {}
+    pages = 0
+    while len(found) < MAX_JOBS_ON_TARGET:
+        look.turn()
+        records = await _page(client, documents.FIND_JOBS, variables | {"offset": len(found)}, subject, whole=True)
+        if not records:
+            return found, pages
+        pages += 1
+        for record in records:
+            job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS) if record else None
+            if not record or not job_id:
+                raise client.session.bad_reply("jobs", subject, "a job in the answer has no id.")
+            if job_id in found:
+                raise client.session.bad_reply("jobs", subject, f"job {job_id} is told twice, so one may be missing.")
+            found[job_id] = record | {"id": job_id}
+    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
+
+
+async def candidates(
+    client: AiwareClient, operation: str, place: Place, label: Label, since: float | None
+) -> list[Entry]:
+    """The records of the jobs at `place` that may have come of our submission there.
+
+    A launch carries no label, and a rule of the organisation may start jobs in each new container. In one of our own, a
+    job of our engine is ours only if it is the only one that was not there before our launch: else `Undecided`.
+    """
+    there = await jobs_on_target(client, place["target_id"], since)
+    left = [record for record in there if record["id"] not in place.get("others", ())]
+    if not all(map(is_readable, left)):
+        detail = "it cannot be read whether one of them is ours."
+        raise client.session.bad_reply("jobs", f"jobs on target {place['target_id']}", detail)
+    ours = [record for record in left if may_be_ours(record, operation, place, label)]
+    if not ours or operation == CREATE_JOB.field or not place.get("own"):
+        return ours
+    strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
+    if len(ours) > 1 or strangers:
+        shown = some([record["id"] for record in ours])
+        why = f"{some(strangers)} was started there by somebody else" if strangers else "nothing tells which"
+        raise Undecided(f"On target {place['target_id']}, {shown} may be it, but {why}.")
+    return ours
+
+
+def read_labelled(record: object, clean: Callable[[str], str] = str) -> LabelledJob | None:
+    """The job of a record; None for one without a label, which is somebody else's.
+
+    The label stands in the job's own JSON, or, where a launch has none, in that of the container made for it.
+    """
+    if not isinstance(record, dict):
+        return None
+    target = record.get("target")
+    details = target.get("details") if isinstance(target, dict) else None
+    own = Label.in_json(record.get("jobConfig"))
+    label = own or Label.in_json(details)
+    job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS)
+    if label is None or job_id is None:
+        return None
+    raw_status = text_or_none(record, "status") or ""
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)
+    created_at = instant_or_none(record.get("createdDateTime"))
+    return LabelledJob(job_id, label, STATES[raw_status], raw_status, created_at, own is None)
+
+
+async def _page(
+    client: AiwareClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
+) -> list[Entry | None]:
+    """As many records as there are, also those that are null: they count in the offset.
+
+    An error below a field, such as a target that nobody may read, spoils no list, unless it has to be `whole`.
+    """
+    reply = await client.session.read(document, variables, subject)
+    value, failure = reply.data.get("jobs"), reply.error_at("jobs")
+    records = value.get("records") if isinstance(value, dict) else None
+    if isinstance(records, list) and not (whole and failure):
+        return [record if isinstance(record, dict) else None for record in records]
+    raise failure or client.session.bad_reply("jobs", subject, "the answer holds no list of jobs.")
+
+
+def _is_usable(client: AiwareClient, job_id: str) -> bool:
+    try:
+        client.handle(job_id)
+    except errors.InvalidInput:
+        logger.warning("A labelled job is passed over: its id cannot be used.")
+        return False
+    return True
+
+
+def _iso(epoch_s: float) -> str:
+    return instant(epoch_s).isoformat(timespec="seconds")

@@ -1,0 +1,299 @@
+"""The contract that an adapter fulfils: submit, check, cancel, collect, with a plain handle in between.
+
+An adapter is a `JobClient` with a status table, documents and pure readers of its own; see `providers/`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import (
+    InvalidInput,
+    JobNotFound,
+    RequestFailed,
+    TimedOut,
+)
+from graphql_jobs.job import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+from graphql_jobs.many import each
+from graphql_jobs.providers.batching import (
+    ENDPOINT_WIDE,
+    MAY_BE_A_MEMBER,
+    MAY_BE_AN_OUTAGE,
+    MAY_BE_TOO_MUCH,
+    MAY_PASS_IN_PARTS,
+    PARTS_OF_TIMED_OUT,
+)
+from graphql_jobs.providers.collecting import collected
+from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.waiting.policy import WaitPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from graphql_jobs.label import Label
+    from graphql_jobs.spec import JobSpec
+    from graphql_jobs.transport.session import Session
+
+#: Where a job would be found, as plain JSON in the provider's own terms.
+Place = dict[str, Any]
+#: What one look at one job can give. A failed check concerns the check, not the job.
+Seen = Job | JobNotFound | RequestFailed
+
+
+class Recovery(StrEnum):
+    """What can be done about a job of which nobody knows whether it was started."""
+
+    #: The provider can be asked for it.
+    FIND = "find"
+    #: A second one does no harm.
+    REPEAT = "repeat"
+    #: Nothing shows it.
+    NONE = "none"
+
+
+class JobClient(ABC):
+    """One provider, seen through one session. Use within `async with`; any number may share a session."""
+
+    #: The provider's name in handles, messages and parameters.
+    provider: ClassVar[str]
+    #: Whether the provider has a way to cancel a job; where it has none, `cancel` raises `CancelRefused`.
+    can_cancel: ClassVar[bool]
+    #: What can be submitted, by the provider's name of what starts it, and what can be done after a lost answer.
+    recoveries: ClassVar[Mapping[str, Recovery]] = {}
+    #: How long after its submission a job may stay out of lists, in seconds.
+    visibility_s: float = 30.0
+    #: Whose jobs these are, as far as that can be said without a secret: part of a submission's key.
+    account: str = ""
+    #: Jobs per request at most; a client may be given another number.
+    max_batch: int = 100
+    _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def reading(self) -> object:
+        """What decides how an answer is read: those who read alike share their looks."""
+        return type(self)
+
+    async def __aenter__(self) -> Self:
+        await self.session.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.session.__aexit__(*exc_info)
+
+    @abstractmethod
+    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
+        """Start a job, at the place that was chosen or made for it, with our label on it where the provider keeps one.
+
+        By `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if nobody can tell.
+        """
+
+    def recovery(self, spec: JobSpec) -> Recovery:
+        """What can be done when nobody knows whether `spec` was started. Raises `InvalidInput` for another's spec."""
+        if spec.operation not in self.recoveries:
+            names = ", ".join(self.recoveries)
+            raise InvalidInput("spec", f"{self.provider} runs {names}, which {type(spec).__name__} is not.")
+        return self.recoveries[spec.operation]
+
+    def place(self, spec: JobSpec) -> Place | None:
+        """Where a job of `spec` would be found; None if a container of its own is made for it first (`make_room`)."""
+        return {}
+
+    async def make_room(self, spec: JobSpec, label: Label) -> Place:
+        """Make that container. One too many does no harm."""
+        raise NotImplementedError  # asked for only where `place` gives None
+
+    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+        """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first.
+
+        Raises `RequestFailed` if the answer may hide one, `finding.Undecided` if one may be ours or somebody else's.
+        """
+        raise NotImplementedError  # asked for only where `recoveries` says FIND
+
+    def finds_surely(self, operation: str, place: Place) -> bool:
+        """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""
+        return True
+
+    def finds_by_label(self, operation: str, place: Place) -> bool:
+        """Whether it is ours by the label that it carries: then none of it was there before the key was first used."""
+        return False
+
+    @abstractmethod
+    async def cancel(self, job_id: str) -> CancelOutcome:
+        """Ask the provider to cancel, then read the job. Raises `CancelRefused` where it would not or cannot."""
+
+    async def cancel_many(
+        self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
+    ) -> dict[str, CancelOutcome | Exception]:
+        """Cancel several jobs at once. Gives for each what `cancel` gives, or raises.
+
+        `before` is called with a job's id each time that its cancel is about to be sent. If it raises, that cancel is
+        not sent, and what it raised stands for the job.
+        """
+
+        async def one(job_id: str) -> CancelOutcome:
+            if before:
+                await before(job_id)
+            return await self.cancel(job_id)
+
+        return await each(job_ids, one)
+
+    async def result(
+        self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = WaitPolicy().outage_budget_s
+    ) -> dict[str, Any]:
+        """What a succeeded job made, as plain JSON; files go into `folder`.
+
+        Failures that may pass are tried again for `outage_budget_s` without progress, as a wait does. Whatever else
+        happens after a job's end is a `ResultUnavailable`.
+        """
+        budget = OutageBudget(outage_budget_s, self.session.clock)
+        where = folder.absolute()  # noqa: ASYNC240 (reads the current folder)
+        return await collected(lambda: self._collect(handle, job, where, budget), self.provider, handle.job_id, budget)
+
+    @abstractmethod
+    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
+        """Fetch that once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
+
+    @abstractmethod
+    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        """Read up to `max_batch` different jobs in one request. May leave ids out that are not known there.
+
+        A job that needs further requests, such as for its many tasks, is left out and its id put into `longer`; where
+        that is None, it is read whole.
+        """
+
+    def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
+        """The handle for a bare id, or the given handle if it is one of ours. Raises `InvalidInput`."""
+        if isinstance(job, str):
+            return JobHandle(provider=self.provider, endpoint=self.session.url, job_id=self._checked(job, parameter))
+        if job.provider != self.provider:
+            raise InvalidInput(parameter, f"the handle is for {job.provider}, the credentials are for {self.provider}.")
+        if job.endpoint != self.session.url:
+            raise InvalidInput(
+                parameter, f"the handle is for {job.endpoint}, the credentials are for {self.session.url}."
+            )
+        job_id = self._checked(job.job_id, parameter)
+        return job if job_id == job.job_id else job.model_copy(update={"job_id": job_id})
+
+    @property
+    def batch_size(self) -> int:
+        """How many jobs one request asks for now: what the session has learned so far, within `max_batch`."""
+        return self.session.batches.at_most(self.max_batch)
+
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
+        """Look at jobs, `batch_size` per request; every id that was asked is in the answer, if only with why not.
+
+        Up to `batch_size` ids are one request where nothing is wrong; calls that are under way at once learn together.
+        Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
+        """
+        unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
+        seen = await self.look(unique)
+        return {job_id: seen[job_id] for job_id in unique}
+
+    async def look(self, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
+        """`check` for ids that differ and are known to be good, as those of handles are; in no order.
+
+        With `longer`, a job that needs requests of its own is not read but put there: it would delay the others.
+        """
+        seen: dict[str, Seen] = {}
+        failure: RequestFailed | None = None
+        try:
+            await self._check_all(job_ids, seen, self.max_batch, longer)
+        except RequestFailed as endpoint_wide:  # no other request would fare better
+            failure = endpoint_wide
+        if longer:
+            longer.difference_update(seen)  # read all the same, in a smaller part
+        left = set(job_ids).difference(seen, longer or ())
+        return seen | {job_id: failure or self._not_found(job_id) for job_id in left}
+
+    async def _check_all(
+        self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, longer: set[str] | None
+    ) -> None:
+        """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
+        start = 0
+        while start < len(job_ids):
+            batch = job_ids[start : start + min(self.batch_size, at_most)]
+            await self._check_or_split(batch, seen, longer)
+            start += len(batch)
+
+    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None) -> None:
+        """A batch; one that failed for its size or for a member, in ever smaller parts."""
+        batches, answers = self.session.batches, self.session.answers
+        learned = batches.learned()
+        try:
+            seen.update(await self._check_batch(batch, longer))
+        except ENDPOINT_WIDE:
+            raise
+        except RequestFailed as failure:
+            if len(batch) == 1 or not isinstance(failure, MAY_PASS_IN_PARTS):
+                seen.update(dict.fromkeys(batch, failure))
+                return
+            if isinstance(failure, MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, longer, answers):
+                raise
+            if isinstance(failure, MAY_BE_TOO_MUCH):
+                batches.shrink(len(batch), failure)
+            parts = PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
+            await self._check_all(batch, seen, -(-len(batch) // parts), longer)
+            left_out = longer or ()
+            # Whatever it says, the size was to blame.
+            if all(job_id in left_out or isinstance(seen.get(job_id), Job) for job_id in batch):
+                batches.shrink(len(batch), failure)
+            elif any(isinstance(seen.get(job_id), MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
+                batches.unlearn(learned)
+        else:
+            if len(batch) >= self.batch_size:
+                batches.grow(self.max_batch)
+
+    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None, answers: int) -> bool:
+        """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
+        if self.session.answers > answers:
+            return True
+        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
+        one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
+        try:
+            # If it is seen, it is the one that is asked for the next time.
+            seen.update(await self._check_batch([one_of_them], longer))
+        except RequestFailed as failure:
+            return isinstance(failure, MAY_BE_A_MEMBER)
+        return True
+
+    def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
+        """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""
+        clean = self.session.kept_secrets.clean_id
+        try:
+            return JobHandle(
+                provider=self.provider,
+                endpoint=self.session.url,
+                job_id=self._checked(clean(job_id), "id"),  # with stars it is none
+                operation=operation,
+                submitted_at=instant(self.session.clock.now()),
+                details={name: one if name == FILE_URL else clean(one) for name, one in details.items() if one},
+            )
+        except ValueError:  # pydantic's and ours
+            shown = self.session.redact(job_id)
+            raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from None
+
+    def _not_found(self, job_id: str) -> JobNotFound:
+        detail = (
+            "the provider does not know it. Check the id, the account and the address; it may also be gone: a run that "
+            "submitted it goes on asking for it, and `force_resubmit` starts a new one."
+        )
+        return JobNotFound(self.provider, job_id, detail)
+
+    def _checked(self, job_id: str, parameter: str) -> str:
+        if len(job_id) <= MAX_ID_CHARACTERS and self._job_id.fullmatch(job_id):
+            return job_id
+        stripped = job_id.strip()
+        if not stripped:
+            raise InvalidInput(parameter, "the job id is empty.")
+        if len(stripped) > MAX_ID_CHARACTERS or not self._job_id.fullmatch(stripped):
+            raise InvalidInput(parameter, f"{stripped[:80]!r} does not look like a job id of {self.provider}.")
+        return stripped

@@ -1,0 +1,141 @@
+"""The entries of one submission, as one process reads and writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Never
+
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import InvalidInput, SubmissionUnknown
+from graphql_jobs.submission.record import Record, read_record
+
+if TYPE_CHECKING:
+    from graphql_jobs.job import JobHandle
+    from graphql_jobs.store import Entry, Memory
+
+logger = logging.getLogger(__name__)
+
+_DIED = "the process that sent it ended before it wrote the answer down."
+#: Our choice: so much of a cause is kept.
+_CAUSE_CHARACTERS = 500
+#: Our choice: so many others may write just before us, before we stop.
+_WRITES = 100
+#: Our choice: an attempt that failed or was cancelled takes so long to note that it sent nothing.
+_VOID_S = 5.0
+
+
+class Journal:
+    """What is known under one key. `by` is this process, or rather this attempt."""
+
+    def __init__(self, memory: Memory, key: str, by: str) -> None:
+        self.key = key
+        self.by = by
+        self._memory = memory
+
+    async def read(self) -> Record:
+        """All entries, added up."""
+        return read_record(await self._memory.read(self.key))
+
+    async def held_by_others(self) -> set[str]:
+        """The ids of jobs that submissions under other keys of this memory have, now or before."""
+        held: set[str] = set()
+        for key, entries in (await self._memory.read_all()).items():
+            if key != self.key:
+                try:
+                    record = read_record(entries)
+                except InvalidInput:  # another submission's trouble
+                    continue
+                held |= record.handled
+        return held
+
+    async def append(self, record: Record, entry: Entry) -> bool:
+        """Write the entry and bring the record up to date. False if another wrote in between."""
+        entry = {**entry, "by": self.by}
+        if not await self._memory.append(self.key, record.count, entry):
+            return False
+        record.apply(entry)
+        return True
+
+    async def note(self, record: Record, entry: Entry) -> None:
+        """Write what helps the next attempt; that it fails must not hide what happened."""
+        try:
+            await self.append(record, entry)
+        except Exception:  # whatever the store raises
+            logger.exception("The outcome of submission %s could not be written down.", self.key)
+
+    async def void_own(self) -> None:
+        """Note that surely nothing came of this attempt's last intent, if that was written at all.
+
+        For an attempt that ends before it sent anything. What was written is read back, since the write of the intent
+        may have been what failed. That the note cannot be written is logged: the next attempt then knows nothing.
+        """
+        try:
+            async with asyncio.timeout(_VOID_S):
+                record = await self.read()
+                if record.is_open and record.by == self.by:
+                    await self.append(record, {"kind": "void"})
+        except Exception:  # whatever the store raises
+            logger.exception("That nothing came of submission %s could not be written down.", self.key)
+
+    async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
+        """Write the handle of the record's last intent down, and give the job to go on with.
+
+        A job that runs is worth more than its note: if that fails, go on with it.
+        """
+        intent = record.intent
+        entry = {"kind": "handle", "handle": handle.to_json(), "intent": intent}
+        try:
+            for _ in range(_WRITES):
+                if await self.append(record, entry):
+                    if intent < record.intent:
+                        logger.warning("%s job %s showed late: its key was used again.", handle.provider, handle.job_id)
+                    return handle
+                record = await self.read()
+                if record.handle and record.handle.job_id == handle.job_id:
+                    return handle
+                if record.handle and not record.is_replaced(handle.job_id, intent):
+                    logger.warning(
+                        "%s job %s is one too many: %s has the same key and was written down first. Look after it.",
+                        *(handle.provider, handle.job_id, record.handle.job_id),
+                    )
+                    return record.handle
+            logger.error("%s job %s runs, but others wrote whenever this was to.", handle.provider, handle.job_id)
+        except Exception:  # whatever the store raises: the job runs, and is paid for
+            logger.exception("%s job %s runs, but this could not be written down.", handle.provider, handle.job_id)
+        return handle
+
+    async def adopt(self, record: Record, owner: str) -> None:
+        """Note that `owner` goes on with the job of the record, which another owner submitted.
+
+        That it fails is logged: then a clean-up after `owner` may take the job for another's, and say so.
+        """
+        try:
+            for _ in range(_WRITES):
+                if not owner or owner in record.holders:
+                    return
+                if await self.append(record, {"kind": "adopted", "owner": owner}):
+                    return
+                record = await self.read()
+        except Exception:  # whatever the store raises
+            logger.exception("That %s goes on with the job of submission %s was not written down.", owner, self.key)
+
+    async def stay_unknown(self, record: Record, doubt: BaseException | None, more: str = "") -> Never:
+        """Raise `SubmissionUnknown`, and write it down first, so that the next attempt says the same."""
+        sent_at, cause = instant(record.at).isoformat(timespec="seconds"), _DIED
+        if record.unknown:
+            sent_at, cause = record.unknown["sent_at"], record.unknown["cause"]
+        elif isinstance(doubt, SubmissionUnknown):
+            sent_at, cause = doubt.sent_at, doubt.cause
+        elif doubt:
+            cause = "it took too long."
+        cause = f"{cause} {more}".strip() if more not in cause else cause
+        if not record.unknown:
+            await self.note(record, {"kind": "unknown", "sent_at": sent_at, "cause": cause[:_CAUSE_CHARACTERS]})
+        give_up(record, cause, sent_at)
+
+
+def give_up(record: Record, cause: str, sent_at: str | None = None) -> Never:
+    """Raise `SubmissionUnknown` for the record's last intent."""
+    at = sent_at or instant(record.at).isoformat(timespec="seconds")
+    raise SubmissionUnknown(record.provider, record.operation, record.subject, at, cause)

@@ -1,0 +1,182 @@
+"""What the entries of one submission add up to. Pure.
+
+Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
+made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
+begins anew: after a void one, after a job that failed, or because the caller said so. A `handle` after a `void`, or
+after another `handle`, is a job that showed late. A `handle` names the number of its intent: the job of an intent that
+a forced one has replaced does not become the job of the key. `adopted` names an owner that goes on with a job which
+another owner submitted. `cancelled` is what came of a person's cancel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.job import REPEATS, JobHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphql_jobs.providers.base import Place
+    from graphql_jobs.store import Entry
+
+
+@dataclass(slots=True)
+class Record:
+    """One submission as far as it got. `count` is the number of the next entry."""
+
+    count: int = 0
+    #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
+    by: str = ""
+    #: The flow run that wrote it: the job is that run's.
+    owner: str = ""
+    #: The owners that go on with the job: the one that wrote the last intent, and those that adopted its job.
+    holders: frozenset[str] = frozenset()
+    #: The owners that held an earlier job of this key and none since: the job is not theirs.
+    left_behind: frozenset[str] = frozenset()
+    #: The numbers of all intents, each with its owner, and the number of the last one that was forced.
+    intents: dict[int, str] = field(default_factory=dict)
+    forced_intent: int = 0
+    at: float = 0.0
+    provider: str = ""
+    credentials: str = ""
+    operation: str = ""
+    key: str = ""
+    subject: str = ""
+    spec: dict[str, str] = field(default_factory=dict)
+    #: Ids that the provider showed before the intent: none of them is ours.
+    before: frozenset[str] = frozenset()
+    #: Where the job would be found. None: a container is to be made for it, and before there is one, no job can exist.
+    place: Place | None = None
+    handle: JobHandle | None = None
+    #: The first job that was kept since the submission began, or since the caller asked for a new one.
+    first_id: str = ""
+    #: All jobs that were ever kept under this key.
+    handled: frozenset[str] = frozenset()
+    #: The jobs that were left as they were when the caller asked for a new one: they may still run.
+    superseded: tuple[str, ...] = ()
+    #: Those of them whose handle came only after the forced intent, each with the owner that submitted it.
+    late: tuple[tuple[JobHandle, str], ...] = ()
+    void: bool = False
+    #: Whether an intent since the last job was given up because its job was not to be seen: it may still show.
+    given_up: bool = False
+    unknown: dict[str, Any] | None = None
+    #: The owners who asked for a new job whatever there was, and had it.
+    forced_by: frozenset[str] = frozenset()
+    #: What came of each cancel of this job, in a sentence, by what was cancelled.
+    cancelled: dict[str, str] = field(default_factory=dict)
+    #: Whether the provider was read again after one of them, and no longer ran the job.
+    surely_cancelled: bool = False
+
+    @property
+    def intent(self) -> int:
+        """The number of the last intent."""
+        return max(self.intents, default=0)
+
+    @property
+    def is_open(self) -> bool:
+        """An intent of which nothing more is known: somebody is at work on it, or died."""
+        return self.count > 0 and self.handle is None and not self.void and self.unknown is None
+
+    @property
+    def surely_nothing(self) -> bool:
+        """No job can have come of the last intent."""
+        return self.void or (self.handle is None and self.place is None)
+
+    def is_replaced(self, job_id: str, intent: int) -> bool:
+        """Whether this job of the intent `intent` is not the job of the key any more.
+
+        A forced intent came after its own, or one that was begun since this job ended badly.
+        """
+        return intent < self.forced_intent or (intent < self.intent and job_id in self.handled)
+
+    def repeating(self, handle: JobHandle) -> JobHandle:
+        """The handle of a job that was done again for want of the first one's result, with the first one's id."""
+        if not self.first_id:
+            return handle
+        return handle.model_copy(update={"details": {**handle.details, REPEATS: self.first_id}})
+
+    def require_same(self, spec: Mapping[str, str]) -> None:
+        """Raise `InvalidInput` if the key was used for another spec than this."""
+        names = [name for name in sorted({*self.spec, *spec}) if self.spec.get(name) != spec.get(name)]
+        pairs = [(name, self.spec.get(name, "nothing"), spec.get(name, "nothing")) for name in names]
+        if self.count and pairs:
+            at = instant(self.at).isoformat(timespec="seconds")
+            differences = "; ".join(f"{name}: {then} then, {now} now" for name, then, now in pairs)
+            raise InvalidInput("key", f"it was used at {at} for another job ({differences}). Use another key.")
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""
+        kind = entry["kind"]
+        if kind == "intent":
+            self._begin(entry)
+        elif self.count == 0:
+            raise ValueError("the first entry is an intent")
+        elif kind == "room":
+            self.place, self.at = dict(entry["place"]), float(entry["at"])
+        elif kind == "handle":
+            self._keep(JobHandle.from_json(entry["handle"]), int(entry.get("intent", self.intent)))
+        elif kind == "adopted":
+            self.holders |= {str(entry["owner"])}
+            self.left_behind -= self.holders
+        elif kind == "void":
+            self.void = True
+            self.given_up |= entry.get("given_up") is True
+        elif kind == "unknown":
+            self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
+        elif kind == "cancelled":
+            self.cancelled[str(entry["of"])] = str(entry["message"])
+            self.surely_cancelled |= entry.get("confirmed") is True
+        else:
+            raise ValueError(kind)
+        self.count += 1
+
+    def _begin(self, entry: Entry) -> None:
+        self.by, self.at = str(entry["by"]), float(entry["at"])
+        if "forced_by" in entry:
+            self.forced_by |= {str(entry["forced_by"])}
+            self.forced_intent = self.count
+            self.first_id = ""
+        self.owner = self.intents[self.count] = str(entry.get("owner", ""))
+        self.left_behind = (self.left_behind | self.holders) - {self.owner}
+        self.holders = frozenset([self.owner])
+        self.provider, self.operation = str(entry["provider"]), str(entry["operation"])
+        self.credentials, self.key = str(entry.get("credentials", "")), str(entry["key"])
+        self.subject = str(entry.get("subject", ""))
+        self.spec = {str(name): str(value) for name, value in dict(entry["spec"]).items()}
+        left = [str(job_id) for job_id in entry.get("superseded", ())]
+        self.superseded = tuple(dict.fromkeys([*self.superseded, *left]))
+        self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
+        self.place = None if entry["place"] is None else dict(entry["place"])
+        self.handle, self.void, self.unknown = None, False, None
+        self.cancelled, self.surely_cancelled = {}, False
+
+    def _keep(self, handle: JobHandle, intent: int) -> None:
+        is_known, is_replaced = handle.job_id in self.handled, self.is_replaced(handle.job_id, intent)
+        self.handled |= {handle.job_id}
+        if is_replaced:
+            if not is_known:
+                self.superseded = tuple(dict.fromkeys([*self.superseded, handle.job_id]))
+                self.late = (*self.late, (handle, self.intents[intent]))
+            return
+        if self.handle and self.handle.job_id != handle.job_id:
+            self.surely_cancelled = False  # that was the former's
+        self.handle = handle
+        self.void, self.given_up, self.unknown = False, False, None
+        self.first_id = self.first_id or handle.job_id
+
+
+def read_record(entries: Sequence[Entry]) -> Record:
+    """The record. Raises `InvalidInput` for entries that this version cannot have written."""
+    record = Record()
+    for entry in entries:
+        try:
+            record.apply(entry)
+        except (KeyError, TypeError, ValueError):  # `InvalidInput` is a ValueError
+            raise InvalidInput(
+                "memory", f"entry {record.count} of this submission cannot be read; was it edited by hand?"
+            ) from None
+    return record

@@ -1,0 +1,269 @@
+"""From what came back to what it means: the one place where an answer becomes one of our errors.
+
+Sources: reference/gql-tenacity.md 1.3 (what gql raises), section 4 (which failures prove that nothing was sent), and
+each provider's table of codes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from gql.transport.exceptions import TransportError
+
+from graphql_jobs import errors
+from graphql_jobs.parsing import brief, http_date_or_none
+from graphql_jobs.transport.http import MAX_HEADER_BYTES, Exchange, ReplyTooLarge
+from graphql_jobs.transport.throttling import has_throttle_code, has_throttle_words, says_throttled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphql import ExecutionResult
+
+#: Our choice: a server that asks for more is asked again after an hour.
+MAX_RETRY_AFTER_S = 3600.0
+#: Our choice: a request names up to 500 jobs. An answer with more errors is refused as a whole, since one that is left
+#: out would make a job look absent.
+MAX_ERRORS = 1_000
+
+Kind = type[errors.RequestFailed]
+
+#: The codes that GraphQL servers built with Apollo give in `extensions.code`.
+#: Source: apollographql.com/docs/apollo-server/data/errors (built-in error codes).
+COMMON_CODES: Mapping[str, Kind] = {
+    "UNAUTHENTICATED": errors.SignInFailed,
+    "FORBIDDEN": errors.NotAllowed,
+    "BAD_REQUEST": errors.RequestRefused,
+    "BAD_USER_INPUT": errors.RequestRefused,
+    "GRAPHQL_PARSE_FAILED": errors.RequestRefused,
+    "GRAPHQL_VALIDATION_FAILED": errors.RequestRefused,
+    "OPERATION_RESOLUTION_FAILURE": errors.RequestRefused,
+    "INTERNAL_SERVER_ERROR": errors.ServerFailed,
+}
+
+_BY_STATUS: Mapping[int, Kind] = {
+    401: errors.SignInFailed,
+    # What a rejected token looks like is not published; it may be either (reference/aiware.md 4.4).
+    403: errors.SignInFailed,
+    404: errors.BadEndpoint,
+    405: errors.BadEndpoint,
+    408: errors.ConnectionLost,
+    410: errors.BadEndpoint,
+    413: errors.TooMuchAtOnce,
+    429: errors.RateLimited,
+}
+
+#: A 4xx with `Retry-After` is a rate limit, whatever else its status means, but for these: 408 does not say whether the
+#: request was carried out, and of 413 a smaller one may pass at once (RFC 9110 15.5.9, 15.5.14).
+_NOT_ONLY_A_DELAY = (408, 413)
+
+# These concern the whole request, unless they name a field and others have a value, or are wrong in another way.
+_REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited, errors.TooMuchAtOnce)
+
+# Nothing had been written when these were raised. `ClientConnectorError` is a child of `ClientOSError`, which proves
+# nothing, and so is `ConnectionTimeoutError` a sibling of `SocketTimeoutError`: match the child, never the parent.
+_NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_WRONG_PEER = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
+_NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one provider words its errors: where the code stands in an entry of `errors`, and what each code means."""
+
+    provider: str
+    code_of: Callable[[Mapping[str, object]], str]
+    kinds: Mapping[str, Kind]
+    #: The id of the object that an error without a path is about, where the provider gives it.
+    object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
+
+    def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
+        """The class for one entry of `errors`; None for a code that neither table knows, and words that say nothing."""
+        if has_throttle_code(entry):
+            return errors.RateLimited
+        code = self.code_of(entry)
+        if kind := self.kinds.get(code) or COMMON_CODES.get(code):
+            return kind
+        return errors.RateLimited if has_throttle_words(entry) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What went wrong with a request: the class of the error, the words for it, and the wait that was asked for."""
+
+    kind: Kind
+    detail: str
+    retry_after_s: float | None = None
+    #: There is proof that the operation was begun, whatever the words say: a create must not be sent again.
+    begun: bool = False
+
+
+def diagnose(
+    dialect: Dialect, exchange: Exchange, raised: BaseException | None, result: ExecutionResult | None
+) -> Finding | None:
+    """What is wrong with this exchange as a whole, or None if the `data` of its `result` can be used.
+
+    `raised` is what gql raised, if it did. A status other than 2xx decides even where the body holds data; a known
+    code in the body is more exact than the status. Errors of single fields beside good data are left to the caller.
+    Raises `raised` again if it is neither the network's nor the server's doing: then it is a bug, not an outage.
+    """
+    entries = error_entries(result.errors if result else None)
+    data = result.data if result else None
+    begun = _was_begun(exchange, data, entries)
+    if finding := diagnose_http(dialect, exchange, raised, entries):
+        return replace(finding, begun=begun)
+    if result and isinstance(result.errors, list) and len(result.errors) > MAX_ERRORS:
+        return Finding(errors.BadReply, f"it has more than {MAX_ERRORS} errors.", begun=begun)
+    if isinstance(data, dict) and not _concerns_all(dialect, data, entries):
+        return None
+    if not entries:
+        return Finding(errors.BadReply, "neither data nor errors in the answer.")
+    entries = _worst_first(dialect, entries)
+    kind = dialect.kind_of(entries[0]) or errors.OperationFailed
+    return Finding(kind, words_of(dialect, entries), retry_after_s(exchange), begun)
+
+
+def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, object]]) -> bool:
+    """Data, an error below a root field, or a server that broke down over it: the operation had reached a resolver."""
+    has_data = isinstance(data, dict) and any(value is not None for value in data.values())
+    deep = any(isinstance(path := entry.get("path"), list) and len(path) > 1 for entry in entries)
+    return has_data or deep or (exchange.status or 0) >= 500
+
+
+def diagnose_http(
+    dialect: Dialect, exchange: Exchange, raised: BaseException | None, entries: Sequence[Mapping[str, object]] = ()
+) -> Finding | None:
+    """The part of `diagnose` that holds for any HTTP request; `entries` are the errors in its body."""
+    if exchange.status is not None and not 200 <= exchange.status < 300:
+        return _refused_by_status(dialect, exchange, exchange.status, entries)
+    return _broken(exchange, raised) if raised is not None else None
+
+
+def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
+    """Whether the errors speak of the whole request. An error at one field concerns that field alone.
+
+    So it does if there is no data at all, and an error names no field, or every field was refused for a reason of the
+    whole request, such as a rejected token. A request that was too dear at one field is too dear as a whole.
+    """
+    named = [(dialect.kind_of(entry), root_of(entry, data)) for entry in entries]
+    if any(kind is errors.TooMuchAtOnce and root is not None and data[root] is None for kind, root in named):
+        return True
+    if any(value is not None for value in data.values()):
+        return False
+    refused = {root for kind, root in named if kind in _REQUEST_WIDE}
+    if None in refused or (refused and data.keys() <= refused):
+        return True
+    is_explained = bool(data) and data.keys() <= {root for _, root in named}
+    # aiWARE gives no path to "not found" (docs/providers/aiware.md).
+    return not is_explained and any(root is None and kind is not errors.NotFound for kind, root in named)
+
+
+def root_of(entry: Mapping[str, object], data: Mapping[str, object]) -> str | None:
+    """The root field of `data` that an error names, if it names one."""
+    path = entry.get("path")
+    root = path[0] if isinstance(path, list) and path else None
+    return root if isinstance(root, str) and root in data else None
+
+
+def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
+    """The `errors` of an answer as a list of at most `MAX_ERRORS` objects, whatever a hostile server put there."""
+    if not isinstance(reply_errors, list):
+        return []
+    return [entry if isinstance(entry, dict) else {"message": brief(entry)} for entry in reply_errors[:MAX_ERRORS]]
+
+
+def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
+    """The first error's code and message, and how many more there are."""
+    if not entries:
+        return "no reason given."
+    code = dialect.code_of(entries[0])
+    more = f" (and {len(entries) - 1} more)" if len(entries) > 1 else ""
+    return f"{brief(code) + ': ' if code else ''}{brief(entries[0].get('message')) or 'no message'}{more}"
+
+
+def _refused_by_status(
+    dialect: Dialect, exchange: Exchange, status: int, entries: Sequence[Mapping[str, object]]
+) -> Finding:
+    asked_s = retry_after_s(exchange)
+    asked = "" if asked_s is None else f", Retry-After: {asked_s:.0f} s"
+    entries = _worst_first(dialect, entries)
+    said = f": {words_of(dialect, entries)}" if entries else ""
+    detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}{asked}){said}"
+    is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
+    if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
+        return Finding(errors.RateLimited, detail, asked_s)
+    # These two are clear, and aiWARE words its 413 as invalid_input (reference/aiware.md 4.3).
+    known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
+    return Finding(known or _kind_of_status(status), detail, asked_s)
+
+
+def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """What concerns the whole request comes first, and last what says that something is not there."""
+    kinds = [(kind not in _REQUEST_WIDE) + (kind is errors.NotFound) for kind in map(dialect.kind_of, entries)]
+    return [entry for _, entry in sorted(zip(kinds, entries, strict=True), key=itemgetter(0))]
+
+
+def _kind_of_status(status: int) -> Kind:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= 500:
+        return errors.ServerFailed
+    return errors.RequestRefused if status >= 400 else errors.BadEndpoint
+
+
+def _broken(exchange: Exchange, raised: BaseException) -> Finding:
+    cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
+    # These show the whole address, and a pre-signed one is a secret.
+    nameless = isinstance(cause, aiohttp.ClientResponseError | aiohttp.InvalidURL) or not str(cause)
+    words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, ReplyTooLarge):
+        return Finding(errors.AnswerTooLarge, f"it has {cause}.")
+    if fault := _fault_of_headers(cause):
+        return Finding(errors.BadReply, fault)
+    if isinstance(cause, _WRONG_PEER):
+        return Finding(errors.BadEndpoint, words)
+    if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
+        return Finding(errors.Unreachable, words)
+    if isinstance(cause, _NETWORK):
+        return Finding(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
+    # After the request was written only its answer can be at fault, but for the disk.
+    if (exchange.sent or exchange.status is not None) and not isinstance(cause, OSError):
+        kind = exchange.headers.get("Content-Type", "no content type")
+        return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status or 'status unknown'}, {kind}).")
+    raise raised
+
+
+def _fault_of_headers(cause: BaseException | None) -> str:
+    """What is wrong with the size of an answer's headers, without their text; empty if that is not the matter."""
+    while isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
+        if isinstance(cause, LineTooLong):
+            return f"a header of it is longer than {MAX_HEADER_BYTES} bytes."
+        if cause.message == "Too many headers received":  # aiohttp has no class for it
+            return "it has too many headers."
+        cause = cause.__cause__
+    return ""
+
+
+def retry_after_s(exchange: Exchange) -> float | None:
+    """The wait that the server asked for: seconds or an HTTP date (RFC 9110 10.2.3), within 0 and an hour."""
+    text = exchange.headers.get("Retry-After")
+    if not text:
+        return None
+    try:
+        delay_s = float(text)
+    except ValueError:
+        delay_s = _until(text, exchange.headers.get("Date"))
+    return None if math.isnan(delay_s) else min(max(delay_s, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _until(http_date: str, server_date: str | None) -> float:
+    then = http_date_or_none(http_date)
+    # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
+    now = http_date_or_none(server_date) or datetime.now(UTC)
+    return (then - now).total_seconds() if then else math.nan

@@ -1,0 +1,237 @@
+"""Fetching a file that a provider points to: without credentials, bounded, checked, and whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from graphql_jobs import errors
+from graphql_jobs.transport.file_check import digests_in, problem_of
+from graphql_jobs.transport.http import ReplyTooLarge
+from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.part_file import PartFile, told_as
+from graphql_jobs.transport.retry import is_transient
+from graphql_jobs.urls import base_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from graphql_jobs.transport.diagnosis import Kind
+    from graphql_jobs.transport.session import Session
+
+#: Our choice: a bound that only a mistake or an attack passes.
+MAX_FILE_BYTES = 10 * 1024**3
+#: A large file takes its time, with all its interruptions; a pre-signed address lives that long
+#: (reference/datasaur.md 3.1).
+MAX_DOWNLOAD_S = 6 * 3600.0
+#: Our choice: a bucket that moved, behind a gateway, behind a name of its own.
+MAX_REDIRECTS = 5
+#: Our choice: a file may be missing for so long after its job's end (reference/datasaur.md 3.1: "could return 404").
+_NOT_THERE_YET_S = 60.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CHUNK_BYTES = 64 * 1024
+#: A name, with the underscores of container networks, or an IPv6 address.
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
+#: What a store means by these; 416: it has another file by now.
+_KINDS: Mapping[int, Kind] = {
+    401: errors.NotAllowed,
+    403: errors.NotAllowed,
+    404: errors.NotFound,
+    405: errors.RequestRefused,
+    410: errors.NotFound,
+    416: errors.BadReply,
+}
+
+
+async def download(
+    session: Session, url: str, to: Path, max_bytes: int = MAX_FILE_BYTES, budget: OutageBudget | None = None
+) -> int:
+    """Stream `url` into the file `to` and give its size in bytes.
+
+    The address comes from the server and is a pre-signed one: it is sent byte for byte, gets no Authorization header,
+    and neither it nor its query is shown. Up to `MAX_REDIRECTS` redirects are followed, from https to https alone.
+    A download that was cut goes on where it stopped if the store can do that. `to` appears only when the file is whole:
+    its length and digest are those that the server gave, and a .zip is an archive whose parts are whole. One that is
+    not is fetched again up to `Limits.attempts` times.
+
+    Failures that may pass are tried for as long as the `budget` lasts, by default for as long as those of any request.
+    Raises `RequestFailed`, and `FileProblem` for what the local disk refuses.
+    """
+    part = PartFile(to)
+    transfer = _Transfer(session, url, part, max_bytes, budget or OutageBudget(0.0, session.clock))
+    async with part:
+        await transfer.run()
+        part.publish()
+        return part.size
+
+
+def exact_address(url: str) -> URL:
+    """`url` as it will be sent: byte for byte, since a signature may be one of this very text.
+
+    Only a blank, which cannot be sent, becomes %20, and a host of other letters than ASCII's its IDNA form. Raises
+    `ValueError` for what cannot be an address, or carries a user name.
+    """
+    text = url.strip().replace(" ", "%20")
+    if not text.isprintable() or any(character.isspace() for character in text):
+        raise ValueError("white space or control characters")
+    parts = urlsplit(text)
+    base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
+    host = (parts.hostname or "").encode("idna").decode()  # raises UnicodeError for empty and for long labels
+    if not _HOST.fullmatch(host):
+        raise ValueError("a host that cannot be one")
+    if not parts.netloc.isascii():
+        text = text.replace(parts.netloc, host if parts.port is None else f"{host}:{parts.port}", 1)
+    return URL(text, encoded=True)
+
+
+class _Transfer:
+    """One download with all its attempts."""
+
+    def __init__(self, session: Session, url: str, part: PartFile, max_bytes: int, budget: OutageBudget) -> None:
+        self.session, self.part, self.max_bytes, self.budget = session, part, max_bytes, budget
+        self.name = part.to.name
+        self.url = self._address(url)
+        self.began_at = session.clock.monotonic()
+        self.longest = 0  # how many bytes there were at most: only more of them are progress
+        self.spoiled = 0
+        #: What the answer that the part began with said of the whole file.
+        self.validator = ""
+        self.total: int | None = None
+        self.digests: Mapping[str, bytes] = {}
+
+    async def run(self) -> None:
+        await self.budget.outlast(lambda: self.session.retried_read(self._attempt), self._may_pass)
+
+    def _may_pass(self, failure: errors.RequestFailed) -> bool:
+        age_s = self.session.clock.monotonic() - self.began_at
+        if isinstance(failure, errors.NotFound):
+            return age_s < _NOT_THERE_YET_S
+        return is_transient(failure) and self.spoiled < self.session.limits.attempts and age_s < MAX_DOWNLOAD_S
+
+    async def _attempt(self) -> None:
+        if not self.validator:
+            await self.part.start_over()
+        resumes_at = self.part.size
+        try:
+            await self._follow(self._headers())
+            await self._check()
+        except errors.RequestFailed as failure:
+            self.spoiled += isinstance(failure, errors.BadReply)
+            is_refused = bool(resumes_at) and isinstance(failure, errors.RequestRefused | errors.NotAllowed)
+            if is_refused or isinstance(failure, errors.BadReply):
+                await self.part.start_over()
+            if not is_refused:
+                raise
+            await self._attempt()  # the store may only refuse to give a part of it
+
+    def _headers(self) -> dict[str, str]:
+        # Not packed for the way: lengths, digests and ranges are those of the file itself.
+        headers = {"Accept-Encoding": "identity"}
+        if self.part.size:
+            headers |= {"Range": f"bytes={self.part.size}-", "If-Range": self.validator}
+        return headers
+
+    async def _follow(self, headers: dict[str, str]) -> None:
+        """Ask for the file, wherever it was moved to."""
+        address = self.url
+        for _ in range(MAX_REDIRECTS + 1):
+            left_s = self.began_at + MAX_DOWNLOAD_S - self.session.clock.monotonic()
+            limits = self.session.limits
+            timeout = aiohttp.ClientTimeout(
+                total=max(left_s, limits.request_s),
+                connect=limits.connect_s,
+                sock_connect=limits.connect_s,
+                sock_read=limits.read_s,
+            )
+            found = await self.session.fetch(
+                *("GET", address, self._take, "download", self.name, _KINDS),
+                also=_REDIRECTS,
+                headers=headers,
+                timeout=timeout,
+            )
+            if isinstance(found, errors.RequestFailed):
+                raise found
+            if found is None:
+                return
+            moved_to = self._address(urljoin(str(address), found))
+            if address.scheme == "https" and moved_to.scheme != "https":
+                raise self._bad("it redirects from https to http.")
+            address = moved_to
+        raise self._bad(f"it redirects more than {MAX_REDIRECTS} times.")
+
+    async def _take(self, response: aiohttp.ClientResponse) -> str | errors.RequestFailed | None:
+        """Where the file was moved to, or what is wrong, or None: it was written."""
+        if response.status in _REDIRECTS:
+            return response.headers.get("Location") or self._bad(f"HTTP {response.status} without an address.")
+        if response.status == 206:
+            if failure := self._misfit(response):
+                return failure
+        else:
+            await self.part.start_over()
+            self._note(response)
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            if self.part.size + len(chunk) > self.max_bytes:
+                response.close()
+                raise ReplyTooLarge(f"more than {self.max_bytes} bytes")
+            await self.part.write(chunk)
+            if self.part.size > self.longest:
+                self.longest = self.part.size
+                self.budget.progressed()
+        if self.total is not None and self.part.size < self.total:
+            return self._failure(errors.ConnectionLost, f"it ended after {self.part.size} of {self.total} bytes.")
+        return None
+
+    def _note(self, response: aiohttp.ClientResponse) -> None:
+        """Keep what the answer says of the whole file. What is packed for the way is checked by aiohttp."""
+        headers, is_packed = response.headers, response.headers.get("Content-Encoding", "identity") != "identity"
+        etag = headers.get("ETag", "")
+        self.validator = "" if is_packed else headers.get("Last-Modified", "") if etag[:1] != '"' else etag
+        self.total = None if is_packed else response.content_length
+        self.digests = {} if is_packed else digests_in(headers)
+        if self.total is not None and self.total > self.max_bytes:
+            raise ReplyTooLarge(f"{self.total} bytes, which is more than {self.max_bytes}")
+
+    def _misfit(self, response: aiohttp.ClientResponse) -> errors.RequestFailed | None:
+        """Why this part of a file is not the rest of ours."""
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        is_ours = found and self.part.size and int(found[1]) == self.part.size
+        if not found or not is_ours or self.total not in (None, int(found[2])):
+            return self._bad("it holds another part of the file than was asked for.")
+        self.total = int(found[2])
+        return None
+
+    async def _check(self) -> None:
+        """Raise `BadReply` unless the file is what it claims to be."""
+        await self.part.flush()
+        stop = Event()
+        try:
+            with told_as(self.part.to):
+                problem = await asyncio.to_thread(problem_of, self.part.path, self.name, self.digests, stop.is_set)
+        finally:
+            stop.set()
+        if not problem and self.total is not None and self.part.size != self.total:
+            problem = f"it has {self.part.size} bytes, not the {self.total} that the server gave"
+        if problem:
+            raise self._bad(f"{problem}.")
+
+    def _address(self, url: str) -> URL:
+        try:
+            address = exact_address(url)
+        except ValueError:  # InvalidInput and UnicodeError are such, too
+            raise self._failure(errors.RequestRefused, "the address of the file cannot be used.") from None
+        self.session.kept_secrets.keep_query(str(address))
+        return address
+
+    def _bad(self, detail: str) -> errors.RequestFailed:
+        return self._failure(errors.BadReply, detail)
+
+    def _failure(self, kind: Kind, detail: str) -> errors.RequestFailed:
+        return kind(self.session.dialect.provider, "download", self.name, self.session.redact(detail))

@@ -1,0 +1,41 @@
+"""One session for all that talks to the same endpoint with the same credential in one event loop (law 5).
+
+Its budget of requests is that of the process: Prefect gives each task that is submitted to threads a loop of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.session import Session
+
+if TYPE_CHECKING:
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect
+    from graphql_jobs.transport.rate_limit import Window
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Session]] = WeakKeyDictionary()
+_windows: dict[tuple[str, str, float | None], Window] = {}
+
+
+def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
+    """The session of this event loop for this endpoint and credential; made if there is none yet.
+
+    Call it in async code. A session is bound to its loop, since aiohttp's connections are. The first caller's limits
+    hold for all.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvalidInput(
+            "get_client", "it was called outside of async code. Call it in an `async def` or through a task."
+        ) from None
+    shared, key = _shared.setdefault(loop, {}), (url, auth.fingerprint)
+    if key not in shared:
+        session = shared[key] = Session(url, auth, dialect, limits)
+        session.budget.window = _windows.setdefault((*key, limits.requests_per_s), session.budget.window)
+    return shared[key]

@@ -1,0 +1,120 @@
+"""What a wait saw of its jobs: kept where the provider gives no instants, so that a restart goes on counting."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from graphql_jobs.job import Job
+    from graphql_jobs.store import Entry, Memory
+
+logger = logging.getLogger(__name__)
+
+#: How the keys of a run's sights begin; otherwise than a submission's.
+SIGHTS_PREFIX = "gqs-"
+#: What follows for the sights of a wait for several jobs. Those of a wait for one have the digest of its id: a run with
+#: thousands of waits reads for each of them no other's.
+_OF_SEVERAL = "waits"
+#: Our choice: so often two waits of one run may get into each other's way.
+_TRIES = 10
+#: Our choice: so long a wait stands still until a sight is written; after that it is written beside the wait.
+_WRITE_S = 2.0
+
+
+@dataclass(slots=True)
+class Sight:
+    """One job. Instants are epoch seconds; `digest` stands for the statuses that were seen at `changed_at`."""
+
+    first_at: float
+    running_since: float | None = None
+    changed_at: float | None = None
+    digest: str = ""
+
+    def no_later_than(self, now: float) -> Sight:
+        """The same, but that the clock of the attempt before was not ahead: its deadlines would come later by that."""
+        running_since, changed_at = (at if at is None else min(at, now) for at in (self.running_since, self.changed_at))
+        return Sight(min(self.first_at, now), running_since, changed_at, self.digest)
+
+    @property
+    def at(self) -> float:
+        """The time of the last change that it shows."""
+        return max(self.first_at, self.running_since or 0.0, self.changed_at or 0.0)
+
+
+def digest_of(job: Job) -> str:
+    """The statuses of the job and of all its tasks, in a few characters."""
+    words = [job.raw_status, *sorted(f"{task.task_id} {task.raw_status}" for task in job.tasks)]
+    return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()[:16]
+
+
+class Sights:
+    """The sights of one wait, in the memory of its run. `close` it when the wait is over."""
+
+    def __init__(self, memory: Memory, prefix: str = SIGHTS_PREFIX) -> None:
+        self._memory = memory
+        self._prefix = prefix
+        self._key = ""
+        self._count = 0
+        self._unwritten: dict[str, Sight] = {}
+        self._writing: asyncio.Task[None] | None = None
+
+    async def load(self, job_ids: Collection[str]) -> dict[str, Sight]:
+        """The last sight of each of these jobs, by its id. What cannot be read is left out: counting starts anew."""
+        of_several = f"{self._prefix}{_OF_SEVERAL}"
+        if len(job_ids) == 1:
+            self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
+            entries = {key: await self._memory.read(key) for key in (of_several, self._key)}
+        else:
+            self._key = of_several
+            entries = dict(await self._memory.read_all(self._prefix))
+        self._count = len(entries.get(self._key, ()))
+        sights: dict[str, Sight] = {}
+        for entry in chain.from_iterable(entries.values()):
+            for job_id in entry.keys() & set(job_ids):
+                try:
+                    sight = Sight(**entry[job_id])
+                    if job_id not in sights or sights[job_id].at <= sight.at:
+                        sights[job_id] = sight
+                except TypeError:
+                    logger.warning("What was seen of job %s before cannot be read.", job_id)
+        return sights
+
+    async def keep(self, news: Mapping[str, Sight]) -> None:
+        """Write down new sights. If that takes long or fails the wait goes on: all it costs is a later deadline."""
+        self._unwritten |= news
+        if self._writing and not self._writing.done():
+            return
+        self._writing = asyncio.create_task(self._write())
+        await asyncio.wait({self._writing}, timeout=_WRITE_S)
+        if self._writing.done():
+            self._writing.result()
+
+    async def close(self) -> None:
+        """Write nothing more."""
+        if self._writing and not self._writing.done():
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+
+    async def _write(self) -> None:
+        while self._unwritten:
+            news, self._unwritten = self._unwritten, {}
+            entry = {job_id: asdict(sight) for job_id, sight in news.items()}
+            try:
+                await self._append(entry)
+            except Exception:  # whatever the store raises
+                logger.exception("What was seen of %d jobs could not be written down.", len(entry))
+
+    async def _append(self, entry: Entry) -> None:
+        for _ in range(_TRIES):
+            if await self._memory.append(self._key, self._count, entry):
+                self._count += 1
+                return
+            self._count = len(await self._memory.read(self._key))
+        logger.error("What was seen of %d jobs was not written down: others wrote at the same time.", len(entry))

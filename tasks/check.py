@@ -1,0 +1,40 @@
+"""Looking at jobs once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.runs.job_run import JobCredentials
+from graphql_jobs import Job
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.providers.base import Seen
+
+# A status goes stale at once, so neither task caches; requests are retried in the session, and nowhere else.
+
+
+@task(name="check job", task_run_name="check {job_id}", cache_policy=NO_CACHE)
+async def check_job(credentials: JobCredentials, job_id: str) -> Job:
+    """The job as it is now, in whatever state. Raises `JobNotFound` or `RequestFailed`."""
+    async with credentials.get_client() as client:
+        [seen] = (await client.check([job_id])).values()
+    if not isinstance(seen, Job):
+        raise seen
+    get_run_logger().info("%s job %s: %s", seen.provider, seen.job_id, seen.describe())
+    return seen
+
+
+@task(name="check jobs", cache_policy=NO_CACHE)
+async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dict[str, Seen]:
+    """Each id with its job, or with why it could not be read: one bad id spoils no other. 100 jobs are one request.
+
+    Raises `InvalidInput` for an empty list or an id that cannot be one, and nothing else.
+    """
+    if isinstance(job_ids, str):  # which is a sequence of texts, too
+        raise InvalidInput("job_ids", "it is one text; give a list of ids.")
+    if not job_ids:
+        raise InvalidInput("job_ids", "the list is empty.")
+    async with credentials.get_client() as client:
+        return await client.check(job_ids)

@@ -1,0 +1,73 @@
+"""Collecting what a job made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.fields import default_result_folder
+from blocks.runs.job_run import JobCredentials
+from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, require_success
+from graphql_jobs.errors import ResultUnavailable
+from graphql_jobs.providers.collecting import may_be_fetched_later
+
+#: Our choice: the results of more jobs do not fit into one run's parameters.
+MAX_RESULTS = 20
+
+
+@task(name="fetch result", task_run_name="fetch result of {handle.job_id}", cache_policy=NO_CACHE)
+async def fetch_result(
+    credentials: JobCredentials,
+    handle: JobHandle,
+    job: Job,
+    folder: Path | None = None,
+    policy: WaitPolicy = WaitPolicy(),
+) -> dict[str, Any]:
+    """What a succeeded job made, as plain JSON: an aiWARE job's engine results, a new project's id, an export's file.
+
+    Files go into `folder`, by default one in Prefect's home. An outage is tolerated as by a wait with that `policy`.
+    Raises `JobFailed`, `JobCancelled`, `ResultUnavailable`.
+    """
+    require_success(job)
+    async with credentials.get_client() as client:
+        known = client.handle(handle, "handle")
+        result = await client.result(known, job, folder or default_result_folder(), policy.outage_budget_s)
+    get_run_logger().info("Job %s made: %s", handle.job_id, ", ".join(result) or "nothing to fetch")
+    return result
+
+
+@task(name="fetch results", cache_policy=NO_CACHE)
+async def fetch_results(
+    credentials: JobCredentials, ended: Mapping[str, Job | GraphqlJobsError], policy: WaitPolicy = WaitPolicy()
+) -> dict[str, dict[str, Any]]:
+    """What those of the jobs made that succeeded, by their ids, if that are `MAX_RESULTS` at most; else nothing.
+
+    A result that only whoever submitted the job can fetch, or that the account may not see, is missing. Raises
+    `ResultUnavailable` for one that can be fetched later.
+    """
+    done = [how for how in ended.values() if isinstance(how, Job) and how.state is JobState.SUCCEEDED]
+    if len(done) > MAX_RESULTS:
+        return {}
+    async with credentials.get_client() as client:
+
+        async def one(job: Job) -> dict[str, Any]:
+            try:
+                return await client.result(
+                    client.handle(job.job_id), job, default_result_folder(), policy.outage_budget_s
+                )
+            except ResultUnavailable as unavailable:
+                if may_be_fetched_later(unavailable):
+                    raise
+                get_run_logger().warning("%s", unavailable)
+                return {}
+
+        results = await asyncio.gather(*map(one, done), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return {job.job_id: made for job, made in zip(done, results, strict=True) if isinstance(made, dict) and made}

@@ -1,0 +1,201 @@
+"""Who owns remote jobs: flow runs and what they remember, read in as few requests as Prefect's API allows.
+
+Runs come 200 to a request, the server's own bound. What a run remembers has no such list: a request for each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterEndTime,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
+
+from blocks.api import ask
+from blocks.runs.cancelled import TAG
+from blocks.runs.store import RunMemory, homes_of
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.submission.record import Record, read_record
+from tasks.outcome import UNKNOWN_STATE
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BATCH = 200
+#: Our choice: as many requests at once as one worker's server bears beside its runs.
+_AT_ONCE = 10
+
+
+def is_living(run: FlowRun | None) -> bool:
+    """Whether the run goes on, or may go on by itself: it is there and in no final state."""
+    return run is not None and (run.state is None or not run.state.is_final())
+
+
+async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
+    """The runs by their ids, without those that are gone."""
+    wanted = list(dict.fromkeys(run_ids))
+    found: dict[UUID, FlowRun] = {}
+    for start in range(0, len(wanted), _BATCH):
+        only = FlowRunFilter(id=FlowRunFilterId(any_=wanted[start : start + _BATCH]))
+        found |= {run.id: run for run in await ask(partial(_page, only))}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One submission that a run made, or goes on with."""
+
+    key: str
+    home: RunMemory
+    #: None: its entries cannot be understood.
+    record: Record | None
+    #: The key is a caller's own: other runs may use it too.
+    is_shared: bool
+
+
+async def submissions_of(run_id: UUID) -> list[Submission]:
+    """All that the run submitted, or goes on with, by key. What it remembers is read once, page by page."""
+    memory = RunMemory(run_id)
+    entries_of, references = await memory.read_with_references()
+    own = {key: entries for key, entries in entries_of.items() if key not in references}
+    shared = await homes_of(own)
+    found = [Submission(key, memory, _record(entries), key in shared) for key, entries in own.items()]
+    for home_id in set(references.values()):
+        home, keys = RunMemory(home_id), [key for key, its_home in references.items() if its_home == home_id]
+        found += [
+            Submission(key, home, _record(entries), True) for key, entries in (await _entries(home, keys)).items()
+        ]
+    return sorted(found, key=lambda submission: submission.key)
+
+
+async def _entries(home: RunMemory, keys: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:
+    if len(keys) == 1:
+        return {keys[0]: await home.read(keys[0])}
+    everything = await home.read_all()
+    return {key: everything.get(key, []) for key in keys}
+
+
+def _record(entries: Sequence[Mapping[str, Any]]) -> Record | None:
+    try:
+        return read_record(entries)
+    except InvalidInput:  # edited by hand
+        return None
+
+
+async def who_waits_too(submission: Submission, run_id: UUID) -> str:
+    """Which other run goes on with the job of a caller's own key: as the end of a sentence, empty if none does.
+
+    Whoever cancels for one run must ask: the job is the others' as well, whichever of them submitted it.
+    """
+    if not submission.is_shared:
+        return ""
+    others = await read_runs(await submission.home.users_of(submission.key) - {run_id})
+    for run in others.values():
+        if is_living(run) and not (run.state and run.state.is_cancelling()):
+            return f"run {run.name!r} ({run.id}) waits for it too"
+    return ""
+
+
+async def living_runs() -> dict[UUID, FlowRun]:
+    """All runs of the server that go on or will."""
+    return await _all(state=_types(set(StateType) - TERMINAL_STATES))
+
+
+async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
+    """The runs that ended between two instants otherwise than well and may have left something: those that say so by
+    their state's name, and all that carry the project's tag.
+    """
+    ended = FlowRunFilterEndTime.model_validate({"after_": since, "before_": until})
+    unwell = _types(TERMINAL_STATES - {StateType.COMPLETED})
+    named = FlowRunFilterState(name=FlowRunFilterStateName(any_=[UNKNOWN_STATE]))
+    tagged = await _all(end_time=ended, state=unwell, tags=FlowRunFilterTags(any_=[TAG]))
+    return tagged | await _all(end_time=ended, state=named)
+
+
+async def records_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, Record]]:
+    """What each run remembers of its submissions, by key; nothing for a run that is gone or cannot be understood."""
+    return await _of_each(run_ids, _records)
+
+
+async def references_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, UUID]]:
+    """The callers' keys that each run uses and whose entries another run keeps."""
+    return await _of_each(run_ids, _references)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts anywhere in plain JSON, such as a run's parameters."""
+    unread = [value]
+    while unread:
+        one = unread.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            unread += one.values()
+        elif isinstance(one, list):
+            unread += one
+
+
+async def _records(run_id: UUID) -> dict[str, Record]:
+    try:
+        return {key: read_record(entries) for key, entries in (await RunMemory(run_id).read_all()).items()}
+    except InvalidInput as error:
+        logger.warning("What run %s remembers cannot be read: %s", run_id, error)
+        return {}
+
+
+async def _references(run_id: UUID) -> dict[str, UUID]:
+    try:
+        return await RunMemory(run_id).references()
+    except (TypeError, ValueError):  # edited by hand
+        logger.warning("Whose jobs run %s uses cannot be read.", run_id)
+        return {}
+
+
+async def _of_each(run_ids: Collection[UUID], read: Callable[[UUID], Awaitable[T]]) -> dict[UUID, T]:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(run_id: UUID) -> T:
+        async with gate:
+            return await read(run_id)
+
+    ids = list(dict.fromkeys(run_ids))
+    return dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))
+
+
+async def _page(only: FlowRunFilter, client: PrefectClient) -> list[FlowRun]:
+    return await client.read_flow_runs(flow_run_filter=only, limit=_BATCH)
+
+
+async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
+    """All runs that match, page by page.
+
+    The next page is that of the runs not seen yet: by offset, a run whose state changes meanwhile would push another
+    one out of sight, and a run that is not seen would lose its jobs.
+    """
+    found: dict[UUID, FlowRun] = {}
+    while True:
+        more = FlowRunFilter(id=FlowRunFilterId(not_any_=list(found)) if found else None, **criteria)
+        page = await ask(partial(_page, more))
+        if not page:
+            return found
+        found |= {run.id: run for run in page}
+
+
+def _types(types: set[StateType]) -> FlowRunFilterState:
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=sorted(types)))

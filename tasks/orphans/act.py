@@ -1,0 +1,190 @@
+"""What is done about orphans, and how it is told: a finding for each, in a table that the UI shows.
+
+Whatever is done can be done by several at once: a job is adopted by an idempotency key, and cancelling one twice is
+cancelling it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import acreate_table_artifact
+from prefect.client.schemas.objects import FlowRun
+
+from blocks.fields import DAY_S
+from graphql_jobs import GraphqlJobsError, Job, JobClient
+from graphql_jobs.clock import instant
+from graphql_jobs.errors import CancelRefused, JobNotFound, SubmissionUnknown
+from graphql_jobs.submission.record import Record
+from tasks.downstream import start_deployment
+from tasks.flow_runs import is_living, read_runs, records_of, references_of
+from tasks.orphans.find import Orphan, Records
+from tasks.outcome import UNKNOWN_STATE
+from tasks.parameters import MAX_WAIT_S
+
+#: What to do about an orphan: tell, have the sensor wait for it, or cancel it at the provider.
+Action = Literal["report", "adopt", "cancel"]
+#: Plain JSON: a row of the table.
+Finding = dict[str, str | None]
+
+#: The artifact's key.
+ARTIFACT = "orphans"
+SENSOR = "wait-for-jobs/default"
+#: Our choice: a cancel reads its job for up to 10 s.
+_AT_ONCE = 10
+
+
+async def settle(
+    client: JobClient,
+    orphans: Sequence[Orphan],
+    action: Action,
+    *,
+    dry_run: bool,
+    credentials: str,
+    cancel_if_run_is_gone: bool = False,
+    downstream: Sequence[str] = (),
+) -> list[Finding]:
+    """Do `action` to each orphan, or in a dry run say what it would be, and give the findings. Never raises for one."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def settled(orphan: Orphan) -> Finding:
+        async with gate:
+            if action == "report":
+                return _finding(client, orphan, "reported")
+            if not isinstance(orphan.seen, Job):
+                return _finding(client, orphan, f"left, since it could not be read: {orphan.seen}")
+            if action == "cancel":
+                return _finding(client, orphan, await _cancel(client, orphan, cancel_if_run_is_gone, dry_run))
+            return _finding(client, orphan, await _adopt(client, orphan, credentials, downstream, dry_run))
+
+    return await asyncio.gather(*map(settled, orphans))
+
+
+async def unknown_submissions(
+    troubled: Mapping[UUID, FlowRun], records: Records, since: float, until: float, client: JobClient | None
+) -> list[Finding]:
+    """The submissions of runs that ended badly, of which nobody knows what came.
+
+    Not those of which the list of labelled jobs tells: what it lacks was not done.
+    """
+    references = await references_of(troubled.keys())
+    elsewhere = await records_of({home for homes in references.values() for home in homes.values()})
+    found: dict[str, Finding] = {}
+    for run_id, run in troubled.items():
+        adopted = {key: elsewhere[home][key] for key, home in references[run_id].items() if key in elsewhere[home]}
+        unclear = {key: record for key, record in {**records[run_id], **adopted}.items() if _is_unclear(record, until)}
+        for key, record in unclear.items():
+            if not _is_listed(record, client, since):
+                found.setdefault(key, _unknown(run, key, record))
+        if not unclear and run.state_name == UNKNOWN_STATE:
+            words = (run.state.message if run.state else "") or "the run does not say which."
+            found[str(run_id)] = _row("", "", "", run_id, "", str(run.end_time), words, "reported")
+    return list(found.values())
+
+
+async def publish(findings: Sequence[Finding], description: str) -> None:
+    """Log the findings, and put them into the artifact that the UI shows with the run and, under its key, over time."""
+    logger = get_run_logger()
+    for row in findings:
+        about = f"job {row['job_id']}, {row['status']}" if row["job_id"] else row["what"]
+        logger.warning("%s of run %s: %s Done: %s", about, row["run"], row["why"], row["done"])
+    logger.info("%s", description)
+    await acreate_table_artifact(table=list(findings), key=ARTIFACT, description=description)
+
+
+async def _cancel(client: JobClient, orphan: Orphan, if_gone: bool, dry_run: bool) -> str:
+    if reason := _why_not_cancel(orphan, if_gone):
+        return f"left running: {reason}"
+    if dry_run:
+        return "would be cancelled"
+    if not orphan.owner_goes_on and is_living((await read_runs([orphan.owner])).get(orphan.owner)):
+        return "left running: its run was started again meanwhile."
+    try:
+        return (await client.cancel(orphan.job_id)).message
+    except CancelRefused as refusal:
+        return f"not cancelled: {refusal.detail}"
+    except JobNotFound:
+        return "gone meanwhile."
+    except GraphqlJobsError as failure:
+        return f"it is not known whether it was cancelled: {failure}"
+
+
+def _why_not_cancel(orphan: Orphan, if_gone: bool) -> str:
+    """Why this job must not be cancelled by a machine; empty if it may be."""
+    if orphan.has_callers_key:
+        return "its key is a caller's own, and any run that uses it goes on with this job. Cancel it by hand."
+    if orphan.may_be_anothers:
+        return "only its container is labelled, and somebody may have started it there by hand. Cancel it by hand."
+    if orphan.owner_is_gone and not if_gone:
+        return "its run is not known here, and may be another server's. Allow it by cancel_if_run_is_gone."
+    return ""
+
+
+async def _adopt(client: JobClient, orphan: Orphan, credentials: str, downstream: Sequence[str], dry_run: bool) -> str:
+    """Have the sensor wait for it, once, whoever asks and however often."""
+    if dry_run:
+        return "would be adopted"
+    parameters: dict[str, Any] = {
+        "provider": client.provider,
+        "job_ids": [orphan.job_id],
+        "credentials": credentials,
+        "downstream": list(downstream),
+    }
+    if orphan.created_at:  # the sensor counts from there, and the job may be older than its patience
+        age_s = client.session.clock.now() - orphan.created_at.timestamp()
+        parameters["give_up_after_s"] = min(max(age_s, 0) + DAY_S, MAX_WAIT_S)
+    text = f"{client.session.url}\n{orphan.job_id}"
+    key = f"graphql-jobs-adopt-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+    try:
+        run_id = await start_deployment(SENSOR, parameters, key)
+    except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
+        return f"not adopted: {SENSOR}: {type(error).__name__}: {str(error)[:200]}"
+    run = (await read_runs([run_id])).get(run_id)
+    if run is None or is_living(run):
+        return f"adopted: run {run_id} waits for it."
+    return f"not adopted again: run {run_id} waited for it before and ended: {run.state_name}. Run that one again."
+
+
+def _is_unclear(record: Record, until: float) -> bool:
+    return bool(record.unknown) or (record.is_open and not record.surely_nothing and record.at <= until)
+
+
+def _is_listed(record: Record, client: JobClient | None, since: float) -> bool:
+    """Whether the job would be in the list of labelled jobs, if there is one."""
+    if client is None or record.provider != client.provider or record.at < since:
+        return False
+    return client.finds_surely(record.operation, record.place or {})
+
+
+def _finding(client: JobClient, orphan: Orphan, done: str) -> Finding:
+    seen = orphan.seen
+    status = seen.describe() if isinstance(seen, Job) else f"could not be read: {seen}"
+    at = orphan.created_at.isoformat(timespec="seconds") if orphan.created_at else None
+    return _row(client.provider, orphan.job_id, status, orphan.owner, orphan.key, at, orphan.why, done)
+
+
+def _unknown(run: FlowRun, key: str, record: Record) -> Finding:
+    at = instant(record.at).isoformat(timespec="seconds")
+    told = record.unknown or {"sent_at": at, "cause": "the process that sent it ended before it wrote the answer down."}
+    words = str(SubmissionUnknown(record.provider, record.operation, record.subject, told["sent_at"], told["cause"]))
+    return _row(record.provider, "", "", run.id, key, told["sent_at"], words, "reported")
+
+
+def _row(provider: str, job_id: str, status: str, run: UUID, key: str, at: str | None, why: str, done: str) -> Finding:
+    kind = "orphan" if job_id else "submission of unknown outcome"
+    return {
+        "what": kind,
+        "provider": provider,
+        "job_id": job_id,
+        "status": status,
+        "run": str(run),
+        "key": key,
+        "at": at,
+        "why": why,
+        "done": done,
+    }

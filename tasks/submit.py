@@ -1,0 +1,43 @@
+"""Submitting a job, once."""
+
+from __future__ import annotations
+
+from math import inf
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.runs.job_run import JobCredentials
+from blocks.runs.submit import submit_from_here
+from graphql_jobs import JobHandle, JobSpec, OnUnknown
+from tasks.cancelling.layers import cancelling_with_the_run
+
+
+@task(name="submit job", task_run_name="submit {spec.__class__.__name__}", cache_policy=NO_CACHE, retries=0)
+async def submit_job(
+    credentials: JobCredentials,
+    spec: JobSpec,
+    key: str | None = None,
+    on_unknown: OnUnknown = "fail",
+    force_resubmit: bool = False,
+    wait_at_most_s: float = inf,
+) -> JobHandle:
+    """The handle of the one job that `spec` describes: started now, or by an earlier attempt of this run, or by any run
+    with the same `key`. Plain JSON that any process can wait with.
+
+    A job that failed or was cancelled is not adopted again. Raises `InvalidInput` before anything is sent,
+    `RequestFailed` if surely nothing was started, and `SubmissionUnknown` if nobody can tell: with `on_unknown`
+    "resubmit" it is then sent again, at the risk of a second job. A person's cancel of the run cancels the job.
+    """
+    async with credentials.get_client() as client, cancelling_with_the_run():
+        handle = await submit_from_here(
+            credentials,
+            client,
+            spec,
+            key=key,
+            on_unknown=on_unknown,
+            force_resubmit=force_resubmit,
+            wait_at_most_s=wait_at_most_s,
+        )
+    get_run_logger().info("%s job %s is submitted (%s).", handle.provider, handle.job_id, handle.operation)
+    return handle

@@ -1,0 +1,85 @@
+"""What becomes of a job whose deadline has passed: left as it is, or cancelled, unless another run waits for it too."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Literal
+from uuid import UUID
+
+from blocks.runs.job_run import JobCredentials
+from blocks.runs.store import root_run_id
+from graphql_jobs import GraphqlJobsError, JobHandle
+from graphql_jobs.errors import WaitTimedOut
+from tasks.cancelling.clean_up import note_cancelled
+from tasks.cancelling.jobs import LeftAlone
+from tasks.cancelling.layers import cancel_job
+from tasks.flow_runs import Submission, submissions_of, who_waits_too
+
+logger = logging.getLogger(__name__)
+
+#: What to do with a job whose deadline has passed.
+OnTimeout = Literal["leave", "cancel"]
+
+
+async def after_timeout(
+    timeout: WaitTimedOut, credentials: JobCredentials, handle: JobHandle, on_timeout: OnTimeout
+) -> WaitTimedOut:
+    """The same error, with what became of the job."""
+    if on_timeout == "leave":
+        return timeout
+    try:
+        said = await _cancel(credentials, handle)
+    except GraphqlJobsError as failure:
+        said = f"It was to be cancelled: {failure}"
+    return WaitTimedOut(timeout.provider, timeout.job_ids, timeout.waited_s, timeout.detail, said)
+
+
+async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
+    try:
+        run_id = await root_run_id()
+        kept = await _find(run_id, handle.job_id) if run_id else None
+        if run_id and kept:  # first, so that of two that give up together one is the last
+            await kept.home.remove_user(kept.key, run_id)
+    except Exception as error:  # whatever Prefect's client raises: a job that another may wait for is not cancelled
+        return _untold(error)
+    before = partial(_require_alone, run_id, kept) if run_id and kept else None
+    try:
+        outcome = await cancel_job(credentials, handle.job_id, handle.submitted_at, before)
+    except LeftAlone as left:
+        return f"It was {left}"
+    if kept and outcome.confirmed:
+        await _note(f"{run_id}/deadline", kept, outcome.message)
+    return f"It was cancelled: {outcome.message}"
+
+
+def _untold(error: Exception) -> str:
+    why = f"it cannot be told whether another run waits for it too: {type(error).__name__}"
+    return f"It was to be cancelled, and was left running, since {why}."
+
+
+async def _require_alone(run_id: UUID, kept: Submission, job_id: str) -> None:
+    """Raise `LeftAlone` if another run waits for the job, now that its cancel is about to be sent."""
+    try:
+        other = await who_waits_too(kept, run_id)
+    except Exception as error:  # as above
+        raise LeftAlone(_untold(error).removeprefix("It was ")) from None
+    if other:
+        raise LeftAlone(f"left running, since {other}.")
+
+
+async def _find(run_id: UUID, job_id: str) -> Submission | None:
+    """The submission of which this job came; None if a person edited what the run remembers."""
+    for submission in await submissions_of(run_id):
+        handle = submission.record.handle if submission.record else None
+        if handle and handle.job_id == job_id:
+            return submission
+    return None
+
+
+async def _note(of: str, kept: Submission, message: str) -> None:
+    """Write the cancel down, for the next attempt; that it fails must not hide what happened."""
+    try:
+        await note_cancelled(kept, of, message, confirmed=True)
+    except Exception:  # whatever Prefect's client raises
+        logger.exception("That the job of key %s was cancelled could not be written down.", kept.key)

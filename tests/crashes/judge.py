@@ -1,0 +1,64 @@
+"""Whether a trial ended as is promised, by what the emulator and Prefect wrote down. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.crashes.plan import Trial
+
+_GOOD = "Completed"
+_UNKNOWN = "SubmissionUnknown"
+
+
+@dataclass
+class Ending:
+    """What became of a trial, as far as Prefect knows."""
+
+    struck: bool = False
+    #: Name and message of the run's last state; "hung" if it never ended.
+    state: str = "not run"
+    message: str = ""
+    #: State and number of attempts of each run of what comes next.
+    followers: list[tuple[str, int]] = field(default_factory=list)
+    #: How often the run was set to be run again, since a late report of the worker undid it.
+    retries: int = 0
+    #: From the first run's creation to the end of the last, in seconds.
+    seconds: float = 0.0
+
+
+def jobs_of(trial: Trial, ledger: Mapping[str, Any]) -> list[str]:
+    """The ids of the jobs that were really made for the trial and not cancelled."""
+    cancelled = {cancel["job_id"] for cancel in ledger["cancels"] if cancel["accepted"]}
+    return [
+        submission["job_id"]
+        for submission in ledger["submissions"]
+        if submission["operation"] == trial.operation.field
+        and trial.name in json.dumps(submission["spec"])
+        and submission["job_id"] not in cancelled
+    ]
+
+
+def broken_promises(trial: Trial, ending: Ending, jobs: Sequence[str]) -> list[str]:
+    """What was promised and not kept, in words; empty if all was."""
+    if not ending.struck:
+        return [f"it was not killed; it ended as {ending.state}: {ending.message}"]
+    wanted = _UNKNOWN if trial.is_ambiguous else _GOOD
+    problems = []
+    if ending.state != wanted:
+        problems.append(f"it ended as {ending.state} and not as {wanted}: {ending.message}")
+    if trial.operation.promise == "repeatable":
+        if not jobs:
+            problems.append("no job was made.")
+    elif len(jobs) > 1:
+        problems.append(f"{len(jobs)} jobs were made: {', '.join(jobs)}.")
+    elif not jobs and not trial.is_ambiguous:
+        problems.append("no job was made.")
+    followers = [] if trial.is_ambiguous else [(_GOOD, 1)]
+    if ending.followers != followers:
+        problems.append(f"downstream ran as {ending.followers} and not as {followers}.")
+    return problems

@@ -1,0 +1,202 @@
+"""Running the trials: create, see it die, run it again, see it end. All through Prefect's API, as the UI does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.states import AwaitingRetry
+from prefect.utilities.callables import parameter_schema
+from pydantic import SecretStr
+
+from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi
+from scripts.stack import ROOT
+from tests.crashes.plan import FOLDER_VARIABLE, OPERATIONS, Trial
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+    from uuid import UUID
+
+    from prefect.client.schemas.objects import FlowRun
+
+    from scripts.stack import Stack
+    from tests.crashes.judge import Ending
+    from tests.crashes.proxy import Proxy
+
+POOL = "crashes"
+_FLOWS = "tests.crashes.flows"
+#: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
+HUNG_AFTER_S = 600.0
+_LOOK_AGAIN_S = 1.0
+#: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
+#: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
+#: pauses before and after that process, which are milliseconds on a quiet machine.
+_REPORT_S = 2.0
+_LATE_REPORT = "Flow run infrastructure exited"
+#: Short, so that a trial need not wait long; the emulator's jobs take 2 s and show 1 s late.
+_SUBMISSION_S = 10.0
+_AIWARE_VISIBILITY_S = 3.0
+_DATASAUR_VISIBILITY_S = 6.0
+
+
+class Runs:
+    """The trials' runs on one stack. Use as `async with Runs(stack, proxy, folder) as runs:`."""
+
+    def __init__(self, stack: Stack, proxy: Proxy, folder: Path) -> None:
+        self._stack = stack
+        self._proxy = proxy
+        self._folder = folder
+        self._started: dict[int, tuple[UUID, UUID]] = {}
+        self._deployments: dict[str, UUID] = {}
+        #: The worker that runs them now.
+        self.worker: subprocess.Popen[bytes] | None = None
+
+    async def __aenter__(self) -> Runs:
+        self._client: PrefectClient = await get_client().__aenter__()
+        await self._save_blocks()
+        with suppress(ObjectAlreadyExists):
+            await self._client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        for flow in sorted({operation.flow for operation in OPERATIONS}):
+            self._deployments[flow] = await self._deploy(flow, "crashes")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._client.__aexit__(*exc_info)
+
+    async def kill(self, trial: Trial, ending: Ending) -> None:
+        """Start the trial's run and return when it was killed, and everybody knows."""
+        downstream_id = await self._deploy("store_results", trial.name)
+        target_id = await self._target() if trial.operation.on_shared_target else ""
+        parameters = trial.operation.parameters(trial.name, target_id) | {
+            "credentials": "crash-aiware" if trial.operation.flow == "run_aiware_job" else "crash-datasaur",
+            "downstream": [f"store-results/{trial.name}"],
+            "longest_pause_s": 1,
+            "give_up_after_s": 3600,
+        }
+        if trial.operation.flow == "run_datasaur_auto_label":
+            parameters["target_api"] = "crash-target-api"
+        plan = {"point": trial.point, "after_room": trial.after_room}
+        (self._folder / f"{trial.name}.json").write_text(json.dumps(plan))
+        self._proxy.arm(trial)
+        began_at = time.monotonic()
+        run = await self._client.create_flow_run_from_deployment(
+            self._deployments[trial.operation.flow], parameters=parameters, name=trial.name
+        )
+        self._started[trial.number] = (run.id, downstream_id)
+        run = await self._final(run.id)
+        ending.struck = (self._folder / f"{trial.name}.struck").exists()
+        ending.state, ending.message = _state(run)
+        if ending.state == "Crashed":
+            await self._last_report(run.id)
+        await self._followers(downstream_id)  # lest they die with this worker
+        ending.seconds = time.monotonic() - began_at
+
+    async def run_again(self, trial: Trial, ending: Ending) -> None:
+        """Run the killed run again, as "Retry" in the UI does, and return when it has ended, and all that follows."""
+        run_id, downstream_id = self._started[trial.number]
+        began_at = time.monotonic()
+        give_up_at = began_at + HUNG_AFTER_S
+        run = await self._client.read_flow_run(run_id)
+        while time.monotonic() < give_up_at:
+            run = await self._client.read_flow_run(run_id)
+            if run.state and run.state.is_final():
+                is_late = (run.state.message or "").startswith(_LATE_REPORT)
+                if run.run_count > 1 and not is_late:
+                    break
+                await self._client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+                ending.retries += 1
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        ending.state, ending.message = _state(run)
+        ending.followers = [(_state(run)[0], run.run_count) for run in await self._followers(downstream_id)]
+        ending.seconds += time.monotonic() - began_at
+
+    async def _followers(self, downstream_id: UUID) -> list[FlowRun]:
+        """All runs of what comes next, ended."""
+        only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
+        return [await self._final(run.id) for run in await self._client.read_flow_runs(deployment_filter=only)]
+
+    async def _final(self, run_id: UUID) -> FlowRun:
+        """The run when it has ended, or as it is after far too long."""
+        give_up_at = time.monotonic() + HUNG_AFTER_S
+        while True:
+            run = await self._client.read_flow_run(run_id)
+            if (run.state and run.state.is_final()) or time.monotonic() > give_up_at:
+                return run
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _last_report(self, run_id: UUID) -> None:
+        """Return when the worker has said its last word on the death."""
+        await asyncio.sleep(_REPORT_S)
+        while await asyncio.to_thread(self._is_at_work_on, run_id):  # noqa: ASYNC110 (it tells nobody)
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.sleep(_REPORT_S)
+
+    def _is_at_work_on(self, run_id: UUID) -> bool:
+        for process in psutil.Process(self.worker.pid).children(recursive=True) if self.worker else ():
+            with suppress(psutil.Error):
+                if process.environ().get("PREFECT__FLOW_RUN_ID") == str(run_id):
+                    return True
+        return False
+
+    async def _deploy(self, flow: str, name: str) -> UUID:
+        # Not from the module that is deployed: it changes what it imports, and is for the runs' processes alone.
+        loaded: Any = getattr(import_module(f"flows.{flow}"), flow)
+        return await self._client.create_deployment(
+            flow_id=await self._client.create_flow_from_name(loaded.name),
+            name=name,
+            entrypoint=f"{_FLOWS}.{flow}",
+            work_pool_name=POOL,
+            parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
+            enforce_parameter_schema=True,
+            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+            # With a command of its own a run is one process; without, Prefect starts three, each of which imports all.
+            job_variables={
+                "command": f"{sys.executable} -m prefect.engine",
+                "env": {FOLDER_VARIABLE: str(self._folder)},
+            },
+        )
+
+    async def _save_blocks(self) -> None:
+        emulator = self._stack.emulator
+        aiware = AiwareCredentials(
+            base_url=self._proxy.url,
+            token=SecretStr(emulator["aiware_token"]),
+            visibility_s=_AIWARE_VISIBILITY_S,
+            submission_s=_SUBMISSION_S,
+        )
+        datasaur = DatasaurCredentials(
+            base_url=self._proxy.url,
+            client_id=emulator["datasaur_client_id"],
+            client_secret=SecretStr(emulator["datasaur_client_secret"]),
+            visibility_s=_DATASAUR_VISIBILITY_S,
+            submission_s=_SUBMISSION_S,
+        )
+        model = DatasaurTargetApi(
+            endpoint="https://model.example.com/predict", secret_key=SecretStr(self._stack.target_secret)
+        )
+        self._aiware = aiware
+        await aiware.asave("crash-aiware", overwrite=True)
+        await datasaur.asave("crash-datasaur", overwrite=True)
+        await model.asave("crash-target-api", overwrite=True)
+
+    async def _target(self) -> str:
+        """A data object that the caller owns."""
+        async with self._aiware.get_client() as client:
+            return await client.create_target(startDateTime="2026-01-01T00:00:00Z", stopDateTime="2026-01-01T00:00:01Z")
+
+
+def _state(run: FlowRun) -> tuple[str, str]:
+    if run.state is None or not run.state.is_final():
+        return "hung", f"its state is {run.state.name if run.state else 'none'} after {HUNG_AFTER_S:.0f} s."
+    return run.state.name or str(run.state.type), run.state.message or ""

@@ -1,0 +1,103 @@
+"""The size of batches: halved by what was too much, grown slowly by success, learned once for a session."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_jobs import errors
+from graphql_jobs.providers.batching import BatchSize
+
+TOO_MUCH = errors.TooMuchAtOnce("fake", "check", "", "capacity_exceeded")
+
+
+def run(batches: BatchSize, max_batch: int, limit: int, requests: int) -> list[int]:
+    """The sizes of so many requests to a server that takes `limit` jobs at once."""
+    sizes = []
+    for _ in range(requests):
+        sizes.append(size := batches.at_most(max_batch))
+        if size > limit:
+            batches.shrink(size, TOO_MUCH)
+        else:
+            batches.grow(max_batch)
+    return sizes
+
+
+def test_it_starts_at_the_clients_maximum() -> None:
+    """Two clients of one session, each with its own."""
+    assert (BatchSize().at_most(100), BatchSize().at_most(500)) == (100, 500)
+
+
+def test_what_was_too_much_is_halved_down_to_one() -> None:
+    """100, 50, 25, ... 1, and not below."""
+    assert run(BatchSize(), 100, 0, 9) == [100, 50, 25, 12, 6, 3, 1, 1, 1]
+
+
+def test_batches_that_were_refused_together_shrink_it_once() -> None:
+    """Five of 100 under way at once, all refused: 50, and not 3."""
+    batches = BatchSize()
+    for _ in range(5):
+        batches.shrink(100, TOO_MUCH)
+    assert batches.at_most(100) == 50
+
+
+def test_it_grows_by_a_tenth_of_the_maximum_with_each_full_batch() -> None:
+    """One refusal of 100: 50, 60, 70, and ever less towards what was refused, which it does not reach."""
+    batches = BatchSize()
+    batches.shrink(100, TOO_MUCH)
+    sizes = run(batches, 100, 100, 50)
+    assert sizes[:4] == [50, 60, 70, 80]
+    assert sizes[-1] == 99
+
+
+def test_a_size_that_was_refused_is_tried_again_after_many_batches() -> None:
+    """The limit was lifted: after some hundred batches it is at the maximum again."""
+    batches = BatchSize()
+    batches.shrink(100, TOO_MUCH)
+    assert max(run(batches, 100, 100, 90)) < 100
+    assert run(batches, 100, 100, 20)[-1] == 100
+
+
+@pytest.mark.parametrize(("max_batch", "limit"), [(500, 200), (500, 199), (100, 30), (100, 7), (500, 1), (200, 150)])
+def test_a_fixed_limit_costs_few_refusals(max_batch: int, limit: int) -> None:
+    """A server that takes 200 of 500 for ever: of a thousand requests few are refused, most are nearly full."""
+    sizes = run(BatchSize(), max_batch, limit, 1000)
+    assert sum(size > limit for size in sizes) <= 100
+    assert sum(size for size in sizes if size <= limit) >= 0.85 * limit * 1000
+
+
+@given(st.integers(1, 500), st.lists(st.tuples(st.booleans(), st.integers(1, 600)), max_size=300))
+def test_it_is_never_above_the_maximum_and_never_below_one(max_batch: int, steps: list[tuple[bool, int]]) -> None:
+    """Whatever is refused and answered."""
+    batches = BatchSize()
+    for is_answered, asked in steps:
+        batches.grow(max_batch) if is_answered else batches.shrink(asked, TOO_MUCH)
+        assert 1 <= batches.at_most(max_batch) <= max_batch
+
+
+def test_a_job_that_is_too_much_alone_is_forgotten_again() -> None:
+    """The size was not to blame: back to what was known before."""
+    batches = BatchSize()
+    known = batches.learned()
+    run(batches, 100, 0, 5)
+    batches.unlearn(known)
+    assert batches.at_most(100) == 100
+
+
+def test_a_shrink_is_a_warning_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """The limit that is found again after each retrial is one warning, and growth is none."""
+    with caplog.at_level(logging.DEBUG, "graphql_jobs.providers.batching"):
+        sizes = run(BatchSize(), 100, 60, 500)
+    refused = sum(size > 60 for size in sizes)
+    assert refused > 1
+    warnings, growth = (
+        [one.getMessage() for one in caplog.records if one.levelno == level]
+        for level in (logging.WARNING, logging.DEBUG)
+    )
+    assert len(warnings) == 1
+    assert "Asking for 50 jobs at once from now on, since 100 were too many" in warnings[0]
+    assert "capacity_exceeded" in warnings[0]
+    assert "Asking for 60 jobs at once from now on." in growth

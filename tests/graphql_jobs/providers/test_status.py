@@ -1,0 +1,45 @@
+"""Status tables: unknown words are reported once and remembered within bounds."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from graphql_jobs.job import JobState
+from graphql_jobs.providers.status_table import StatusTable
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_word_of_the_table_has_its_state_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Known words are silent."""
+    table = StatusTable("fake", {"done": JobState.SUCCEEDED})
+    assert table["done"] is JobState.SUCCEEDED
+    assert not caplog.records
+
+
+def test_an_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Asked a thousand times, warned once, with the word and the provider."""
+    table = StatusTable("fake", {})
+    assert {table["odd"] for _ in range(1000)} == {JobState.UNKNOWN}
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "fake" in caplog.text
+    assert "'odd'" in caplog.text
+
+
+def test_a_server_that_invents_words_for_ever_fills_neither_memory_nor_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand different words: a hundred warnings, each of bounded length."""
+    table = StatusTable("fake", {})
+    for number in range(1000):
+        assert table[f"{number}" * 1000] is JobState.UNKNOWN
+    assert len(caplog.records) == 100
+    assert max(len(record.getMessage()) for record in caplog.records) < 200
+
+
+def test_the_table_is_not_changed_through_the_mapping_it_was_made_from() -> None:
+    """A later change of the caller's dict changes nothing."""
+    words = {"done": JobState.SUCCEEDED}
+    table = StatusTable("fake", words)
+    words.clear()
+    assert table["done"] is JobState.SUCCEEDED

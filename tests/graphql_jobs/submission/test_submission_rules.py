@@ -1,0 +1,130 @@
+"""Jobs that a rule of the organisation starts in the container that was made for ours: never taken for ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import LocalMemory, errors
+from graphql_jobs.emulator import Fault, JobFault
+from graphql_jobs.job import JobState
+from graphql_jobs.submission.search import find_again
+from tests.graphql_jobs.submitting import ENGINE, LABEL, LAUNCH, LOST, TASKS, jobs, kinds, recorded, submitted
+
+if TYPE_CHECKING:
+    from blocks import AiwareCredentials
+    from graphql_jobs import JobSpec
+    from graphql_jobs.emulator import Emulator
+
+SPECS: dict[str, JobSpec] = {"createJob": TASKS, "launchSingleEngineJob": LAUNCH}
+OTHER = None
+LATE_S = 3.0
+
+
+def theirs(emulator: Emulator) -> list[str]:
+    """The ids of the jobs that a rule started."""
+    ours = {one.job_id for one in jobs(emulator)}
+    containers = {one.target_id for one in emulator.ledger.submissions}
+    return [job.id for job in emulator.aiware.jobs.values() if job.id not in ours and job.target_id in containers]
+
+
+def rule(engine: str | None = OTHER, **fields: Any) -> JobFault:
+    """A rule of the organisation for new recordings."""
+    return JobFault("started_by_rule", word=engine, times=None, **fields)
+
+
+@pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
+@pytest.mark.parametrize("name", SPECS)
+async def test_job_of_a_rule_is_not_taken_for_ours_when_ours_was_not_done(
+    name: str, engine: str | None, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """The create is cut off before the work, and a rule's job is there: ours is sent again, and its id is given."""
+    emulator.faults.add(rule(engine), Fault("drop_before", operation=name))
+    handle = await submitted(aiware.get_client(), SPECS[name])
+    assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
+    assert theirs(emulator)
+
+
+@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
+@pytest.mark.parametrize("name", SPECS)
+async def test_ours_is_found_beside_the_job_of_a_rule(
+    name: str, engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Done, and its answer lost: one job of ours, and it is that one which is gone on with."""
+    emulator.faults.add(rule(engine), Fault(kind, operation=name))
+    handle = await submitted(aiware.get_client(), SPECS[name])
+    assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
+    assert handle.job_id not in theirs(emulator)
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+@pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
+async def test_created_job_is_told_by_its_label_from_one_that_a_rule_starts_late(
+    engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """A rule that takes its time: what it starts while ours is looked for has no label."""
+    emulator.faults.add(rule(engine, delay_s=LATE_S), Fault(kind, operation="createJob"))
+    handle = await submitted(aiware.get_client(), TASKS)
+    assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
+
+
+async def test_launch_beside_one_that_a_rule_starts_late_is_unknown(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """The same engine twice after our launch: nothing tells which is ours, and neither is adopted."""
+    client, memory = aiware.get_client(), LocalMemory()
+    emulator.faults.add(
+        rule(ENGINE, delay_s=LATE_S),
+        Fault("drop_after", operation="launchSingleEngineJob"),
+        Fault("server_error", operation="jobs", skip=1, times=6),
+    )
+    with pytest.raises(errors.SubmissionUnknown, match="could not be looked up"):
+        await submitted(client, LAUNCH, memory)
+    await client.session.clock.sleep(60)
+    with pytest.raises(errors.SubmissionUnknown, match="nothing tells which"):
+        await submitted(client, LAUNCH, memory)
+    assert len(jobs(emulator)) == len(theirs(emulator)) == 1
+
+
+async def test_launch_is_unknown_where_another_rule_starts_jobs_late(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """A job of another engine came after our launch: so the only one of our engine may be a rule's, too."""
+    client, memory = aiware.get_client(), LocalMemory()
+    emulator.faults.add(
+        rule(ENGINE, delay_s=LATE_S),
+        rule(OTHER, delay_s=LATE_S),
+        Fault("drop_before", operation="launchSingleEngineJob"),
+    )
+    with pytest.raises(errors.SubmissionUnknown, match="started there by somebody else"):
+        await submitted(client, LAUNCH, memory)
+    assert jobs(emulator) == []
+    async with client:
+        assert all(job.state is not JobState.CANCELLED for job in (await client.check(theirs(emulator))).values())  # type: ignore[union-attr]
+
+
+async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Its place names neither the engine nor what was there before: of two jobs there, nobody can tell ours."""
+    client, memory = aiware.get_client(), LocalMemory()
+    handle = await submitted(client, LAUNCH, memory)
+    record = await recorded(memory)
+    record.place = {"target_id": record.place["target_id"], "own": True}
+    record.handled = frozenset()
+    async with client:
+        assert [one.job_id for one in await find_again(client, LABEL, record)] == [handle.job_id]
+        emulator.aiware.plant(target_id=record.place["target_id"])
+        with pytest.raises(errors.GraphqlJobsError, match="nothing tells which"):
+            await find_again(client, LABEL, record)
+
+
+async def test_what_was_there_before_a_launch_is_written_down(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """With the container, before the launch is sent: the next attempt knows it, too."""
+    memory = LocalMemory()
+    emulator.faults.add(rule(ENGINE))
+    await submitted(aiware.get_client(), LAUNCH, memory)
+    assert kinds(await memory.read(LABEL.key)) == ["intent", "room", "handle"]
+    assert (await recorded(memory)).place["others"] == theirs(emulator)

@@ -1,0 +1,37 @@
+"""What goes over the wire says what the standard library's JSON would say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphql_jobs.transport.http import encoded
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["\ud800", "null"])
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner)
+)
+
+
+@given(VALUES)
+def test_a_request_says_what_the_standard_library_would_say(value: Any) -> None:
+    """Whatever it holds: what is no number is no null, and half of a surrogate pair and large numbers stay."""
+    assert repr(json.loads(encoded(value))) == repr(json.loads(json.dumps(value)))
+
+
+@dataclass
+class _Plain:
+    number: int = 1
+
+
+@pytest.mark.parametrize("value", [datetime.now(UTC), _Plain(), {1, 2}, b"x"])
+def test_what_the_standard_library_refuses_is_refused(value: object) -> None:
+    """Before anything is sent."""
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        encoded({"x": value})

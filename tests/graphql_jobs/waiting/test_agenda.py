@@ -1,0 +1,117 @@
+"""The poll queue: which jobs make up the next batch, and what a delayed endpoint changes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import inf
+
+import pytest
+
+from graphql_jobs.waiting.poll_queue import PolledJob, PollQueue
+
+
+def queue_of(**due_at: float) -> PollQueue:
+    """A queue with jobs that are polled every 10 s."""
+    queue = PollQueue()
+    for job_id, at in due_at.items():
+        job = queue.job(job_id)
+        job.interval_s = 10.0
+        queue.put(job, at)
+    return queue
+
+
+def taken(queue: PollQueue, now: float, at_most: int = 100) -> list[str]:
+    """The ids of the next batch."""
+    return [job.job_id for job in queue.take(now, at_most)]
+
+
+def test_batch_holds_the_jobs_that_are_due_in_order() -> None:
+    """Due at 1, 2 and 3 s; at 2 s, with two to a batch, the first two."""
+    assert taken(queue_of(c=3, a=1, b=2), 2, at_most=2) == ["a", "b"]
+
+
+def test_no_batch_before_a_job_is_due() -> None:
+    """Due at 5 s: nothing at 4.9 s."""
+    queue = queue_of(a=5)
+    assert taken(queue, 4.9) == []
+    assert queue.next_at == 5
+
+
+def test_job_with_half_of_its_interval_behind_it_fills_a_batch() -> None:
+    """Every 10 s: the job that is due in 5 s is polled with the one that is due now, the one in 6 s is not."""
+    assert taken(queue_of(a=0, b=5, c=6), 0) == ["a", "b"]
+
+
+def test_job_in_flight_is_not_taken_again() -> None:
+    """Not until it is put back."""
+    queue = queue_of(a=0)
+    [job] = queue.take(0, 100)
+    assert job.is_in_flight
+    assert (queue.take(100, 100), queue.take_one(inf), queue.next_at) == ([], [], inf)
+    queue.put(job, 10)
+    assert taken(queue, 10) == ["a"]
+
+
+def test_last_put_counts() -> None:
+    """A job is put for 5 s, then for 2 s, then for 9 s: it is due once, at 9 s."""
+    queue = queue_of(a=5)
+    queue.put(queue.jobs["a"], 2)
+    queue.put(queue.jobs["a"], 9)
+    assert taken(queue, 8.9) == []
+    assert taken(queue, 9) == ["a"]
+    assert taken(queue, 99) == []
+
+
+def test_dropped_job_is_forgotten_although_another_one_has_its_id() -> None:
+    """A job is dropped and waited for anew: what was planned for the first one does not count."""
+    queue = queue_of(a=1)
+    queue.drop(queue.jobs["a"])
+    assert queue.next_at == inf
+    queue.put(queue.job("a"), 1)
+    assert (taken(queue, 1), taken(queue, 99)) == (["a"], [])
+
+
+def test_queue_does_not_grow_with_the_number_of_times_a_job_is_put() -> None:
+    """A job that is put for later ten thousand times leaves few entries."""
+    queue = queue_of(a=0)
+    for number in range(10_000):
+        queue.put(queue.jobs["a"], 1e6 - number)
+    assert len(queue._heap) < 200
+    assert taken(queue, 1e6) == ["a"]
+
+
+def test_first_intervals_end_at_several_instants() -> None:
+    """A thousand jobs that are polled at once: at four instants, none with more than a third of them."""
+    at = [PolledJob(f"j{number}").next_due_at(0.0, 8.0) for number in range(1000)]
+    assert set(at) == {2.0, 4.0, 6.0, 8.0}
+    assert max(at.count(one) for one in set(at)) <= 330
+
+
+def test_later_intervals_are_whole() -> None:
+    """A job that has been polled twice is polled again after 8 s, whatever its id."""
+    job = PolledJob("j1")
+    job.interval_s = 8.0
+    assert job.next_due_at(100.0, 8.0) == 108.0
+
+
+@pytest.mark.parametrize(("now", "spread"), [(15, False), (15.1, True)])
+def test_job_that_is_polled_late_is_spread_anew(now: float, spread: bool) -> None:
+    """Every 10 s and due at 10 s: polled more than half of its interval late, its next interval is a part of one."""
+    [job] = queue_of(a=10).take(now, 1)
+    assert (job.interval_s == 0.0) is spread
+
+
+def test_probe_is_a_job_that_was_answered_if_there_is_one() -> None:
+    """Of a hundred jobs that are due, one was answered the last time: it is the probe, each time."""
+    for _ in range(20):
+        queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
+        queue.jobs["j42"].is_answered = True
+        assert [job.job_id for job in queue.take_one(100)] == ["j42"]
+
+
+def test_probes_do_not_follow_the_order_in_which_jobs_are_due() -> None:
+    """Jobs that can never be polled would be the first ones each time."""
+    queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
+    numbers = [int(job.job_id[1:]) for _ in range(100) for job in queue.take_one(100)]
+    assert sorted(numbers) == list(range(100))
+    assert any(later < earlier for earlier, later in pairwise(numbers))

@@ -1,0 +1,231 @@
+"""Deadlines that count from durable instants: the provider's where it gives them, else what an earlier wait saw."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphql_jobs import LocalMemory, errors
+from graphql_jobs.job import Job, JobHandle, JobState, JobTask
+from graphql_jobs.waiting.checkpoints import Sight, Sights
+from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
+from graphql_jobs.waiting.wait import wait
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted, ScriptedClient
+
+SLOW = Schedule(60, 1, 60)
+NAMES = ("queued_s", "running_s", "unchanged_s", "total_s")
+
+
+def job(state: JobState, modified_at: float | None = None, tasks: tuple[JobTask, ...] = ()) -> Job:
+    """A job as one look shows it."""
+    return Job("fake", "a", state, state.lower(), tasks, raw_modified=modified_at)
+
+
+def handle(submitted_at: float | None = None) -> JobHandle:
+    """A handle, with the instant of its submission if it is known."""
+    instant = datetime.fromtimestamp(submitted_at, UTC) if submitted_at is not None else None
+    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id="a", submitted_at=instant)
+
+
+async def stopped_after(
+    seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory
+) -> None:
+    """A wait whose process dies so many seconds after it began."""
+    waiting = asyncio.create_task(wait(client, one, policy, sights=Sights(memory)))
+    await client.clock.sleep(seconds)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory, name: str) -> float:
+    """When a wait gives up, by the client's clock, in seconds after the client's beginning."""
+    with pytest.raises(errors.WaitTimedOut, match=name):
+        await wait(client, one, policy, sights=Sights(memory))
+    return client.clock.now() - client.began_at
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "state", "knows_submission"),
+    [
+        (Deadlines(total_s=100.5), JobState.RUNNING, True),
+        (Deadlines(total_s=100.5), JobState.RUNNING, False),
+        (Deadlines(queued_s=100.5), JobState.PENDING, True),
+        (Deadlines(queued_s=100.5), JobState.PENDING, False),
+        (Deadlines(running_s=100.5), JobState.RUNNING, False),
+        (Deadlines(unchanged_s=100.5), JobState.RUNNING, False),
+        (Deadlines(unchanged_s=100.5), JobState.PENDING, True),
+    ],
+    ids=["done", "done, bare id", "running", "running, bare id", "run long enough", "no change", "no change, queued"],
+)
+async def test_a_restart_does_not_start_a_deadline_anew(
+    deadlines: Deadlines, state: JobState, knows_submission: bool, scripted: Scripted, clock: FakeClock
+) -> None:
+    """The process dies 40 s into 100.5 s, and the next one begins 30 s later: 30.5 s are left, and not 100.5."""
+    client, memory = scripted(lambda one, at_s: job(state)), LocalMemory()
+    one = handle(clock.now() if knows_submission else None)
+    policy = WaitPolicy(SLOW, deadlines)
+    await stopped_after(40, client, one, policy, memory)
+    await clock.sleep(30)
+    name = next(
+        name for name in ("queued_s", "running_s", "unchanged_s", "total_s") if getattr(deadlines, name) == 100.5
+    )
+    assert await gives_up(client, one, policy, memory, f"{name}=100.5") == pytest.approx(100.5, abs=1e-3)
+
+
+async def test_a_job_that_does_not_show_in_time_is_given_up(scripted: Scripted, clock: FakeClock) -> None:
+    """unseen_s=300 puts off the half minute after which a job counts as lost, and ends with its own name."""
+    client, memory = scripted(lambda one, at_s: None), LocalMemory()
+    one, policy = handle(clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300.5))
+    await stopped_after(40, client, one, policy, memory)
+    assert await gives_up(client, one, policy, memory, "unseen_s=300.5") == pytest.approx(300.5, abs=1e-3)
+
+
+async def test_a_job_that_shows_late_but_in_time_is_waited_for(scripted: Scripted, clock: FakeClock) -> None:
+    """Not visible for 200 s, then running, done at 400 s: succeeded."""
+    client = scripted(
+        lambda one, at_s: None if at_s < 200 else job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED)
+    )
+    ended = await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300)))
+    assert ended.state is JobState.SUCCEEDED
+
+
+async def test_without_a_limit_of_its_own_a_job_that_never_shows_is_lost(scripted: Scripted, clock: FakeClock) -> None:
+    """The grace of 30 s, and `JobNotFound` after it."""
+    client = scripted(lambda one, at_s: None)
+    with pytest.raises(errors.JobNotFound):
+        await wait(client, handle(clock.now()), WaitPolicy(SLOW))
+    assert clock.now() - client.began_at == pytest.approx(30, abs=1e-3)
+
+
+async def test_every_change_of_a_task_puts_off_the_limit_on_no_change(scripted: Scripted, clock: FakeClock) -> None:
+    """A task changes at 80 s and at 160 s, the job never: of unchanged_s=100, the end is at 260 s."""
+    words = ["queued", "running", "complete"]
+
+    def script(one: str, at_s: float) -> Job:
+        word = words[min(int(at_s // 80), 2)]
+        return job(JobState.RUNNING, tasks=(JobTask("t", JobState.RUNNING, word),))
+
+    client = scripted(script)
+    policy = WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
+    ended_s = await gives_up(client, handle(clock.now()), policy, LocalMemory(), "unchanged_s=100")
+    assert ended_s == pytest.approx(260, abs=1.1)
+
+
+async def test_a_change_counts_though_the_jobs_own_instant_stands_still(scripted: Scripted, clock: FakeClock) -> None:
+    """A task changes every 80 s, the job's `modified_at` never: unchanged_s=100 does not fire, also after a restart."""
+    modified_at = clock.now()
+
+    def script(one: str, at_s: float) -> Job:
+        tasks = (JobTask("t", JobState.RUNNING, f"step {at_s // 80:.0f}"),)
+        return job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED, modified_at, tasks)
+
+    client, memory = scripted(script), LocalMemory()
+    one, policy = handle(clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
+    await stopped_after(170, client, one, policy, memory)
+    assert (await wait(client, one, policy, sights=Sights(memory))).state is JobState.SUCCEEDED
+
+
+async def test_the_providers_own_time_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
+    """First seen now, but last changed 70 s ago by the provider's word: 30 s are left. A clock ahead gives no more."""
+    for modified_s, left_s in ((-70, 30), (+500, 100)):
+        began_at = clock.now()
+        seen = job(JobState.RUNNING, began_at + modified_s)
+        client = scripted(partial(_always, seen))
+        policy = WaitPolicy(SLOW, Deadlines(unchanged_s=100))
+        ended_s = await gives_up(client, handle(began_at - 1000), policy, LocalMemory(), "unchanged_s=100")
+        assert ended_s == pytest.approx(left_s, abs=1e-3)
+
+
+def _always(seen: Job, job_id: str, at_s: float) -> Job:
+    return seen
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted, clock: FakeClock) -> None:
+    """The limit passed while nobody looked, and the job has ended well since: succeeded."""
+    state = JobState.PENDING if name == "queued_s" else JobState.RUNNING
+    client = scripted(lambda one, at_s: job(state if at_s < 90 else JobState.SUCCEEDED))
+    one, policy, memory = handle(clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalMemory()
+    await stopped_after(40, client, one, policy, memory)
+    await clock.sleep(1000)
+    assert (await wait(client, one, policy, sights=Sights(memory))).state is JobState.SUCCEEDED
+
+
+async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: FakeClock) -> None:
+    """A known submission and the two limits that count from it: a thousand jobs write no entry."""
+    client, memory = (
+        scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED)),
+        LocalMemory(),
+    )
+    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), sights=Sights(memory))
+    assert await memory.read_all("gqs-") == {}
+
+
+async def test_a_memory_that_cannot_be_written_costs_no_wait(
+    scripted: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API is away while sights are written: logged, and the job is waited for all the same."""
+
+    class Away(LocalMemory):
+        async def append(self, key: str, number: int, entry: Any) -> bool:
+            raise ConnectionError("the API is away")
+
+    client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
+    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), sights=Sights(Away()))
+    assert ended.state is JobState.SUCCEEDED
+    assert "could not be written down" in caplog.text
+
+
+async def test_two_waits_of_one_run_share_its_sights(scripted: Scripted, clock: FakeClock) -> None:
+    """Both write at once, neither loses what the other saw, and what was damaged by hand is passed over."""
+    memory = LocalMemory()
+    await memory.append("gqs-waits", 0, {"a": {"nonsense": 1}})
+
+    async def waiting(job_id: str) -> None:
+        client = scripted(
+            lambda one, at_s: Job("fake", one, JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED, "word")
+        )
+        await wait(client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), sights=Sights(memory))
+
+    await asyncio.gather(waiting("a"), waiting("b"))
+    assert {*await Sights(memory).load(["a"])} == {"a"}
+    assert {*await Sights(memory).load(["a", "b", "c"])} == {"a", "b"}
+
+
+async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_round(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A run waits for its jobs one by one, then for all, then for one that is left: each sees what was seen before."""
+    memory = LocalMemory()
+    early, later = Sight(first_at=1.0), Sight(first_at=1.0, changed_at=5.0, digest="x")
+    for job_ids, sight in ((["a"], early), (["a", "b"], later), (["a"], Sight(first_at=1.0, changed_at=9.0))):
+        sights = Sights(memory)
+        seen = await sights.load(job_ids)
+        assert seen.get("a") == (None if sight is early else early if sight is later else later)
+        await sights.keep(dict.fromkeys(job_ids, sight))
+    assert (await Sights(memory).load(["b"]))["b"] == later
+
+
+async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, clock: FakeClock) -> None:
+    """Prefect's API hangs from the first sight on: the wait ends with its job, and leaves nothing behind."""
+
+    class Hanging(LocalMemory):
+        async def append(self, key: str, number: int, entry: Any) -> bool:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
+    before = asyncio.all_tasks()
+    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), sights=Sights(Hanging()))
+    assert ended.state is JobState.SUCCEEDED
+    assert not [one for one in asyncio.all_tasks() - before if "Sights" in repr(one)]

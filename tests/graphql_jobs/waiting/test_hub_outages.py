@@ -1,0 +1,257 @@
+"""From when to when an outage counts for a wait: until the next answer about any job, or its own if a look failed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from graphql_jobs import errors, wait
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.transport import gate
+from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
+from graphql_jobs.waiting.watch import Watch
+from tests.graphql_jobs.hubs import (
+    DOWN,
+    EVERY_5_S,
+    REFUSED,
+    Slow,
+    cancel,
+    ends,
+    handle,
+    is_idle,
+    job,
+    rests,
+    until,
+    waits_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.waiting.watch import Ended
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted
+
+
+@pytest.mark.parametrize("trouble", ["pauses", "outages"])
+async def test_the_time_between_two_outages_does_not_count(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
+    """Two of a minute in all; between them others are answered, while one job rests."""
+    client = scripted(until(400))
+    if trouble == "outages":
+        client.failing = lambda job_ids, at_s: DOWN if 96 <= at_s < 107 or 119 <= at_s < 169 else None
+    waits = [*waits_for(client, p=rests(60, 60), a=EVERY_5_S), *waits_for(client, p=rests(60, 60))]
+    await clock.sleep(96)
+    if trouble == "pauses":
+        client.session.gate.close(11)
+        await clock.sleep(23)
+        client.session.gate.close(50)
+    await asyncio.wait(waits)
+    assert ends(*waits) == [Job] * 3
+    assert not [at_s for at_s, job_ids in client.looks if "p" in job_ids and 96 <= at_s < 119]
+
+
+@pytest.mark.parametrize("trouble", ["pauses", "outages"])
+async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
+    """With a job that is looked at every 5 s beside it, in vain, and with pauses that follow on each other."""
+    client = scripted(until(1e9))
+
+    def away(job_ids: Sequence[str], at_s: float) -> Exception | None:
+        if at_s < 116:
+            return None
+        if trouble == "pauses":
+            client.session.gate.close(20)
+        return DOWN
+
+    client.failing = away
+    waits = waits_for(client, a=rests(5, 600), p=rests(60, 100))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    assert ends(waits[1]) == [errors.ProviderLost]
+    assert 216 <= clock.now() - client.began_at <= 226
+    await cancel(*waits)
+    assert is_idle(client)
+
+
+async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A request of the last good second is answered 50 s later; the others count from the first failure."""
+    client = scripted(until(1e9))
+    client.max_batch = 1  # each has a request of its own
+    client.failing = lambda job_ids, at_s: DOWN if at_s > 11 else None
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "s" in job_ids and 9 < clock.now() - client.began_at < 11
+    waits = waits_for(client, s=EVERY_5_S)
+    await clock.sleep(1)
+    waits += waits_for(client, a=rests(5, 60), p=rests(600, 60))
+    await clock.sleep(55)
+    (answer,) = slow.slow
+    answer.set()
+    await asyncio.wait(waits[1:])
+    assert ends(*waits[1:]) == [errors.ProviderLost] * 2
+    assert clock.now() - client.began_at <= 82
+    await cancel(*waits)
+
+
+async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwhile(
+    scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its look before failed, its patience is over, and its answer comes after a pause that another one sat out."""
+    monkeypatch.setattr(gate, "spread_s", lambda: 0.0)
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "x" in job_ids and clock.now() - client.began_at > 9
+    waits = waits_for(client, x=rests(5, 5.4))
+    await clock.sleep(10.2)
+    client.session.gate.close(0.5)
+    waits += waits_for(client, n=EVERY_5_S)
+    await clock.sleep(1)
+    assert [job_ids for job_ids in slow.asked[2:] if "n" in job_ids]
+    assert len([job_ids for job_ids in slow.asked[2:] if "x" in job_ids]) == len(slow.slow) == 1
+    slow.slow[0].set()
+    await clock.sleep(1)
+    assert not [waiting for waiting in waits if waiting.done()]
+    await cancel(*waits)
+
+
+async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_look_after_it(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """It shows what was shown before, when the deadline was far away; there is no second one."""
+    client = scripted(until(1e9))
+    policy = WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=140))
+    waits = waits_for(client, **{f"j{number}": policy for number in range(400)})
+    await clock.sleep(74)
+    client.session.gate.close(80)
+    await asyncio.wait(waits)
+    assert set(ends(*waits)) == {errors.WaitTimedOut}
+    looked = [job_id for at_s, job_ids in client.looks if at_s > 74.5 for job_id in job_ids]
+    assert len(looked) == len(set(looked)) == 400
+
+
+async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A token that is refused is tried again every minute; a wait allows 100 s."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: REFUSED if at_s >= 30 else None
+    waits = waits_for(client, a=rests(5, 100), b=rests(5, 1000))
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    assert ends(waits[0]) == [errors.ProviderLost]
+    assert 130 <= clock.now() - client.began_at <= 141
+    await cancel(*waits)
+
+
+async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """Two such jobs are enough to open the breaker; the third, healthy, closes it again and again."""
+    client = scripted(until(1e9))
+    client.max_batch = 1
+    client.failing = lambda job_ids, at_s: DOWN if job_ids[0] in {"x", "z"} else None
+    *bad, good = waits_for(client, x=rests(7, 200), z=rests(7, 200), y=rests(20, 30))
+    async with asyncio.timeout(20):  # of real time: else it would ask for ever
+        await asyncio.wait(bad)
+    assert ends(*bad) == [errors.ProviderLost] * 2
+    assert 200 <= clock.now() - client.began_at <= 230
+    assert not good.done()
+    await cancel(good)
+
+
+async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted: Scripted, clock: FakeClock) -> None:
+    """Three batches of them, enough for an outage with each round; the ends of a thousand others are seen in time."""
+    ends_at = {f"g{number}": 60 + number * 0.22 for number in range(1000)}
+    client = scripted(
+        lambda name, at_s: (
+            DOWN if name[0] == "x" else job(name, JobState.SUCCEEDED if at_s >= ends_at[name] else JobState.RUNNING)
+        )
+    )
+    seen_late: list[float] = []
+
+    async def one(name: str) -> None:
+        await wait(client, handle(name), EVERY_5_S)
+        seen_late.append(clock.now() - client.began_at - ends_at[name])
+
+    bad = waits_for(client, **{f"x{number}": rests(60, 3600) for number in range(300)})
+    await asyncio.gather(*(one(name) for name in ends_at))
+    assert max(seen_late) <= 10
+    assert len(client.looks) <= 450
+    await cancel(*bad)
+
+
+async def test_who_joins_in_a_pause_costs_the_others_nothing(
+    scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three hundred come one after the other while the server wants to hear nothing: each is judged, and it alone."""
+    client = scripted(until(0))
+    judged = 0
+    judge = Watch.judge
+
+    def counted(watch: Watch, seen: Seen, now: float, **how: Any) -> Ended | None:
+        nonlocal judged
+        judged += 1
+        return judge(watch, seen, now, **how)
+
+    monkeypatch.setattr(Watch, "judge", counted)
+    client.session.gate.close(400)
+    waits = []
+    for number in range(300):
+        waits += waits_for(client, **{f"j{number}": EVERY_5_S})
+        await clock.sleep(1)
+    assert judged <= 310
+    assert not client.looks
+    await asyncio.wait(waits)
+    assert set(ends(*waits)) == {Job}
+
+
+async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
+    """It comes long before that of the first."""
+    client = scripted(until(0))
+    client.session.gate.close(3600)
+    (first,) = waits_for(client, a=rests(5, 3000))
+    await clock.sleep(20)
+    (second,) = waits_for(client, b=rests(5, 60, 60))
+    async with asyncio.timeout(20):  # of real time
+        await asyncio.wait([second])
+    assert 80 <= clock.now() - client.began_at <= 82
+    await cancel(first, second)
+
+
+async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted, clock: FakeClock) -> None:
+    """The answer that ends it is also the end of the only wait; whoever comes in another has its own patience."""
+    client = scripted(until(20))
+    (first,) = waits_for(client, a=EVERY_5_S)
+    await clock.sleep(12)
+    client.session.gate.close(10)
+    await first
+    await clock.sleep(600)
+    client.session.gate.close(3000)
+    (second,) = waits_for(client, b=rests(5, 60, 60))
+    joined_at = clock.now()
+    await asyncio.wait([second])
+    assert ends(second) == [errors.ProviderLost]
+    assert clock.now() - joined_at <= 61
+
+
+async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The token is refused, and probes come once a minute: nobody waits for the second one to hear of it."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: REFUSED if at_s >= 12 else None
+    waits = waits_for(client, **{f"j{number}": rests(5, 7200) for number in range(5)})
+    await clock.sleep(400)
+    probes = len(client.looks)
+    while len(client.looks) == probes:
+        await clock.sleep(0.5)
+    client.session.gate.close(5)
+    await clock.sleep(6)
+    (newcomer,) = waits_for(client, b=EVERY_5_S)
+    joined_at = clock.now()
+    await asyncio.wait([newcomer])
+    assert ends(newcomer) == [errors.CheckRefused]
+    assert clock.now() - joined_at <= 61
+    await cancel(*waits)

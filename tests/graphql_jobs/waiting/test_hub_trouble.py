@@ -1,0 +1,220 @@
+"""The hub in trouble: slow requests, outages, pauses that the server wants, a clock that somebody sets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphql_jobs import errors, wait, wait_many
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.waiting.policy import Schedule, WaitPolicy
+from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, hub_of
+from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphql_jobs.providers.base import Seen
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted
+
+
+async def test_job_has_no_two_polls_in_flight(scripted: Scripted, clock: FakeClock) -> None:
+    """An answer takes 20 s, as in a service that is busy: no second request for the job until it has come."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: True
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    for number in range(1, 10):
+        await clock.sleep(20)
+        assert len(slow.asked) == number
+        slow.slow[-1].set()
+    assert slow.most_at_once == 1
+    await cancel(waiting)
+
+
+async def test_waits_that_come_and_go_do_not_poll_a_job_twice_at_once(scripted: Scripted, clock: FakeClock) -> None:
+    """A poll hangs, and ten waits for its job are begun and cancelled: one poll; when it is over, the next one."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "a" in job_ids
+    other = asyncio.create_task(wait(client, handle("b"), EVERY_5_S))
+    await clock.sleep(1)
+    for _ in range(10):
+        waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+        await clock.sleep(1)
+        await cancel(waiting)
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(1)
+    assert len(slow.slow) == 1
+    slow.slow[0].set()
+    await clock.sleep(1)
+    assert len(slow.slow) == 2
+    await cancel(waiting, other)
+
+
+async def test_slow_request_does_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
+    """The first hundred of 200 jobs are in a request that never comes back: the others end at once."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "j0" in job_ids
+    ends: list[tuple[str, float]] = []
+    async for one, _ in wait_many(client, [handle(f"j{number}") for number in range(200)], EVERY_5_S):
+        ends.append((one.job_id, clock.now() - client.began_at))
+        if len(ends) == 100:
+            break
+    assert ends == [(f"j{number}", 0.0) for number in range(100, 200)]
+
+
+async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A wait is cancelled while its request, which read FAILED, is under way; the job begins and is waited for anew."""
+    failed = [True]
+    client = scripted(lambda one, at_s: job(one, JobState.FAILED if one == "a" and failed[0] else JobState.RUNNING))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 1
+    other, first = (asyncio.create_task(wait(client, handle(name), EVERY_5_S)) for name in "ba")
+    await clock.sleep(1)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    failed[0] = False
+    second = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(0.1)
+    slow.slow[0].set()
+    await clock.sleep(20)
+    assert not second.done()
+    assert hub_of(client)._queue.jobs.keys() == {"a", "b"}
+    for waiting in (second, other):
+        waiting.cancel()
+    await asyncio.gather(second, other, return_exceptions=True)
+
+
+async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(scripted: Scripted, clock: FakeClock) -> None:
+    """Two requests fail and an outage begins, a third fails a moment later: its waits too end after their 60 s."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: "short0" in job_ids and len(slow.asked) <= 4
+    check = client._check_batch
+
+    async def failing(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        await check(job_ids, longer)
+        raise DOWN
+
+    client._check_batch = failing  # type: ignore[method-assign]
+    long = [asyncio.create_task(wait(client, handle(f"long{number}"), EVERY_5_S)) for number in range(200)]
+    began_at = clock.now()
+    names = [f"short{number}" for number in range(100)]
+    short = asyncio.create_task(all_of(client, names, WaitPolicy(Schedule(5, 0, 5), outage_budget_s=60)))
+    await clock.sleep(1)
+    for event in slow.slow:
+        event.set()
+    ended = await short
+    assert {type(one) for one in ended.values()} == {errors.ProviderLost}
+    assert clock.now() - began_at <= 70
+    for waiting in long:
+        waiting.cancel()
+    await asyncio.gather(*long, return_exceptions=True)
+
+
+async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> None:
+    """Five thousand jobs join at once: never more than four requests on their way."""
+    client = scripted(until(0))
+    slow = Slow(client)
+    await all_of(client, [f"j{number}" for number in range(5000)])
+    assert len(slow.asked) == 50
+    assert slow.most_at_once <= MAX_IN_FLIGHT
+
+
+async def test_during_an_outage_one_request_at_a_time_asks(scripted: Scripted) -> None:
+    """A thousand jobs and ten minutes of 503: not ten requests a pause, but a probe now and then; none is lost."""
+    client = scripted(until(700))
+    Slow(client)
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 660 else None
+    ended = await all_of(client, [f"j{number}" for number in range(1000)])
+    assert all(isinstance(one, Job) for one in ended.values())
+    during = [at_s for at_s, _ in client.looks if 60 <= at_s < 660]
+    assert len(during) <= 600 / 2.5 + 2 * MAX_IN_FLIGHT + 10
+
+
+async def test_polls_resume_by_themselves_after_an_outage(scripted: Scripted, clock: FakeClock) -> None:
+    """All jobs end within the outage: all ends are seen within a pause of its end."""
+    client = scripted(until(100))
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 200 else None
+    await all_of(client, [f"j{number}" for number in range(500)])
+    assert 200 <= clock.now() - client.began_at <= 205
+
+
+async def test_each_wait_gives_an_outage_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """Budgets of 100 s and of 300 s: each ends at its instant, and names the outage."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN if at_s >= 10 else None
+    gave_up_at: dict[float, float] = {}
+
+    async def waiting(budget_s: float) -> None:
+        policy = WaitPolicy(Schedule(5, 0, 5), outage_budget_s=budget_s)
+        with pytest.raises(errors.ProviderLost, match=f"outage_budget_s={budget_s:g}.*HTTP 503"):
+            await wait(client, handle(f"j{budget_s:g}"), policy)
+        gave_up_at[budget_s] = clock.now() - client.began_at
+
+    await asyncio.gather(waiting(100), waiting(300))
+    began_s = gave_up_at[100] - 100
+    assert 10 <= began_s <= 15
+    assert gave_up_at[300] - 300 == pytest.approx(began_s, abs=1e-2)
+
+
+async def test_who_joins_during_an_outage_has_its_whole_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """The endpoint is away since 100 s; who comes now gives up 50 s after its own first failure."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN
+    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(100)
+    joined_at = clock.now()
+    with pytest.raises(errors.ProviderLost):
+        await wait(client, handle("b"), WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
+    assert 50 <= clock.now() - joined_at <= 53
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_many_who_join_during_an_outage_count_from_then_on(scripted: Scripted, clock: FakeClock) -> None:
+    """Four times as many as one request asks for: the next probe counts for all, and all give up after their 50 s."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: DOWN
+    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(100)
+    joined_at = clock.now()
+    names = [f"j{number}" for number in range(400)]
+    ended = await all_of(client, names, WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
+    assert {type(one) for one in ended.values()} == {errors.ProviderLost}
+    assert 50 <= clock.now() - joined_at <= 53
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two outages of a minute: two warnings, two lines for their ends."""
+    caplog.set_level("INFO", "graphql_jobs.waiting.poller")
+    client = scripted(until(400))
+    client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 120 or 200 <= at_s < 260 else None
+    await all_of(client, [f"j{number}" for number in range(300)])
+    words = [" ".join(record.getMessage().replace(",", "").split()[:2]) for record in caplog.records]
+    assert [word for word in words if "nswers" in word] == ["No answers", "Answers again"] * 2
+
+
+async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
+    """Set back by a day in the middle of a wait: the pauses stay what they were."""
+    client = scripted(lambda one, at_s: job(one))
+    waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    await clock.sleep(30)
+    before, began_at = len(client.looks), clock.monotonic()
+    clock.set_by_s -= 86400
+    await clock.sleep(50)
+    assert len(client.looks) - before >= 9
+    assert clock.monotonic() - began_at == pytest.approx(50)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)

@@ -1,0 +1,137 @@
+"""The numbers that the hub shows: as they are, in the log and to OpenTelemetry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import metrics as api
+
+from graphql_jobs import errors, snapshot
+from graphql_jobs.job import Job, JobState
+from graphql_jobs.providers.aiware import AiwareClient, reader
+from graphql_jobs.transport.http import Exchange
+from graphql_jobs.waiting import metrics
+from graphql_jobs.waiting.poller import hub_of
+from tests.graphql_jobs.hubs import DOWN, all_of, job, until
+
+if TYPE_CHECKING:
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import OpenSession, Scripted, Serve
+
+NAMES = [f"j{number}" for number in range(250)]
+
+
+async def test_the_snapshot_counts_what_happened(scripted: Scripted) -> None:
+    """250 jobs that end at 30 s, and an outage before that: requests, statuses, ends and the outage are counted."""
+    client = scripted(until(30))
+    client.failing = lambda job_ids, at_s: DOWN if 10 <= at_s < 15 else None
+    await all_of(client, NAMES)
+    numbers = snapshot(client)
+    answered = [len(job_ids) for at_s, job_ids in client.looks if not 10 <= at_s < 15]
+    assert numbers.ended == 250
+    assert numbers.outages == 1
+    assert numbers.statuses == sum(answered)
+    assert len(answered) < numbers.batches <= len(client.looks)
+    assert (numbers.jobs, numbers.waiters, numbers.batch_size) == (0, 0, 100)
+    assert (numbers.latency_p50_s, numbers.skew_s) == (None, None)
+
+
+async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: FakeClock) -> None:
+    """Every job ended at 30 s by the provider's instant: it is seen within a pause of 5 s."""
+    ended_at = clock.now() + 30
+    client = scripted(
+        lambda one, at_s: (
+            Job("fake", one, JobState.SUCCEEDED, "done", raw_modified=ended_at) if at_s >= 30 else job(one)
+        )
+    )
+    await all_of(client, NAMES)
+    numbers = snapshot(client)
+    assert numbers.latency_p50_s is not None
+    assert numbers.latency_p99_s is not None
+    assert 0 <= numbers.latency_p50_s <= numbers.latency_p99_s <= 5.001
+
+
+async def test_the_skew_of_the_clocks_is_named(scripted: Scripted, clock: FakeClock) -> None:
+    """An answer whose `Date` is a minute behind our clock: 60 s; one without it: unknown."""
+    client = scripted(until(0))
+    headers = {"Date": format_datetime(datetime.fromtimestamp(clock.now() - 60, UTC), usegmt=True)}
+    client.session.last_heard = Exchange(headers=headers), clock.now()
+    assert snapshot(client).skew_s == pytest.approx(60, abs=1)
+    client.session.last_heard = Exchange(), clock.now()
+    assert snapshot(client).skew_s is None
+
+
+async def test_real_answers_tell_the_skew_and_the_pauses(serve: Serve, open_session: OpenSession) -> None:
+    """A 429 and an answer from a server on this machine: one pause, and a `Date` was heard."""
+    server = await serve((429, {}, {"Retry-After": "1"}), {"data": {"j0": None}})
+    session = await open_session(server.url, dialect=reader.DIALECT)
+    client = AiwareClient(session)
+    await client.check(["a"])
+    numbers = snapshot(client)
+    assert (numbers.requests, numbers.rate_limited) == (server.count, 1)
+    assert numbers.skew_s is not None
+
+
+async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """A wait of 25 minutes: four or five lines with the numbers, and none for a short one."""
+    caplog.set_level("INFO", "graphql_jobs.waiting.metrics")
+    await all_of(scripted(until(1500)), ["a"])
+    lines = [record.getMessage() for record in caplog.records if "waited for" in record.getMessage()]
+    assert 4 <= len(lines) <= 5
+    assert "1 jobs waited for by 1" in lines[0]
+    caplog.clear()
+    await all_of(scripted(until(60)), ["a"])
+    assert not caplog.records
+
+
+async def test_no_number_names_a_job(scripted: Scripted) -> None:
+    """The labels of the instruments are the provider and the endpoint: a thousand jobs are no thousand time series."""
+    client = scripted(until(0))
+    assert hub_of(client)._metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
+
+
+async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a meter of the user's own: each counter has what the snapshot has."""
+    told: dict[str, float] = {}
+
+    class Instrument(api.NoOpCounter):
+        def add(self, amount: float, attributes: object = None, context: object = None) -> None:
+            told[self.label] = told.get(self.label, 0) + amount
+
+        def set(self, amount: float, attributes: object = None, context: object = None) -> None:
+            told[self.label] = amount
+
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.label = name.rsplit(".", 1)[1]
+
+    class Meter(api.NoOpMeter):
+        def create_counter(self, name: str, unit: str = "", description: str = "") -> Instrument:
+            return Instrument(name)
+
+        def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> Any:
+            return Instrument(name)
+
+        def create_gauge(self, name: str, unit: str = "", description: str = "") -> Any:
+            return Instrument(name)
+
+    monkeypatch.setattr(api, "get_meter", lambda name: Meter(name))
+    client = scripted(until(20))
+    client.session.sent.update(requests=7, rate_limited=2)
+    await all_of(client, NAMES)
+    numbers = snapshot(client)
+    counted = {"batches": numbers.batches, "statuses": numbers.statuses, "ended": 250}
+    gauged = {"waiters": 0, "jobs": 0, "batch_size": 100}
+    assert told == counted | gauged | {"requests": 7, "rate_limited": 2}
+
+
+async def test_without_opentelemetry_all_works(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API package is not there: nothing is exported, and the snapshot counts."""
+    monkeypatch.setattr(metrics, "_opentelemetry", None)
+    client = scripted(until(20))
+    ended = await all_of(client, NAMES)
+    assert not any(isinstance(one, errors.GraphqlJobsError) for one in ended.values())
+    assert snapshot(client).ended == 250
