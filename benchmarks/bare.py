@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.contestant import Setup
     from benchmarks.meter import Meter
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
 
 
 class _BareClient(DatasaurClient):

@@ -11,9 +11,11 @@ Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the re
 """
 
 from graphql_jobs.errors import GraphqlJobsError
-from graphql_jobs.job import CancelOutcome, Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.handle import CancelOutcome, JobHandle
+from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label, checked_caller_key, submission_key
-from graphql_jobs.providers.base import JobClient, Recovery
+from graphql_jobs.providers.base import JobClient
+from graphql_jobs.providers.recovery import Recovery
 from graphql_jobs.spec import JobSpec
 from graphql_jobs.store import LocalMemory, Memory
 from graphql_jobs.submission.submit import OnUnknown, submit_once

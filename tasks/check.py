@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs import Job
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.providers.base import Seen
+from graphql_jobs.handle import Seen
 
 # A status goes stale at once, so neither task caches; requests are retried in the session, and nowhere else.
 

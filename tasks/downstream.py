@@ -22,7 +22,7 @@ from prefect.utilities.schema_tools import validate
 from blocks.api import ask, persistent
 from graphql_jobs import GraphqlJobsError
 from graphql_jobs.errors import InvalidInput, some
-from graphql_jobs.job import REPEATS
+from graphql_jobs.handle import REPEATS
 
 #: Our choice: a message of the server's that names a field and what is wrong with it has some hundred characters.
 _MAX_CAUSE = 2_000

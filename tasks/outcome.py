@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Failed
 
 from blocks.runs.cancelled import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
-from graphql_jobs.job import REPEATS
+from graphql_jobs.handle import REPEATS
 from graphql_jobs.numbers import json_text
 from tasks.downstream import HandOverFailed
 from tasks.parameters import ParameterCheck

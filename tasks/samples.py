@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphql_jobs import GraphqlJobsError, Job, JobFailure, JobState, errors
-from graphql_jobs.job import REPEATS, JobTask
+from graphql_jobs.handle import REPEATS
+from graphql_jobs.job import JobTask
 from tasks.outcome import MAX_RESULT_CHARACTERS, fitting, outcome
 
 #: Outcomes as they are handed over together, by what they show.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import re
 from abc import ABC, abstractmethod
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs.clock import instant
@@ -18,7 +17,8 @@ from graphql_jobs.errors import (
     RequestFailed,
     TimedOut,
 )
-from graphql_jobs.job import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, Job, JobHandle
+from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobHandle, Seen
+from graphql_jobs.job import Job
 from graphql_jobs.many import each
 from graphql_jobs.providers.batching import (
     ENDPOINT_WIDE,
@@ -27,34 +27,19 @@ from graphql_jobs.providers.batching import (
     MAY_BE_TOO_MUCH,
     MAY_PASS_IN_PARTS,
     PARTS_OF_TIMED_OUT,
+    BatchSize,
 )
 from graphql_jobs.providers.collecting import collected
-from graphql_jobs.transport.outage_budget import OutageBudget
-from graphql_jobs.waiting.policy import WaitPolicy
+from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S, OutageBudget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from graphql_jobs.label import Label
+    from graphql_jobs.providers.recovery import Place, Recovery
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.session import Session
-
-#: Where a job would be found, as plain JSON in the provider's own terms.
-Place = dict[str, Any]
-#: What one look at one job can give. A failed check concerns the check, not the job.
-Seen = Job | JobNotFound | RequestFailed
-
-
-class Recovery(StrEnum):
-    """What can be done about a job of which nobody knows whether it was started."""
-
-    #: The provider can be asked for it.
-    FIND = "find"
-    #: A second one does no harm.
-    REPEAT = "repeat"
-    #: Nothing shows it.
-    NONE = "none"
 
 
 class JobClient(ABC):
@@ -114,7 +99,7 @@ class JobClient(ABC):
     async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
         """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first.
 
-        Raises `RequestFailed` if the answer may hide one, `finding.Undecided` if one may be ours or somebody else's.
+        Raises `RequestFailed` if the answer may hide one, `Undecided` if one may be ours or somebody else's.
         """
         raise NotImplementedError  # asked for only where `recoveries` says FIND
 
@@ -147,7 +132,7 @@ class JobClient(ABC):
         return await each(job_ids, one)
 
     async def result(
-        self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = WaitPolicy().outage_budget_s
+        self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = OUTAGE_BUDGET_S
     ) -> dict[str, Any]:
         """What a succeeded job made, as plain JSON; files go into `folder`.
 
@@ -184,9 +169,15 @@ class JobClient(ABC):
         return job if job_id == job.job_id else job.model_copy(update={"job_id": job_id})
 
     @property
+    def batches(self) -> BatchSize:
+        """The size of batches that the session has learned."""
+        batches: BatchSize = self.session.attached.setdefault(BatchSize, BatchSize())
+        return batches
+
+    @property
     def batch_size(self) -> int:
         """How many jobs one request asks for now: what the session has learned so far, within `max_batch`."""
-        return self.session.batches.at_most(self.max_batch)
+        return self.batches.at_most(self.max_batch)
 
     async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """Look at jobs, `batch_size` per request; every id that was asked is in the answer, if only with why not.
@@ -212,7 +203,7 @@ class JobClient(ABC):
         if longer:
             longer.difference_update(seen)  # read all the same, in a smaller part
         left = set(job_ids).difference(seen, longer or ())
-        return seen | {job_id: failure or self._not_found(job_id) for job_id in left}
+        return seen | {job_id: failure or self.not_found(job_id) for job_id in left}
 
     async def _check_all(
         self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, longer: set[str] | None
@@ -226,7 +217,7 @@ class JobClient(ABC):
 
     async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None) -> None:
         """A batch; one that failed for its size or for a member, in ever smaller parts."""
-        batches, answers = self.session.batches, self.session.answers
+        batches, answers = self.batches, self.session.answers
         learned = batches.learned()
         try:
             seen.update(await self._check_batch(batch, longer))
@@ -281,7 +272,7 @@ class JobClient(ABC):
             shown = self.session.redact(job_id)
             raise self.session.unknown(operation, "", f"the answer's id {shown!r} cannot be used.") from None
 
-    def _not_found(self, job_id: str) -> JobNotFound:
+    def not_found(self, job_id: str) -> JobNotFound:
         detail = (
             "the provider does not know it. Check the id, the account and the address; it may also be gone: a run that "
             "submitted it goes on asking for it, and `force_resubmit` starts a new one."

@@ -7,11 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Never
 
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import InvalidInput, SubmissionUnknown
+from graphql_jobs.errors import InvalidInput, RequestFailed, SubmissionUnknown
 from graphql_jobs.submission.record import Record, read_record
 
 if TYPE_CHECKING:
-    from graphql_jobs.job import JobHandle
+    from graphql_jobs.handle import JobHandle
+    from graphql_jobs.providers.base import JobClient
+    from graphql_jobs.spec import JobSpec
     from graphql_jobs.store import Entry, Memory
 
 logger = logging.getLogger(__name__)
@@ -139,3 +141,13 @@ def give_up(record: Record, cause: str, sent_at: str | None = None) -> Never:
     """Raise `SubmissionUnknown` for the record's last intent."""
     at = sent_at or instant(record.at).isoformat(timespec="seconds")
     raise SubmissionUnknown(record.provider, record.operation, record.subject, at, cause)
+
+
+def not_sent(client: JobClient, spec: JobSpec) -> RequestFailed:
+    """The error for a job whose create could not be sent in the time of a submission."""
+    limits = client.session.limits
+    rate = "" if limits.requests_per_s is None else f", with requests_per_s={limits.requests_per_s:g}"
+    detail = f"it was not sent within submission_s={limits.submission_s:g}{rate}. Nothing was started."
+    failure = RequestFailed(client.provider, spec.operation, spec.subject, detail)
+    failure.unexecuted = True
+    return failure

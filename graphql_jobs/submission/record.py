@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.job import REPEATS, JobHandle
+from graphql_jobs.handle import REPEATS, JobHandle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphql_jobs.providers.base import Place
+    from graphql_jobs.providers.recovery import Place
     from graphql_jobs.store import Entry
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from graphql_jobs.errors import GraphqlJobsError, RequestFailed, some
+from graphql_jobs.errors import RequestFailed, some
+from graphql_jobs.providers.recovery import Undecided
 
 if TYPE_CHECKING:
-    from graphql_jobs.job import JobHandle
+    from graphql_jobs.handle import JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.submission.journal import Journal
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 #: Our choice: the first pause between two looks, at a provider or at another's work; each further one is twice as long.
 POLL_S = 0.2
-
-
-class Undecided(GraphqlJobsError):
-    """What was seen, or not, tells nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""
 
 
 async def find_again(client: JobClient, label: Label, record: Record) -> list[JobHandle]:

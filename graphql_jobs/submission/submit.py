@@ -16,15 +16,15 @@ from uuid import uuid4
 
 from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.providers.base import Recovery
-from graphql_jobs.submission.journal import Journal, give_up
-from graphql_jobs.submission.search import POLL_S, Search, Undecided, find_again
-from graphql_jobs.transport.creates import not_sent, noted_creates
+from graphql_jobs.providers.recovery import Place, Recovery, Undecided
+from graphql_jobs.submission.journal import Journal, give_up, not_sent
+from graphql_jobs.submission.search import POLL_S, Search, find_again
+from graphql_jobs.transport.creates import noted_creates
 
 if TYPE_CHECKING:
-    from graphql_jobs.job import JobHandle
+    from graphql_jobs.handle import JobHandle
     from graphql_jobs.label import Label
-    from graphql_jobs.providers.base import JobClient, Place
+    from graphql_jobs.providers.base import JobClient
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.store import Memory
     from graphql_jobs.submission.record import Record

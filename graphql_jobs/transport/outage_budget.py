@@ -21,6 +21,9 @@ T = TypeVar("T")
 #: Our choice: the longest delay before the next try; a result should come soon after an outage.
 _MAX_DELAY_S = 30.0
 
+#: Our choice: an hour of outage is a bad night and not the end of a job.
+OUTAGE_BUDGET_S = 3600.0
+
 
 class OutageBudget:
     """How long failures are tolerated. Only time without progress counts, by a clock that nobody sets back."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
-    from graphql_jobs.transport.session import Session
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -41,15 +39,15 @@ class Reply:
 
 
 def read_or_bad_reply(
-    session: Session, read: Callable[[], T], operation: str, subject: str
+    bad_reply: Callable[[str, str, str], errors.RequestFailed], read: Callable[[], T], operation: str, subject: str
 ) -> T | errors.RequestFailed:
-    """What `read` makes of a part of an answer. What it does not expect there is a bad reply about that part alone."""
+    """What `read` makes of a part of an answer. What it does not expect is a `bad_reply` about that part alone."""
     try:
         return read()
     except Exception as bug:
         # Where, but not why: the text of the exception is the server's.
         logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
-        return session.bad_reply(operation, subject, f"reading it raised {type(bug).__name__}.")
+        return bad_reply(operation, subject, f"reading it raised {type(bug).__name__}.")
 
 
 def read_reply(

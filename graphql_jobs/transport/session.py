@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphql_jobs import errors
 from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
-from graphql_jobs.providers.batching import BatchSize
 from graphql_jobs.transport.creates import note_create
 from graphql_jobs.transport.diagnosis import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.transport.gate import Gate, paused
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.operation import Operation
-    from graphql_jobs.waiting.poller import Hub
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +63,6 @@ class Session:
         self._users = 0
         self.gate = Gate(self.clock)
         self.budget = Budget(self.clock, Window(limits.requests_per_s))
-        self.batches = BatchSize()
         #: How many requests were answered so far: whoever waited in vain can tell an outage from a failure of its own.
         self.answers = 0
         #: "requests" that were sent to the endpoint, whatever they asked; those that told us to pause, "rate_limited".
@@ -73,8 +70,8 @@ class Session:
         #: The last exchange, and when it was over.
         self.last_heard: tuple[Exchange, float] | None = None
         self.kept_secrets = KeptSecrets(lambda: auth.secrets)
-        #: One for each way of reading what the provider answers (`JobClient.reading`).
-        self.hubs: dict[object, Hub] = {}
+        #: What other layers keep for as long as the session lives, under keys of their own.
+        self.attached: dict[object, Any] = {}
         self._sign_in = SignIn(self)
 
     async def __aenter__(self) -> Self:

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql_jobs.errors import RequestFailed, SignInFailed
 from graphql_jobs.parsing import decoded
 from graphql_jobs.transport.auth import can_stand_in_a_header
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import aiohttp
 
+    from graphql_jobs.clock import Clock
+    from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.diagnosis import Kind
-    from graphql_jobs.transport.session import Session
+    from graphql_jobs.transport.redaction import KeptSecrets
 
 #: Our choice: tokens with many claims have some thousand characters, and servers refuse longer headers.
 _MAX_TOKEN_CHARACTERS = 16_000
 
 
+class Requests(Protocol):
+    """What a sign-in needs of its session."""
+
+    auth: Auth
+    clock: Clock
+    kept_secrets: KeptSecrets
+
+    @property
+    def fetch(self) -> Callable[..., Any]:
+        """As `Session.fetch`."""
+        ...
+
+    @property
+    def bad_reply(self) -> Callable[[str, str, str], RequestFailed]:
+        """As `Session.bad_reply`."""
+        ...
+
+
 class SignIn:
     """Gives the token of one session in one event loop."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Requests) -> None:
         self._session = session
         # A lock that was waited for keeps its event loop alive, and `sharing` forgets loops that are gone.
         self._lock = asyncio.Lock()

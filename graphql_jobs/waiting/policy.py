@@ -11,6 +11,7 @@ from math import inf
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.job import JobState
+from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S
 
 #: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2
@@ -103,7 +104,7 @@ class WaitPolicy:
 
     schedule: Schedule = Schedule()
     deadlines: Deadlines = Deadlines()
-    outage_budget_s: float = 3600.0
+    outage_budget_s: float = OUTAGE_BUDGET_S
     not_found_grace_s: float = 30.0
     #: What the caller's own caller set each limit by, such as a flow's parameter: pairs of our name and that one.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphql_jobs.clock import Timer
-    from graphql_jobs.providers.base import JobClient, Seen
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.providers.base import JobClient
     from graphql_jobs.waiting.metrics import Snapshot
     from graphql_jobs.waiting.poll_queue import PolledJob
     from graphql_jobs.waiting.waiter import Waiter
@@ -287,7 +288,6 @@ class Hub:
 
 def hub_of(client: JobClient) -> Hub:
     """The hub of the client's session for its way of reading; made if there is none yet."""
-    hubs = client.session.hubs
-    if client.reading not in hubs:
-        hubs[client.reading] = Hub(client)
-    return hubs[client.reading]
+    key = (Hub, client.reading)
+    hub: Hub = client.session.attached.get(key) or client.session.attached.setdefault(key, Hub(client))
+    return hub

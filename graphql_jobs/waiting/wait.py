@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import JobCancelled, JobFailed
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Sight
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.poller import hub_of
@@ -16,7 +16,8 @@ from graphql_jobs.waiting.watch import Ended, Watch, broken
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from graphql_jobs.providers.base import JobClient, Seen
+    from graphql_jobs.handle import JobHandle, Seen
+    from graphql_jobs.providers.base import JobClient
     from graphql_jobs.waiting.checkpoints import Sights
     from graphql_jobs.waiting.metrics import Snapshot
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from graphql_jobs.waiting.watch import Ended, Watch
 
 

@@ -20,8 +20,7 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Sight, digest_of
 
 if TYPE_CHECKING:
-    from graphql_jobs.job import JobHandle
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.waiting.policy import WaitPolicy
 
 logger = logging.getLogger(__name__)

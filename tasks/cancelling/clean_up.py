@@ -23,8 +23,8 @@ from graphql_jobs import JobClient, Label, Recovery
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.many import each
+from graphql_jobs.providers.recovery import Undecided
 from graphql_jobs.submission.record import read_record
-from graphql_jobs.submission.search import Undecided
 from graphql_jobs.submission.submit import find_again
 from tasks.cancelling.jobs import DELAYS_S, LOOK_S, Done, LeftAlone, Target, cancel_together, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too

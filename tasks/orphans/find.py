@@ -17,9 +17,9 @@ from prefect.client.schemas.objects import FlowRun
 from blocks.runs.store import homes_of
 from graphql_jobs import Job, Label
 from graphql_jobs.errors import JobNotFound
+from graphql_jobs.handle import Seen
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.aiware.job_lists import LabelledJob, labelled_jobs
-from graphql_jobs.providers.base import Seen
 from graphql_jobs.submission.record import Record
 from tasks.flow_runs import is_living, living_runs, read_runs, records_of, references_of, texts_in
 

@@ -31,7 +31,7 @@ from tests.crashes.plan import FOLDER_VARIABLE, Point
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
 
 __all__ = [
     "create_datasaur_project",

@@ -16,7 +16,7 @@ from graphql import GraphQLSchema, build_schema
 from hypothesis import HealthCheck, settings
 
 from graphql_jobs.providers.aiware import reader
-from graphql_jobs.providers.base import JobClient, Place, Seen
+from graphql_jobs.providers.base import JobClient
 from graphql_jobs.transport.auth import Auth, BearerToken
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.operation import Operation
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from graphql_jobs.clock import Clock
-    from graphql_jobs.job import CancelOutcome, Job, JobHandle
+    from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
+    from graphql_jobs.job import Job
     from graphql_jobs.label import Label
+    from graphql_jobs.providers.recovery import Place
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.outage_budget import OutageBudget

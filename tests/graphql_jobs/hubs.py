@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors, wait, wait_many
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import hub_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.graphql_jobs.conftest import ScriptedClient
 
 EVERY_5_S = WaitPolicy(Schedule(5, 0, 5))

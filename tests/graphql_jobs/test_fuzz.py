@@ -22,7 +22,8 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.label import Label
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.aiware.job_lists import labelled_jobs

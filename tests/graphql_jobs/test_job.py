@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.job import MAX_ID_CHARACTERS, Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.handle import MAX_ID_CHARACTERS, JobHandle
+from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HANDLE: dict[str, Any] = {"provider": "aiware", "endpoint": "https://h/v3/graphql", "job_id": "a"}

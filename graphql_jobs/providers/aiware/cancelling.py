@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from graphql_jobs import errors
-from graphql_jobs.job import CancelOutcome, Job, JobState
+from graphql_jobs.handle import CancelOutcome
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.many import each
 from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.aiware import documents, reader
@@ -14,7 +15,8 @@ from graphql_jobs.providers.aiware import documents, reader
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphql_jobs.providers.base import JobClient, Seen
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.providers.base import JobClient
 
 #: Our choice: how often, and how many seconds apart, jobs are read after their cancel was accepted.
 _READS = 10

@@ -8,87 +8,45 @@ last task of the page before.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 from graphql_jobs import errors
-from graphql_jobs.job import MAX_ID_CHARACTERS, Job, JobState
+from graphql_jobs.handle import MAX_ID_CHARACTERS
 from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.aiware import documents, reader
-from graphql_jobs.providers.aiware.reader import STATES
+from graphql_jobs.providers.aiware.task_pages import SUCCEEDED, Listing, Page, are_same, is_distinct
 from graphql_jobs.providers.cleaning import cleaned
 from graphql_jobs.transport.responses import read_or_bad_reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.job import Job
     from graphql_jobs.parsing import Entry
-    from graphql_jobs.providers.aiware.client import AiwareClient
-    from graphql_jobs.providers.base import Seen
     from graphql_jobs.transport.responses import Reply
+    from graphql_jobs.transport.session import Session
 
 #: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
 MAX_TASKS = 10_000
 MAX_PAGES = 1_000
 #: Our choice: a list of tasks that changed while it was read is read again, so many times in all in one poll.
 READINGS = 3
-_SUCCEEDED = frozenset(word for word, state in STATES.items() if state is JobState.SUCCEEDED)
 
 
-class Page(NamedTuple):
-    """A job and one page of its tasks."""
+class Client(Protocol):
+    """What is needed of the client here."""
 
-    entry: Entry
-    records: list[object]
-    #: Whether there may be more behind it, as documented.
-    is_full: bool
-    #: What went wrong with a part of it that matters once the job is complete.
-    failure: errors.RequestFailed | None
+    session: Session
+    #: Whether a job that says complete is believed although a task failed.
+    lenient: bool
 
-    @property
-    def says_complete(self) -> bool:
-        """Whether the job is said to have succeeded."""
-        status = self.entry.get("status")
-        return status in _SUCCEEDED if type(status) is str else False
+    def not_found(self, job_id: str) -> errors.JobNotFound:
+        """The error for a job that the provider does not know."""
+        ...
 
 
-class Listing:
-    """One reading of a job's tasks, put together from pages. Pure.
-
-    It is whole when the list has ended: for a job that says complete by an empty page, for any other by one that is not
-    full, or brings nothing new. `has_moved`: the list changed meanwhile, so that a task may have been missed.
-    """
-
-    def __init__(self, page: Page) -> None:
-        self.entry, self.records, self.failure = page.entry, list(page.records), page.failure
-        self._known = {_id_of(record) for record in page.records}
-        self._is_strict = page.says_complete
-        self._overlap = int(self._is_strict and bool(page.records))
-        self.has_moved = self._is_strict and len(self._known) < len(page.records)
-        self.is_whole = False
-
-    @property
-    def offset(self) -> int:
-        """Where the next page begins."""
-        return len(self.records) - self._overlap
-
-    def add(self, page: Page) -> None:
-        """The page at `offset`."""
-        self.failure = self.failure or page.failure
-        overlap, new = page.records[: self._overlap], page.records[self._overlap :]
-        ids = {_id_of(record) for record in new}
-        if self._is_strict:
-            is_odd = len(ids) < len(new) or not ids.isdisjoint(self._known)
-            self.has_moved = is_odd or not _are_same(overlap, self.records[len(self.records) - self._overlap :])
-            self.is_whole = not new and not self._overlap
-        else:
-            self.is_whole = not page.is_full or ids <= self._known
-        self.records += new
-        self._known |= ids
-        self._overlap = int(self._is_strict and bool(new))
-
-
-async def check_batch(client: AiwareClient, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
+async def check_batch(client: Client, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
     """As `JobClient._check_batch`. Jobs with many tasks are read after the others, each by itself."""
     seen: dict[str, Seen] = {}
     ended: dict[str, Page] = {}
@@ -109,7 +67,7 @@ async def check_batch(client: AiwareClient, job_ids: Sequence[str], beside: set[
     return seen
 
 
-async def _prove(client: AiwareClient, ended: Mapping[str, Page], seen: dict[str, Seen]) -> list[str]:
+async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen]) -> list[str]:
     """Ask what is behind the short lists of jobs that say complete. Gives the jobs whose lists are not whole.
 
     One offset serves all: a longer list repeats its end, in a page shorter than the one that the server gave before.
@@ -118,13 +76,13 @@ async def _prove(client: AiwareClient, ended: Mapping[str, Page], seen: dict[str
     open_ids, repeating = list[str](), list[str]()
     try:
         for job_id, behind in await _pages(client, list(ended), offset, seen):
-            if _is_distinct(ended[job_id]) and _are_same(behind.records, ended[job_id].records[offset:]):
+            if is_distinct(ended[job_id]) and are_same(behind.records, ended[job_id].records[offset:]):
                 seen[job_id] = _read_page(client, job_id, ended[job_id], behind)
             else:
-                (repeating if _are_same(behind.records, ended[job_id].records) else open_ids).append(job_id)
+                (repeating if are_same(behind.records, ended[job_id].records) else open_ids).append(job_id)
         if repeating:  # either the server ignores the offset, or a task came in between: another reading tells which
             for job_id, again in await _pages(client, repeating, 0, seen):
-                if _is_distinct(again) and _are_same(again.records, ended[job_id].records):
+                if is_distinct(again) and are_same(again.records, ended[job_id].records):
                     seen[job_id] = _read_page(client, job_id, ended[job_id], again)
                 else:
                     open_ids.append(job_id)
@@ -133,7 +91,7 @@ async def _prove(client: AiwareClient, ended: Mapping[str, Page], seen: dict[str
     return open_ids
 
 
-async def _read_longer(client: AiwareClient, longer: Mapping[str, Page | None], seen: dict[str, Seen]) -> None:
+async def _read_longer(client: Client, longer: Mapping[str, Page | None], seen: dict[str, Seen]) -> None:
     """Each by itself: what goes wrong with one concerns that one, unless the endpoint is not there."""
     for number, (job_id, page) in enumerate(longer.items()):
         try:
@@ -145,7 +103,7 @@ async def _read_longer(client: AiwareClient, longer: Mapping[str, Page | None], 
             seen[job_id] = failure
 
 
-async def _read_all(client: AiwareClient, job_id: str, page: Page | None) -> Seen:
+async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
     """A job with all its tasks. The status of the first page counts: its tasks are older than a later page's status.
 
     A list that changes while it is read is read again. If it is never read whole, a job that says complete is
@@ -176,12 +134,12 @@ async def _read_all(client: AiwareClient, job_id: str, page: Page | None) -> See
     return _read(client, job_id, listing.entry, listing.records, failure)
 
 
-def _read_page(client: AiwareClient, job_id: str, page: Page, proof: Page) -> Seen:
+def _read_page(client: Client, job_id: str, page: Page, proof: Page) -> Seen:
     return _read(client, job_id, page.entry, page.records, page.failure or proof.failure)
 
 
 def _read(
-    client: AiwareClient, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
+    client: Client, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
 ) -> Seen:
     """The job, unless it says complete and a task of it could not be read (law 4)."""
 
@@ -189,10 +147,10 @@ def _read(
         job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
         return cleaned(job, client.session.kept_secrets)
 
-    job = read_or_bad_reply(client.session, read, "job", f"job {job_id}")
+    job = read_or_bad_reply(client.session.bad_reply, read, "job", f"job {job_id}")
     if isinstance(job, errors.RequestFailed):
         return job
-    if job.raw_status not in _SUCCEEDED:
+    if job.raw_status not in SUCCEEDED:
         return job
     if failure:
         return failure
@@ -202,13 +160,13 @@ def _read(
     return job
 
 
-async def _page(client: AiwareClient, job_id: str, offset: int, seen: dict[str, Seen]) -> Page | None:
+async def _page(client: Client, job_id: str, offset: int, seen: dict[str, Seen]) -> Page | None:
     """One page of one job; None if there is none, and `seen` says why."""
     return next((page for _, page in await _pages(client, [job_id], offset, seen)), None)
 
 
 async def _pages(
-    client: AiwareClient, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
+    client: Client, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
 ) -> Iterator[tuple[str, Page]]:
     """Each job with its page of tasks at `offset`; what went wrong with a single job goes into `seen`."""
     size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
@@ -220,9 +178,7 @@ async def _pages(
     return _entries(client, reply, job_ids, seen)
 
 
-def _entries(
-    client: AiwareClient, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]
-) -> Iterator[tuple[str, Page]]:
+def _entries(client: Client, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]) -> Iterator[tuple[str, Page]]:
     strangers = reply.object_errors.keys() - set(job_ids)
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
@@ -241,24 +197,22 @@ def _entries(
             yield job_id, _as_page(client, reply, alias, job_id, entry)
 
 
-def _absent(client: AiwareClient, reply: Reply, alias: str, job_id: str, *, is_certain: bool) -> Seen:
+def _absent(client: Client, reply: Reply, alias: str, job_id: str, *, is_certain: bool) -> Seen:
     """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
     own, general = reply.field_errors.get((alias,)), reply.field_errors.get(())
     if general is None or isinstance(general, errors.NotFound):  # any other may be why there is no entry
         own = own or reply.object_errors.get(job_id)
     if isinstance(own, errors.NotFound):
-        return client._not_found(job_id)
+        return client.not_found(job_id)
     failure = own or reply.error_at(alias)
     if failure and not isinstance(failure, errors.NotFound):
         return failure
     if is_certain and not reply.error_below(alias):
-        return client._not_found(job_id)
+        return client.not_found(job_id)
     return _bad(client, job_id, f"it is not in the answer{f': {failure.detail}' if failure else '.'}")
 
 
-def _status_failure(
-    client: AiwareClient, reply: Reply, alias: str, job_id: str, entry: Entry
-) -> errors.RequestFailed | None:
+def _status_failure(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry) -> errors.RequestFailed | None:
     """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
     status = entry.get("status", ...)
     failure = reply.error_below(alias, "status") if reply.field_errors else None
@@ -267,7 +221,7 @@ def _status_failure(
     return _bad(client, job_id, f"its status cannot be read{f': {failure.detail}' if failure else '.'}")
 
 
-def _as_page(client: AiwareClient, reply: Reply, alias: str, job_id: str, entry: Entry) -> Page:
+def _as_page(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry) -> Page:
     tasks = entry.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
     failure = reply.error_below(alias, "tasks") if reply.field_errors else None
@@ -280,18 +234,5 @@ def _as_page(client: AiwareClient, reply: Reply, alias: str, job_id: str, entry:
     return Page(entry, records, reader.is_full(tasks), failure)
 
 
-def _bad(client: AiwareClient, job_id: str, detail: str) -> errors.RequestFailed:
+def _bad(client: Client, job_id: str, detail: str) -> errors.RequestFailed:
     return client.session.bad_reply("job", f"job {job_id}", detail)
-
-
-def _id_of(record: object) -> str | None:
-    return text_or_none(record, "id") if isinstance(record, dict) else None
-
-
-def _is_distinct(page: Page) -> bool:
-    return len({_id_of(record) for record in page.records}) == len(page.records)
-
-
-def _are_same(records: Sequence[object], others: Sequence[object]) -> bool:
-    """Whether two pages hold the same tasks, in whatever order."""
-    return Counter(map(_id_of, records)) == Counter(map(_id_of, others))

@@ -14,8 +14,9 @@ from graphql_jobs.providers.aiware.checking import check_batch
 from graphql_jobs.providers.aiware.job_lists import candidates, jobs_on_target
 from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
-from graphql_jobs.providers.base import JobClient, Place, Recovery, Seen
+from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
+from graphql_jobs.providers.recovery import Place, Recovery
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.outage_budget import OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.job import CancelOutcome, Job, JobHandle
+    from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
+    from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth

@@ -16,15 +16,15 @@ from graphql_jobs.providers.aiware import documents
 from graphql_jobs.providers.aiware.documents import CREATE_JOB
 from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_ours
 from graphql_jobs.providers.paging import Look
-from graphql_jobs.submission.search import Undecided
+from graphql_jobs.providers.recovery import Undecided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from graphql_jobs.job import JobHandle
-    from graphql_jobs.providers.aiware.client import AiwareClient
-    from graphql_jobs.providers.base import Place
+    from graphql_jobs.handle import JobHandle
+    from graphql_jobs.providers.base import JobClient
+    from graphql_jobs.providers.recovery import Place
     from graphql_jobs.transport.operation import Operation
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class LabelledJob:
         return cls(handle.job_id, label, JobState.UNKNOWN, "", handle.submitted_at)
 
 
-async def labelled_jobs(client: AiwareClient, since: float, until: float) -> list[LabelledJob]:
+async def labelled_jobs(client: JobClient, since: float, until: float) -> list[LabelledJob]:
     """The jobs with our label that were created between two instants (epoch seconds), oldest first, each once.
 
     A launch on a target of the caller's own carries no label, and is not among them. Raises `RequestFailed`.
@@ -86,7 +86,7 @@ async def labelled_jobs(client: AiwareClient, since: float, until: float) -> lis
     raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
 
 
-async def jobs_on_target(client: AiwareClient, target_id: str, since: float | None) -> list[Entry]:
+async def jobs_on_target(client: JobClient, target_id: str, since: float | None) -> list[Entry]:
     """The records of all jobs on a target, or of those created since an instant (epoch seconds), each with its id.
 
     Raises `RequestFailed`, also for a list in which a job may be hidden: taken for a whole one, it would mean that the
@@ -105,7 +105,7 @@ async def jobs_on_target(client: AiwareClient, target_id: str, since: float | No
 
 
 async def _whole_list(
-    client: AiwareClient, variables: dict[str, Any], subject: str, look: Look
+    client: JobClient, variables: dict[str, Any], subject: str, look: Look
 ) -> tuple[dict[str, Entry], int]:
     """The records by their ids, to an empty page, and how many pages were not empty."""
     found: dict[str, Entry] = {}
@@ -126,9 +126,7 @@ async def _whole_list(
     raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
 
 
-async def candidates(
-    client: AiwareClient, operation: str, place: Place, label: Label, since: float | None
-) -> list[Entry]:
+async def candidates(client: JobClient, operation: str, place: Place, label: Label, since: float | None) -> list[Entry]:
     """The records of the jobs at `place` that may have come of our submission there.
 
     A launch carries no label, and a rule of the organisation may start jobs in each new container. In one of our own, a
@@ -172,7 +170,7 @@ def read_labelled(record: object, clean: Callable[[str], str] = str) -> Labelled
 
 
 async def _page(
-    client: AiwareClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
+    client: JobClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
 ) -> list[Entry | None]:
     """As many records as there are, also those that are null: they count in the offset.
 
@@ -186,7 +184,7 @@ async def _page(
     raise failure or client.session.bad_reply("jobs", subject, "the answer holds no list of jobs.")
 
 
-def _is_usable(client: AiwareClient, job_id: str) -> bool:
+def _is_usable(client: JobClient, job_id: str) -> bool:
     try:
         client.handle(job_id)
     except errors.InvalidInput:

@@ -7,7 +7,7 @@ list, a null of `getJob` is not believed before `getJobs` says the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
@@ -19,17 +19,33 @@ from graphql_jobs.transport.responses import read_or_bad_reply
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
+    from graphql_jobs.handle import Seen
     from graphql_jobs.parsing import Entry
-    from graphql_jobs.providers.base import Seen
-    from graphql_jobs.providers.datasaur.client import DatasaurClient
+    from graphql_jobs.providers.batching import BatchSize
     from graphql_jobs.transport.responses import Reply
+    from graphql_jobs.transport.session import Session
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
 PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
 
 
-async def check_batch(client: DatasaurClient, job_ids: Sequence[str]) -> dict[str, Seen]:
+class Client(Protocol):
+    """What is needed of the client here."""
+
+    session: Session
+    #: Whether the last answer to `getJobs` was no list.
+    had_no_list: bool
+
+    @property
+    def batches(self) -> BatchSize: ...
+
+    def not_found(self, job_id: str) -> errors.JobNotFound:
+        """The error for a job that the provider does not know."""
+        ...
+
+
+async def check_batch(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]:
     """As `JobClient._check_batch`."""
     made = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
     seen: dict[str, Seen] = {job_id: await _check_project(client, job_id) for job_id in made}
@@ -39,13 +55,13 @@ async def check_batch(client: DatasaurClient, job_ids: Sequence[str]) -> dict[st
     return seen | (await _check_many(client, others) if others else {})
 
 
-async def _check_one(client: DatasaurClient, job_id: str) -> dict[str, Seen]:
+async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
     reply = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
     entry = reply.data.get("result", ...)
     if entry is None:
         if client.had_no_list and not reply.error_at("result"):  # null may be its answer to whatever is asked
             return await _check_many(client, [job_id])
-        return {job_id: reply.error_at("result") or client._not_found(job_id)}
+        return {job_id: reply.error_at("result") or client.not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
         return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
     if failure := _missing_part(client, reply, ("result",), entry):
@@ -60,7 +76,7 @@ async def _check_one(client: DatasaurClient, job_id: str) -> dict[str, Seen]:
     return {job_id: in_full}
 
 
-async def _check_many(client: DatasaurClient, job_ids: Sequence[str]) -> dict[str, Seen]:
+async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]:
     """Jobs that a list leaves out are asked for again as long as that brings any: the list may be cut in silence."""
     seen: dict[str, Seen] = {}
     left = job_ids
@@ -75,7 +91,7 @@ async def _check_many(client: DatasaurClient, job_ids: Sequence[str]) -> dict[st
                 seen[job_id] = _read(client, job_id, entry)
         if told.is_short and told.entries:
             if left is not job_ids:  # what was left out is there: so many are too many
-                client.session.batches.shrink(len(job_ids), told.bad("the list is shorter than what was asked for."))
+                client.batches.shrink(len(job_ids), told.bad("the list is shorter than what was asked for."))
             left = told.missing
         else:
             seen |= {job_id: told.absence(job_id) for job_id in told.missing}
@@ -83,7 +99,7 @@ async def _check_many(client: DatasaurClient, job_ids: Sequence[str]) -> dict[st
     return seen
 
 
-def _read(client: DatasaurClient, job_id: str, entry: Entry) -> Seen:
+def _read(client: Client, job_id: str, entry: Entry) -> Seen:
     session = client.session
 
     def read() -> Job:
@@ -91,7 +107,7 @@ def _read(client: DatasaurClient, job_id: str, entry: Entry) -> Seen:
         # A job that runs shows nothing but a status that is in the table.
         return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
 
-    return read_or_bad_reply(session, read, "getJobs", f"job {job_id}")
+    return read_or_bad_reply(session.bad_reply, read, "getJobs", f"job {job_id}")
 
 
 class _Told:
@@ -101,7 +117,7 @@ class _Told:
     that were told `before` may be told again.
     """
 
-    def __init__(self, client: DatasaurClient, reply: Reply, job_ids: Sequence[str], before: Container[str]) -> None:
+    def __init__(self, client: Client, reply: Reply, job_ids: Sequence[str], before: Container[str]) -> None:
         self._client, self._reply, self._job_ids = client, reply, job_ids
         items = reply.data.get("result")
         client.had_no_list = not isinstance(items, list)
@@ -137,14 +153,14 @@ class _Told:
             failure = self._reply.error_at("result")
         if failure:
             return failure
-        return self.bad("an entry of the list is no such job.") if self._is_odd else self._client._not_found(job_id)
+        return self.bad("an entry of the list is no such job.") if self._is_odd else self._client.not_found(job_id)
 
     def bad(self, detail: str) -> errors.RequestFailed:
         """The error for what is no list of these jobs."""
         return _bad(self._client, "getJobs", self._job_ids[0], detail)
 
 
-async def _check_project(client: DatasaurClient, job_id: str) -> Seen:
+async def _check_project(client: Client, job_id: str) -> Seen:
     """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
     project_id = job_id.removeprefix(PROJECT)
     try:
@@ -153,15 +169,13 @@ async def _check_project(client: DatasaurClient, job_id: str) -> Seen:
         return failure
     entry = reply.data.get("result", ...)
     if entry is None:
-        return reply.error_at("result") or client._not_found(job_id)
+        return reply.error_at("result") or client.not_found(job_id)
     if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
         return client.session.bad_reply("getProject", f"project {project_id}", "the answer holds no such project.")
-    return Job(client.provider, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
+    return Job(reader.PROVIDER, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
 
-def _missing_part(
-    client: DatasaurClient, reply: Reply, at: tuple[str | int, ...], entry: Entry
-) -> errors.RequestFailed | None:
+def _missing_part(client: Client, reply: Reply, at: tuple[str | int, ...], entry: Entry) -> errors.RequestFailed | None:
     """Why a part of a job that matters cannot be read: its status, or what it made. Any other part may be missing."""
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
@@ -179,5 +193,5 @@ def _id_of(item: object) -> str | None:
     return job_id if type(job_id) is str else text_or_none(item, "id")
 
 
-def _bad(client: DatasaurClient, operation: str, job_id: str, detail: str) -> errors.RequestFailed:
+def _bad(client: Client, operation: str, job_id: str, detail: str) -> errors.RequestFailed:
     return client.session.bad_reply(operation, f"job {job_id}", detail)

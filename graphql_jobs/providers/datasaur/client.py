@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
-from graphql_jobs.job import FILE_URL
+from graphql_jobs.handle import FILE_URL, Seen
 from graphql_jobs.parsing import (
     MAX_ADDRESS_CHARACTERS,
     MAX_ANSWER_ID_CHARACTERS,
@@ -14,12 +14,13 @@ from graphql_jobs.parsing import (
     instant_or_none,
     text_or_none,
 )
-from graphql_jobs.providers.base import JobClient, Place, Recovery, Seen
+from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import AGAIN
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.providers.paging import Look
+from graphql_jobs.providers.recovery import Place, Recovery
 from graphql_jobs.transport.download import download
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.shared_session import shared_session
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.job import CancelOutcome, Job, JobHandle
+    from graphql_jobs.handle import CancelOutcome, JobHandle
+    from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth

@@ -16,7 +16,7 @@ from graphql_jobs.transport.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.graphql_jobs.conftest import OpenSession, Serve
 
 ABSENT = {"name": "not_found", "message": "The requested object was not found"}

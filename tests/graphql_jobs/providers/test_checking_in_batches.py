@@ -23,7 +23,8 @@ from tests.graphql_jobs.conftest import ScriptedClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphql_jobs.providers.base import JobClient, Seen
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.providers.base import JobClient
     from tests.graphql_jobs.conftest import OpenSession, Scripted
 
     Failing = Callable[[Sequence[str], float], Exception | None]
@@ -257,7 +258,7 @@ def test_an_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) ->
         for max_batch in (1, 3, 42, 100, 499, 500):
             client.max_batch = max_batch
             found.append(client.batch_size)
-        client.session.batches.shrink(85, TOO_MUCH)
+        client.batches.shrink(85, TOO_MUCH)
         return [*found, client.batch_size]
 
     assert asyncio.run(sizes()) == [1, 2, 20, 100, 200, 500, 20]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.datasaur import DatasaurClient, ExportSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.aiware import AiwareJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT

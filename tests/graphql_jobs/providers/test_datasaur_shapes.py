@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.graphql_jobs.conftest import OpenSession, Serve
 
 AUTH = {"message": "Unauthorized", "extensions": {"type": "AuthenticationError"}}

@@ -13,7 +13,8 @@ from tests.conftest import aiware_credentials, datasaur_credentials, driven
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import FaultKind
-    from graphql_jobs.providers.base import JobClient, Seen
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.providers.base import JobClient
 
 ODD: list[FaultKind] = ["data_null", "no_fields", "partial", "denied_member"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import Label, LocalMemory, submit_once
-from graphql_jobs.job import REPEATS
+from graphql_jobs.handle import REPEATS
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from tests.clocks import DrivenClock
 from tests.conftest import datasaur_credentials, driven

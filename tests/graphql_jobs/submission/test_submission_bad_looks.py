@@ -16,7 +16,7 @@ from tests.graphql_jobs.submitting import ENGINE, LABEL, PROJECT, TASKS
 
 if TYPE_CHECKING:
     from graphql_jobs import JobClient
-    from graphql_jobs.providers.base import Place
+    from graphql_jobs.providers.recovery import Place
     from tests.graphql_jobs.conftest import Serve
 
 OWN: Place = {"target_id": "7", "own": True}

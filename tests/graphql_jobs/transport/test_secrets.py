@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.job import JobHandle
+from graphql_jobs.handle import JobHandle
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.download import download
 from graphql_jobs.transport.limits import Limits

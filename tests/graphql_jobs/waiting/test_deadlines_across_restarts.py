@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import LocalMemory, errors
-from graphql_jobs.job import Job, JobHandle, JobState, JobTask
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.checkpoints import Sight, Sights
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import wait

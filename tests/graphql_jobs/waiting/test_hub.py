@@ -21,7 +21,7 @@ from tests.graphql_jobs.hubs import EVERY_5_S, all_of, handle, is_idle, job, unt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 

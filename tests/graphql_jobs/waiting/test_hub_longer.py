@@ -15,7 +15,7 @@ from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, cancel, ends, handle, is_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted, ScriptedClient
 

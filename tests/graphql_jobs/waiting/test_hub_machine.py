@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from graphql_jobs import errors, wait_many
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, hub_of
 from tests.clocks import FakeClock
@@ -21,7 +22,7 @@ from tests.graphql_jobs.conftest import ScriptedClient
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
 
 PAUSE_S = 5.0
 NAMES = [f"j{number}" for number in range(12)]

@@ -30,7 +30,7 @@ from tests.graphql_jobs.hubs import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from graphql_jobs.waiting.watch import Ended
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted

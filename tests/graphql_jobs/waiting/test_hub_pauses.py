@@ -252,6 +252,6 @@ async def test_all_who_wait_are_told_of_a_bug_before_anything_else_is_done(
     def broken(*_: object) -> int:
         raise ZeroDivisionError("a bug")
 
-    client.session.batches.at_most = broken  # type: ignore[method-assign, assignment]
+    client.batches.at_most = broken  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(5):  # of real time
         assert await told == "a bug"

@@ -16,7 +16,7 @@ from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, cancel, handl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphql_jobs.providers.base import Seen
+    from graphql_jobs.handle import Seen
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobFailure, JobHandle, JobState, JobTask
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobFailure, JobState, JobTask
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import require_success, wait, wait_many
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobHandle, JobState
+from graphql_jobs.handle import JobHandle
+from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import wait, wait_many
 
