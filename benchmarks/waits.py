@@ -138,7 +138,7 @@ def change_feed(lineup: Lineup, jobs: int) -> Section:
         )
         for result in results
     ]
-    note = f"{jobs:,} jobs. What is listed is checked whole, with its tasks, before it counts as ended (law 4)."
+    note = f"{jobs:,} jobs. What is listed is checked whole, with its tasks, before it counts as ended (guarantee 4)."
     return Section("feed", "aiWARE's change feed", columns, rows, note)
 
 

@@ -24,7 +24,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Wall-clock time, since instants outlive the process (law 3), and a second time that nobody can set back."""
+    """Wall-clock time, since instants outlive the process (guarantee 3), and a second time that nobody can set back."""
 
     def now(self) -> float:
         """Seconds since the epoch."""

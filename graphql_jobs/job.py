@@ -81,7 +81,7 @@ class JobTask(NamedTuple):
 class Job(NamedTuple):
     """A job as it was when it was last read. A named tuple for the same reason as its tasks.
 
-    `state` is our judgement (law 4: a job that says complete may be FAILED), `raw_status` the provider's word.
+    `state` is our judgement (guarantee 4: a job that says complete may be FAILED), `raw_status` the provider's word.
     `progress_percent` is for showing only: Datasaur leaves it at 0 on delivered jobs.
     """
 
@@ -125,7 +125,7 @@ class Job(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """As plain JSON of bounded size; tasks are counted by their status, since a job may have thousands.
 
-        A status is a value and never the name of a field, since Prefect reads some names (law 11).
+        A status is a value and never the name of a field, since Prefect reads some names (guarantee 11).
         """
         counts = Counter(task.raw_status for task in self.tasks).most_common()
         shown = [{"status": status, "count": count} for status, count in counts[:MAX_STATUSES]]

@@ -2,7 +2,7 @@
 
 All are async. In a sync flow call them by Prefect's own means: `check_job.submit(credentials, job_id).result()`.
 None caches its result, and none that creates something is retried by Prefect: the session below knows what may be
-sent again (law 2).
+sent again (guarantee 2).
 """
 
 from tasks.cancelling.layers import cancel_job, cancel_with_the_run, cancelling_with_the_run

@@ -48,7 +48,7 @@ class HandOverFailed(GraphqlJobsError):
 async def start_deployment(deployment: str, parameters: dict[str, Any], key: str) -> UUID:
     """Start `deployment` ("flow/name") with `parameters`, once per `key`, and give the id of its run.
 
-    A second start with the same key, from any process at any later time, gives the first one's run (law 8).
+    A second start with the same key, from any process at any later time, gives the first one's run (guarantee 8).
     """
     run = await started(deployment, parameters, key)
     get_run_logger().info("%s: run %s (%s) follows.", deployment, run.name, run.id)
@@ -61,7 +61,7 @@ async def started(deployment: str, parameters: dict[str, Any], key: str) -> Flow
 
 
 def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """The key under which `deployment` starts once for these outcomes, whoever asks and however often (law 8).
+    """The key under which `deployment` starts once for these outcomes, whoever asks and however often (guarantee 8).
 
     An outcome is a job and its state: what was handed over as not known yet is handed over again when it has ended. A
     job that was only done again, since the first one's result could not be had any more, counts as the first one.

@@ -50,8 +50,8 @@ def outcome(
     """What downstream gets for one job: the job as plain JSON, or why there is none to show in `error`.
 
     `result` is what the job made, as JSON text: as JSON it would be read by Prefect, which resolves references and
-    templates in parameters, and this is a server's data (law 11). It is None if there is nothing, or if it is too large
-    for a parameter, and then `result_omitted_characters` says how large.
+    templates in parameters, and this is a server's data (guarantee 11). It is None if there is nothing, or if it is too
+    large for a parameter, and then `result_omitted_characters` says how large.
     """
     if not isinstance(ended, Job):
         return {"provider": provider, "job_id": job_id, "state": str(JobState.UNKNOWN), "error": str(ended)}

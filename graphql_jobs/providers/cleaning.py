@@ -1,4 +1,4 @@
-"""A job as it was read, without secrets in what is an id or a word: a server may put anything there (law 7)."""
+"""A job as it was read, without secrets in what is an id or a word: a server may put anything there (guarantee 7)."""
 
 from __future__ import annotations
 

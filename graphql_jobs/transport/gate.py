@@ -1,4 +1,4 @@
-"""The pause that a server asked for, kept by all that talk to it (law 6)."""
+"""The pause that a server asked for, kept by all that talk to it (guarantee 6)."""
 
 from __future__ import annotations
 

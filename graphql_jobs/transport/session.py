@@ -1,9 +1,9 @@
 """One endpoint and one credential: every request of this package goes through here, and is retried nowhere else.
 
 A session is shared by all that runs in one event loop (`sharing.shared_session`), opened by the first `async with` and
-closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (law 2),
-pauses as a whole when the server says so (law 6), sends no more in a second than it may, and keeps secrets out of every
-message (law 7).
+closed by the last. It sends reads again after passing failures, creates only when nothing can have happened (guarantee
+2), pauses as a whole when the server says so (guarantee 6), sends no more in a second than it may, and keeps secrets
+out of every message (guarantee 7).
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Session:
         try:
             return await self._send_in_turn(operation, variables, subject, token, before)
         except errors.SignInFailed as failure:
-            # Refused before any work (law 2), so that this is safe for creates too.
+            # Refused before any work (guarantee 2), so that this is safe for creates too.
             if not self.auth.reject(token) or not failure.unexecuted:
                 raise
         return await self._send_in_turn(operation, variables, subject, await self._sign_in.token(), before)
@@ -247,7 +247,7 @@ class Session:
         return read_reply(self.dialect, result, lambda finding: self._error(operation.field, subject, finding))
 
     def _heed(self, exchange: Exchange) -> None:
-        """Keep the delay that the server asks for, whatever its answer is otherwise (law 6)."""
+        """Keep the delay that the server asks for, whatever its answer is otherwise (guarantee 6)."""
         if asked_s := retry_after_s(exchange):
             self.gate.close(asked_s)
 

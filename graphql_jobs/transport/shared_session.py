@@ -1,4 +1,4 @@
-"""One session for all that talks to the same endpoint with the same credential in one event loop (law 5).
+"""One session for all that talks to the same endpoint with the same credential in one event loop (guarantee 5).
 
 Its budget of requests is that of the process: Prefect gives each task that is submitted to threads a loop of its own.
 """

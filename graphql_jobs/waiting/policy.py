@@ -95,9 +95,9 @@ class Deadlines:
 class WaitPolicy:
     """All that the caller decides about a wait.
 
-    `outage_budget_s`: how long every check may fail before `ProviderLost` (law 1). A delay that the server asked for
-    within it is sat out, until the deadline at the latest.
-    `not_found_grace_s`: how long a job may be missing, which it is right after its submission (law 10).
+    `outage_budget_s`: how long every check may fail before `ProviderLost` (guarantee 1). A delay that the server
+    asked for within it is sat out, until the deadline at the latest.
+    `not_found_grace_s`: how long a job may be missing, which it is right after its submission (guarantee 10).
     Defaults are our choice: an hour of outage is a bad night and not the end of a job; the longest read-after-write
     delay that anyone reports is seconds.
     """

@@ -1,4 +1,4 @@
-"""The polls of all waits of a process on one endpoint (law 5): one queue, few requests for many jobs.
+"""The polls of all waits of a process on one endpoint (guarantee 5): one queue, few requests for many jobs.
 
 What runs here is bookkeeping between two requests. Nothing that a caller supplies runs here: what is new is handed over
 to the caller's own task, through its `Waiter`.

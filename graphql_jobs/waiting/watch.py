@@ -75,7 +75,7 @@ class Watch:
         return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
-        """How the wait ended with this poll, or None: go on. The status comes first, then the deadline (law 3)."""
+        """How the wait ended with this poll, or None: go on. The status comes before the deadline (guarantee 3)."""
         if not isinstance(seen, Job):
             return self._judge_trouble(seen, now)
         if seen.state.is_terminal:

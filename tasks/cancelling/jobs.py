@@ -54,7 +54,7 @@ class LeftAlone(Exception):
 
 
 async def until_seen(ask: Callable[[], Awaitable[T]], clock: Clock, give_up_at: float) -> T:
-    """What `ask` gives, which is called again while the provider does not show the job (law 10).
+    """What `ask` gives, which is called again while the provider does not show the job (guarantee 10).
 
     Raises `JobNotFound` once `give_up_at` has come.
     """

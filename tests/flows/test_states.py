@@ -37,7 +37,7 @@ async def test_a_job_that_fails_fails_the_run_with_its_reason(
 
 
 async def test_a_complete_job_with_a_failed_task_fails_the_run(run: Run, emulator: Emulator) -> None:
-    """Law 4: aiWARE says complete, one task failed: JobFailed, naming the task's reason."""
+    """Guarantee 4: aiWARE says complete, one task failed: JobFailed, naming the task's reason."""
     emulator.faults.add(JobFault("failed_task_in_complete", failure_message="no audio"))
     state = await run(SUBMITTING["aiware engine"])
     assert (state.name, "no audio" in str(state.message)) == ("JobFailed", True)

@@ -1,4 +1,4 @@
-"""A wall clock that somebody sets, forward or back, changes nothing for what is under way (law 3)."""
+"""A wall clock that somebody sets, forward or back, changes nothing for what is under way (guarantee 3)."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_failed_request_names_provider_operation_and_subject(kind: type[errors
 
 
 def test_only_what_surely_was_not_carried_out_says_so() -> None:
-    """Law 2 hangs on this table: a class that is both transient and unexecuted makes a create be sent again."""
+    """Guarantee 2 hangs on this table: a class that is both transient and unexecuted makes a create be sent again."""
     failures = [kind for kind in ALL if issubclass(kind, errors.RequestFailed)]
     assert {kind.__name__ for kind in failures if kind.transient and kind.unexecuted} == {"Unreachable", "RateLimited"}
 

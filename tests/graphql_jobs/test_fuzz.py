@@ -1,4 +1,4 @@
-"""Law 11, by force: whatever a server sends, only our own errors come out, at once, and no secret.
+"""Guarantee 11, by force: whatever a server sends, only our own errors come out, at once, and no secret.
 
 A hundred thousand mutated answers by default, the same each time. A failure names its seed: `FUZZ_FIRST=<seed>
 FUZZ_ANSWERS=1` runs it alone, and another FUZZ_FIRST runs others.

@@ -1,4 +1,4 @@
-"""Law 11: what a server sends is a value, never the name of a field, in what is handed over."""
+"""Guarantee 11: what a server sends is a value, never the name of a field, in what is handed over."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ async def test_a_deployment_that_needs_more_is_refused_unless_it_has_it(deploy: 
 
 
 async def test_references_and_templates_in_a_result_reach_downstream_as_text(deploy: Deploy, runs_of: RunsOf) -> None:
-    """A server's answer that looks like Prefect's own markup is neither resolved nor refused (law 11)."""
+    """A server's answer that looks like Prefect's own markup is neither resolved nor refused (guarantee 11)."""
     name = await deploy("hostile")
     hostile: dict[str, Any] = {
         "variable": {"__prefect_kind": "workspace_variable", "variable_name": "db_password"},

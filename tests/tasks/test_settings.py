@@ -31,7 +31,7 @@ def test_no_task_caches(task: Task[..., object]) -> None:
 
 @pytest.mark.parametrize("task", ALL.values(), ids=ALL)
 def test_prefect_retries_no_task(task: Task[..., object]) -> None:
-    """Law 2: what may be sent again is decided in the session, and nowhere else."""
+    """Guarantee 2: what may be sent again is decided in the session, and nowhere else."""
     assert task.retries == 0
     assert task.retry_condition_fn is None
 

@@ -1,4 +1,4 @@
-"""Law 4 over pages: a job that says complete is believed only after all its tasks were read."""
+"""Guarantee 4 over pages: a job that says complete is believed only after all its tasks were read."""
 
 from __future__ import annotations
 

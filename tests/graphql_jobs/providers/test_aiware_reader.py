@@ -1,4 +1,4 @@
-"""aiWARE's reader: status words, law 4 in its variants, recorded answers, and whatever a hostile server may send."""
+"""aiWARE's reader: status words, guarantee 4 in its variants, recorded answers, and what a hostile server may send."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_an_invented_word_is_no_end_and_is_reported_once(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("bad", ["failed", "aborted", "cancelled"])
 def test_a_complete_job_with_a_bad_task_failed(bad: str) -> None:
-    """Law 4: complete, but its second task failed: FAILED, and the task is named."""
+    """Guarantee 4: complete, but its second task failed: FAILED, and the task is named."""
     job = complete(task("t1", "complete"), task("t2", bad))
     assert job.state is JobState.FAILED
     assert job.raw_status == "complete"

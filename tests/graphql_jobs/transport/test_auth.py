@@ -139,7 +139,7 @@ async def test_a_rejected_token_is_replaced_once_for_all(
 async def test_a_create_with_a_rejected_token_is_sent_again(
     serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """Refused before any work (law 2): a new token, and the job is made once."""
+    """Refused before any work (guarantee 2): a new token, and the job is made once."""
     issuer = Issuer(unauthorized_401)
     tokens, api = await serve(issuer.token), await serve(issuer.graphql)
     session = await open_session(api.url, credentials(tokens), dialect=DIALECT)

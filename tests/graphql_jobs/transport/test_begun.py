@@ -1,4 +1,4 @@
-"""Law 2: a create that was begun is never sent again, whatever the answer's words say."""
+"""Guarantee 2: a create that was begun is never sent again, whatever the answer's words say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law 11, end to end: whatever JSON a server sends, only our own errors come out of a session and its clients."""
+"""Guarantee 11, end to end: whatever JSON a server sends, only our own errors come out of a session and its clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values that Python itself refuses, or takes quadratic time for, are a bad reply or are passed over (law 11)."""
+"""Values that Python itself refuses, or takes quadratic time for, are a bad reply or are passed over (guarantee 11)."""
 
 from __future__ import annotations
 

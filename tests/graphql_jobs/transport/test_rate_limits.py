@@ -1,4 +1,4 @@
-"""A rate limit is one wherever an answer says so: a delay for the whole endpoint, and never a refusal (law 6)."""
+"""A rate limit is one wherever an answer says so: a delay for the whole endpoint, and never a refusal (guarantee 6)."""
 
 from __future__ import annotations
 

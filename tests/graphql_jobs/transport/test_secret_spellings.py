@@ -1,4 +1,4 @@
-"""Law 7: a secret is not shown in another spelling either, wherever a server repeats it."""
+"""Guarantee 7: a secret is not shown in another spelling either, wherever a server repeats it."""
 
 from __future__ import annotations
 

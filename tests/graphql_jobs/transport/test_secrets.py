@@ -1,4 +1,4 @@
-"""Law 7: nothing that must stay secret is in an error, a log line or a repr."""
+"""Guarantee 7: nothing that must stay secret is in an error, a log line or a repr."""
 
 from __future__ import annotations
 

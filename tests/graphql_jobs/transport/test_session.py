@@ -109,7 +109,7 @@ async def test_a_senseless_wait_does_not_stop_the_session(
 async def test_a_wait_pauses_all_requests_of_the_session(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """Law 6: told once to come back in 30 s, neither of two concurrent requests is sent before that."""
+    """Guarantee 6: told once to come back in 30 s, neither of two concurrent requests is sent before that."""
     sent_at: list[float] = []
 
     async def note(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""One session for each event loop, endpoint and credential; opened by the first user, closed by the last (law 5)."""
+"""Guarantee 5: a session for each event loop, endpoint and credential; opened by the first user, closed by the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law 5: a bug that concerns one job ends the wait for that job, and no other one."""
+"""Guarantee 5: a bug that concerns one job ends the wait for that job, and no other one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ends of a wait that are not the job's: deadlines, outages, absences (laws 1, 3 and 10)."""
+"""The ends of a wait that are not the job's: deadlines, outages, absences (guarantees 1, 3 and 10)."""
 
 from __future__ import annotations
 
