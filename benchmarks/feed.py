@@ -28,9 +28,9 @@ query Ended($from: DateTime, $offset: Int, $limit: Int) {
   ) { records { id } }
 }
 """
-#: Our choice: instants of jobs are whole seconds (reference/aiware.md 2.1), and a list may be behind a little.
+#: Our choice: instants of jobs are whole seconds (docs/providers/aiware.md), and a list may be behind a little.
 _OVERLAP_S = 2.0
-#: The documented default (reference/aiware.md 2.2), and a page that nobody promises.
+#: The documented default (docs/providers/aiware.md), and a page that nobody promises.
 _DOCUMENTED_PAGE, _LARGE_PAGE = 30, 500
 
 
@@ -45,7 +45,7 @@ async def by_large_pages(setup: Setup, meter: Meter) -> None:
 
 
 async def _by_feed(setup: Setup, meter: Meter, page: int) -> None:
-    """One sweep at first; then each T the list, and a whole check of each job in it that is waited for (law 4)."""
+    """One sweep at first; then each T the list, and a whole check of each awaited job in it (guarantee 4)."""
     async with aiohttp.ClientSession() as http:
         url, token = f"{setup.emulator['url']}/v3/graphql", setup.emulator["aiware_token"]
         check = Post(http, url, token, alias_payload(setup), alias_entries)

@@ -14,7 +14,7 @@ _HERD_AT_S, _HERD_S = 40.0, 1.0
 _NEVER_SHARE = 0.01
 #: Of the issue: the limited server's.
 _LIMITED_BATCH = 200
-#: Of the issue (the largest batch), and reference/peers.md 6.1.
+#: Our choice: the largest batch.
 BATCH = 500
 SEED = 20_260_101
 
@@ -99,7 +99,7 @@ def special(jobs: int) -> list[Workload]:
     return [
         Workload("herd: all end within 1 s", jobs, course="herd"),
         Workload("long tail: 1 % never end", jobs, course="tail", waits_at_most_s=90.0),
-        # 20 per second over the documented window of 10 s (reference/aiware.md 4.5).
+        # 20 per second over the documented window of 10 s (docs/providers/aiware.md#errors).
         Workload(
             "server: 20 requests/s, batches of 200",
             jobs,

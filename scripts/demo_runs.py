@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _GIVE_UP_AFTER_S = 400.0
 _DOWNSTREAM = "store-results/default"
 
-# A transcription engine and a recording from the provider's own example (reference/aiware.md 8.1).
+# A transcription engine and a recording from the example in the provider's job quickstart (docs.veritone.com).
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 _MEDIA_URL = "https://media.example.com/HitchhikersGuide.mp4"
 # The project of Datasaur's own page on checking a job.

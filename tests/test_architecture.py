@@ -19,7 +19,7 @@ from scripts.imports import by_folder, folder_of, levels_of, read_modules
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("graphql_jobs", "blocks", "tasks", "flows")
 
-# Who may import whom among ourselves, and Prefect (design.md: arrows run one way).
+# Each layer may import itself, the layers below it and, from `blocks` on, Prefect.
 ALLOWED = {
     "graphql_jobs": {"graphql_jobs"},
     "blocks": {"blocks", "graphql_jobs", "prefect"},

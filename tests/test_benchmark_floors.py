@@ -30,7 +30,7 @@ def test_a_job_that_never_ends_is_asked_for_until_its_deadline() -> None:
 
 
 def test_ten_thousand_jobs_have_the_floor_that_was_measured_elsewhere() -> None:
-    """peers.md 6.1: 192 requests with the look at the begin, which takes 20 and is not in ours."""
+    """192 requests with the poll at the beginning, which takes 20 and is not in ours."""
     assert request_floor(steady(10_000).durations_s(Scale()), 5.0, BATCH, 600.0) == pytest.approx(172, abs=5)
 
 

@@ -37,7 +37,7 @@ class IdFactory:
         return f"{self._random.getrandbits(length * 4):0{length}x}"
 
     def aiware_job(self, now_at: float) -> str:
-        """`YYMM` + ISO week + day + `_` + 10 base-62 characters, as 20 of 20 public samples (aiware.md 2.4)."""
+        """`YYMM` + ISO week + day + `_` + 10 base-62 characters, as in public samples (docs/providers/aiware.md)."""
         today = datetime.fromtimestamp(now_at, UTC)
         return f"{today:%y%m}{today.isocalendar().week:02d}{today:%d}_{self._text(10)}"
 

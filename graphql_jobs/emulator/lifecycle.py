@@ -58,7 +58,7 @@ class Course:
 
     def spoken(self, word: str, running_word: str) -> str:
         """The status as told: `word`, unless the job's fate puts another in its place."""
-        # Our choice: Edge REST knows "reprocessing", the most plausible word to leak (aiware.md 3.1).
+        # Our choice: Edge REST knows "reprocessing", the most plausible word to leak (docs/providers/aiware.md#status).
         other = (self.fault and self.fault.word) or "reprocessing"
         if self._is("status_for_ever") or (self._is("unknown_status") and word == running_word):
             return other

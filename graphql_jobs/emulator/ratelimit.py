@@ -4,7 +4,7 @@ from collections import deque
 
 from graphql_jobs.emulator.clock import Clock
 
-# Source: aiware.md 4.5. The number of requests per window is not published, so it is a knob.
+# Source: docs/providers/aiware.md#errors. The number of requests per window is not published, so it is a knob.
 WINDOW_S = 10.0
 
 

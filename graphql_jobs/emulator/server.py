@@ -21,7 +21,7 @@ from graphql_jobs.emulator.trial import Trial
 
 # Loopback only: the control plane has no password.
 _HOST = "127.0.0.1"
-# aiWARE's documented upload cap (aiware.md 1.2); nothing larger is read at all.
+# aiWARE's documented upload cap (docs/providers/aiware.md#endpoint); nothing larger is read at all.
 _UPLOAD_LIMIT_BYTES = 104_857_600
 # Our choice: requests that a delay fault still holds are not worth waiting for at the end.
 _SHUTDOWN_TIMEOUT_S = 0.1

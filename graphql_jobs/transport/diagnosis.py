@@ -1,7 +1,8 @@
 """From what came back to what it means: the one place where an answer becomes one of our errors.
 
-Sources: reference/gql-tenacity.md 1.3 (what gql raises), section 4 (which failures prove that nothing was sent), and
-each provider's table of codes.
+It rests on what gql 4 raises (an answer with `errors` is a `TransportQueryError` whatever its status, a fault of the
+network a `TransportConnectionFailed` with aiohttp's error as its cause), on aiohttp's errors (a `ClientConnectorError`
+and a `ConnectionTimeoutError` come before anything is sent), and on each provider's table of codes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ COMMON_CODES: Mapping[str, Kind] = {
 
 _BY_STATUS: Mapping[int, Kind] = {
     401: errors.SignInFailed,
-    # What a rejected token looks like is not published; it may be either (reference/aiware.md 4.4).
+    # What a rejected token looks like is not published; it may be either (docs/providers/aiware.md).
     403: errors.SignInFailed,
     404: errors.BadEndpoint,
     405: errors.BadEndpoint,
@@ -198,7 +199,7 @@ def _refused_by_status(
     is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
     if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
         return Finding(errors.RateLimited, detail, asked_s)
-    # These two are clear, and aiWARE words its 413 as invalid_input (reference/aiware.md 4.3).
+    # These two are clear, and aiWARE words its 413 as invalid_input (docs/providers/aiware.md).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
     return Finding(known or _kind_of_status(status), detail, asked_s)
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 #: Our choice: a bound that only a mistake or an attack passes.
 MAX_FILE_BYTES = 10 * 1024**3
 #: A large file takes its time, with all its interruptions; a pre-signed address lives that long
-#: (reference/datasaur.md 3.1).
+#: (docs/providers/datasaur.md#exports).
 MAX_DOWNLOAD_S = 6 * 3600.0
 #: Our choice: a bucket that moved, behind a gateway, behind a name of its own.
 MAX_REDIRECTS = 5
-#: Our choice: a file may be missing for so long after its job's end (reference/datasaur.md 3.1: "could return 404").
+#: Our choice: a file may be missing (404) for so long after its job's end (docs/providers/datasaur.md#exports).
 _NOT_THERE_YET_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024

@@ -1,8 +1,7 @@
 """What one HTTP exchange did, recorded per request, and answers bounded in size.
 
 gql keeps response headers on the transport, where concurrent requests overwrite each other's, and loses the status of
-an error answer that holds JSON (reference/gql-tenacity.md 1.2, 1.3); an `Exchange` of its own travels with each
-request instead.
+an error answer that holds JSON; an `Exchange` of its own travels with each request instead.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A GraphQL document parsed and printed once, bound to variables per request.
 
 gql prints the syntax tree again on every execute, which costs more than all the rest of a batched check
-(reference/gql-tenacity.md 2.1: 138 against 10 microseconds per status at 100 aliases).
+(measured with gql 4.4: 138 against 10 microseconds per status at 100 aliases).
 """
 
 from __future__ import annotations

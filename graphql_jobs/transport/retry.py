@@ -37,8 +37,7 @@ async def retried(
     """Up to `attempts` attempts for errors that `predicate` accepts; no pause is begun that would end after `budget_s`.
 
     The first attempt is made without tenacity, which costs as much as the rest of a request that succeeds
-    (docs/benchmarks.md); after that a fresh `AsyncRetrying`, since a shared one mixes up concurrent calls
-    (reference/gql-tenacity.md 3.2).
+    (docs/benchmarks.md); after that a fresh `AsyncRetrying`, since a shared one gives a call another call's exception.
     """
     give_up_at = clock.monotonic() + budget_s
     try:
@@ -73,7 +72,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def surely_undone(error: BaseException) -> bool:
-    """Sending again may help, and nothing can have happened yet: what a create needs (law 2)."""
+    """Sending again may help, and nothing can have happened yet: what a create needs (guarantee 2)."""
     return isinstance(error, RequestFailed) and error.transient and error.unexecuted
 
 

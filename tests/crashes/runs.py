@@ -40,7 +40,7 @@ _FLOWS = "tests.crashes.flows"
 HUNG_AFTER_S = 600.0
 _LOOK_AGAIN_S = 1.0
 #: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
-#: undoes a retry that came in between (reference/prefect.md 4.1), so a trial is run again after it; these are the
+#: undoes a retry that came in between (seen with Prefect 3.8.8), so a trial is run again after it; these are the
 #: pauses before and after that process, which are milliseconds on a quiet machine.
 _REPORT_S = 2.0
 _LATE_REPORT = "Flow run infrastructure exited"

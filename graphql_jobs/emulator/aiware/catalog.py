@@ -6,19 +6,19 @@ from typing import Any
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-# Ids of the single-engine template's steps: aiware.md 2.6.
+# Ids of the single-engine template's steps: docs/providers/aiware.md#submission.
 WEBSTREAM_ADAPTER_ID = "9e611ad7-2d3b-48f6-a51b-0a1ba40fe255"
 PLAYBACK_ID = "352556c7-de07-4d55-b33f-74b1cf237f25"
 CHUNKER_ID = "8bdb0e3b-ff28-4f6e-a3ba-887bd06e6440"
 OUTPUT_WRITER_ID = "8eccf9cc-6b6d-4d7d-8cb3-7ebf4950c5f3"
 # Invented: the one engine that has no job template.
 NO_TEMPLATE_ID = "00000000-0000-4000-8000-000000000000"
-# Steps that carry data and leave no result of their own. The last one is the adapter of D:apis/job-quickstart.
+# Steps that carry data and leave no result of their own. The last one is the job quickstart's adapter.
 HELPER_IDS = frozenset(
     {WEBSTREAM_ADAPTER_ID, PLAYBACK_ID, CHUNKER_ID, OUTPUT_WRITER_ID, "9e611ad7-2d3b-48f6-a51b-0a1ba40feab4"}
 )
 
-# Names are ours; ids are from aiware.md 2.6 and 8.
+# Names are ours; ids are from the vendor's examples.
 _NAMES = {
     WEBSTREAM_ADAPTER_ID: "Webstream Adapter",
     PLAYBACK_ID: "Playback Segment Creator",

@@ -9,7 +9,7 @@ from graphql_jobs.emulator.aiware.model import Job, Task
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 from graphql_jobs.emulator.lifecycle import Course
 
-# Our choice: "every caller belongs to one organisation"; the server adds this key to payloads (aiware.md 2.3).
+# Our choice: every caller belongs to one organisation. The server adds its id to payloads (docs/providers/aiware.md).
 ORGANIZATION_ID = 1
 
 

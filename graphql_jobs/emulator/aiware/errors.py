@@ -1,4 +1,4 @@
-"""aiWARE's failures: entries with a top-level `name` (aiware.md 4.1 and 4.2), HTTP 200 unless said otherwise."""
+"""aiWARE's failures: entries with a top-level `name`, HTTP 200 unless said otherwise (docs/providers/aiware.md)."""
 
 import logging
 from typing import Any

@@ -24,7 +24,7 @@ def _cancel_job(_root: None, info: Info, id: str) -> dict[str, str]:
     world = info.context.world
     job = world.visible_job(id)
     if not world.cancel(job):
-        # Invented: what a refused cancel answers is not published (aiware.md 3.4).
+        # Invented: what a refused cancel answers is not published (docs/providers/aiware.md#cancelling).
         raise AiwareError("invalid_input", "Only a job whose tasks are all pending or queued can be cancelled.")
     return {"id": id, "message": "Job cancelled"}
 
@@ -122,7 +122,7 @@ def _login_info(info: Info, token: str) -> dict[str, Any]:
 def _user_login(_root: None, info: Info, input: dict[str, Any] | None = None) -> dict[str, Any]:
     accounts, values = info.context.accounts, input or {}
     if not accounts.is_aiware_user(values.get("userName", ""), values.get("password", "")):
-        # Documented answer to a login that fails (D:apis/examples.md).
+        # Documented answer to a login that fails (the vendor's page of API examples).
         raise AiwareError("not_found", "The requested object or entity could not be found")
     info.context.world.count_token()
     return _login_info(info, accounts.open_session())

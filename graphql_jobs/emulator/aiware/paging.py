@@ -1,4 +1,4 @@
-"""Lists come in pages: `count` is the number of records in this page, and there is no total (aiware.md 4.6)."""
+"""Lists come in pages: `count` is the number of records in this page; there is no total (docs/providers/aiware.md)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -43,7 +43,7 @@ def finished_tasks(job: Job, now_at: float) -> Iterable[Task]:
 
 
 def transcript(task: Task) -> dict[str, Any]:
-    """The result of one task, after the sample in D:quickstart/jobs."""
+    """The result of one task, after the sample in the vendor's quickstart on jobs."""
     series = [
         {
             "startTimeMs": index * _WORD_MS,

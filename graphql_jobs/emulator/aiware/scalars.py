@@ -37,7 +37,7 @@ def _from_text(text: str) -> float:
 
 date_time = ScalarType(
     "DateTime",
-    # Whole seconds, as in every sample of a job (aiware.md 2.1).
+    # Whole seconds, as in every sample of a job (docs/providers/aiware.md#ids-and-instants).
     serializer=lambda instant_at: iso_text(instant_at, whole_seconds=True),
     value_parser=read_instant,
 )

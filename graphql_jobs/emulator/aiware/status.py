@@ -81,7 +81,7 @@ def counted_statuses(tasks: Iterable[Task], now_at: float) -> list[str]:
 
 
 def combine(statuses: list[str]) -> str:
-    """Job status from task statuses. Inferred: Veritone publishes no formula (aiware.md 3.2)."""
+    """Job status from task statuses. Inferred: Veritone publishes no formula (docs/providers/aiware.md)."""
     present = set(statuses)
     if present & ACTIVE:
         return "running"

@@ -1,4 +1,4 @@
-"""Datasaur's failures: `errors[].message` and `errors[].extensions.type` (datasaur.md 4)."""
+"""Datasaur's failures: `errors[].message` and `errors[].extensions.type` (docs/providers/datasaur.md)."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""Everything that starts a job: mutations, and the queries that start work too (datasaur.md 2.1)."""
+"""Everything that starts a job: mutations, and the queries that start work too (docs/providers/datasaur.md)."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ _ATTESTED_QUEUES = {
     "autoLabelTokenBasedProject": "AutoLabelQueue",
     "replicateCabinet": "CabinetReplicationJobQueue",
 }
-# Invented names: these queues were seen nowhere (datasaur.md 3).
+# Invented names: these queues were seen nowhere (docs/providers/datasaur.md).
 _INVENTED_QUEUES = {
     "createProject": "ProjectLaunchQueue",
     "launchTextProjectAsync": "ProjectLaunchQueue",

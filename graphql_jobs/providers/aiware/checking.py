@@ -1,8 +1,8 @@
 """Reading aiWARE jobs: one request for many, and, for a job that says complete, the proof that no task is missing.
 
-Law 4: such a job is believed only after all its tasks were read. The documented end of a list is a page with fewer
-records than asked for (docs/providers/aiware.md), but a server may cap its pages without saying so, and a list may
-change between two pages. So the end is an empty page, ids are distinct, and a page of a longer list begins with the
+Guarantee 4: such a job is believed only after all its tasks were read. The documented end of a list is a page with
+fewer records than asked for (docs/providers/aiware.md), but a server may cap its pages without saying so, and a list
+may change between two pages. So the end is an empty page, ids are distinct, and a page of a longer list begins with the
 last task of the page before.
 """
 
@@ -141,7 +141,7 @@ def _read_page(client: Client, job_id: str, page: Page, proof: Page) -> Seen:
 def _read(
     client: Client, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
 ) -> Seen:
-    """The job, unless it says complete and a task of it could not be read (law 4)."""
+    """The job, unless it says complete and a task of it could not be read (guarantee 4)."""
 
     def read() -> Job:
         job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)

@@ -1,7 +1,7 @@
 """aiWARE's documents. Each is validated in tests against the SDL in `graphql_jobs/emulator/schema/aiware.graphql`.
 
-Source: reference/aiware.md sections 2, 3.4 and 8. Inputs whose type name no public source shows are inlined, with
-variables of scalar types, so that no text is ever pasted into a document (section 2.1, points 3 and 4).
+Source: docs/providers/aiware.md. Inputs whose type name no public source shows are inlined, with variables of scalar
+types, so that no text is ever pasted into a document.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import cache
 
 from graphql_jobs.transport.operation import Operation
 
-#: The documented default page of a task list; caps on larger pages are not published (aiware.md 4.6).
+#: The documented default page of a task list; caps on larger pages are not published (docs/providers/aiware.md).
 TASK_PAGE = 30
 #: A check is sent with the smallest of these numbers of aliases that holds all its ids, so that only nine documents
 #: exist, here and in the server's cache. Our choice of steps.

@@ -36,13 +36,13 @@ LIST_S, MAX_PAGES = 1800.0, 2_000
 #: Our choices: a server that never ends its list is not followed for ever.
 MAX_JOBS = 100_000
 MAX_JOBS_ON_TARGET = 1_500
-# A smaller page may pass: caps on pages are not published (reference/aiware.md 4.6).
+# A smaller page may pass: caps on pages are not published (docs/providers/aiware.md).
 _MAY_BE_THE_SIZE = (errors.TooMuchAtOnce, errors.RequestRefused)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledJob:
-    """A job in a list. `state` is by the provider's word alone: what matters is read by a check (law 4)."""
+    """A job in a list. `state` is by the provider's word alone: what matters is read by a check (guarantee 4)."""
 
     job_id: str
     label: Label

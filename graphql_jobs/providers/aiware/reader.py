@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 PROVIDER = "aiware"
 
-# Source: reference/aiware.md 3.1. `Job.status` has the type of `Task.status`, so one table serves both.
-# An aborted job is what a cancelled one ends as (KB 4164); an aborted task counts against its job (law 4).
+# Source: docs/providers/aiware.md#status. `Job.status` has the type of `Task.status`, so one table serves both.
+# An aborted job is what a cancelled one ends as (KB 4164); an aborted task counts against its job (guarantee 4).
 STATES = StatusTable(
     PROVIDER,
     {
@@ -38,7 +38,7 @@ STATES = StatusTable(
     },
 )
 
-# Source: reference/aiware.md 4.2, the codes of D:apis/error-codes.md.
+# Source: docs/providers/aiware.md#errors, after the vendor's page on error codes.
 CODES: Mapping[str, Kind] = {
     "not_found": errors.NotFound,
     "not_allowed": errors.NotAllowed,
@@ -54,13 +54,13 @@ CODES: Mapping[str, Kind] = {
 
 
 def code_of(entry: Mapping[str, object]) -> str:
-    """aiWARE's code stands at the top level of an error, not under `extensions` (reference/aiware.md 4.1)."""
+    """aiWARE's code stands at the top level of an error, not under `extensions` (docs/providers/aiware.md)."""
     name = entry.get("name")
     return name if isinstance(name, str) else ""
 
 
 def object_of(entry: Mapping[str, object]) -> str | None:
-    """The id of what was not found; such an error names no field (reference/aiware.md 4.1)."""
+    """The id of what was not found; such an error may name no field (docs/providers/aiware.md)."""
     data = entry.get("data")
     object_id = data.get("objectId") if isinstance(data, dict) else None
     return object_id if isinstance(object_id, str) else None
@@ -80,7 +80,7 @@ def read_job(
     passed over.
 
     A job that says complete is FAILED if a task failed, was aborted or cancelled and no standby of it completed,
-    unless `lenient` (law 4). `clean` cuts and redacts the provider's words.
+    unless `lenient` (guarantee 4). `clean` cuts and redacts the provider's words.
     """
     tasks = tuple([read_task(record, clean) for record in records if isinstance(record, dict)])
     failures: tuple[JobFailure, ...] = ()
@@ -193,7 +193,7 @@ def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: 
 def _excused(task_entries: list[Entry]) -> set[str]:
     """Tasks whose failure does not count: a standby stood in for them, or they were a standby that nobody needed.
 
-    A standby may have a standby of its own (reference/aiware.md 2.5), so the chain is followed.
+    A standby may have a standby of its own (docs/providers/aiware.md), so the chain is followed.
     """
     standby_of: dict[str, str] = {}
     status_of: dict[str, object] = {}

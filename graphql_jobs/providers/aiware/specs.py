@@ -1,4 +1,4 @@
-"""What can be run on aiWARE. Source: reference/aiware.md 2.5 and 2.6; names on the wire are given by aliases."""
+"""What can be run on aiWARE. Source: docs/providers/aiware.md#submission; names on the wire are given by aliases."""
 
 from __future__ import annotations
 

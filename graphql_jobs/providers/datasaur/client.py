@@ -130,7 +130,7 @@ class DatasaurClient(JobClient):
         )
 
     async def cancel(self, job_id: str) -> CancelOutcome:
-        """Always raises `CancelRefused`: Datasaur's API has no cancel (reference/datasaur.md 2.1)."""
+        """Always raises `CancelRefused`: Datasaur's API has no cancel (docs/providers/datasaur.md)."""
         checked = self._checked(job_id, "job_id")
         raise errors.CancelRefused(
             self.provider, checked, "Datasaur has no way to cancel a job: left running at Datasaur."

@@ -1,6 +1,6 @@
 """Datasaur's documents. Each is validated in tests against `graphql_jobs/emulator/schema/datasaur.graphql`.
 
-Source: reference/datasaur.md section 8, and the vendor's page on checking a job (reference/seeds/001).
+Source: docs/providers/datasaur.md, and the vendor's page on checking a job (docs.datasaur.ai/api/get-data/check-job).
 """
 
 from __future__ import annotations

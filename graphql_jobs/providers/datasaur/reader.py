@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "datasaur"
 
-# Source: reference/datasaur.md section 3 (enum JobStatus, introspection of 2022-12, unchanged in the 2026 samples).
+# Source: docs/providers/datasaur.md#status (enum JobStatus, introspection of 2022-12, unchanged in the 2026 samples).
 STATES = StatusTable(
     PROVIDER,
     {
@@ -28,12 +28,12 @@ STATES = StatusTable(
     },
 )
 
-# Source: reference/datasaur.md section 4: the one error whose shape is known.
+# Source: docs/providers/datasaur.md#errors-and-limits: the one error whose shape is known.
 CODES: Mapping[str, Kind] = {"AuthenticationError": errors.SignInFailed}
 
 
 def code_of(entry: Mapping[str, object]) -> str:
-    """`extensions.type` where it is known, else `extensions.code`, which was never seen (datasaur.md section 4)."""
+    """`extensions.type` where it is known, else `extensions.code`, which was never seen."""
     extensions = entry.get("extensions")
     if not isinstance(extensions, dict):
         return ""

@@ -1,4 +1,4 @@
-"""What can be run on Datasaur. Source: reference/datasaur.md 2.2."""
+"""What can be run on Datasaur. Source: docs/providers/datasaur.md#what-starts-a-job."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AutoLabelSpec(JobSpec):
         wire: dict[str, Any] = {
             "labelerEmail": self.labeler_email,
             "projectId": self.project_id,
-            # The name misleads: the documentation counts lines (reference/datasaur.md 2.2). Only CUSTOM works here.
+            # The name misleads: the documentation counts lines. Only CUSTOM works (docs/providers/datasaur.md).
             "options": {"numberOfFilesPerRequest": self.lines_per_request, "serviceProvider": "CUSTOM"},
             "targetAPI": {"endpoint": self.target_endpoint, "secretKey": self.target_secret.get_secret_value()},
         }

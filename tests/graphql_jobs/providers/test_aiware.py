@@ -26,7 +26,7 @@ def job(job_id: str, status: str = "running", tasks: list[Any] | None = None) ->
 
 
 def not_found(alias: str | None) -> dict[str, Any]:
-    """The documented error for an unknown id; without an alias it has no path, as in reference/aiware.md 4.1."""
+    """The documented error for an unknown id; without an alias it has no path (docs/providers/aiware.md)."""
     entry: dict[str, Any] = {"message": "The requested object was not found", "name": "not_found"}
     return entry | ({"path": [alias]} if alias else {})
 
@@ -141,7 +141,7 @@ MEMBERS: dict[str, tuple[Any, Any, type]] = {
 
 @pytest.mark.parametrize("name", MEMBERS)
 async def test_a_bad_member_concerns_that_member_alone(name: str, serve: Serve, open_session: OpenSession) -> None:
-    """The second of three jobs is bad in some way: the others are read (law 6)."""
+    """The second of three jobs is bad in some way: the others are read (guarantee 5)."""
     value, error, kind = MEMBERS[name]
 
     def look(alias: str, job_id: str) -> tuple[Any, Any]:
@@ -159,7 +159,7 @@ async def test_a_bad_member_concerns_that_member_alone(name: str, serve: Serve, 
 async def test_unknown_ids_alone_are_jobs_that_are_not_found(
     ids: list[str], serve: Serve, open_session: OpenSession
 ) -> None:
-    """Law 10: right after a submission the only job of a wait is not known yet: `JobNotFound` at it, no exception."""
+    """Guarantee 10: right after its submission the only job of a wait is unknown: `JobNotFound` at it, no exception."""
     server = await serve(checking(lambda alias, job_id: (None, not_found(None))))
     seen = await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).check(ids)
     assert all(isinstance(one, errors.JobNotFound) for one in seen.values())

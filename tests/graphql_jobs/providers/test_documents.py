@@ -23,8 +23,8 @@ from graphql_jobs.transport.operation import Operation
 if TYPE_CHECKING:
     from types import ModuleType
 
-#: The query of the vendor's page on checking a job (reference/seeds/001), as it stands in its JSON.
-SEED_QUERY = "query GetJobQuery($jobId: String!) {  result: getJob(jobId: $jobId) {    id  status  progress  }}"
+#: The query of the vendor's page on checking a job (docs.datasaur.ai/api/get-data/check-job), as it stands in its JSON.
+VENDORS_QUERY = "query GetJobQuery($jobId: String!) {  result: getJob(jobId: $jobId) {    id  status  progress  }}"
 
 
 def operations(module: ModuleType) -> list[tuple[str, Operation]]:
@@ -76,7 +76,7 @@ def squeezed(text: str) -> str:
 
 def test_the_query_for_one_datasaur_job_is_the_vendors_own() -> None:
     """Letter for letter the query of the seed page, apart from white space."""
-    assert squeezed(datasaur.GET_JOB.text) == squeezed(SEED_QUERY)
+    assert squeezed(datasaur.GET_JOB.text) == squeezed(VENDORS_QUERY)
     assert datasaur.GET_JOB.name == "GetJobQuery"
 
 

@@ -1,4 +1,4 @@
-"""Faults before a request is sent, and peers that are not the service (reference/gql-tenacity.md section 4)."""
+"""Faults before a request is sent, and peers that are not the service."""
 
 from __future__ import annotations
 

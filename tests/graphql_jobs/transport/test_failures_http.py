@@ -1,4 +1,4 @@
-"""What each kind of HTTP answer means, and how often reads and creates are sent (reference/gql-tenacity.md 1.3, 4)."""
+"""What each kind of HTTP answer means, and how often reads and creates are sent."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def test_a_passing_failure_is_passed(serve: Serve, open_session: OpenSessi
 async def test_a_create_that_gave_an_id_is_never_sent_again(
     code: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """Law 2: the job is there, a part of the answer was refused: one request, and the id."""
+    """Guarantee 2: the job is there, a part of the answer was refused: one request, and the id."""
     entry = {"message": "no", "name": code, "path": ["createJob", "target"]}
     answer = {"data": {"createJob": {"id": "7"}}, "errors": [entry]}
     server = await serve(answer)

@@ -1,4 +1,4 @@
-"""Every row of the phase table (reference/gql-tenacity.md section 4), each fault made by a real server on loopback."""
+"""Faults once a connection is there, by the phase in which they come, each made by a real server on loopback."""
 
 from __future__ import annotations
 
