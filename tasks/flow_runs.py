@@ -186,7 +186,7 @@ async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
     """All runs that match, page by page.
 
     The next page is that of the runs not seen yet: by offset, a run whose state changes meanwhile would push another
-    one out of sight, and a run that is not seen would lose its jobs.
+    one out of checkpoint, and a run that is not seen would lose its jobs.
     """
     found: dict[UUID, FlowRun] = {}
     while True:

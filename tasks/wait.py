@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.store import root_run_id, sights_of_this_run
+from blocks.runs.store import checkpoints_of_this_run, root_run_id
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
@@ -42,7 +42,7 @@ async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: Wait
             client.handle(job, "job"),
             policy,
             on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
-            sights=await sights_of_this_run(),
+            checkpoints=await checkpoints_of_this_run(),
         )
 
 
@@ -135,7 +135,7 @@ async def _ends(
         handles = [client.handle(job, "job_ids") for job in jobs]
         total, number = len({handle.job_id for handle in handles}), 0
         logger.info("Waiting for %d %s jobs.", total, client.provider)
-        async with aclosing(wait_many(client, handles, policy, sights=await sights_of_this_run())) as ends:
+        async with aclosing(wait_many(client, handles, policy, checkpoints=await checkpoints_of_this_run())) as ends:
             async for handle, ended in ends:
                 number += 1
                 if total <= _TOLD_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:

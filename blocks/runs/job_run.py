@@ -10,7 +10,7 @@ from prefect.blocks.abstract import JobRun
 from prefect.exceptions import TerminationSignal
 
 from blocks.runs.cancelled import is_cancelled_by_a_person
-from blocks.runs.store import root_run_id, sights_of_this_run
+from blocks.runs.store import checkpoints_of_this_run, root_run_id
 from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
 
 #: Our choice: a worker gives a run 30 s to end.
@@ -43,7 +43,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         async with self._credentials.get_client() as client:
             try:
                 self.job = await wait(
-                    client, self.handle, self._policy, on_change=self._log, sights=await sights_of_this_run()
+                    client, self.handle, self._policy, on_change=self._log, checkpoints=await checkpoints_of_this_run()
                 )
             except (asyncio.CancelledError, TerminationSignal):
                 await self._cancel_with_the_run()

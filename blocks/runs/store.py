@@ -24,7 +24,7 @@ from blocks.api import ask
 from blocks.runs.entries import read_entries
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.label import KEY_PREFIX
-from graphql_jobs.waiting.checkpoints import Sights
+from graphql_jobs.waiting.checkpoints import Checkpoints
 
 #: Our choice: so many runs, of which each was deleted, may have kept the entries of one key.
 _MAX_HOMES = 1_000
@@ -171,10 +171,10 @@ def _is_of_its_own(run: FlowRun) -> bool:
     return run.parent_task_run_id is None or run.deployment_id is not None or run.work_queue_id is not None
 
 
-async def sights_of_this_run() -> Sights | None:
+async def checkpoints_of_this_run() -> Checkpoints | None:
     """What the waits of this flow run saw in earlier attempts; None outside a flow run."""
     run_id = await root_run_id()
-    return Sights(RunMemory(run_id)) if run_id else None
+    return Checkpoints(RunMemory(run_id)) if run_id else None
 
 
 async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:

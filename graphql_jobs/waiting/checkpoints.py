@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How the keys of a run's sights begin; otherwise than a submission's.
-SIGHTS_PREFIX = "gqs-"
-#: What follows for the sights of a wait for several jobs. Those of a wait for one have the digest of its id: a run with
-#: thousands of waits reads for each of them no other's.
+#: How the keys of a run's checkpoints begin; otherwise than a submission's.
+CHECKPOINTS_PREFIX = "gqs-"
+#: What follows for the checkpoints of a wait for several jobs. Those of a wait for one have the digest of its id: in a
+#: run with thousands of waits, each reads its own.
 _OF_SEVERAL = "waits"
 #: Our choice: so often two waits of one run may get into each other's way.
 _TRIES = 10
-#: Our choice: so long a wait stands still until a sight is written; after that it is written beside the wait.
+#: Our choice: so long a wait stands still until a checkpoint is written; after that it is written beside the wait.
 _WRITE_S = 2.0
 
 
 @dataclass(slots=True)
-class Sight:
+class Checkpoint:
     """One job. Instants are epoch seconds; `digest` stands for the statuses that were seen at `changed_at`."""
 
     first_at: float
@@ -37,10 +37,10 @@ class Sight:
     changed_at: float | None = None
     digest: str = ""
 
-    def no_later_than(self, now: float) -> Sight:
+    def no_later_than(self, now: float) -> Checkpoint:
         """The same, but that the clock of the attempt before was not ahead: its deadlines would come later by that."""
         running_since, changed_at = (at if at is None else min(at, now) for at in (self.running_since, self.changed_at))
-        return Sight(min(self.first_at, now), running_since, changed_at, self.digest)
+        return Checkpoint(min(self.first_at, now), running_since, changed_at, self.digest)
 
     @property
     def at(self) -> float:
@@ -54,19 +54,19 @@ def digest_of(job: Job) -> str:
     return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()[:16]
 
 
-class Sights:
-    """The sights of one wait, in the memory of its run. `close` it when the wait is over."""
+class Checkpoints:
+    """The checkpoints of one wait, in the memory of its run. `close` it when the wait is over."""
 
-    def __init__(self, memory: Memory, prefix: str = SIGHTS_PREFIX) -> None:
+    def __init__(self, memory: Memory, prefix: str = CHECKPOINTS_PREFIX) -> None:
         self._memory = memory
         self._prefix = prefix
         self._key = ""
         self._count = 0
-        self._unwritten: dict[str, Sight] = {}
+        self._unwritten: dict[str, Checkpoint] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    async def load(self, job_ids: Collection[str]) -> dict[str, Sight]:
-        """The last sight of each of these jobs, by its id. What cannot be read is left out: counting starts anew."""
+    async def load(self, job_ids: Collection[str]) -> dict[str, Checkpoint]:
+        """The last checkpoint of each of these jobs, by its id. One that cannot be read is left out: counting restarts."""
         of_several = f"{self._prefix}{_OF_SEVERAL}"
         if len(job_ids) == 1:
             self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
@@ -75,19 +75,19 @@ class Sights:
             self._key = of_several
             entries = dict(await self._memory.read_all(self._prefix))
         self._count = len(entries.get(self._key, ()))
-        sights: dict[str, Sight] = {}
+        checkpoints: dict[str, Checkpoint] = {}
         for entry in chain.from_iterable(entries.values()):
             for job_id in entry.keys() & set(job_ids):
                 try:
-                    sight = Sight(**entry[job_id])
-                    if job_id not in sights or sights[job_id].at <= sight.at:
-                        sights[job_id] = sight
+                    checkpoint = Checkpoint(**entry[job_id])
+                    if job_id not in checkpoints or checkpoints[job_id].at <= checkpoint.at:
+                        checkpoints[job_id] = checkpoint
                 except TypeError:
                     logger.warning("What was seen of job %s before cannot be read.", job_id)
-        return sights
+        return checkpoints
 
-    async def keep(self, news: Mapping[str, Sight]) -> None:
-        """Write down new sights. If that takes long or fails the wait goes on: all it costs is a later deadline."""
+    async def keep(self, news: Mapping[str, Checkpoint]) -> None:
+        """Write down new checkpoints. If that takes long or fails, the wait goes on: its deadlines come later."""
         self._unwritten |= news
         if self._writing and not self._writing.done():
             return
@@ -105,7 +105,7 @@ class Sights:
     async def _write(self) -> None:
         while self._unwritten:
             news, self._unwritten = self._unwritten, {}
-            entry = {job_id: asdict(sight) for job_id, sight in news.items()}
+            entry = {job_id: asdict(checkpoint) for job_id, checkpoint in news.items()}
             try:
                 await self._append(entry)
             except Exception:  # whatever the store raises

@@ -38,15 +38,15 @@ _COUNTED = {
     "outages": "{outage}",
     "ended": "{job}",
 }
-#: What the session counts, for all of its hubs.
+#: What the session counts, for all of its pollers.
 _SENT = {"requests": "{request}", "rate_limited": "{request}"}
-#: What is so many now: told as differences, since several hubs of a process may have one label.
+#: What is so many now: told as differences, since several pollers of a process may have one label.
 _SIZED = {"waiters": "{wait}", "jobs": "{job}"}
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One hub at one instant. Counts are since it was made; seconds by our clock.
+    """One poller at one instant. Counts are since it was made; seconds by our clock.
 
     `latency_p50_s`, `latency_p99_s`: from the end of a job by the provider's clock until it was seen by ours, over the
     last thousand ends; None before there is any, or where the provider gives no instants. They hold whatever the two
@@ -84,7 +84,7 @@ class Snapshot:
 
 
 class Metrics:
-    """The counters of one hub."""
+    """The counters of one poller."""
 
     def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int, int]]) -> None:
         session = self._session = client.session

@@ -41,7 +41,7 @@ _LATE_S = 0.0005
 _PASS_EVERY_S = 0.2
 
 
-class Hub:
+class Poller:
     """The polls of all waits on one session that read answers in one way. Does nothing while there is no wait."""
 
     def __init__(self, client: JobClient) -> None:
@@ -286,8 +286,8 @@ class Hub:
         return self._client.session.clock.now()
 
 
-def hub_of(client: JobClient) -> Hub:
-    """The hub of the client's session for its way of reading; made if there is none yet."""
-    key = (Hub, client.reading)
-    hub: Hub = client.session.attached.get(key) or client.session.attached.setdefault(key, Hub(client))
-    return hub
+def poller_of(client: JobClient) -> Poller:
+    """The poller of the client's session for its way of reading; made if there is none yet."""
+    key = (Poller, client.reading)
+    poller: Poller = client.session.attached.get(key) or client.session.attached.setdefault(key, Poller(client))
+    return poller

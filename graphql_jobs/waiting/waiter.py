@@ -18,13 +18,13 @@ News = tuple["Watch", "Seen", "Ended | None"]
 
 
 class Waiter:
-    """A caller's watches by the ids of their jobs. Told by the hub, asked by the caller."""
+    """A caller's watches by the ids of their jobs. Told by the poller, asked by the caller."""
 
     def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
         self.watches = dict(watches)
         #: Whether news that are no end are worth waking the caller.
         self.wants_changes = wants_changes
-        #: When the hub began to poll for it, by a clock that nobody sets back.
+        #: When the poller began to poll for it, by a clock that nobody sets back.
         self.joined_at = 0.0
         #: What is logged about a job belongs to who waits for it.
         self.context = contextvars.copy_context()
@@ -33,7 +33,7 @@ class Waiter:
         self._woken: asyncio.Future[None] | None = None
 
     async def news(self) -> list[News]:
-        """What is new, as soon as there is something. Raises what the hub died of, if it did."""
+        """What is new, as soon as there is something. Raises what the poller died of, if it did."""
         while not self._news:
             if self._failure:
                 raise self._failure

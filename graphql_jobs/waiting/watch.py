@@ -17,7 +17,7 @@ from graphql_jobs.errors import (
     WaitTimedOut,
 )
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.waiting.checkpoints import Sight, digest_of
+from graphql_jobs.waiting.checkpoints import Checkpoint, digest_of
 
 if TYPE_CHECKING:
     from graphql_jobs.handle import JobHandle, Seen
@@ -51,11 +51,11 @@ class Watch:
         "policy",
     )
 
-    def __init__(self, handle: JobHandle, policy: WaitPolicy, sight: Sight) -> None:
+    def __init__(self, handle: JobHandle, policy: WaitPolicy, checkpoint: Checkpoint) -> None:
         self.handle = handle
         self.policy = policy
-        self._first_at, self._running_since = sight.first_at, sight.running_since
-        self._changed_at, self._digest = sight.changed_at, sight.digest
+        self._first_at, self._running_since = checkpoint.first_at, checkpoint.running_since
+        self._changed_at, self._digest = checkpoint.changed_at, checkpoint.digest
         #: Whether the last look showed something else than the one before.
         self.changed = False
         self._mark: int | None = None  # stands for all that was seen of the job: the job itself may be large
@@ -70,9 +70,9 @@ class Watch:
         self._began_at = self.began_at()
 
     @property
-    def sight(self) -> Sight:
+    def checkpoint(self) -> Checkpoint:
         """What was seen so far, to be kept."""
-        return Sight(self._first_at, self._running_since, self._changed_at, self._digest)
+        return Checkpoint(self._first_at, self._running_since, self._changed_at, self._digest)
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
         """How the wait ended with this poll, or None: go on. The status comes before the deadline (guarantee 3)."""
@@ -117,11 +117,11 @@ class Watch:
             self._missing_since += now - max(since, self._missing_since)
             self._aim()
 
-    def has_news(self, seen: Seen, before: Sight | None) -> bool:
+    def has_news(self, seen: Seen, before: Checkpoint | None) -> bool:
         """Whether a limit needs something of this look that the provider would not tell again after a restart."""
         if not isinstance(seen, Job):
             return self._mark is None and before is None and not self.handle.submitted_at
-        limits, at = self.policy.deadlines, before or Sight(0.0)
+        limits, at = self.policy.deadlines, before or Checkpoint(0.0)
         began = not (self.handle.submitted_at or seen.created_at) and before is None
         ran = limits.running_s and at.running_since != self._running_since and not _starts(seen)
         changed = limits.unchanged_s and at.digest != self._digest

@@ -62,7 +62,7 @@ async def test_run_remembers_any_number_of_submissions(
 
 
 async def test_one_key_may_have_more_entries_than_one_request_brings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,456 sights under one key."""
+    """3,456 checkpoints under one key."""
     client = pretend(monkeypatch, {f"gqs-waits-{number}": "{}" for number in range(3_456)})
     assert await read_entries(uuid4(), "gqs-waits-") == client.values
 

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from blocks.fields import WaitSettings, wait_policy
 from graphql_jobs import Deadlines, JobState, WaitPolicy, errors
-from graphql_jobs.waiting.checkpoints import Sight
+from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.watch import Watch
-from tests.graphql_jobs.hubs import DOWN, handle, job
+from tests.graphql_jobs.waits import DOWN, handle, job
 
 LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged_at_most_s", "unseen_at_most_s")
 
@@ -49,7 +49,7 @@ def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -
         (wait_policy(**{"give_up_after_s": 600.0, name: 60.0}), f"the deadline {name}=60 ({limit}=60) passed"),
         (WaitPolicy(deadlines=Deadlines(**{limit: 60.0})), f"the deadline {limit}=60 passed"),
     ):
-        ended = Watch(handle("a"), policy, Sight(0.0)).judge(seen, 60.0)
+        ended = Watch(handle("a"), policy, Checkpoint(0.0)).judge(seen, 60.0)
         assert isinstance(ended, errors.WaitTimedOut)
         assert told in str(ended)
 
@@ -60,7 +60,7 @@ def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -
 )
 def test_outage_budget_is_named_by_the_parameter_where_one_set_it(give_up_after_s: float, told: str) -> None:
     """A wait of ten minutes tolerates no hour of outage: the message says which parameter made it so short."""
-    watch = Watch(handle("a"), wait_policy(give_up_after_s), Sight(0.0))
+    watch = Watch(handle("a"), wait_policy(give_up_after_s), Checkpoint(0.0))
     watch.judge(job("a"), 0.0)
     watch.judge(DOWN, 1.0)
     ended = watch.judge(DOWN, 3601.0)

@@ -144,11 +144,11 @@ async def fused_prefect() -> AsyncIterator[FusedTransport]:
 
 
 def _name_of(request: httpx.Request) -> str:
-    """What a person would call it: "keep intent", "keep sights", "create_flow_run"."""
+    """What a person would call it: "keep intent", "keep checkpoints", "create_flow_run"."""
     path = request.url.path.rstrip("/")
     if request.method == "POST" and path.endswith("/input"):
-        return f"keep {json.loads(json.loads(request.content)['value']).get('kind', 'sights')}"
+        return f"keep {json.loads(json.loads(request.content)['value']).get('kind', 'checkpoints')}"
     if path.endswith("/input/filter"):
         prefix = json.loads(request.content)["prefix"]
-        return "recall submission" if prefix.startswith("gqj-") else "recall sights"
+        return "recall submission" if prefix.startswith("gqj-") else "recall checkpoints"
     return "read deployment" if request.method == "GET" else path.rpartition("/")[2]

@@ -24,7 +24,7 @@ from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, Expor
 from graphql_jobs.providers.datasaur.reader import DIALECT as DATASAUR
 from graphql_jobs.providers.datasaur.specs import ProjectDocument
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
-from graphql_jobs.waiting.checkpoints import Sights
+from graphql_jobs.waiting.checkpoints import Checkpoints
 from tasks.downstream import downstream_key, started
 from tasks.outcome import outcome_of
 from tests.clocks import DrivenClock
@@ -199,8 +199,8 @@ class Protocol:
         label = Label(submission_key(*place, "key", f"case-{number}"), str(self.run_id))
         async with client:
             handle = await submit_once(client, spec, memory, label, wait_at_most_s=POLICY.deadlines.total_s)
-            sights = Sights(memory, f"gqs-{number}-")
-            job = require_success(await wait(client, handle, POLICY, sights=sights))
+            checkpoints = Checkpoints(memory, f"gqs-{number}-")
+            job = require_success(await wait(client, handle, POLICY, checkpoints=checkpoints))
             result = await client.result(handle, job, self.folder)
             finished = outcome_of(handle, job, result)
             key = downstream_key(self.deployment, handle.provider, handle.endpoint, [finished])

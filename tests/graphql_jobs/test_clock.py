@@ -14,9 +14,9 @@ from graphql_jobs.store import LocalMemory
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
-from graphql_jobs.waiting.checkpoints import Sight, Sights
+from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from tests.graphql_jobs.hubs import DOWN, handle, job
+from tests.graphql_jobs.waits import DOWN, handle, job
 
 if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
@@ -97,10 +97,10 @@ async def test_deadline_does_not_count_from_a_clock_that_was_ahead(
 ) -> None:
     """The attempt before wrote down instants of tomorrow: this one gives up after its 60 s."""
     client, memory, ahead = scripted(lambda one, at_s: job(one)), LocalMemory(), clock.now() + 86_400
-    await Sights(memory).keep({"a": Sight(ahead, ahead, ahead)})
+    await Checkpoints(memory).keep({"a": Checkpoint(ahead, ahead, ahead)})
     began_at, policy = clock.monotonic(), WaitPolicy(Schedule(5, 0, 5), Deadlines(**{limit: 60.0}))
     with pytest.raises(errors.WaitTimedOut):
-        await wait(client, handle("a"), policy, sights=Sights(memory))
+        await wait(client, handle("a"), policy, checkpoints=Checkpoints(memory))
     assert 60 <= clock.monotonic() - began_at <= 61
 
 

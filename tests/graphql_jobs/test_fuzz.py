@@ -32,7 +32,7 @@ from graphql_jobs.providers.datasaur.reader import DIALECT
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
-from graphql_jobs.waiting.checkpoints import Sight
+from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.metrics import _skew_s
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.wait import require_success
@@ -135,7 +135,7 @@ def use(seen: object) -> str:
     if isinstance(seen, JobHandle):
         return f"{json.dumps(seen.to_json())} {seen!r}"
     if isinstance(seen, Job | errors.JobNotFound | errors.RequestFailed):
-        watch = Watch(JobHandle(provider="p", endpoint="e", job_id="a"), WaitPolicy(), Sight(NOW))
+        watch = Watch(JobHandle(provider="p", endpoint="e", job_id="a"), WaitPolicy(), Checkpoint(NOW))
         shown = f"{watch.judge(seen, NOW + 1)} {watch.judge(seen, NOW + 1e6)}"
         if isinstance(seen, Job):
             try:

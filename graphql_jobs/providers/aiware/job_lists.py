@@ -97,7 +97,7 @@ async def jobs_on_target(client: JobClient, target_id: str, since: float | None)
     look = Look(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
     found, pages = await _whole_list(client, variables, subject, look)
     if pages > 1 and since is not None:
-        # A job that goes away between two pages moves another one out of sight.
+        # A job that goes away between two pages moves another one out of checkpoint.
         again, _ = await _whole_list(client, variables, subject, look)
         if again.keys() != found.keys():
             raise client.session.bad_reply("jobs", subject, "the list changed while it was read.")

@@ -171,7 +171,7 @@ async def test_a_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulato
 async def test_anothers_open_launch_is_left_alone_until_its_lease_ends(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The process that launched died: its job is adopted after lease and visibility delay, not at first sight."""
+    """The process that launched died: its job is adopted after lease and visibility delay, not at first checkpoint."""
     client, memory = aiware.get_client(), LocalMemory()
     target_id = await shared_target(client)
     spec = on_target("launch", target_id)

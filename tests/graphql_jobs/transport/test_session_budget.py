@@ -19,7 +19,7 @@ from graphql_jobs.transport.download import download
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
 from tests.conftest import driven
-from tests.graphql_jobs.transport.test_budget import HeldClock, most_in, settle
+from tests.graphql_jobs.transport.test_rate_limit import HeldClock, most_in, settle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 from graphql_jobs import LocalMemory, errors
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState, JobTask
-from graphql_jobs.waiting.checkpoints import Sight, Sights
+from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import wait
 
@@ -41,7 +41,7 @@ async def stopped_after(
     seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory
 ) -> None:
     """A wait whose process dies so many seconds after it began."""
-    waiting = asyncio.create_task(wait(client, one, policy, sights=Sights(memory)))
+    waiting = asyncio.create_task(wait(client, one, policy, checkpoints=Checkpoints(memory)))
     await client.clock.sleep(seconds)
     assert not waiting.done()
     waiting.cancel()
@@ -51,7 +51,7 @@ async def stopped_after(
 async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory, name: str) -> float:
     """When a wait gives up, by the client's clock, in seconds after the client's beginning."""
     with pytest.raises(errors.WaitTimedOut, match=name):
-        await wait(client, one, policy, sights=Sights(memory))
+        await wait(client, one, policy, checkpoints=Checkpoints(memory))
     return client.clock.now() - client.began_at
 
 
@@ -133,7 +133,7 @@ async def test_a_change_counts_though_the_jobs_own_instant_stands_still(scripted
     client, memory = scripted(script), LocalMemory()
     one, policy = handle(clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
     await stopped_after(170, client, one, policy, memory)
-    assert (await wait(client, one, policy, sights=Sights(memory))).state is JobState.SUCCEEDED
+    assert (await wait(client, one, policy, checkpoints=Checkpoints(memory))).state is JobState.SUCCEEDED
 
 
 async def test_the_providers_own_time_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
@@ -159,7 +159,7 @@ async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted
     one, policy, memory = handle(clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalMemory()
     await stopped_after(40, client, one, policy, memory)
     await clock.sleep(1000)
-    assert (await wait(client, one, policy, sights=Sights(memory))).state is JobState.SUCCEEDED
+    assert (await wait(client, one, policy, checkpoints=Checkpoints(memory))).state is JobState.SUCCEEDED
 
 
 async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: FakeClock) -> None:
@@ -168,26 +168,26 @@ async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: Fa
         scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED)),
         LocalMemory(),
     )
-    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), sights=Sights(memory))
+    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), checkpoints=Checkpoints(memory))
     assert await memory.read_all("gqs-") == {}
 
 
 async def test_a_memory_that_cannot_be_written_costs_no_wait(
     scripted: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The API is away while sights are written: logged, and the job is waited for all the same."""
+    """The API is away while checkpoints are written: logged, and the job is waited for all the same."""
 
     class Away(LocalMemory):
         async def append(self, key: str, number: int, entry: Any) -> bool:
             raise ConnectionError("the API is away")
 
     client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
-    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), sights=Sights(Away()))
+    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), checkpoints=Checkpoints(Away()))
     assert ended.state is JobState.SUCCEEDED
     assert "could not be written down" in caplog.text
 
 
-async def test_two_waits_of_one_run_share_its_sights(scripted: Scripted, clock: FakeClock) -> None:
+async def test_two_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
     """Both write at once, neither loses what the other saw, and what was damaged by hand is passed over."""
     memory = LocalMemory()
     await memory.append("gqs-waits", 0, {"a": {"nonsense": 1}})
@@ -196,11 +196,13 @@ async def test_two_waits_of_one_run_share_its_sights(scripted: Scripted, clock: 
         client = scripted(
             lambda one, at_s: Job("fake", one, JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED, "word")
         )
-        await wait(client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), sights=Sights(memory))
+        await wait(
+            client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), checkpoints=Checkpoints(memory)
+        )
 
     await asyncio.gather(waiting("a"), waiting("b"))
-    assert {*await Sights(memory).load(["a"])} == {"a"}
-    assert {*await Sights(memory).load(["a", "b", "c"])} == {"a", "b"}
+    assert {*await Checkpoints(memory).load(["a"])} == {"a"}
+    assert {*await Checkpoints(memory).load(["a", "b", "c"])} == {"a", "b"}
 
 
 async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_round(
@@ -208,17 +210,17 @@ async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_r
 ) -> None:
     """A run waits for its jobs one by one, then for all, then for one that is left: each sees what was seen before."""
     memory = LocalMemory()
-    early, later = Sight(first_at=1.0), Sight(first_at=1.0, changed_at=5.0, digest="x")
-    for job_ids, sight in ((["a"], early), (["a", "b"], later), (["a"], Sight(first_at=1.0, changed_at=9.0))):
-        sights = Sights(memory)
-        seen = await sights.load(job_ids)
-        assert seen.get("a") == (None if sight is early else early if sight is later else later)
-        await sights.keep(dict.fromkeys(job_ids, sight))
-    assert (await Sights(memory).load(["b"]))["b"] == later
+    early, later = Checkpoint(first_at=1.0), Checkpoint(first_at=1.0, changed_at=5.0, digest="x")
+    for job_ids, checkpoint in ((["a"], early), (["a", "b"], later), (["a"], Checkpoint(first_at=1.0, changed_at=9.0))):
+        checkpoints = Checkpoints(memory)
+        seen = await checkpoints.load(job_ids)
+        assert seen.get("a") == (None if checkpoint is early else early if checkpoint is later else later)
+        await checkpoints.keep(dict.fromkeys(job_ids, checkpoint))
+    assert (await Checkpoints(memory).load(["b"]))["b"] == later
 
 
 async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, clock: FakeClock) -> None:
-    """Prefect's API hangs from the first sight on: the wait ends with its job, and leaves nothing behind."""
+    """Prefect's API hangs from the first checkpoint on: the wait ends with its job, and leaves nothing behind."""
 
     class Hanging(LocalMemory):
         async def append(self, key: str, number: int, entry: Any) -> bool:
@@ -227,6 +229,6 @@ async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, 
 
     client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
     before = asyncio.all_tasks()
-    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), sights=Sights(Hanging()))
+    ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), checkpoints=Checkpoints(Hanging()))
     assert ended.state is JobState.SUCCEEDED
-    assert not [one for one in asyncio.all_tasks() - before if "Sights" in repr(one)]
+    assert not [one for one in asyncio.all_tasks() - before if "Checkpoints" in repr(one)]

@@ -19,7 +19,7 @@ from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
 from graphql_jobs.waiting.watch import Watch
 from tests.clocks import FakeClock
-from tests.graphql_jobs.hubs import EVERY_5_S, handle, until
+from tests.graphql_jobs.waits import EVERY_5_S, handle, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The numbers that the hub shows: as they are, in the log and to OpenTelemetry."""
+"""The numbers that the poller shows: as they are, in the log and to OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.aiware import AiwareClient, reader
 from graphql_jobs.transport.http import Exchange
 from graphql_jobs.waiting import metrics
-from graphql_jobs.waiting.poller import hub_of
-from tests.graphql_jobs.hubs import DOWN, all_of, job, until
+from graphql_jobs.waiting.poller import poller_of
+from tests.graphql_jobs.waits import DOWN, all_of, job, until
 
 if TYPE_CHECKING:
     from tests.clocks import FakeClock
@@ -90,7 +90,7 @@ async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog:
 async def test_no_number_names_a_job(scripted: Scripted) -> None:
     """The labels of the instruments are the provider and the endpoint: a thousand jobs are no thousand time series."""
     client = scripted(until(0))
-    assert hub_of(client)._metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
+    assert poller_of(client)._metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
 
 
 async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The hub in trouble: slow requests, outages, pauses that the server wants, a clock that somebody sets."""
+"""The poller in trouble: slow requests, outages, pauses that the server wants, a clock that somebody sets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, hub_of
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
+from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, poller_of
+from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
     slow.slow[0].set()
     await clock.sleep(20)
     assert not second.done()
-    assert hub_of(client)._queue.jobs.keys() == {"a", "b"}
+    assert poller_of(client)._queue.jobs.keys() == {"a", "b"}
     for waiting in (second, other):
         waiting.cancel()
     await asyncio.gather(second, other, return_exceptions=True)

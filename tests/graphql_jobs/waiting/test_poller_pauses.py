@@ -1,4 +1,4 @@
-"""What the hub does while nobody may ask: in a pause that a server wants, in an outage, and right after them."""
+"""What the poller does while nobody may ask: in a pause that a server wants, in an outage, and right after them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job
 from graphql_jobs.transport import gate
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import hub_of
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
+from graphql_jobs.waiting.poller import poller_of
+from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,7 +162,7 @@ async def test_a_bug_in_a_step_is_told_to_all_who_wait(scripted: Scripted, clock
     def broken(now: float, at_most: int) -> list[object]:
         raise ZeroDivisionError("a bug")
 
-    hub_of(client)._queue.take = broken  # type: ignore[method-assign, assignment]
+    poller_of(client)._queue.take = broken  # type: ignore[method-assign, assignment]
     async with asyncio.timeout(5):  # of real time
         assert await ends == "a bug"
 
@@ -244,7 +244,7 @@ async def test_who_joins_in_a_pause_does_not_shorten_it(scripted: Scripted, monk
 async def test_all_who_wait_are_told_of_a_bug_before_anything_else_is_done(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Even a bug that strikes again while the hub is stopped."""
+    """Even a bug that strikes again while the poller is stopped."""
     client = scripted(until(1e9))
     told = asyncio.create_task(_all_errors(client))
     await clock.sleep(12)

@@ -9,8 +9,8 @@ import pytest
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.waiting.poller import hub_of
-from tests.graphql_jobs.hubs import DOWN, EVERY_5_S, cancel, ends, handle, is_idle, job, rests, waits_for
+from graphql_jobs.waiting.poller import poller_of
+from tests.graphql_jobs.waits import DOWN, EVERY_5_S, cancel, ends, handle, is_idle, job, rests, waits_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,4 +98,4 @@ async def test_job_that_becomes_readable_after_an_outage_is_read(scripted: Scrip
     Longer(client)
     waits = waits_for(client, big0=rests(5, 3600), big1=rests(5, 3600), j0=rests(5, 3600))
     assert [one.state for one in await asyncio.gather(*waits)] == [JobState.SUCCEEDED] * 3
-    assert not hub_of(client)._longer
+    assert not poller_of(client)._longer

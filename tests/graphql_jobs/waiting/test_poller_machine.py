@@ -1,4 +1,4 @@
-"""The hub against a simple model: random joins, cancels, faults and clock jumps; every wait ends once, rightly."""
+"""The poller against a simple model: random joins, cancels, faults and clock jumps; every wait ends once, rightly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphql_jobs import errors, wait_many
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, hub_of
+from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, poller_of
 from tests.clocks import FakeClock
 from tests.graphql_jobs.conftest import ScriptedClient
 
@@ -50,7 +50,7 @@ class Caller:
     cancelled: bool = False
 
 
-class HubMachine(RuleBasedStateMachine):
+class PollerMachine(RuleBasedStateMachine):
     """The model: each job ends at an instant, and each caller gets that end, or gives up at its own instant."""
 
     def __init__(self) -> None:
@@ -232,7 +232,7 @@ class HubMachine(RuleBasedStateMachine):
                     assert name in caller.ended, f"{name} ended at {self.ends_at[name]}, it is {now}"
 
     def teardown(self) -> None:
-        """All faults pass, all jobs end: everybody gets what is left, and the hub stands still."""
+        """All faults pass, all jobs end: everybody gets what is left, and the poller stands still."""
         try:
             self.run(self.finish())
             self.every_end_is_right()
@@ -259,12 +259,12 @@ class HubMachine(RuleBasedStateMachine):
             await asyncio.gather(*tasks, return_exceptions=True)
         for caller in self.callers:
             assert caller.cancelled or caller.ended.keys() == set(caller.names)
-        hub = hub_of(self.client)
-        assert not (hub._waiters)
-        assert not (hub._queue.jobs)
-        assert not (hub._polls)
-        assert not (hub._timer)
+        poller = poller_of(self.client)
+        assert not (poller._waiters)
+        assert not (poller._queue.jobs)
+        assert not (poller._polls)
+        assert not (poller._timer)
 
 
-HubMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
-TestHub = HubMachine.TestCase
+PollerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
+TestPoller = PollerMachine.TestCase

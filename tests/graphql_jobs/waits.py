@@ -1,4 +1,4 @@
-"""What the tests of the hub share: scripts, waits, a client that is slow on demand, and whether anything is left."""
+"""What the tests of the poller share: scripts, waits, a client that is slow on demand, and whether anything is left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import hub_of
+from graphql_jobs.waiting.poller import poller_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +66,9 @@ async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolic
 
 
 def is_idle(client: ScriptedClient) -> bool:
-    """Whether nothing of the hub is left: no waiter, no slot, no request, no timer."""
-    hub = hub_of(client)
-    return not (hub._waiters or hub._queue.jobs or hub._polls or hub._timer)
+    """Whether nothing of the poller is left: no waiter, no slot, no request, no timer."""
+    poller = poller_of(client)
+    return not (poller._waiters or poller._queue.jobs or poller._polls or poller._timer)
 
 
 class Slow:

@@ -1,4 +1,4 @@
-"""The hub's rules: what waits share, what it costs, and that none waits for ever."""
+"""The poller's rules: what waits share, what it costs, and that none waits for ever."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.waiting.checkpoints import Sight
+from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import hub_of
+from graphql_jobs.waiting.poller import poller_of
 from graphql_jobs.waiting.waiter import Waiter
 from graphql_jobs.waiting.watch import Watch
-from tests.graphql_jobs.hubs import EVERY_5_S, all_of, handle, is_idle, job, until
+from tests.graphql_jobs.waits import EVERY_5_S, all_of, handle, is_idle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,17 +190,17 @@ async def test_a_bug_is_told_to_all_who_wait(scripted: Scripted) -> None:
 
 
 async def test_who_joins_after_a_death_is_not_forgotten_when_the_dead_leave(scripted: Scripted) -> None:
-    """The hub dies, another waits for the same job, and only then does the first one leave."""
+    """The poller dies, another waits for the same job, and only then does the first one leave."""
     client = scripted(until(30))
-    hub = hub_of(client)
-    dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Sight(client.clock.now()))}, False) for _ in "da")
-    hub.join(dead)
-    hub._die(ZeroDivisionError("a bug"))
-    hub.join(alive)
-    await hub.leave(dead)
+    poller = poller_of(client)
+    dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Checkpoint(client.clock.now()))}, False) for _ in "da")
+    poller.join(dead)
+    poller._die(ZeroDivisionError("a bug"))
+    poller.join(alive)
+    await poller.leave(dead)
     [(_, _, ended)] = await asyncio.wait_for(alive.news(), 5.0)
     assert isinstance(ended, Job)
-    await hub.leave(alive)
+    await poller.leave(alive)
     assert is_idle(client)
 
 
@@ -219,7 +219,7 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
     client.look = never  # type: ignore[method-assign]
     waiting = asyncio.create_task(wait(client, handle("a")))
     await gone.wait()
-    for poll in list(hub_of(client)._polls):
+    for poll in list(poller_of(client)._polls):
         poll.cancel()
     with pytest.raises(RuntimeError, match="cancelled from outside"):
         await waiting
@@ -267,11 +267,11 @@ async def test_who_reads_in_another_way_has_a_hub_of_its_own(scripted: Scripted)
     """Two clients of one session share; one that judges otherwise does not."""
     client, other = scripted(until(0)), scripted(until(0))
     other.session = client.session
-    assert hub_of(client) is hub_of(other)
+    assert poller_of(client) is poller_of(other)
 
     class Lenient(type(client)):  # type: ignore[misc]
         """Judges otherwise."""
 
     lenient = Lenient(client.clock, until(0))
     lenient.session = client.session
-    assert hub_of(lenient) is not hub_of(client)
+    assert poller_of(lenient) is not poller_of(client)

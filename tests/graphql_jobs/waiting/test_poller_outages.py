@@ -12,7 +12,7 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.transport import gate
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.watch import Watch
-from tests.graphql_jobs.hubs import (
+from tests.graphql_jobs.waits import (
     DOWN,
     EVERY_5_S,
     REFUSED,
