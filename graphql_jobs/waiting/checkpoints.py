@@ -66,7 +66,7 @@ class Checkpoints:
         self._writing: asyncio.Task[None] | None = None
 
     async def load(self, job_ids: Collection[str]) -> dict[str, Checkpoint]:
-        """The last checkpoint of each of these jobs, by its id. One that cannot be read is left out: counting restarts."""
+        """The last checkpoint of each of these jobs, by its id. One that cannot be read is left out."""
         of_several = f"{self._prefix}{_OF_SEVERAL}"
         if len(job_ids) == 1:
             self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
