@@ -30,8 +30,8 @@ class PolledJob:
         self.due_at = -inf
         #: The time between its last two polls; 0 before the first one, and after a delay of the whole endpoint.
         self.interval_s = 0.0
-        #: Whether its last poll was answered.
-        self.is_answered = False
+        #: Whether its last poll was answered; True before the first one.
+        self.is_answered = True
         #: The waits for it. A tuple, since most jobs share one.
         self.waiters: tuple[Waiter, ...] = ()
 
@@ -98,8 +98,8 @@ class PollQueue:
     def take_one(self, due_by: float) -> list[PolledJob]:
         """A job that is due by then, in flight from now on, to probe the endpoint with; none if there is none.
 
-        Chosen by chance among those that were answered the last time, if there are any: jobs that can never be polled
-        must not keep an outage going that is over for the others.
+        Chosen by chance among those whose last poll did not fail, if there are any: jobs that can never be polled must
+        not keep an outage going that is over for the others, or have a wait given up whose job was never polled.
         """
         due = [job for job in self.jobs.values() if job.due_at <= due_by and not job.is_in_flight]
         if not due:

@@ -103,11 +103,13 @@ class Poller:
             now = self._now()
             delay_s = self._client.session.gate.herd_s()
             self._heed_delay(delay_s, now)
-            resumes_at = max(self._breaker.probe_at, now + delay_s)
+            resumes_at = max(min(self._breaker.probe_at, self._gives_up_at), now + delay_s)
             while resumes_at <= now and self._may_send() and (batch := self._take(now)):
                 self._send(batch, now)
             due_at = max(resumes_at, self._queue.next_at) if self._may_send() else inf
-            self._wake_at(min(due_at, self._gives_up_at if delay_s or self._breaker.is_open else inf), now)
+            # One that has come is heeded when the poll ends that is in flight.
+            minds = (delay_s or self._breaker.is_open) and self._gives_up_at > now
+            self._wake_at(min(due_at, self._gives_up_at if minds else inf), now)
         except Exception as failure:  # a bug of ours: no wait may last for ever because of it
             self._die(failure)
 
@@ -120,7 +122,7 @@ class Poller:
             self._breaker.delay(now)
             if now >= self._gives_up_at:
                 subject = f"{len(self._queue.jobs)} jobs"
-                self._end_overdue(paused(self._client.provider, "poll", subject, delay_s), now)
+                self._end_overdue(paused(self._client.provider, "poll", subject, delay_s), now, now)
 
     def _may_send(self) -> bool:
         """Whether another request may be sent: in an outage one at a time."""
@@ -157,7 +159,9 @@ class Poller:
                 self._put_back(job, asked_at, now)
         self._metrics.count_ends()
         if self._breaker.failure:
-            self._end_overdue(self._breaker.failure, now)
+            self._end_overdue(self._breaker.failure, asked_at, now)
+        else:
+            self._gives_up_at = -inf  # in a delay, the jobs that are back in the queue have to be gone through
 
     def _polled(self, task: asyncio.Task[None]) -> None:
         """Go on after a request, since another one may be sent; or die with it."""
@@ -200,13 +204,17 @@ class Poller:
                 for waiter in job.waiters:
                     waiter.watches[job.job_id].end_outage(max(since, waiter.joined_at), now)
 
-    def _end_overdue(self, failure: RequestFailed, now: float) -> None:
-        """End the waits for which the outage lasts too long. A job whose poll is in flight is left to its answer."""
+    def _end_overdue(self, failure: RequestFailed, asked_at: float, now: float) -> None:
+        """End the waits that began before the poll that failed and for which the outage lasts too long.
+
+        A job whose poll is in flight is left to its answer.
+        """
         next_at, since, delayed_since = inf, self._breaker.since, self._delayed_since
         for job in [one for one in self._queue.jobs.values() if not one.is_in_flight]:
             for waiter in job.waiters:
                 watch, own_since = waiter.watches[job.job_id], max(since, waiter.joined_at)
-                if ended := watch.judge_outage(failure, own_since, now, delayed_since):
+                ended = watch.judge_outage(failure, own_since, now, delayed_since)
+                if ended and waiter.joined_at <= asked_at:
                     self._end(job, waiter, failure, ended)
                 else:
                     next_at = min(next_at, watch.gives_up_at(own_since, delayed_since))

@@ -101,11 +101,12 @@ def test_job_that_is_polled_late_is_spread_anew(now: float, spread: bool) -> Non
     assert (job.interval_s == 0.0) is spread
 
 
-def test_probe_is_a_job_that_was_answered_if_there_is_one() -> None:
-    """Of a hundred jobs that are due, one was answered the last time: it is the probe, each time."""
+def test_probe_is_a_job_whose_last_poll_did_not_fail_if_there_is_one() -> None:
+    """Of a hundred jobs that are due, 99 failed the last time: the other one is the probe, each time."""
     for _ in range(20):
         queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
-        queue.jobs["j42"].is_answered = True
+        for job_id, job in queue.jobs.items():
+            job.is_answered = job_id == "j42"
         assert [job.job_id for job in queue.take_one(100)] == ["j42"]
 
 

@@ -1,0 +1,133 @@
+"""What a probe that is in flight, or that fails, means for the waits for other jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from graphql_jobs import errors
+from graphql_jobs.hub import hub_of
+from graphql_jobs.job import Job
+from tests.graphql_jobs.hubs import DOWN, REFUSED, Slow, cancel, ends, rests, until, waits_for
+
+if TYPE_CHECKING:
+    import pytest
+
+    from graphql_jobs.provider import JobClient
+    from tests.clocks import FakeClock
+    from tests.graphql_jobs.conftest import Scripted
+
+BAD = errors.RequestRefused("fake", "check", "job a", "HTTP 400")
+
+
+def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the hub looks what is next; a bug after the thousandth time."""
+    hub, steps = hub_of(client), list[float]()
+    step = hub._step
+
+    def counted() -> None:
+        steps.append(client.session.clock.now())
+        if len(steps) > 1000:
+            hub._die(RuntimeError("the hub spins"))
+        else:
+            step()
+
+    monkeypatch.setattr(hub, "_step", counted)
+    return steps
+
+
+async def test_hub_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
+    scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server takes requests and is silent; the budget ends while a probe waits for its answer."""
+    client = scripted(until(1e9))
+    steps = count_steps(client, monkeypatch)
+    answer = client._check_batch
+
+    async def hang(job_ids: list[str], longer: set[str] | None) -> object:
+        if clock.now() - client.began_at > 20:
+            await clock.sleep(20)
+            raise DOWN
+        return await answer(job_ids, longer)
+
+    monkeypatch.setattr(client, "_check_batch", hang)
+    waits = waits_for(client, a=rests(5, 50), b=rests(5, 50))
+    await asyncio.wait(waits)
+    assert ends(*waits) == [errors.ProviderLost] * 2
+    assert len(steps) < 100
+
+
+async def test_who_joins_an_outage_with_little_patience_has_a_probe_when_it_ends(
+    scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is refused and probes come once a minute: it joins between two of them and gives up after 10 s."""
+    client = scripted(until(1e9))
+    client.failing = lambda job_ids, at_s: REFUSED if at_s >= 20 else None
+    steps = count_steps(client, monkeypatch)
+    waits = waits_for(client, a=rests(5, 3600), b=rests(5, 3600))
+    await clock.sleep(200)
+    (newcomer,) = waits_for(client, c=rests(5, 10))
+    joined_at = clock.now()
+    await asyncio.wait([newcomer])
+    assert clock.now() - joined_at <= 11
+    assert ends(newcomer) in ([errors.CheckRefused], [errors.ProviderLost])
+    assert len(steps) < 200
+    await cancel(*waits)
+
+
+async def test_refused_job_ends_no_wait_for_a_job_that_was_not_polled(scripted: Scripted, clock: FakeClock) -> None:
+    """The only job is one that the server refuses by now, which looks like an outage; then a good one joins."""
+    for _ in range(10):
+        client = scripted(until(1e9))
+        client.failing = lambda job_ids, at_s: BAD if at_s > 20 and "a" in job_ids else None
+        waits = waits_for(client, a=rests(5, 7200))
+        await clock.sleep(60)
+        waits += waits_for(client, b=rests(5, 7200))
+        await clock.sleep(200)
+        assert not any(one.done() for one in waits)
+        assert any("b" in job_ids for _, job_ids in client.looks)
+        await cancel(*waits)
+
+
+async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The poll that is in flight says nothing about a job whose wait began after it."""
+    client = scripted(lambda job_id, at_s: until(100 if job_id == "b" else 1e9)(job_id, at_s))
+    slow = Slow(client)
+    look = slow.look
+
+    async def refuse_late(job_ids: list[str], longer: set[str] | None) -> object:
+        if "a" in job_ids and clock.now() - client.began_at > 20:
+            await clock.sleep(10)
+            raise BAD
+        return await look(job_ids, longer)
+
+    slow.look = refuse_late  # type: ignore[assignment]
+    waits = waits_for(client, a=rests(5, 7200))
+    while not hub_of(client)._breaker.is_open or not slow.at_once:
+        await clock.sleep(1)
+    (newcomer,) = waits_for(client, b=rests(5, 7200))
+    await asyncio.wait([newcomer])
+    assert ends(newcomer) == [Job]
+    await cancel(*waits)
+
+
+async def test_job_that_was_in_flight_when_a_delay_began_is_given_up_by_its_own_deadline(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """Its answer came in the delay, after another wait with a later deadline had joined."""
+    client = scripted(until(1e9))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: clock.now() - client.began_at > 90
+    (first,) = waits_for(client, a=rests(5, 60, 600))
+    while not slow.slow:
+        await clock.sleep(1)
+    await clock.sleep(1)
+    client.session.gate.close(3600)
+    (second,) = waits_for(client, b=rests(5, 60))
+    await clock.sleep(20)
+    slow.slow[0].set()
+    await asyncio.wait([first])
+    assert clock.now() - client.began_at <= 601
+    await cancel(first, second)
