@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
 MAX_TASKS = 10_000
 MAX_PAGES = 1_000
+#: Our choice: so long one poll reads the tasks of one job; the next such job, and the deadline, wait for it.
+READ_S = 1800.0
 #: Our choice: a list of tasks that changed while it was read is read again, so many times in all in one poll.
 READINGS = 3
 
@@ -110,7 +112,8 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
     `BadReply`; any other is what it says.
     """
     seen: dict[str, Seen] = {}
-    pages_left, readings_left = MAX_PAGES, READINGS
+    pages_left, readings_left, clock = MAX_PAGES, READINGS, client.session.clock
+    end_at = clock.monotonic() + READ_S
     while True:
         readings_left -= 1
         page = page or await _page(client, job_id, 0, seen)
@@ -118,6 +121,8 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
             return seen[job_id]
         listing, page = Listing(page), None
         while not listing.is_whole and not listing.has_moved and len(listing.records) < MAX_TASKS and pages_left:
+            if clock.monotonic() >= end_at:
+                break
             more = await _page(client, job_id, listing.offset, seen)
             if more is None:
                 return seen[job_id]
@@ -128,7 +133,7 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
     problem = (
         f"the list of its tasks was another one each of the {READINGS} times that it was read."
         if listing.has_moved
-        else f"it has more than {MAX_TASKS} tasks, or more than {MAX_PAGES} pages of them."
+        else f"it has more than {MAX_TASKS} tasks, or more than {MAX_PAGES} pages of them, or they took over {READ_S:g} s."
     )
     failure = listing.failure if listing.is_whole else client.session.bad_reply("job", f"job {job_id}", problem)
     return _read(client, job_id, listing.entry, listing.records, failure)

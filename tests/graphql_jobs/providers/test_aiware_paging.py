@@ -15,6 +15,7 @@ from graphql_jobs.transport.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import OpenSession, Serve
 
 OK = {"status": "complete"}
@@ -250,3 +251,21 @@ async def test_state_other_than_complete_needs_no_whole_list(
     pages = Changing({"a": tasks(65), "b": []}, MOVES["tasks come in all the time"], 30)
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
     assert [one.raw_status for one in seen.values() if isinstance(one, Job)] == [status] * 2
+
+
+@pytest.mark.parametrize(("status", "kind"), [("complete", errors.BadReply), ("running", Job)])
+async def test_a_poll_of_one_job_ends_in_time_however_slow_its_pages_are(
+    status: str, kind: type, serve: Serve, open_session: OpenSession, clock: FakeClock
+) -> None:
+    """A page takes a minute: after half an hour, a job that says complete is not believed, and any other one is."""
+    pages = Pages({"a": tasks(5_000)})
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await clock.sleep(60)
+        return await pages(request)
+
+    pages.page = lambda job_id, variables: {**Pages.page(pages, job_id, variables), "status": status}  # type: ignore[method-assign, dict-item]
+    began_at = clock.now()
+    seen = (await AiwareClient(await open_session((await serve(slow)).url)).check(["a"]))["a"]
+    assert type(seen) is kind
+    assert clock.now() - began_at <= 1900
