@@ -107,9 +107,9 @@ class Poller:
             while resumes_at <= now and self._may_send() and (batch := self._take(now)):
                 self._send(batch, now)
             due_at = max(resumes_at, self._queue.next_at) if self._may_send() else inf
-            # One that has come is heeded when the poll ends that is in flight.
-            minds = (delay_s or self._breaker.is_open) and self._gives_up_at > now
-            self._wake_at(min(due_at, self._gives_up_at if minds else inf), now)
+            # An instant that has come is heeded when the poll in flight ends.
+            is_ahead = (delay_s or self._breaker.is_open) and self._gives_up_at > now
+            self._wake_at(min(due_at, self._gives_up_at) if is_ahead else due_at, now)
         except Exception as failure:  # a bug of ours: no wait may last for ever because of it
             self._die(failure)
 
@@ -205,12 +205,9 @@ class Poller:
                     waiter.watches[job.job_id].end_outage(max(since, waiter.joined_at), now)
 
     def _end_overdue(self, failure: RequestFailed, asked_at: float, now: float) -> None:
-        """End the waits that began before the poll that failed and for which the outage lasts too long.
-
-        A job whose poll is in flight is left to its answer.
-        """
+        """End the waits for which the outage lasts too long, and that began before the poll that failed."""
         next_at, since, delayed_since = inf, self._breaker.since, self._delayed_since
-        for job in [one for one in self._queue.jobs.values() if not one.is_in_flight]:
+        for job in [one for one in self._queue.jobs.values() if not one.is_in_flight]:  # its answer tells more
             for waiter in job.waiters:
                 watch, own_since = waiter.watches[job.job_id], max(since, waiter.joined_at)
                 ended = watch.judge_outage(failure, own_since, now, delayed_since)

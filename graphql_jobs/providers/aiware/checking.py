@@ -133,7 +133,7 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
     problem = (
         f"the list of its tasks was another one each of the {READINGS} times that it was read."
         if listing.has_moved
-        else f"it has more than {MAX_TASKS} tasks, or more than {MAX_PAGES} pages of them, or they took over {READ_S:g} s."
+        else f"it has over {MAX_TASKS} tasks or {MAX_PAGES} pages of them, or reading them took over {READ_S:g} s."
     )
     failure = listing.failure if listing.is_whole else client.session.bad_reply("job", f"job {job_id}", problem)
     return _read(client, job_id, listing.entry, listing.records, failure)

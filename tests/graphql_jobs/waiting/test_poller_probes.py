@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from graphql_jobs import errors
-from graphql_jobs.hub import hub_of
 from graphql_jobs.job import Job
-from tests.graphql_jobs.hubs import DOWN, REFUSED, Slow, cancel, ends, rests, until, waits_for
+from graphql_jobs.waiting.poller import poller_of
+from tests.graphql_jobs.waits import DOWN, REFUSED, Slow, cancel, ends, rests, until, waits_for
 
 if TYPE_CHECKING:
     import pytest
 
-    from graphql_jobs.provider import JobClient
+    from graphql_jobs.providers.base import JobClient
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 
@@ -21,18 +21,18 @@ BAD = errors.RequestRefused("fake", "check", "job a", "HTTP 400")
 
 
 def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When the hub looks what is next; a bug after the thousandth time."""
-    hub, steps = hub_of(client), list[float]()
-    step = hub._step
+    """When the poller looks what is next; a bug after the thousandth time."""
+    poller, steps = poller_of(client), list[float]()
+    step = poller._step
 
     def counted() -> None:
         steps.append(client.session.clock.now())
         if len(steps) > 1000:
-            hub._die(RuntimeError("the hub spins"))
+            poller._die(RuntimeError("the poller spins"))
         else:
             step()
 
-    monkeypatch.setattr(hub, "_step", counted)
+    monkeypatch.setattr(poller, "_step", counted)
     return steps
 
 
@@ -105,7 +105,7 @@ async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
 
     slow.look = refuse_late  # type: ignore[assignment]
     waits = waits_for(client, a=rests(5, 7200))
-    while not hub_of(client)._breaker.is_open or not slow.at_once:
+    while not poller_of(client)._breaker.is_open or not slow.at_once:
         await clock.sleep(1)
     (newcomer,) = waits_for(client, b=rests(5, 7200))
     await asyncio.wait([newcomer])
