@@ -45,11 +45,15 @@ class Client(Protocol):
         ...
 
 
-async def check_batch(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]:
-    """As `JobClient._check_batch`."""
+async def check_batch(client: Client, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
+    """As `JobClient._check_batch`. A project takes a request of its own: it is read with the others if it is alone."""
     made = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
+    others = [job_id for job_id in job_ids if not job_id.startswith(PROJECT)] if made else job_ids
+    if beside is not None:
+        own = 0 if others else 1  # what asks for nothing at all would count as an answer
+        beside.update(made[own:])
+        made = made[:own]
     seen: dict[str, Seen] = {job_id: await _check_project(client, job_id) for job_id in made}
-    others = [job_id for job_id in job_ids if job_id not in seen] if made else job_ids
     if len(others) == 1:
         return seen | await _check_one(client, others[0])
     return seen | (await _check_many(client, others) if others else {})

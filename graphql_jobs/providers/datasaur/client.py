@@ -192,4 +192,4 @@ class DatasaurClient(JobClient):
         return self._new_handle(export_id, operation.field, details)
 
     async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
-        return await check_batch(self, job_ids)  # no job needs further requests
+        return await check_batch(self, job_ids, longer)
