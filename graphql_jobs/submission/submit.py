@@ -122,7 +122,8 @@ class _Submission:
                 with suppress(RequestFailed, Undecided):  # whoever is at work on it may fare better
                     if found := await find_again(self.client, self.label, record):
                         await self._keep_oldest(record, found)
-                        continue
+                        if record.handle:  # else it could not be written, or another one wrote
+                            continue
             await self.clock.sleep(min(self._lease_s(record), delay_s))
             delay_s *= 2
 

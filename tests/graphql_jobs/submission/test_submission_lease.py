@@ -9,6 +9,7 @@ import pytest
 from graphql_jobs import Label, LocalMemory, submit_once
 from graphql_jobs.providers.datasaur import ExportSpec
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
+from tests.graphql_jobs.submitting import jobs, on_target, shared_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,3 +107,36 @@ async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator:
         for bad_s in (0, -1, float("inf"), float("nan")):
             with pytest.raises(ValueError, match="submission_s"):
                 type(block).model_validate(block.model_dump() | {"submission_s": bad_s})
+
+
+class NoHandles(LocalMemory):
+    """A store that refuses handles, as a proxy before Prefect's API may for their size; counts what is read."""
+
+    reads = 0
+
+    async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """Read; a bug after the thousandth time."""
+        self.reads += 1
+        if self.reads > 1000:
+            raise Died
+        return await super().read(key)
+
+    async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+        """Write one entry that is no handle."""
+        if entry["kind"] == "handle":
+            raise ConnectionError("HTTP 413")
+        return await super().append(key, number, entry)
+
+
+async def test_store_that_refuses_a_found_job_is_not_asked_without_a_pause(emulator: Emulator) -> None:
+    """Another process died after it had submitted: its job is found at once, and cannot be written down."""
+    client, memory = aiware_credentials(emulator).get_client(), NoHandles()
+    clock = client.session.clock = driven(emulator)
+    async with client:
+        spec = on_target("job", await shared_target(client))
+        first = await submit_once(client, spec, memory, LABEL)
+        memory.reads = 0
+        assert (await submit_once(client, spec, memory, LABEL)).job_id == first.job_id
+    assert len(jobs(emulator)) == 1
+    assert memory.reads < 30
+    assert clock.slept_s <= 131
