@@ -174,8 +174,7 @@ class _Submission:
             raise
         if place is None:
             return None, None
-        # From here on nobody but the provider can tell whether there is a job.
-        sent_at: list[float] = []
+        sent_at: list[float] = []  # from here on nobody but the provider can tell whether there is a job
         try:
             with noted_creates(sent_at):
                 async with asyncio.timeout(left_s):
