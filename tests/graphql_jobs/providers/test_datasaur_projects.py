@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from tests.graphql_jobs.hubs import EVERY_5_S
+from tests.graphql_jobs.waits import EVERY_5_S
 
 from graphql_jobs import wait, wait_many
 from graphql_jobs.job import Job, JobState
