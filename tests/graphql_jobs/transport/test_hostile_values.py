@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,31 @@ def test_json_that_is_not_nested_too_deeply_is_read_and_shown() -> None:
         value = decoded("[" * MAX_DEPTH + leaf + "]" * MAX_DEPTH)
         assert brief(value).startswith("[[[")
         assert repr(value).startswith("[[[")
+
+
+def test_what_is_nested_too_deeply_is_never_given_to_orjson_to_write() -> None:
+    """orjson 3.13.0 writes beyond the end of its buffer for it, and the process dies: so in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr
+
+
+_DEEP = """
+from graphql_jobs.reading import decoded
+from graphql_jobs.wire import encoded
+deep = "[" * 240 + "]" * 240
+for padding in range(0, 700, 7):
+    text = '["%s",%s]' % ("x" * padding, ",".join([deep] * 250))
+    try:
+        decoded(text)
+    except ValueError:
+        pass
+inner = []
+for _ in range(240):
+    inner = [inner]
+for padding in range(0, 700, 35):
+    encoded(["x" * padding, *[inner] * 250])
+print("fine")
+"""
 
 
 @pytest.mark.parametrize(("value", "shown"), [(None, ""), ("a", "a"), (1, "1"), ({"a": [True]}, '{"a": [true]}')])
