@@ -6,7 +6,7 @@ import asyncio
 import re
 from threading import Event
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -39,6 +39,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024
 #: A name, with the underscores of container networks, or an IPv6 address.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
 #: What a store means by these; 416: it has another file by now.
 _KINDS: Mapping[int, Kind] = {
@@ -76,8 +77,9 @@ async def download(
 def exact_address(url: str) -> URL:
     """`url` as it will be sent: byte for byte, since a signature may be one of this very text.
 
-    Only a blank, which cannot be sent, becomes %20, and a host of other letters than ASCII's its IDNA form. Raises
-    `ValueError` for what cannot be an address, or carries a user name.
+    Only what cannot be sent is changed: a blank becomes %20, a letter that is not ASCII's its UTF-8 in percent signs
+    (RFC 3987 3.1), and a host with such letters its IDNA form. Raises `ValueError` for what cannot be an address, or
+    carries a user name.
     """
     text = url.strip().replace(" ", "%20")
     if not text.isprintable() or any(character.isspace() for character in text):
@@ -89,7 +91,7 @@ def exact_address(url: str) -> URL:
         raise ValueError("a host that cannot be one")
     if not parts.netloc.isascii():
         text = text.replace(parts.netloc, host if parts.port is None else f"{host}:{parts.port}", 1)
-    return URL(text, encoded=True)
+    return URL(_NOT_ASCII.sub(lambda letters: quote(letters[0]), text), encoded=True)
 
 
 class _Transfer:
@@ -161,7 +163,7 @@ class _Transfer:
                 raise found
             if found is None:
                 return
-            moved_to = self._address(urljoin(str(address), found))
+            moved_to = self._address(found, address)
             if address.scheme == "https" and moved_to.scheme != "https":
                 raise self._bad("it redirects from https to http.")
             address = moved_to
@@ -222,9 +224,9 @@ class _Transfer:
         if problem:
             raise self._bad(f"{problem}.")
 
-    def _address(self, url: str) -> URL:
+    def _address(self, url: str, seen_at: URL | None = None) -> URL:
         try:
-            address = exact_address(url)
+            address = exact_address(urljoin(str(seen_at), url) if seen_at else url)
         except ValueError:  # InvalidInput and UnicodeError are such, too
             raise self._failure(errors.RequestRefused, "the address of the file cannot be used.") from None
         self.session.kept_secrets.keep_query(str(address))
