@@ -234,6 +234,8 @@ def _as_page(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry
         if failure is None or isinstance(failure, errors.NotFound):
             failure = _bad(client, job_id, "the list of its tasks is missing.")
         return Page(entry, [], False, failure)
+    if len(records) > MAX_TASKS:
+        return Page(entry, [], False, _bad(client, job_id, f"a page of its tasks holds more than {MAX_TASKS}."))
     if isinstance(failure, errors.NotFound):  # a standby that was deleted; a task that is missing itself is null
         failure = None
     return Page(entry, records, reader.is_full(tasks), failure)

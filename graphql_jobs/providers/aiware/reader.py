@@ -6,7 +6,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobFailure, JobState, JobTask
+from graphql_jobs.job import MAX_FAILURES, Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label
 from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
 from graphql_jobs.providers.aiware.documents import TASK_PAGE
@@ -82,7 +82,8 @@ def read_job(
     A job that says complete is FAILED if a task failed, was aborted or cancelled and no standby of it completed,
     unless `lenient` (guarantee 4). `clean` cuts and redacts the provider's words.
     """
-    tasks = tuple([read_task(record, clean) for record in records if isinstance(record, dict)])
+    bounded = _Bounded(clean)
+    tasks = tuple([read_task(record, bounded.clean) for record in records if isinstance(record, dict)])
     failures: tuple[JobFailure, ...] = ()
     if [None for task in tasks if task.failure]:  # a generator would cost as much as reading a task
         excused = _excused(objects(records))
@@ -106,6 +107,22 @@ def read_job(
         short_or_none(entry.get("modifiedDateTime")),
         text_or_none(entry, "targetId"),
     )
+
+
+class _Bounded:
+    """Cleans the words of a job's tasks. Each takes time, so each is cleaned once, and so many at most."""
+
+    def __init__(self, clean: Callable[[str], str]) -> None:
+        self._clean = clean
+        self._known: dict[str, str] = {}
+
+    def clean(self, words: str) -> str:
+        """The words without secrets; of words that would be too many, only that they are not shown."""
+        if words not in self._known:
+            if len(self._known) >= _MAX_WORDS:
+                return "not shown"
+            self._known[words] = self._clean(words)
+        return self._known[words]
 
 
 def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
@@ -132,6 +149,8 @@ def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
     return JobTask._make((task_id, state, raw_status, engine_id, started, failure, False))
 
 
+#: Our choice: more than the reasons and messages of all failures that are handed over.
+_MAX_WORDS = 3 * MAX_FAILURES
 #: Our choice: read that much, cut again to what a message may hold.
 _MESSAGE_CHARACTERS = 5_000
 

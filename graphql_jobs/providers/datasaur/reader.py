@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
-from graphql_jobs.job import Job, JobFailure, JobState
+from graphql_jobs.job import MAX_FAILURES, Job, JobFailure, JobState
 from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, brief, objects, short_or_none, text_or_none
 from graphql_jobs.providers.status_table import StatusTable
 from graphql_jobs.transport.diagnosis import COMMON_CODES, Dialect, Kind
@@ -81,7 +81,7 @@ def _read_odd_job(entry: Entry, clean: Callable[[str], str]) -> Job:
         STATES[raw_status],
         raw_status,
         (),
-        tuple([_read_failure(failure, clean) for failure in objects(failures)]) if failures else (),
+        _read_failures(objects(failures), clean) if failures else (),
         progress if type(progress) is int else None,
         short_or_none(entry.get("createdAt")),
         short_or_none(entry.get("updatedAt")),
@@ -117,6 +117,14 @@ def read_projects(value: object) -> ProjectPage | None:
 
 #: Our choice: the first line is shown, cut again to what a message may hold.
 _STACK_CHARACTERS = 5_000
+
+
+def _read_failures(entries: list[Entry], clean: Callable[[str], str]) -> tuple[JobFailure, ...]:
+    """As many as are handed over: each is searched for secrets, which takes time."""
+    read = [_read_failure(entry, clean) for entry in entries[:MAX_FAILURES]]
+    if more := len(entries) - len(read):
+        read.append(JobFailure("more", f"{more} that are not shown"))
+    return tuple(read)
 
 
 def _read_failure(entry: Entry, clean: Callable[[str], str]) -> JobFailure:

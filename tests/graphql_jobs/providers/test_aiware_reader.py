@@ -225,3 +225,19 @@ def test_a_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
     finally:
         sys.settrace(None)
     assert lines < 100 * len(chain)
+
+
+@pytest.mark.parametrize("status", ["failed", "odd-{}"])
+def test_the_words_of_very_many_tasks_are_not_all_cleaned(status: str) -> None:
+    """9,000 tasks, each with words of its own: some hundred are searched for secrets, the rest is not shown."""
+    cleaned: list[str] = []
+
+    def clean(words: str) -> str:
+        cleaned.append(words)
+        return words
+
+    tasks = [{"id": f"t{n}", "status": status.format(n), "failureMessage": f"m{n}"} for n in range(9_000)]
+    job = reader.read_job({"id": "j", "status": "failed"}, tasks, clean=clean)
+    assert len(cleaned) < 1_000
+    assert len(job.tasks) == 9_000
+    assert {task.state for task in job.tasks} == {JobState.FAILED if status == "failed" else JobState.UNKNOWN}

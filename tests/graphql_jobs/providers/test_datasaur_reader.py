@@ -12,7 +12,7 @@ from graphql import GraphQLEnumType, GraphQLSchema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_jobs.job import JobState
+from graphql_jobs.job import MAX_FAILURES, JobState
 from graphql_jobs.providers.datasaur import reader
 
 if TYPE_CHECKING:
@@ -148,3 +148,17 @@ def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
     job = reader.read_job({"id": "q:1", "status": "x" * 1_000_000, "resultId": "y" * 1_000_000})
     assert len(job.describe()) < 10_000
     assert len(json.dumps(job.to_json())) < 10_000
+
+
+def test_no_more_failures_are_cleaned_than_are_handed_over() -> None:
+    """100,000 errors in one job: a hundred are searched for secrets, and the rest is counted."""
+    cleaned: list[str] = []
+
+    def clean(words: str) -> str:
+        cleaned.append(words)
+        return words
+
+    entry = {"id": "j", "status": "FAILED", "errors": [{"id": "E", "stack": "s"}] * 100_000}
+    job = reader.read_job(entry, clean)
+    assert len(cleaned) == 2 * MAX_FAILURES
+    assert str(job.failures[-1]) == "more (99900 that are not shown)"
