@@ -11,7 +11,7 @@ from graphql_jobs import errors
 from graphql_jobs.transport.diagnosis import Dialect, Finding, error_entries, root_of, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from graphql import ExecutionResult
 
@@ -33,9 +33,10 @@ class Reply:
         """An error at or below the root field `alias`, else one that names no field: for a field without a value."""
         return self.error_below(alias) or self.field_errors.get(())
 
-    def error_below(self, *path: str | int) -> errors.RequestFailed | None:
-        """The first error at or below this path."""
-        return next((error for at, error in self.field_errors.items() if at[: len(path)] == path), None)
+    def error_below(self, *path: str | int, but_for: Container[object] = ()) -> errors.RequestFailed | None:
+        """The first error at or below this path, but for those at fields of these names."""
+        found = (error for at, error in self.field_errors.items() if at[: len(path)] == path and at[-1] not in but_for)
+        return next(found, None)
 
 
 def read_or_bad_reply(

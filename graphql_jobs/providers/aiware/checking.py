@@ -229,7 +229,7 @@ def _status_failure(client: Client, reply: Reply, alias: str, job_id: str, entry
 def _as_page(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry) -> Page:
     tasks = entry.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
-    failure = reply.error_below(alias, "tasks") if reply.field_errors else None
+    failure = reply.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE) if reply.field_errors else None
     if not isinstance(tasks, dict) or not isinstance(records, list):
         if failure is None or isinstance(failure, errors.NotFound):
             failure = _bad(client, job_id, "the list of its tasks is missing.")

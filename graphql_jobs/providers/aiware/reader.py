@@ -125,6 +125,10 @@ class _Bounded:
         return self._known[words]
 
 
+#: The fields of a task that are shown and decide nothing: the job is known without them.
+SHOWN_ALONE = frozenset({"engineId", "startedDateTime", "failureReason", "failureMessage"})
+
+
 def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
     """One record of a job's tasks."""
     # Runs for each task of each job: what is short text is taken as it is, and only the rest is looked at.

@@ -91,7 +91,16 @@ async def test_job_is_absent_only_where_aiware_says_so(
     assert [type(one) for one in beside] == [kind, Job]
 
 
-@pytest.mark.parametrize("entry", [FAILED, AUTH, {"message": "deprecated"}, FAILED | {"path": ["j0", "targetId"]}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *[FAILED | {"path": ["j0", "tasks", "records", 0, name]} for name in ("engineId", "failureMessage")],
+        FAILED,
+        AUTH,
+        {"message": "deprecated"},
+        FAILED | {"path": ["j0", "targetId"]},
+    ],
+)
 async def test_error_beside_a_whole_answer_changes_nothing(entry: Any, check: Callable[..., Any]) -> None:
     """An error that names no field, or one that decides nothing: for one job as for two."""
     for ids in (["a"], ["a", "b"]):
