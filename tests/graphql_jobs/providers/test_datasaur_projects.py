@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from tests.graphql_jobs.waits import EVERY_5_S
 
 from graphql_jobs import wait, wait_many
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.providers.datasaur.reader import DIALECT
+from tests.graphql_jobs.waits import EVERY_5_S
 
 if TYPE_CHECKING:
     from tests.clocks import FakeClock
