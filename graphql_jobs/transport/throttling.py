@@ -1,8 +1,9 @@
 """Whether an entry of `errors` says that the request was throttled, wherever it says so and however it spells it. Pure.
 
 Sources of the spellings: Shopify (`THROTTLED`), Linear (`RATELIMITED`), GitHub (`type: RATE_LIMITED`), AWS
-(`ThrottlingException`, `TooManyRequestsException`, "Rate exceeded"), NestJS ("ThrottlerException: Too Many Requests"),
-Netflix DGS (`ENHANCE_YOUR_CALM`), and aiWARE (`rate_limited`).
+(`ThrottlingException`, `TooManyRequestsException`, "Rate exceeded", the code also as `__type`), Azure
+(`RequestRateTooLarge`), NestJS ("ThrottlerException: Too Many Requests"), Netflix DGS (`ENHANCE_YOUR_CALM`), and aiWARE
+(`rate_limited`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 #: A code without its case and punctuation.
-_CODE = re.compile(r"ratelimit|toomany(api)?(request|call)|throttl|slowdown|requestlimitexceeded|enhanceyourcalm|^429$")
+_CODE = re.compile(
+    r"ratelimit|toomany(api)?(request|call)|throttl|slowdown|requestlimitexceeded|requestratetoolarge|enhanceyourcalm|^429$"
+)
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 #: An exception's name is a code that stands in the message.
 _NAMED = re.compile(r"^\w{0,40}(throttl|rate_?limit|toomanyrequests)\w{0,40}(exception|error)\b")
@@ -29,7 +32,7 @@ _WORDS = re.compile(
 #: Our choice: longer words are no code, and what a message is about stands at its beginning.
 _CODE_CHARACTERS, _MESSAGE_CHARACTERS = 60, 200
 _PLACES_IN_DATA = ("code", "errorName", "errorCode", "errorType", "status", "statusCode")  # its name may be an object's
-_PLACES = (*_PLACES_IN_DATA, "type", "name", "error", "classification")
+_PLACES = (*_PLACES_IN_DATA, "type", "__type", "name", "error", "classification")
 
 
 def has_throttle_code(entry: Mapping[str, object]) -> bool:

@@ -106,8 +106,10 @@ THROTTLED: dict[str, dict[str, Any]] = {
         for code in (
             *("THROTTLED", "RATE_LIMITED", "RATELIMITED", "rate-limited", "RateLimitExceeded", "RATE_LIMIT_EXCEEDED"),
             *("TOO_MANY_REQUESTS", "TooManyRequestsException", "ThrottlingException", "ENHANCE_YOUR_CALM", "429"),
+            "RequestRateTooLarge",
         )
     },
+    "AWS": {"message": "no", "__type": "com.amazonaws#ThrottlingException"},
     "top level": {"message": "no", "type": "RATE_LIMITED"},
     "aiWARE's own": {"message": "no", "name": "rate_limited"},
     "errorName": {"message": "no", "name": "internal_error", "data": {"errorName": "rate_limited"}},
