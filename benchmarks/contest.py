@@ -22,7 +22,7 @@ from benchmarks.workloads import SEED, Scale, Workload
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ROOT = Path(__file__).parent.parent.parent
+_ROOT = Path(__file__).parent.parent
 #: Our choices: how long a contestant may take until it has asked for every job, and how long after the last end until
 #: it must know of it. The jobs begin without those that take longer, and who does not finish is judged as he stands.
 _REGISTERED_WITHIN_S = 60.0

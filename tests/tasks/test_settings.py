@@ -8,8 +8,9 @@ from prefect.cache_policies import NO_CACHE
 
 import tasks
 
-#: What is no task runs one.
-ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name != "jobs_as_they_end"}
+#: What runs a task, and the two that a flow cancels its jobs with.
+NO_TASKS = {"jobs_as_they_end", "cancel_with_the_run", "cancelling_with_the_run"}
+ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name not in NO_TASKS}
 
 
 def test_there_is_a_task_for_each_remote_action() -> None:
