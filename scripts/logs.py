@@ -51,6 +51,16 @@ EXPECTED = (
         _ONE_WRITER + "the next poll of a worker marks them.",
     ),
     Expected(
+        r"(prefect\.server|docket)\.",
+        _LOCKED,
+        _ONE_WRITER + "the service that was not given its turn runs again.",
+    ),
+    Expected(
+        r"GlobalEventLoopThread \| prefect\._internal\.concurrency - Service 'EventsWorker' failed to process item",
+        r"(Connection|Timeout|handshake|keepalive)",
+        "A busy server drops a connection for events. Events are hints: nothing here depends on them alone.",
+    ),
+    Expected(
         r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
         r"keepalive ping timeout",
         "A busy server answers a ping late. The worker asks for cancelled runs by HTTP until it is connected again.",

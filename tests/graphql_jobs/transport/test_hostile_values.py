@@ -71,8 +71,8 @@ def test_what_is_nested_too_deeply_is_never_given_to_orjson_to_write() -> None:
 
 
 _DEEP = """
-from graphql_jobs.reading import decoded
-from graphql_jobs.wire import encoded
+from graphql_jobs.parsing import decoded
+from graphql_jobs.transport.http import encoded
 deep = "[" * 240 + "]" * 240
 for padding in range(0, 700, 7):
     text = '["%s",%s]' % ("x" * padding, ",".join([deep] * 250))
