@@ -189,6 +189,7 @@ async def test_cancel_while_a_create_is_on_its_way_finds_the_job(
 
 async def test_jobs_of_others_that_a_run_waits_for_are_left(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A sensor of a user's own, that waits for a job which it did not submit: its cancel is no cancel of the job."""
+    emulator.faults.add(JobFault("stuck", times=None))  # before the job begins, which would end by itself
     async with aiware.get_client() as client:
         handle = await client.submit(TASKS)
 
