@@ -51,14 +51,9 @@ EXPECTED = (
         _ONE_WRITER + "the next poll of a worker marks them.",
     ),
     Expected(
-        r"(prefect\.server|docket)\.",
+        r"prefect\.server\.events\.triggers - Error running periodic evaluation",
         _LOCKED,
-        _ONE_WRITER + "the service that was not given its turn runs again.",
-    ),
-    Expected(
-        r"GlobalEventLoopThread \| prefect\._internal\.concurrency - Service 'EventsWorker' failed to process item",
-        r"(Connection|Timeout|handshake|keepalive)",
-        "A busy server drops a connection for events. Events are hints: nothing here depends on them alone.",
+        _ONE_WRITER + "the triggers are evaluated again a few seconds later.",
     ),
     Expected(
         r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
