@@ -123,7 +123,7 @@ def wait_policy(
     give_up_after_s: float,
     queued_at_most_s: float | None = None,
     running_at_most_s: float | None = None,
-    longest_pause_s: float = Schedule().max_delay_s,
+    max_poll_interval_s: float = Schedule().max_delay_s,
     unchanged_at_most_s: float | None = None,
     unseen_at_most_s: float | None = None,
 ) -> WaitPolicy:
@@ -133,7 +133,7 @@ def wait_policy(
     return WaitPolicy(
         outage_budget_s=min(outage_budget_s, give_up_after_s),
         parameters=(*_PARAMETERS, *shortened),
-        schedule=Schedule(max_delay_s=longest_pause_s),
+        schedule=Schedule(max_delay_s=max_poll_interval_s),
         deadlines=Deadlines(
             total_s=give_up_after_s,
             queued_s=queued_at_most_s,
@@ -166,7 +166,7 @@ class WaitSettings(BaseModel):
         default=None,
         description="Stop waiting if the job does not show within this many seconds; by default half a minute.",
     )
-    longest_pause_s: _Seconds = Field(
+    max_poll_interval_s: _Seconds = Field(
         default=Schedule().max_delay_s, description="Look at the job at least this often, in seconds."
     )
     result_folder: str | None = Field(

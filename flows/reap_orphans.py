@@ -13,7 +13,7 @@ from graphql_jobs.clock import SystemClock, instant
 from graphql_jobs.errors import InvalidInput
 from tasks.downstream import require_deployments
 from tasks.flow_runs import records_of, troubled_runs
-from tasks.orphans.act import Action, Finding, publish, settle, unknown_submissions
+from tasks.orphans.act import Action, ReportRow, publish, settle, unknown_submissions
 from tasks.orphans.find import find_orphans
 from tasks.outcome import ends_in_a_state
 from tasks.parameters import MAX_WAIT_S, Name
@@ -34,7 +34,7 @@ async def reap_orphans(
     dry_run: bool = True,
     cancel_if_run_is_gone: bool = False,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
-) -> list[Finding]:
+) -> list[ReportRow]:
     """Find jobs at aiWARE whose flow run is gone or has ended without them, and submissions of unknown outcome.
 
     Nothing is changed in a dry run. May be run at any time, by several at once: each thing is done once.
@@ -51,7 +51,7 @@ async def reap_orphans(
             jobs.
 
     Returns:
-        The findings as plain JSON; the artifact orphans shows the same.
+        The rows as plain JSON; the artifact orphans shows the same.
     """
     if from_hours_ago * _HOUR_S <= to_minutes_ago * _MINUTE_S:
         raise InvalidInput("from_hours_ago", "it must lie before to_minutes_ago.")
@@ -63,11 +63,11 @@ async def reap_orphans(
     since, until = now - from_hours_ago * _HOUR_S, now - to_minutes_ago * _MINUTE_S
     troubled = await troubled_runs(instant(since), instant(until))
     records = await records_of(troubled)
-    findings: list[Finding] = []
+    rows: list[ReportRow] = []
     if client:
         async with client:
             orphans = await find_orphans(client, since, until, records)
-            findings = await settle(
+            rows = await settle(
                 client,
                 orphans,
                 action,
@@ -76,8 +76,8 @@ async def reap_orphans(
                 cancel_if_run_is_gone=cancel_if_run_is_gone,
                 downstream=downstream,
             )
-    findings += await unknown_submissions(troubled, records, since, until, client)
+    rows += await unknown_submissions(troubled, records, since, until, client)
     window = f"{instant(since):%Y-%m-%d %H:%M} to {instant(until):%Y-%m-%d %H:%M} UTC"
-    said = f"{len(findings)} found, {window}; action: {action}{', dry run' if dry_run else ''}."
-    await publish(findings, said)
-    return findings
+    said = f"{len(rows)} found, {window}; action: {action}{', dry run' if dry_run else ''}."
+    await publish(rows, said)
+    return rows

@@ -13,7 +13,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.outcome import ends_in_a_state
-from tasks.parameters import Address, Name, PauseSeconds, WaitSeconds
+from tasks.parameters import Address, Name, PollIntervalSeconds, WaitSeconds
 from tasks.pipeline import Care, require_downstream, run_to_the_end
 from tasks.samples import submitted
 from tasks.timeout import OnTimeout
@@ -38,7 +38,7 @@ async def run_aiware_job(
     unchanged_at_most_s: WaitSeconds | None = None,
     unseen_at_most_s: WaitSeconds | None = None,
     on_timeout: OnTimeout = "leave",
-    longest_pause_s: PauseSeconds = 60.0,
+    max_poll_interval_s: PollIntervalSeconds = 60.0,
     key: Name | None = None,
     on_unknown: OnUnknown = "fail",
     force_resubmit: bool = False,
@@ -65,7 +65,7 @@ async def run_aiware_job(
         unchanged_at_most_s: Stop waiting if no status changes for this many seconds. Empty for no limit.
         unseen_at_most_s: Stop waiting if the job does not show within this many seconds. Empty for half a minute.
         on_timeout: Whether a job that takes too long is left running or cancelled, where that is possible.
-        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        max_poll_interval_s: Look at the job at least this often, in seconds. Looks start out more frequent.
         key: A name of your own for this job: another run with it goes on with the same job. Empty for a job per run.
         on_unknown: If nobody can tell whether the job was started, whether to fail or to start it again, maybe twice.
         force_resubmit: Start a new job even if there is one already, once in this run.
@@ -88,7 +88,7 @@ async def run_aiware_job(
     else:
         spec = AiwareJobSpec.of(tasks=tasks, **with_tasks, target_id=target_id, cluster_id=cluster_id)
     policy = wait_policy(
-        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
+        give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     await require_downstream(downstream, submitted("aiware"))

@@ -13,7 +13,7 @@ from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.outcome import ends_in_a_state
-from tasks.parameters import Name, PauseSeconds, WaitSeconds
+from tasks.parameters import Name, PollIntervalSeconds, WaitSeconds
 from tasks.pipeline import Care, require_downstream, run_to_the_end
 from tasks.samples import submitted
 from tasks.timeout import OnTimeout
@@ -34,7 +34,7 @@ async def run_datasaur_export(
     unchanged_at_most_s: WaitSeconds | None = None,
     unseen_at_most_s: WaitSeconds | None = None,
     on_timeout: OnTimeout = "leave",
-    longest_pause_s: PauseSeconds = 60.0,
+    max_poll_interval_s: PollIntervalSeconds = 60.0,
     key: Name | None = None,
     on_unknown: OnUnknown = "fail",
     force_resubmit: bool = False,
@@ -55,7 +55,7 @@ async def run_datasaur_export(
         unchanged_at_most_s: Stop waiting if no status changes for this many seconds. Empty for no limit.
         unseen_at_most_s: Stop waiting if the job does not show within this many seconds. Empty for half a minute.
         on_timeout: Whether a job that takes too long is left running or cancelled, where that is possible.
-        longest_pause_s: Look at the job at least this often, in seconds. Looks start out more frequent.
+        max_poll_interval_s: Look at the job at least this often, in seconds. Looks start out more frequent.
         key: A name of your own for this job: another run with it goes on with the same job. Empty for a job per run.
         on_unknown: If nobody can tell whether the job was started, whether to fail or to start it again, maybe twice.
         force_resubmit: Start a new job even if there is one already, once in this run.
@@ -65,7 +65,7 @@ async def run_datasaur_export(
         The outcome: provider, job_id, state and result (file and size_bytes), as plain JSON.
     """
     policy = wait_policy(
-        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
+        give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
     care = Care(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)

@@ -14,7 +14,7 @@ from tasks import wait as waiting
 from tasks.downstream import require_deployments
 from tasks.fetch import fetch_results
 from tasks.outcome import ends_in_a_state, outcome, overall_state
-from tasks.parameters import JobIds, Name, PauseSeconds, WaitSeconds
+from tasks.parameters import JobIds, Name, PollIntervalSeconds, WaitSeconds
 from tasks.pipeline import JOBS_PARAMETER, start_downstream
 from tasks.samples import watched
 
@@ -32,7 +32,7 @@ async def wait_for_jobs(
     running_at_most_s: WaitSeconds | None = None,
     unchanged_at_most_s: WaitSeconds | None = None,
     unseen_at_most_s: WaitSeconds | None = None,
-    longest_pause_s: PauseSeconds = 60.0,
+    max_poll_interval_s: PollIntervalSeconds = 60.0,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
     """Wait for one or many jobs of one provider, whoever submitted them, and start the downstream deployments.
@@ -50,14 +50,14 @@ async def wait_for_jobs(
         running_at_most_s: Stop waiting for a job that runs longer than this many seconds. Empty for no limit.
         unchanged_at_most_s: Stop waiting for a job if no status changes for this many seconds. Empty for no limit.
         unseen_at_most_s: Stop waiting for a job that does not show within this many seconds. Empty for half a minute.
-        longest_pause_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
+        max_poll_interval_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
         The outcomes, in the order of their ends, as plain JSON.
     """
     policy = wait_policy(
-        give_up_after_s, queued_at_most_s, running_at_most_s, longest_pause_s, unchanged_at_most_s, unseen_at_most_s
+        give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
     samples = watched(provider, start_downstream_when, len(job_ids))
     await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)

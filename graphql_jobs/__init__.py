@@ -17,7 +17,7 @@ from graphql_jobs.label import Label, checked_caller_key, submission_key
 from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.recovery import Recovery
 from graphql_jobs.spec import JobSpec
-from graphql_jobs.store import LocalMemory, Memory
+from graphql_jobs.store import LocalStore, Store
 from graphql_jobs.submission.submit import OnUnknown, submit_once
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
@@ -43,13 +43,13 @@ __all__ = [
     "JobTask",
     "Label",
     "Limits",
-    "LocalMemory",
-    "Memory",
+    "LocalStore",
     "OnUnknown",
     "Recovery",
     "Schedule",
     "Session",
     "Snapshot",
+    "Store",
     "WaitPolicy",
     "checked_caller_key",
     "require_success",

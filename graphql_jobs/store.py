@@ -14,7 +14,7 @@ from graphql_jobs.label import KEY_PREFIX
 Entry = Mapping[str, Any]
 
 
-class Memory(Protocol):
+class Store(Protocol):
     """Somewhere that outlives the process and that every process reaches which may go on with the same work.
 
     All methods raise whatever their store raises when it cannot be reached: then nothing is submitted.
@@ -33,8 +33,8 @@ class Memory(Protocol):
         ...
 
 
-class LocalMemory:
-    """Memory of this process alone: for scripts that run no flow, and for tests."""
+class LocalStore:
+    """Store of this process alone: for scripts that run no flow, and for tests."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[Entry]] = {}

@@ -69,7 +69,7 @@ class _Shown:
 
 
 def _plan() -> list[_Shown]:
-    common = {"longest_pause_s": 2, "give_up_after_s": _GIVE_UP_AFTER_S, "downstream": [_DOWNSTREAM]}
+    common = {"max_poll_interval_s": 2, "give_up_after_s": _GIVE_UP_AFTER_S, "downstream": [_DOWNSTREAM]}
     aiware = {"engine_id": _ENGINE_ID, "upload_url": _MEDIA_URL} | common
     label = {"project_id": _PROJECT_ID, "labeler_email": "labeler@example.com"} | common
     export = {"project_ids": [_PROJECT_ID], "file_name": "demo"} | common

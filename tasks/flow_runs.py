@@ -28,7 +28,7 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 
 from blocks.api import ask
 from blocks.runs.cancelled import TAG
-from blocks.runs.store import RunMemory, homes_of
+from blocks.runs.store import RunStore, homes_of
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.submission.record import Record, read_record
 from tasks.outcome import UNKNOWN_STATE
@@ -62,7 +62,7 @@ class Submission:
     """One submission that a run made, or goes on with."""
 
     key: str
-    home: RunMemory
+    home: RunStore
     #: None: its entries cannot be understood.
     record: Record | None
     #: The key is a caller's own: other runs may use it too.
@@ -71,20 +71,20 @@ class Submission:
 
 async def submissions_of(run_id: UUID) -> list[Submission]:
     """All that the run submitted, or goes on with, by key. What it remembers is read once, page by page."""
-    memory = RunMemory(run_id)
-    entries_of, references = await memory.read_with_references()
+    store = RunStore(run_id)
+    entries_of, references = await store.read_with_references()
     own = {key: entries for key, entries in entries_of.items() if key not in references}
     shared = await homes_of(own)
-    found = [Submission(key, memory, _record(entries), key in shared) for key, entries in own.items()]
+    found = [Submission(key, store, _record(entries), key in shared) for key, entries in own.items()]
     for home_id in set(references.values()):
-        home, keys = RunMemory(home_id), [key for key, its_home in references.items() if its_home == home_id]
+        home, keys = RunStore(home_id), [key for key, its_home in references.items() if its_home == home_id]
         found += [
             Submission(key, home, _record(entries), True) for key, entries in (await _entries(home, keys)).items()
         ]
     return sorted(found, key=lambda submission: submission.key)
 
 
-async def _entries(home: RunMemory, keys: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:
+async def _entries(home: RunStore, keys: Sequence[str]) -> dict[str, Sequence[Mapping[str, Any]]]:
     if len(keys) == 1:
         return {keys[0]: await home.read(keys[0])}
     everything = await home.read_all()
@@ -153,7 +153,7 @@ def texts_in(value: Any) -> Iterator[str]:
 
 async def _records(run_id: UUID) -> dict[str, Record]:
     try:
-        return {key: read_record(entries) for key, entries in (await RunMemory(run_id).read_all()).items()}
+        return {key: read_record(entries) for key, entries in (await RunStore(run_id).read_all()).items()}
     except InvalidInput as error:
         logger.warning("What run %s remembers cannot be read: %s", run_id, error)
         return {}
@@ -161,17 +161,17 @@ async def _records(run_id: UUID) -> dict[str, Record]:
 
 async def _references(run_id: UUID) -> dict[str, UUID]:
     try:
-        return await RunMemory(run_id).references()
+        return await RunStore(run_id).references()
     except (TypeError, ValueError):  # edited by hand
         logger.warning("Whose jobs run %s uses cannot be read.", run_id)
         return {}
 
 
 async def _of_each(run_ids: Collection[UUID], read: Callable[[UUID], Awaitable[T]]) -> dict[UUID, T]:
-    gate = asyncio.Semaphore(_AT_ONCE)
+    calls = asyncio.Semaphore(_AT_ONCE)
 
     async def one(run_id: UUID) -> T:
-        async with gate:
+        async with calls:
             return await read(run_id)
 
     ids = list(dict.fromkeys(run_ids))

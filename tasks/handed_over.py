@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blocks.runs.store import RunMemory, root_run_id
+from blocks.runs.store import RunStore, root_run_id
 from graphql_jobs import JobState
 from tasks.downstream import known_as
 
@@ -25,14 +25,14 @@ async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence
     run_id = await root_run_id()
     if run_id is None:
         return key
-    memory = RunMemory(run_id)
+    store = RunStore(run_id)
     name = f"{_PREFIX}{hashlib.sha256(json.dumps(scope).encode()).hexdigest()[:32]}"
     ended = {known_as(outcome) for outcome in finished if outcome["state"] != JobState.UNKNOWN}
     not_known = sorted({known_as(outcome) for outcome in finished} - ended)
     while True:
-        entries = await memory.read(name)
+        entries = await store.read(name)
         last = entries[-1] if entries else {}
         if "key" in last and ended.isdisjoint(last.get("not_known", ())):
             return str(last["key"])
-        if await memory.append(name, len(entries), {"key": key, "not_known": not_known}):
+        if await store.append(name, len(entries), {"key": key, "not_known": not_known}):
             return key

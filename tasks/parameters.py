@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from graphql_jobs.inputs import Count, Name, invalid_input
 
-__all__ = ["MAX_WAIT_S", "Address", "Count", "JobIds", "Name", "ParameterCheck", "PauseSeconds", "WaitSeconds"]
+__all__ = ["MAX_WAIT_S", "Address", "Count", "JobIds", "Name", "ParameterCheck", "PollIntervalSeconds", "WaitSeconds"]
 
 #: Our choice: nobody means a year, and a form should catch milliseconds typed for seconds.
 MAX_WAIT_S = 30 * 24 * 3600.0
@@ -25,7 +25,7 @@ JobIds = Annotated[
 #: Pre-signed addresses are long.
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
 WaitSeconds = Annotated[float, Field(gt=0, le=MAX_WAIT_S)]
-PauseSeconds = Annotated[float, Field(gt=0, le=3600)]
+PollIntervalSeconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class ParameterCheck:

@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect import get_run_logger
 
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.store import RunMemory, root_run_id
+from blocks.runs.store import RunStore, root_run_id
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
 from graphql_jobs.errors import InvalidInput, JobNotFound, WaitTimedOut
 from tasks.cancelling.layers import cancelling_with_the_run
@@ -97,9 +97,9 @@ async def _was_submitted_before() -> bool:
     run_id = await root_run_id()
     if run_id is None:
         return False
-    memory = RunMemory(run_id)
-    own = await memory.read_all()
-    return any(entries[-1].get("kind") != "void" for entries in own.values()) or bool(await memory.references())
+    store = RunStore(run_id)
+    own = await store.read_all()
+    return any(entries[-1].get("kind") != "void" for entries in own.values()) or bool(await store.references())
 
 
 async def start_downstream(

@@ -30,7 +30,7 @@ UNKNOWN = Ending(struck=True, state="SubmissionUnknown")
 
 
 def trial_of(title: str, point: Point, *, moves: bool = False, number: int = 1) -> Trial:
-    return Trial(number, BY_TITLE[title], point, moves, is_lost=False, after_room=False)
+    return Trial(number, BY_TITLE[title], point, moves, is_lost=False, after_container=False)
 
 
 def ledger_of(trial: Trial, *job_ids: str, cancelled: tuple[str, ...] = ()) -> dict[str, Any]:

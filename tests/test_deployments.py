@@ -41,7 +41,7 @@ ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 FINISHED_JOB = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
 #: The sixth field is that of seconds.
 EVERY_TEN_SECONDS = "* * * * * */10"
-SOON = {"longest_pause_s": 1}
+SOON = {"max_poll_interval_s": 1}
 STORE = {"downstream": ["store-results/default"]}
 #: Far above what the runs take on two busy cores.
 GIVE_UP_AFTER_S = 300

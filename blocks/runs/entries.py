@@ -29,13 +29,13 @@ async def read_entries(flow_run_id: UUID, prefix: str) -> dict[str, str]:
         return await _read(client, flow_run_id, prefix, asyncio.Semaphore(_AT_ONCE))
 
 
-async def _read(client: PrefectClient, flow_run_id: UUID, prefix: str, gate: asyncio.Semaphore) -> dict[str, str]:
-    async with gate:
+async def _read(client: PrefectClient, flow_run_id: UUID, prefix: str, reads: asyncio.Semaphore) -> dict[str, str]:
+    async with reads:
         page = await persistent(partial(client.filter_flow_run_input, flow_run_id, prefix, PAGE, set()))
     found = {one.key: one.value for one in page}
     if len(page) < PAGE:
         return found
-    longer = [_read(client, flow_run_id, prefix + character, gate) for character in _CHARACTERS]
+    longer = [_read(client, flow_run_id, prefix + character, reads) for character in _CHARACTERS]
     for part in await asyncio.gather(*longer):
         found |= part
     return found

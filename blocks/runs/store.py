@@ -38,8 +38,8 @@ _HTTP_CONFLICT = 409
 _HTTP_NOT_FOUND = 404
 
 
-class RunMemory:
-    """The memory of one flow run."""
+class RunStore:
+    """The store of one flow run."""
 
     def __init__(self, flow_run_id: UUID) -> None:
         self.flow_run_id = flow_run_id
@@ -174,7 +174,7 @@ def _is_of_its_own(run: FlowRun) -> bool:
 async def checkpoints_of_this_run() -> Checkpoints | None:
     """What the waits of this flow run saw in earlier attempts; None outside a flow run."""
     run_id = await root_run_id()
-    return Checkpoints(RunMemory(run_id)) if run_id else None
+    return Checkpoints(RunStore(run_id)) if run_id else None
 
 
 async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:
@@ -201,18 +201,18 @@ def _variable_of(key: str, number: int) -> str:
     return f"{key}-{number}".replace("-", "_")
 
 
-async def memory_of(key: str, run_id: UUID) -> RunMemory:
-    """The memory in which the entries of a caller's own key are kept: that of the first run which used it and is there.
+async def store_of(key: str, run_id: UUID) -> RunStore:
+    """The store in which the entries of a caller's own key are kept: that of the first run which used it and is there.
 
     It knows from then on that this run waits for the job too. Each variable is created once and never changed: when
     its run is gone, the next number counts.
     """
     home = await _home_of(key, run_id)
-    memory = RunMemory(home)
-    await memory.add_user(key, run_id)
+    store = RunStore(home)
+    await store.add_user(key, run_id)
     if home != run_id:
-        await RunMemory(run_id).point_to(key, home)
-    return memory
+        await RunStore(run_id).point_to(key, home)
+    return store
 
 
 async def _home_of(key: str, run_id: UUID) -> UUID:

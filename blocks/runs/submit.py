@@ -10,22 +10,22 @@ from uuid import uuid4
 from blocks.runs.cancelled import tag_run
 from blocks.runs.job_run import JobCredentials, RemoteJobRun
 from blocks.runs.numbers import number_in_run
-from blocks.runs.store import RunMemory, memory_of, root_run_id
+from blocks.runs.store import RunStore, root_run_id, store_of
 from graphql_jobs import (
     JobClient,
     JobHandle,
     JobSpec,
     Label,
-    LocalMemory,
-    Memory,
+    LocalStore,
     OnUnknown,
+    Store,
     WaitPolicy,
     checked_caller_key,
     submission_key,
     submit_once,
 )
 
-_of_this_process = LocalMemory()
+_of_this_process = LocalStore()
 
 
 async def submit_from_here(
@@ -49,10 +49,10 @@ async def submit_from_here(
     if run_id:
         await tag_run(run_id)
     at = (client.provider, client.session.url, client.account, spec.operation)
-    memory: Memory = RunMemory(run_id) if run_id else LocalMemory()
+    store: Store = RunStore(run_id) if run_id else LocalStore()
     if key is not None:
         submission = submission_key(*at, "key", checked_caller_key(key))
-        memory = await memory_of(submission, run_id) if run_id else _of_this_process
+        store = await store_of(submission, run_id) if run_id else _of_this_process
     elif run_id:
         same = submission_key(*at, json.dumps(spec.summary("")))
         submission = submission_key(*at, "run", str(run_id), same, str(await number_in_run(same, run_id)))
@@ -61,7 +61,7 @@ async def submit_from_here(
     return await submit_once(
         client,
         spec,
-        memory,
+        store,
         Label(submission, str(run_id or "")),
         credentials=getattr(credentials, "_block_document_name", None) or "",
         on_unknown=on_unknown,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphql_jobs.label import Label
-    from graphql_jobs.providers.recovery import Place, Recovery
+    from graphql_jobs.providers.recovery import Location, Recovery
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.session import Session
 
@@ -75,8 +75,8 @@ class JobClient(ABC):
         await self.session.__aexit__(*exc_info)
 
     @abstractmethod
-    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
-        """Start a job, at the place that was chosen or made for it, with our label on it where the provider keeps one.
+    async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
+        """Start a job at the given location, with our label on it where the provider keeps one.
 
         By `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if nobody can tell.
         """
@@ -88,26 +88,26 @@ class JobClient(ABC):
             raise InvalidInput("spec", f"{self.provider} runs {names}, which {type(spec).__name__} is not.")
         return self.recoveries[spec.operation]
 
-    def place(self, spec: JobSpec) -> Place | None:
-        """Where a job of `spec` would be found; None if a container of its own is made for it first (`make_room`)."""
+    def location(self, spec: JobSpec) -> Location | None:
+        """Where a job of `spec` would be found; None if it first gets a container of its own (`make_container`)."""
         return {}
 
-    async def make_room(self, spec: JobSpec, label: Label) -> Place:
+    async def make_container(self, spec: JobSpec, label: Label) -> Location:
         """Make that container. One too many does no harm."""
-        raise NotImplementedError  # asked for only where `place` gives None
+        raise NotImplementedError  # asked for only where `location` gives None
 
-    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
-        """The jobs at `place` that may have come of an `operation` with `label` since that instant, oldest first.
+    async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
+        """The jobs at `location` that may have come of an `operation` with `label` since that instant, oldest first.
 
         Raises `RequestFailed` if the answer may hide one, `Undecided` if one may be ours or somebody else's.
         """
         raise NotImplementedError  # asked for only where `recoveries` says FIND
 
-    def finds_surely(self, operation: str, place: Place) -> bool:
-        """Whether what `find` gives is ours for sure, and not only of the same kind, place and time."""
+    def finds_surely(self, operation: str, location: Location) -> bool:
+        """Whether what `find` gives is ours for sure, and not only of the same kind, location and time."""
         return True
 
-    def finds_by_label(self, operation: str, place: Place) -> bool:
+    def finds_by_label(self, operation: str, location: Location) -> bool:
         """Whether it is ours by the label that it carries: then none of it was there before the key was first used."""
         return False
 

@@ -36,5 +36,5 @@ class Look:
             detail = f"the list did not end within {took_s:.0f} s ({self._limit}), after {self._pages} pages."
             raise TimedOut(self._session.dialect.provider, self._operation, self._subject, detail)
         if self._pages >= self._max_pages:
-            raise self._session.bad_reply(self._operation, self._subject, f"more than {self._max_pages} pages.")
+            raise self._session.bad_answer(self._operation, self._subject, f"more than {self._max_pages} pages.")
         self._pages += 1

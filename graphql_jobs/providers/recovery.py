@@ -8,7 +8,7 @@ from typing import Any
 from graphql_jobs.errors import GraphqlJobsError
 
 #: Where a job would be found, as plain JSON in the provider's own terms.
-Place = dict[str, Any]
+Location = dict[str, Any]
 
 
 class Recovery(StrEnum):

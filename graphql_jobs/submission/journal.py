@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import JobHandle
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.spec import JobSpec
-    from graphql_jobs.store import Entry, Memory
+    from graphql_jobs.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +30,19 @@ _VOID_S = 5.0
 class Journal:
     """What is known under one key. `by` is this process, or rather this attempt."""
 
-    def __init__(self, memory: Memory, key: str, by: str) -> None:
+    def __init__(self, store: Store, key: str, by: str) -> None:
         self.key = key
         self.by = by
-        self._memory = memory
+        self._store = store
 
     async def read(self) -> Record:
         """All entries, added up."""
-        return read_record(await self._memory.read(self.key))
+        return read_record(await self._store.read(self.key))
 
     async def held_by_others(self) -> set[str]:
-        """The ids of jobs that submissions under other keys of this memory have, now or before."""
+        """The ids of jobs that submissions under other keys of this store have, now or before."""
         held: set[str] = set()
-        for key, entries in (await self._memory.read_all()).items():
+        for key, entries in (await self._store.read_all()).items():
             if key != self.key:
                 try:
                     record = read_record(entries)
@@ -54,7 +54,7 @@ class Journal:
     async def append(self, record: Record, entry: Entry) -> bool:
         """Write the entry and bring the record up to date. False if another wrote in between."""
         entry = {**entry, "by": self.by}
-        if not await self._memory.append(self.key, record.count, entry):
+        if not await self._store.append(self.key, record.count, entry):
             return False
         record.apply(entry)
         return True

@@ -20,7 +20,7 @@ from graphql_jobs.handle import REPEATS, JobHandle
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphql_jobs.providers.recovery import Place
+    from graphql_jobs.providers.recovery import Location
     from graphql_jobs.store import Entry
 
 
@@ -50,7 +50,7 @@ class Record:
     #: Ids that the provider showed before the intent: none of them is ours.
     before: frozenset[str] = frozenset()
     #: Where the job would be found. None: a container is to be made for it, and before there is one, no job can exist.
-    place: Place | None = None
+    location: Location | None = None
     handle: JobHandle | None = None
     #: The first job that was kept since the submission began, or since the caller asked for a new one.
     first_id: str = ""
@@ -84,7 +84,7 @@ class Record:
     @property
     def surely_nothing(self) -> bool:
         """No job can have come of the last intent."""
-        return self.void or (self.handle is None and self.place is None)
+        return self.void or (self.handle is None and self.location is None)
 
     def is_replaced(self, job_id: str, intent: int) -> bool:
         """Whether this job of the intent `intent` is not the job of the key any more.
@@ -115,8 +115,8 @@ class Record:
             self._begin(entry)
         elif self.count == 0:
             raise ValueError("the first entry is an intent")
-        elif kind == "room":
-            self.place, self.at = dict(entry["place"]), float(entry["at"])
+        elif kind == "container":
+            self.location, self.at = dict(entry["location"]), float(entry["at"])
         elif kind == "handle":
             self._keep(JobHandle.from_json(entry["handle"]), int(entry.get("intent", self.intent)))
         elif kind == "adopted":
@@ -150,7 +150,7 @@ class Record:
         left = [str(job_id) for job_id in entry.get("superseded", ())]
         self.superseded = tuple(dict.fromkeys([*self.superseded, *left]))
         self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
-        self.place = None if entry["place"] is None else dict(entry["place"])
+        self.location = None if entry["location"] is None else dict(entry["location"])
         self.handle, self.void, self.unknown = None, False, None
         self.cancelled, self.surely_cancelled = {}, False
 
@@ -177,6 +177,6 @@ def read_record(entries: Sequence[Entry]) -> Record:
             record.apply(entry)
         except (KeyError, TypeError, ValueError):  # `InvalidInput` is a ValueError
             raise InvalidInput(
-                "memory", f"entry {record.count} of this submission cannot be read; was it edited by hand?"
+                "store", f"entry {record.count} of this submission cannot be read; was it edited by hand?"
             ) from None
     return record

@@ -24,12 +24,12 @@ async def find_again(client: JobClient, label: Label, record: Record) -> list[Jo
 
     Raises `RequestFailed` or `Undecided`, also if the look takes longer than a whole submission may.
     """
-    if record.place is None:
+    if record.location is None:
         return []
     longest_s = client.session.limits.submission_s
     try:
         async with asyncio.timeout(longest_s):
-            found = await client.find(record.operation, record.place, label, record.at)
+            found = await client.find(record.operation, record.location, label, record.at)
     except TimeoutError:
         raise Undecided(f"One look for it took longer than submission_s={longest_s:g}.") from None
     return [handle for handle in found if handle.job_id not in record.before | record.handled]
@@ -51,7 +51,7 @@ class Search:
         then it is ours only if it is the only one at `sure_at`. Raises `Undecided`.
         """
         clock, delay_s = self._client.session.clock, POLL_S
-        surely = self._client.finds_surely(record.operation, record.place or {})
+        surely = self._client.finds_surely(record.operation, record.location or {})
         while True:
             now = clock.now()
             found = await self.look(record)
@@ -74,7 +74,7 @@ class Search:
             raise Undecided(f"It could not be looked up: {failure}") from None
 
     async def _the_only_one(self, found: list[JobHandle]) -> list[JobHandle]:
-        """The one that no other submission of this memory has. Raises `Undecided` if there are several."""
+        """The one that no other submission of this store has. Raises `Undecided` if there are several."""
         held = await self._journal.held_by_others() if found else set()
         left = [handle for handle in found if handle.job_id not in held]
         if len(left) > 1:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from graphql_jobs.errors import GraphqlJobsError, RequestFailed, SubmissionUnknown
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.providers.recovery import Place, Recovery, Undecided
+from graphql_jobs.providers.recovery import Location, Recovery, Undecided
 from graphql_jobs.submission.journal import Journal, give_up, not_sent
 from graphql_jobs.submission.search import POLL_S, Search, find_again
 from graphql_jobs.transport.creates import noted_creates
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphql_jobs.label import Label
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.spec import JobSpec
-    from graphql_jobs.store import Memory
+    from graphql_jobs.store import Store
     from graphql_jobs.submission.record import Record
 
 __all__ = ["OnUnknown", "find_again", "submit_once"]
@@ -45,7 +45,7 @@ _ROUNDS = 5
 async def submit_once(
     client: JobClient,
     spec: JobSpec,
-    memory: Memory,
+    store: Store,
     label: Label,
     *,
     credentials: str = "",
@@ -62,7 +62,7 @@ async def submit_once(
     Raises `InvalidInput` if the key was used for another spec, `RequestFailed` if surely nothing was started, and
     `SubmissionUnknown` if nobody can tell.
     """
-    submission = _Submission(client, spec, memory, label, credentials, on_unknown, wait_at_most_s)
+    submission = _Submission(client, spec, store, label, credentials, on_unknown, wait_at_most_s)
     return await submission.run(force_resubmit)
 
 
@@ -71,7 +71,7 @@ class _Submission:
         self,
         client: JobClient,
         spec: JobSpec,
-        memory: Memory,
+        store: Store,
         label: Label,
         credentials: str,
         on_unknown: OnUnknown,
@@ -84,7 +84,7 @@ class _Submission:
         self.on_unknown = on_unknown
         self.clock = client.session.clock
         self.recovery = client.recovery(spec)
-        self.journal = Journal(memory, label.key, uuid4().hex)
+        self.journal = Journal(store, label.key, uuid4().hex)
         self.search = Search(client, label, self.journal, self.clock.now() + wait_at_most_s)
         self.asker = label.owner or self.journal.by  # whose wish for a new job is met once
         self.summary = spec.summary(label.key)
@@ -104,7 +104,7 @@ class _Submission:
                     raise not_sent(self.client, self.spec)
                 give_up(record, f"{_ROUNDS} attempts were made, and of none is a job known.")
             rounds += 1
-            async with self.client.session.budget.submission(self.client.session.limits.submission_s):
+            async with self.client.session.rate_limit.submission(self.client.session.limits.submission_s):
                 handle, doubt = await self._begin(record, force_resubmit)
             if handle := await self._resolve(record, doubt) if doubt else handle:
                 return handle
@@ -159,12 +159,12 @@ class _Submission:
         """Write the intent and submit: the handle, or why nobody knows whether there is a job. Neither if there is
         surely no job of this, or another one was quicker.
         """
-        intent, place, left_s = await self._intent(record, force_resubmit), None, 0.0
+        intent, location, left_s = await self._intent(record, force_resubmit), None, 0.0
         try:
             if await self.journal.append(record, intent):
                 until_at = record.at + self.client.session.limits.submission_s
                 async with asyncio.timeout(self._left_s(until_at)):
-                    place = await self._container(record)
+                    location = await self._container(record)
                 left_s = self._left_s(until_at)
         except (SubmissionUnknown, TimeoutError):  # about the container: another attempt does no harm
             await self.journal.void_own()
@@ -172,13 +172,13 @@ class _Submission:
         except BaseException:  # whatever the store or the provider raises, or a cancel
             await self.journal.void_own()
             raise
-        if place is None:
+        if location is None:
             return None, None
         sent_at: list[float] = []  # from here on nobody but the provider can tell whether there is a job
         try:
             with noted_creates(sent_at):
                 async with asyncio.timeout(left_s):
-                    handle = await self.client.submit(self.spec, self.label, place)
+                    handle = await self.client.submit(self.spec, self.label, location)
         except (SubmissionUnknown, TimeoutError) as doubt:
             if isinstance(doubt, SubmissionUnknown) or sent_at:
                 return None, doubt
@@ -204,12 +204,12 @@ class _Submission:
         }
         if force_resubmit and self.asker not in record.forced_by:  # also where there is nothing to force yet
             intent |= {"forced_by": self.asker, "superseded": await self._superseded(record)}
-        place = self.client.place(self.spec)
-        if place is not None and self.recovery is Recovery.FIND:
-            intent["before"] = await self._before(record, place)
+        location = self.client.location(self.spec)
+        if location is not None and self.recovery is Recovery.FIND:
+            intent["before"] = await self._before(record, location)
         elif record.void:  # in the room of the intent that came to nothing, so that a job which shows late is seen
-            place = record.place
-        return intent | {"place": place, "at": self.clock.now()}
+            location = record.location
+        return intent | {"location": location, "at": self.clock.now()}
 
     def _left_s(self, until_at: float) -> float:
         """How long this submission may take from now on. Raises `TimeoutError` if its time is up.
@@ -220,13 +220,13 @@ class _Submission:
             raise TimeoutError
         return left_s
 
-    async def _container(self, record: Record) -> Place | None:
+    async def _container(self, record: Record) -> Location | None:
         """Where the job is to be, made if need be. None if another one wrote in between."""
-        if record.place is not None:
-            return record.place
-        place = await self.client.make_room(self.spec, self.label)
-        room = {"kind": "room", "place": place, "at": self.clock.now()}
-        return place if await self.journal.append(record, room) else None
+        if record.location is not None:
+            return record.location
+        location = await self.client.make_container(self.spec, self.label)
+        container = {"kind": "container", "location": location, "at": self.clock.now()}
+        return location if await self.journal.append(record, container) else None
 
     async def _resolve(self, record: Record, doubt: BaseException | None = None) -> JobHandle | None:
         """The job of an intent whose outcome is not known; None if there is surely none, or a second does no harm."""
@@ -254,9 +254,9 @@ class _Submission:
 
     async def _find_late(self, record: Record) -> JobHandle | None:
         """A job of ours that shows only after it was given up, or beside one that ended badly: by one look."""
-        if self.recovery is not Recovery.FIND or record.place is None:
+        if self.recovery is not Recovery.FIND or record.location is None:
             return None
-        by_label = self.client.finds_by_label(record.operation, record.place)
+        by_label = self.client.finds_by_label(record.operation, record.location)
         if not (by_label or (record.void and record.given_up and self._finds_surely(record))):
             return None
         try:
@@ -265,11 +265,11 @@ class _Submission:
             await self.journal.stay_unknown(record, None, str(why))
         return await self._keep_oldest(record, found) if found else None
 
-    async def _before(self, record: Record, place: Place) -> list[str]:
-        """The ids of what is at the place and surely not ours."""
-        if record.count and self.client.finds_by_label(self.spec.operation, place):
+    async def _before(self, record: Record, location: Location) -> list[str]:
+        """The ids of what is at the location and surely not ours."""
+        if record.count and self.client.finds_by_label(self.spec.operation, location):
             return []  # what carries our label is ours, whenever it shows
-        there = await self.client.find(self.spec.operation, place, self.label, self.clock.now())
+        there = await self.client.find(self.spec.operation, location, self.label, self.clock.now())
         return [handle.job_id for handle in there]
 
     async def _superseded(self, record: Record) -> list[str]:
@@ -287,7 +287,7 @@ class _Submission:
         return ids
 
     def _finds_surely(self, record: Record) -> bool:
-        return self.client.finds_surely(record.operation, record.place or {})
+        return self.client.finds_surely(record.operation, record.location or {})
 
     async def _keep_oldest(self, record: Record, found: list[JobHandle]) -> JobHandle:
         ids = [handle.job_id for handle in found]

@@ -35,7 +35,7 @@ class Auth(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal credentials, and no help in finding them out."""
+        """Equal for equal credentials, and no help in diagnosis them out."""
         ...
 
     @property

@@ -95,7 +95,7 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """What went wrong with a request: the class of the error, the words for it, and the wait that was asked for."""
 
     kind: Kind
@@ -107,7 +107,7 @@ class Finding:
 
 def diagnose(
     dialect: Dialect, exchange: Exchange, raised: BaseException | None, result: ExecutionResult | None
-) -> Finding | None:
+) -> Diagnosis | None:
     """What is wrong with this exchange as a whole, or None if the `data` of its `result` can be used.
 
     `raised` is what gql raised, if it did. A status other than 2xx decides even where the body holds data; a known
@@ -117,17 +117,17 @@ def diagnose(
     entries = error_entries(result.errors if result else None)
     data = result.data if result else None
     begun = _was_begun(exchange, data, entries)
-    if finding := diagnose_http(dialect, exchange, raised, entries):
-        return replace(finding, begun=begun)
+    if diagnosis := diagnose_http(dialect, exchange, raised, entries):
+        return replace(diagnosis, begun=begun)
     if result and isinstance(result.errors, list) and len(result.errors) > MAX_ERRORS:
-        return Finding(errors.BadReply, f"it has more than {MAX_ERRORS} errors.", begun=begun)
+        return Diagnosis(errors.BadReply, f"it has more than {MAX_ERRORS} errors.", begun=begun)
     if isinstance(data, dict) and not _concerns_all(dialect, data, entries):
         return None
     if not entries:
-        return Finding(errors.BadReply, "neither data nor errors in the answer.")
+        return Diagnosis(errors.BadReply, "neither data nor errors in the answer.")
     entries = _worst_first(dialect, entries)
     kind = dialect.kind_of(entries[0]) or errors.OperationFailed
-    return Finding(kind, words_of(dialect, entries), retry_after_s(exchange), begun)
+    return Diagnosis(kind, words_of(dialect, entries), retry_after_s(exchange), begun)
 
 
 def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, object]]) -> bool:
@@ -139,7 +139,7 @@ def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, 
 
 def diagnose_http(
     dialect: Dialect, exchange: Exchange, raised: BaseException | None, entries: Sequence[Mapping[str, object]] = ()
-) -> Finding | None:
+) -> Diagnosis | None:
     """The part of `diagnose` that holds for any HTTP request; `entries` are the errors in its body."""
     if exchange.status is not None and not 200 <= exchange.status < 300:
         return _refused_by_status(dialect, exchange, exchange.status, entries)
@@ -190,7 +190,7 @@ def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
 
 def _refused_by_status(
     dialect: Dialect, exchange: Exchange, status: int, entries: Sequence[Mapping[str, object]]
-) -> Finding:
+) -> Diagnosis:
     asked_s = retry_after_s(exchange)
     asked = "" if asked_s is None else f", Retry-After: {asked_s:.0f} s"
     entries = _worst_first(dialect, entries)
@@ -198,10 +198,10 @@ def _refused_by_status(
     detail = f"HTTP {status} ({exchange.headers.get('Content-Type', 'no content type')}{asked}){said}"
     is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
     if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
-        return Finding(errors.RateLimited, detail, asked_s)
+        return Diagnosis(errors.RateLimited, detail, asked_s)
     # These two are clear, and aiWARE words its 413 as invalid_input (docs/providers/aiware.md).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
-    return Finding(known or _kind_of_status(status), detail, asked_s)
+    return Diagnosis(known or _kind_of_status(status), detail, asked_s)
 
 
 def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
@@ -218,25 +218,27 @@ def _kind_of_status(status: int) -> Kind:
     return errors.RequestRefused if status >= 400 else errors.BadEndpoint
 
 
-def _broken(exchange: Exchange, raised: BaseException) -> Finding:
+def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
     cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
     # These show the whole address, and a pre-signed one is a secret.
     nameless = isinstance(cause, aiohttp.ClientResponseError | aiohttp.InvalidURL) or not str(cause)
     words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
     if isinstance(cause, ReplyTooLarge):
-        return Finding(errors.AnswerTooLarge, f"it has {cause}.")
+        return Diagnosis(errors.AnswerTooLarge, f"it has {cause}.")
     if fault := _fault_of_headers(cause):
-        return Finding(errors.BadReply, fault)
+        return Diagnosis(errors.BadReply, fault)
     if isinstance(cause, _WRONG_PEER):
-        return Finding(errors.BadEndpoint, words)
+        return Diagnosis(errors.BadEndpoint, words)
     if isinstance(cause, _NEVER_SENT) or (isinstance(cause, _NETWORK) and not exchange.sent):
-        return Finding(errors.Unreachable, words)
+        return Diagnosis(errors.Unreachable, words)
     if isinstance(cause, _NETWORK):
-        return Finding(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
+        return Diagnosis(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
     # After the request was written only its answer can be at fault, but for the disk.
     if (exchange.sent or exchange.status is not None) and not isinstance(cause, OSError):
         kind = exchange.headers.get("Content-Type", "no content type")
-        return Finding(errors.BadReply, f"not a readable answer (HTTP {exchange.status or 'status unknown'}, {kind}).")
+        return Diagnosis(
+            errors.BadReply, f"not a readable answer (HTTP {exchange.status or 'status unknown'}, {kind})."
+        )
     raise raised
 
 

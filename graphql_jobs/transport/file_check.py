@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Our choice: the parts of an archive are checked until so many bytes were unpacked, since an archive of some kB can
 #: claim to hold terabytes.
 MAX_UNPACKED_BYTES = 20 * 1024**3
-#: Our choice: the index of an archive of half a million files. Python keeps it in memory, so a larger one is not read.
+#: Our choice: the index of an archive of half a million files. Python keeps it in store, so a larger one is not read.
 MAX_INDEX_BYTES = 64 * 1024**2
 _CHUNK_BYTES = 1024**2
 _END_BYTES, _LONGEST_COMMENT = 22, 0xFFFF

@@ -32,7 +32,7 @@ _SUBMISSION_SHARE = 0.25
 _REQUESTS = 2
 
 
-class Window:
+class RateWindow:
     """The requests that were sent of late, for one budget; the event loops of a process may share it across threads.
 
     No more than `requests_per_s` are sent in any second. It slides, so that as many may go at once. A rate below one is
@@ -91,10 +91,10 @@ class Window:
         return max(self._sent_at[older] + self._length_s - now, 0.0)
 
 
-class Budget:
+class RateLimit:
     """Whose turn it is to send a request, among all of one event loop: in the order in which they were asked for."""
 
-    def __init__(self, clock: Clock, window: Window) -> None:
+    def __init__(self, clock: Clock, window: RateWindow) -> None:
         self._clock = clock
         self.window = window
         # Not a lock, which would keep its event loop alive after the last wait, and `sharing` with it.
@@ -123,25 +123,25 @@ class Budget:
         finally:
             self.window.end_submission()
 
-    async def take(self, is_shut: Callable[[], bool] = lambda: False) -> bool:
-        """Return True when one request may be sent, at once; False, with nothing taken, if `is_shut` by then."""
+    async def take(self, is_active: Callable[[], bool] = lambda: False) -> bool:
+        """Return True when one request may be sent, at once; False, with nothing taken, if `is_active` by then."""
         if self.window.requests_per_s is None:
-            return not is_shut()
+            return not is_active()
         turn = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         self.window.queue(1)
         try:
             if self._queue[0] is not turn:
                 await turn
-            return await self._take(is_shut)
+            return await self._take(is_active)
         finally:  # also when it is cancelled: the next one's turn comes
             self._queue.remove(turn)
             self.window.queue(-1)
             if self._queue and not self._queue[0].done():
                 self._queue[0].set_result(None)
 
-    async def _take(self, is_shut: Callable[[], bool]) -> bool:
-        while not is_shut():
+    async def _take(self, is_active: Callable[[], bool]) -> bool:
+        while not is_active():
             if (free_in_s := self.window.take(self._clock)) <= 0:
                 return True
             await self._clock.sleep(max(free_in_s, _SHORTEST_PAUSE_S))

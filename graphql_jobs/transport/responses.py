@@ -8,7 +8,7 @@ from traceback import format_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphql_jobs import errors
-from graphql_jobs.transport.diagnosis import Dialect, Finding, error_entries, root_of, words_of
+from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, error_entries, root_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An answer whose `data` can be used. `field_errors` holds what was wrong with single fields, by their path."""
 
     data: dict[str, Any]
@@ -40,31 +40,31 @@ class Reply:
 
 
 def read_or_bad_reply(
-    bad_reply: Callable[[str, str, str], errors.RequestFailed], read: Callable[[], T], operation: str, subject: str
+    bad_answer: Callable[[str, str, str], errors.RequestFailed], read: Callable[[], T], operation: str, subject: str
 ) -> T | errors.RequestFailed:
-    """What `read` makes of a part of an answer. What it does not expect is a `bad_reply` about that part alone."""
+    """What `read` makes of a part of an answer. What it does not expect is a `bad_answer` about that part alone."""
     try:
         return read()
     except Exception as bug:
         # Where, but not why: the text of the exception is the server's.
         logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
-        return bad_reply(operation, subject, f"reading it raised {type(bug).__name__}.")
+        return bad_answer(operation, subject, f"reading it raised {type(bug).__name__}.")
 
 
-def read_reply(
-    dialect: Dialect, result: ExecutionResult | None, error_of: Callable[[Finding], errors.RequestFailed]
-) -> Reply:
+def read_response(
+    dialect: Dialect, result: ExecutionResult | None, error_of: Callable[[Diagnosis], errors.RequestFailed]
+) -> Response:
     """The answer of a request that did not fail as a whole; `error_of` makes the errors."""
     data = result.data if result and result.data else {}
     found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
     by_object: dict[str, errors.RequestFailed] = {}
     for entry in error_entries(result.errors if result else None):
         path = entry.get("path") if root_of(entry, data) else None
-        error = error_of(Finding(dialect.kind_of(entry) or errors.OperationFailed, words_of(dialect, [entry])))
+        error = error_of(Diagnosis(dialect.kind_of(entry) or errors.OperationFailed, words_of(dialect, [entry])))
         at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
         if not at and (object_id := dialect.object_of(entry)):
             by_object[object_id] = error
         # Of several, one that says "not found" counts least: it would be believed.
         if at not in found or isinstance(found[at], errors.NotFound):
             found[at] = error
-    return Reply(data, found, by_object)
+    return Response(data, found, by_object)

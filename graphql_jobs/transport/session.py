@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from graphql_jobs import errors
 from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
 from graphql_jobs.transport.creates import note_create
-from graphql_jobs.transport.diagnosis import Dialect, Finding, Kind, diagnose, diagnose_http, retry_after_s
-from graphql_jobs.transport.gate import Gate, paused
+from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.transport.http import Exchange, new_transport
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.rate_limit import Budget, Window
+from graphql_jobs.transport.rate_limit import RateLimit, RateWindow
 from graphql_jobs.transport.redaction import KeptSecrets
-from graphql_jobs.transport.responses import Reply, read_reply
+from graphql_jobs.transport.responses import Response, read_response
 from graphql_jobs.transport.retry import is_transient, retried, surely_undone
+from graphql_jobs.transport.server_delay import ServerDelay, paused
 from graphql_jobs.transport.sign_in import SignIn
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Session:
         self._transport: AIOHTTPTransport | None = None
         self._fresh: AIOHTTPTransport | None = None
         self._users = 0
-        self.gate = Gate(self.clock)
-        self.budget = Budget(self.clock, Window(limits.requests_per_s))
+        self.server_delay = ServerDelay(self.clock)
+        self.rate_limit = RateLimit(self.clock, RateWindow(limits.requests_per_s))
         #: How many requests were answered so far: whoever waited in vain can tell an outage from a failure of its own.
         self.answers = 0
         #: "requests" that were sent to the endpoint, whatever they asked; those that told us to pause, "rate_limited".
@@ -93,7 +93,7 @@ class Session:
 
     async def read(
         self, operation: Operation, variables: Mapping[str, object], subject: str = "", before: Before | None = None
-    ) -> Reply:
+    ) -> Response:
         """Ask about `subject`, again after failures that pass. Raises `RequestFailed`, or what `before` does."""
         return await self.retried_read(lambda: self._attempt(operation, variables, subject, before))
 
@@ -109,7 +109,7 @@ class Session:
             sent_at.append(self.clock.now())
             note_create(sent_at[-1])
 
-        async def attempt() -> Reply:
+        async def attempt() -> Response:
             self._require_turn(operation.field, subject)
             return await self._attempt(operation, variables, subject, note_instant)
 
@@ -126,7 +126,7 @@ class Session:
             raise self.unknown(operation.field, subject, str(error), sent_at[-1]) from error
         return self._created(operation, subject, reply, sent_at[-1])
 
-    def _created(self, operation: Operation, subject: str, reply: Reply, sent_at: float) -> Any:
+    def _created(self, operation: Operation, subject: str, reply: Response, sent_at: float) -> Any:
         """The value of the root field. An error below the root proves that the create ran, whatever it says."""
         value = reply.data.get(operation.alias)
         if value is None:
@@ -157,16 +157,16 @@ class Session:
         subject: str,
         kinds: Mapping[int, Kind],
         *,
-        gated: bool = False,
+        to_endpoint: bool = False,
         also: Container[int] = (),
         **request: Any,
     ) -> T:
         """A plain HTTP request, once, with the bounds and errors of a read, and without an Authorization header.
 
-        `gated` says that it goes to the endpoint's own servers, whose pauses hold for it.
+        `to_endpoint` says that it goes to the endpoint's own servers, whose pauses hold for it.
         `consume` reads a response with status 2xx or `also`; `kinds` names what others mean. Raises `RequestFailed`.
         """
-        await (self._await_turn(operation, subject) if gated else self.budget.take())
+        await (self._await_turn(operation, subject) if to_endpoint else self.rate_limit.take())
         exchange = Exchange()
         try:
             async with self._http().request(
@@ -174,21 +174,21 @@ class Session:
             ) as response:
                 if 200 <= response.status < 300 or response.status in also:
                     return await consume(response)
-                if gated:
+                if to_endpoint:
                     await response.read()  # what it says may be that this is a rate limit
-            finding = diagnose_http(self.dialect, exchange, None)
+            diagnosis = diagnose_http(self.dialect, exchange, None)
         except Exception as error:  # what is not the network's doing is raised again
-            finding = diagnose_http(self.dialect, exchange, error)
-        assert finding is not None  # noqa: S101 (neither a good status nor an exception: not possible)
-        if gated:
-            self._heed(exchange)
-        if finding.kind is not errors.RateLimited:
-            finding = replace(finding, kind=kinds.get(exchange.status or 0, finding.kind))
-        raise self._error(operation, subject, finding)
+            diagnosis = diagnose_http(self.dialect, exchange, error)
+        assert diagnosis is not None  # noqa: S101 (neither a good status nor an exception: not possible)
+        if to_endpoint:
+            self._keep_delay(exchange)
+        if diagnosis.kind is not errors.RateLimited:
+            diagnosis = replace(diagnosis, kind=kinds.get(exchange.status or 0, diagnosis.kind))
+        raise self._error(operation, subject, diagnosis)
 
-    def bad_reply(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
+    def bad_answer(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
         """The error for an answer that is not what the provider promises."""
-        return self._error(operation, subject, Finding(errors.BadReply, detail))
+        return self._error(operation, subject, Diagnosis(errors.BadReply, detail))
 
     def unknown(
         self, operation: str, subject: str, cause: str, sent_at: float | None = None
@@ -199,9 +199,9 @@ class Session:
 
     async def _attempt(
         self, operation: Operation, variables: Mapping[str, object], subject: str, before: Before | None
-    ) -> Reply:
+    ) -> Response:
         """Send it, and once more if a new token may help; `before` is called each time right before it is sent."""
-        await self._pass_gate(operation.field, subject)  # before a sign-in that would be for nothing
+        await self._await_delay(operation.field, subject)  # before a sign-in that would be for nothing
         token = await self._sign_in.token()
         try:
             return await self._send_in_turn(operation, variables, subject, token, before)
@@ -213,13 +213,13 @@ class Session:
 
     async def _send_in_turn(
         self, operation: Operation, variables: Mapping[str, object], subject: str, token: str, before: Before | None
-    ) -> Reply:
+    ) -> Response:
         await self._await_turn(operation.field, subject)  # no time-out of the request runs yet
         if before:
             await before()
         return await self._send(operation, variables, subject, token)
 
-    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
+    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Response:
         exchange = Exchange()
         result: ExecutionResult | None = None
         raised: Exception | None = None
@@ -236,46 +236,46 @@ class Session:
         except Exception as error:  # gql wraps everything, bugs too: diagnose() raises those again
             raised = error
         self.last_heard = exchange, self.clock.now()
-        self._heed(exchange)
-        if finding := diagnose(self.dialect, exchange, raised, result):
-            self.sent["rate_limited"] += finding.kind is errors.RateLimited
+        self._keep_delay(exchange)
+        if diagnosis := diagnose(self.dialect, exchange, raised, result):
+            self.sent["rate_limited"] += diagnosis.kind is errors.RateLimited
             if exchange.status == 401:
                 self.auth.reject(token)  # also where it is a delay: the next request signs in anew
             # Without gql's own error, whose text is the server's, secrets and all: Prefect logs and keeps tracebacks.
-            raise self._error(operation.field, subject, finding) from None
+            raise self._error(operation.field, subject, diagnosis) from None
         self.answers += 1
-        return read_reply(self.dialect, result, lambda finding: self._error(operation.field, subject, finding))
+        return read_response(self.dialect, result, lambda diagnosis: self._error(operation.field, subject, diagnosis))
 
-    def _heed(self, exchange: Exchange) -> None:
+    def _keep_delay(self, exchange: Exchange) -> None:
         """Keep the delay that the server asks for, whatever its answer is otherwise (guarantee 6)."""
         if asked_s := retry_after_s(exchange):
-            self.gate.close(asked_s)
+            self.server_delay.extend(asked_s)
 
-    def _error(self, operation: str, subject: str, finding: Finding) -> errors.RequestFailed:
-        detail = self.redact(finding.detail)
-        error = finding.kind(self.dialect.provider, operation, subject, detail, finding.retry_after_s)
-        error.transient |= finding.retry_after_s is not None  # then the server expects us back
-        if finding.begun:
+    def _error(self, operation: str, subject: str, diagnosis: Diagnosis) -> errors.RequestFailed:
+        detail = self.redact(diagnosis.detail)
+        error = diagnosis.kind(self.dialect.provider, operation, subject, detail, diagnosis.retry_after_s)
+        error.transient |= diagnosis.retry_after_s is not None  # then the server expects us back
+        if diagnosis.begun:
             error.unexecuted = False
         return error
 
     def _require_turn(self, operation: str, subject: str) -> None:
         """Refuse a create whose turn would come too late for its submission: in the queue its fate would be unknown."""
-        wait_s = self.budget.wait_s()
+        wait_s = self.rate_limit.wait_s()
         at_most_s = self.limits.submission_s / 2  # our choice: half, the rest for the rest
         if wait_s > at_most_s:
-            detail = f"requests_per_s={self.budget.window.requests_per_s:g} is spent for the next {wait_s:.0f} s."
+            detail = f"requests_per_s={self.rate_limit.window.requests_per_s:g} is spent for the next {wait_s:.0f} s."
             raise errors.RateLimited(self.dialect.provider, operation, subject, detail, wait_s)
 
     async def _await_turn(self, operation: str, subject: str) -> None:
         """Pass the gate with a request of the budget in hand; the gate may close while that is waited for."""
-        await self._pass_gate(operation, subject)
-        while not await self.budget.take(self.gate.is_shut):
-            await self._pass_gate(operation, subject)
+        await self._await_delay(operation, subject)
+        while not await self.rate_limit.take(self.server_delay.is_active):
+            await self._await_delay(operation, subject)
 
-    async def _pass_gate(self, operation: str, subject: str) -> None:
+    async def _await_delay(self, operation: str, subject: str) -> None:
         """Wait until the server wants to hear from us again; `RateLimited` at once if that is too long to wait here."""
-        if pause_s := await self.gate.wait(self.limits.budget_s):
+        if pause_s := await self.server_delay.wait(self.limits.budget_s):
             raise paused(self.dialect.provider, operation, subject, pause_s)
 
     def _http(self) -> aiohttp.ClientSession:

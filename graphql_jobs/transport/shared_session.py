@@ -16,10 +16,10 @@ from graphql_jobs.transport.session import Session
 if TYPE_CHECKING:
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.diagnosis import Dialect
-    from graphql_jobs.transport.rate_limit import Window
+    from graphql_jobs.transport.rate_limit import RateWindow
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], Session]] = WeakKeyDictionary()
-_windows: dict[tuple[str, str, float | None], Window] = {}
+_windows: dict[tuple[str, str, float | None], RateWindow] = {}
 
 
 def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
@@ -37,5 +37,5 @@ def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limi
     shared, key = _shared.setdefault(loop, {}), (url, auth.fingerprint)
     if key not in shared:
         session = shared[key] = Session(url, auth, dialect, limits)
-        session.budget.window = _windows.setdefault((*key, limits.requests_per_s), session.budget.window)
+        session.rate_limit.window = _windows.setdefault((*key, limits.requests_per_s), session.rate_limit.window)
     return shared[key]

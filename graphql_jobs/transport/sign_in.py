@@ -37,8 +37,8 @@ class Requests(Protocol):
         ...
 
     @property
-    def bad_reply(self) -> Callable[[str, str, str], RequestFailed]:
-        """As `Session.bad_reply`."""
+    def bad_answer(self) -> Callable[[str, str, str], RequestFailed]:
+        """As `Session.bad_answer`."""
         ...
 
 
@@ -77,10 +77,10 @@ class SignIn:
         self._session.kept_secrets.keep_query(url)
         shown = url.partition("?")[0].partition("#")[0]
         answer = await self._session.fetch(
-            "POST", url, _json, "sign-in", shown, kinds, gated=True, data=dict(form), headers=headers
+            "POST", url, _json, "sign-in", shown, kinds, to_endpoint=True, data=dict(form), headers=headers
         )
         if not isinstance(answer, dict) or not _is_token(answer.get("access_token")):
-            raise self._session.bad_reply("sign-in", shown, "the answer holds no access_token that can be used.")
+            raise self._session.bad_answer("sign-in", shown, "the answer holds no access_token that can be used.")
         return answer
 
 

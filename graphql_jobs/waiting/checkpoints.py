@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from graphql_jobs.job import Job
-    from graphql_jobs.store import Entry, Memory
+    from graphql_jobs.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ def digest_of(job: Job) -> str:
 
 
 class Checkpoints:
-    """The checkpoints of one wait, in the memory of its run. `close` it when the wait is over."""
+    """The checkpoints of one wait, in the store of its run. `close` it when the wait is over."""
 
-    def __init__(self, memory: Memory, prefix: str = CHECKPOINTS_PREFIX) -> None:
-        self._memory = memory
+    def __init__(self, store: Store, prefix: str = CHECKPOINTS_PREFIX) -> None:
+        self._store = store
         self._prefix = prefix
         self._key = ""
         self._count = 0
@@ -70,10 +70,10 @@ class Checkpoints:
         of_several = f"{self._prefix}{_OF_SEVERAL}"
         if len(job_ids) == 1:
             self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
-            entries = {key: await self._memory.read(key) for key in (of_several, self._key)}
+            entries = {key: await self._store.read(key) for key in (of_several, self._key)}
         else:
             self._key = of_several
-            entries = dict(await self._memory.read_all(self._prefix))
+            entries = dict(await self._store.read_all(self._prefix))
         self._count = len(entries.get(self._key, ()))
         checkpoints: dict[str, Checkpoint] = {}
         for entry in chain.from_iterable(entries.values()):
@@ -113,8 +113,8 @@ class Checkpoints:
 
     async def _append(self, entry: Entry) -> None:
         for _ in range(_TRIES):
-            if await self._memory.append(self._key, self._count, entry):
+            if await self._store.append(self._key, self._count, entry):
                 self._count += 1
                 return
-            self._count = len(await self._memory.read(self._key))
+            self._count = len(await self._store.read(self._key))
         logger.error("What was seen of %d jobs was not written down: others wrote at the same time.", len(entry))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import RequestFailed
 from graphql_jobs.job import Job
-from graphql_jobs.transport.gate import paused
+from graphql_jobs.transport.server_delay import paused
 from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 from graphql_jobs.waiting.metrics import Metrics
 from graphql_jobs.waiting.poll_queue import PollQueue
@@ -101,7 +101,7 @@ class Poller:
             return
         try:
             now = self._now()
-            delay_s = self._client.session.gate.herd_s()
+            delay_s = self._client.session.server_delay.shared_remaining_s()
             self._heed_delay(delay_s, now)
             resumes_at = max(min(self._breaker.probe_at, self._gives_up_at), now + delay_s)
             while resumes_at <= now and self._may_send() and (batch := self._take(now)):
@@ -115,7 +115,7 @@ class Poller:
 
     def _heed_delay(self, delay_s: float, now: float) -> None:
         """In a delay that the server asked for, end the waits for which it lasts too long."""
-        delayed_since = self._client.session.gate.delayed_since()
+        delayed_since = self._client.session.server_delay.delayed_since()
         if delayed_since != self._delayed_since:
             self._delayed_since, self._gives_up_at = delayed_since, -inf
         if delay_s:

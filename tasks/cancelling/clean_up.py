@@ -205,7 +205,7 @@ class CleanUp:
                 return Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)
             await clock.sleep(delay_s)
             delay_s = min(2 * delay_s, longest_s)
-        if not client.finds_surely(record.operation, record.place or {}):
+        if not client.finds_surely(record.operation, record.location or {}):
             ids = ", ".join(handle.job_id for handle in found)
             return Done(f"{what}: {ids} may be it, and nothing tells; left running. Look after it.", self.is_last)
         targets = [

@@ -1,4 +1,4 @@
-"""What is done about orphans, and how it is told: a finding for each, in a table that the UI shows.
+"""What is done about orphans, and how it is told: a row for each, in a table that the UI shows.
 
 Whatever is done can be done by several at once: a job is adopted by an idempotency key, and cancelling one twice is
 cancelling it once.
@@ -30,7 +30,7 @@ from tasks.parameters import MAX_WAIT_S
 #: What to do about an orphan: tell, have the sensor wait for it, or cancel it at the provider.
 Action = Literal["report", "adopt", "cancel"]
 #: Plain JSON: a row of the table.
-Finding = dict[str, str | None]
+ReportRow = dict[str, str | None]
 
 #: The artifact's key.
 ARTIFACT = "orphans"
@@ -48,12 +48,12 @@ async def settle(
     credentials: str,
     cancel_if_run_is_gone: bool = False,
     downstream: Sequence[str] = (),
-) -> list[Finding]:
-    """Do `action` to each orphan, or in a dry run say what it would be, and give the findings. Never raises for one."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+) -> list[ReportRow]:
+    """Do `action` to each orphan, or in a dry run say what it would be, and give the rows. Never raises for one."""
+    checks = asyncio.Semaphore(_AT_ONCE)
 
-    async def settled(orphan: Orphan) -> Finding:
-        async with gate:
+    async def settled(orphan: Orphan) -> ReportRow:
+        async with checks:
             if action == "report":
                 return _finding(client, orphan, "reported")
             if not isinstance(orphan.seen, Job):
@@ -67,14 +67,14 @@ async def settle(
 
 async def unknown_submissions(
     troubled: Mapping[UUID, FlowRun], records: Records, since: float, until: float, client: JobClient | None
-) -> list[Finding]:
+) -> list[ReportRow]:
     """The submissions of runs that ended badly, of which nobody knows what came.
 
     Not those of which the list of labelled jobs tells: what it lacks was not done.
     """
     references = await references_of(troubled.keys())
     elsewhere = await records_of({home for homes in references.values() for home in homes.values()})
-    found: dict[str, Finding] = {}
+    found: dict[str, ReportRow] = {}
     for run_id, run in troubled.items():
         adopted = {key: elsewhere[home][key] for key, home in references[run_id].items() if key in elsewhere[home]}
         unclear = {key: record for key, record in {**records[run_id], **adopted}.items() if _is_unclear(record, until)}
@@ -87,14 +87,14 @@ async def unknown_submissions(
     return list(found.values())
 
 
-async def publish(findings: Sequence[Finding], description: str) -> None:
-    """Log the findings, and put them into the artifact that the UI shows with the run and, under its key, over time."""
+async def publish(rows: Sequence[ReportRow], description: str) -> None:
+    """Log the rows, and put them into the artifact that the UI shows with the run and, under its key, over time."""
     logger = get_run_logger()
-    for row in findings:
+    for row in rows:
         about = f"job {row['job_id']}, {row['status']}" if row["job_id"] else row["what"]
         logger.warning("%s of run %s: %s Done: %s", about, row["run"], row["why"], row["done"])
     logger.info("%s", description)
-    await acreate_table_artifact(table=list(findings), key=ARTIFACT, description=description)
+    await acreate_table_artifact(table=list(rows), key=ARTIFACT, description=description)
 
 
 async def _cancel(client: JobClient, orphan: Orphan, if_gone: bool, dry_run: bool) -> str:
@@ -158,24 +158,26 @@ def _is_listed(record: Record, client: JobClient | None, since: float) -> bool:
     """Whether the job would be in the list of labelled jobs, if there is one."""
     if client is None or record.provider != client.provider or record.at < since:
         return False
-    return client.finds_surely(record.operation, record.place or {})
+    return client.finds_surely(record.operation, record.location or {})
 
 
-def _finding(client: JobClient, orphan: Orphan, done: str) -> Finding:
+def _finding(client: JobClient, orphan: Orphan, done: str) -> ReportRow:
     seen = orphan.seen
     status = seen.describe() if isinstance(seen, Job) else f"could not be read: {seen}"
     at = orphan.created_at.isoformat(timespec="seconds") if orphan.created_at else None
     return _row(client.provider, orphan.job_id, status, orphan.owner, orphan.key, at, orphan.why, done)
 
 
-def _unknown(run: FlowRun, key: str, record: Record) -> Finding:
+def _unknown(run: FlowRun, key: str, record: Record) -> ReportRow:
     at = instant(record.at).isoformat(timespec="seconds")
     told = record.unknown or {"sent_at": at, "cause": "the process that sent it ended before it wrote the answer down."}
     words = str(SubmissionUnknown(record.provider, record.operation, record.subject, told["sent_at"], told["cause"]))
     return _row(record.provider, "", "", run.id, key, told["sent_at"], words, "reported")
 
 
-def _row(provider: str, job_id: str, status: str, run: UUID, key: str, at: str | None, why: str, done: str) -> Finding:
+def _row(
+    provider: str, job_id: str, status: str, run: UUID, key: str, at: str | None, why: str, done: str
+) -> ReportRow:
     kind = "orphan" if job_id else "submission of unknown outcome"
     return {
         "what": kind,

@@ -1,4 +1,4 @@
-"""Orphans: remote jobs that go on although nobody waits for them any more. Finding them changes nothing.
+"""Orphans: remote jobs that go on although nobody waits for them any more. ReportRow them changes nothing.
 
 A job's label says which flow run owns it. It is an orphan if it has not ended, and its run is gone, or has ended, or
 has another job for the same key. It is none if a living run names it in its parameters, as the sensor does, or uses
@@ -42,7 +42,7 @@ class Orphan:
     owner_goes_on: bool = False
     #: The key is the caller's own: any run that uses it goes on with this job.
     has_callers_key: bool = False
-    #: Nothing but the job's container is labelled, and no memory names the job.
+    #: Nothing but the job's container is labelled, and no store names the job.
     may_be_anothers: bool = False
     #: The last look at the job: as it is, or why it could not be read.
     seen: Seen | None = None

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRunInput
 
 from blocks.runs import entries
 from blocks.runs.entries import read_entries
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from graphql_jobs.label import submission_key
 
 if TYPE_CHECKING:
@@ -78,18 +78,18 @@ async def test_memory_of_a_run_is_read_in_parts(monkeypatch: pytest.MonkeyPatch)
         pass
 
     async with get_client() as client:
-        memory = RunMemory((await client.create_flow_run(empty)).id)
+        store = RunStore((await client.create_flow_run(empty)).id)
     expected: dict[str, Any] = {key: [{"number": number} for number in range(2)] for key in keys(40)}
     for key, written in expected.items():
         for number, entry in enumerate(written):
-            assert await memory.append(key, number, entry)
+            assert await store.append(key, number, entry)
     homes = {key: uuid4() for key in keys(60)[40:]}
     users = {uuid4() for _ in range(20)}
     for key, home in homes.items():
-        await memory.point_to(key, home)
+        await store.point_to(key, home)
     for user in users:
-        await memory.add_user(keys(1)[0], user)
-    assert await memory.read_all() == expected
-    assert await memory.references() == homes
-    assert await memory.users_of(keys(1)[0]) == users
-    assert await memory.read_with_references() == (expected, homes)
+        await store.add_user(keys(1)[0], user)
+    assert await store.read_all() == expected
+    assert await store.references() == homes
+    assert await store.users_of(keys(1)[0]) == users
+    assert await store.read_with_references() == (expected, homes)

@@ -17,7 +17,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Scheduled
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from graphql_jobs.submission.record import Record, read_record
 from scripts.demo_runs import save_blocks
 from scripts.stack import Stack
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-SOON = {"longest_pause_s": 1}
+SOON = {"max_poll_interval_s": 1}
 #: A launch stays in the queue for ever, a job of one's own tasks soon runs for ever (see `installation`).
 QUEUED: dict[str, Any] = {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON}
 RUNNING: dict[str, Any] = {"tasks": [{"engine_id": ENGINE_ID}], **SOON}
@@ -100,7 +100,7 @@ async def start(
 
 
 async def record_of(run: FlowRun) -> Record:
-    entries = await RunMemory(run.id).read_all()
+    entries = await RunStore(run.id).read_all()
     return read_record(next(iter(entries.values()), []))
 
 

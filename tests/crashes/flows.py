@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.deployments import arun_deployment as start
 from prefect.runtime import flow_run
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
@@ -44,7 +44,7 @@ __all__ = [
 #: Waits pause for at least 0.2 s between two looks.
 _INTO_THE_PAUSE_S = 0.1
 
-_append = RunMemory.append
+_append = RunStore.append
 _look = JobClient.look
 
 
@@ -63,7 +63,7 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+async def append(self: RunStore, key: str, number: int, entry: Mapping[str, Any]) -> bool:
     """The intent, the container and the handle are written down here."""
     kind = entry.get("kind")
     if kind == "intent":
@@ -74,7 +74,7 @@ async def append(self: RunMemory, key: str, number: int, entry: Mapping[str, Any
         _die()
     written = await _append(self, key, number, entry)
     plan = _planned(Point.AFTER_INTENT)
-    if plan and kind == ("room" if plan["after_room"] else "intent"):
+    if plan and kind == ("container" if plan["after_container"] else "intent"):
         _die()
     return written
 
@@ -103,7 +103,7 @@ async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
 
 
 for _owner, _name, _own in (
-    (RunMemory, "append", append),
+    (RunStore, "append", append),
     (JobClient, "look", look),
     (pipeline, "fetch_result", fetch_result),
     (downstream, "arun_deployment", arun_deployment),

@@ -105,7 +105,7 @@ class Trial:
     #: The request that left never reaches the server.
     is_lost: bool
     #: Killed after the container was made and written down, and not before.
-    after_room: bool
+    after_container: bool
 
     @property
     def name(self) -> str:

@@ -81,12 +81,12 @@ class Runs:
         parameters = trial.operation.parameters(trial.name, target_id) | {
             "credentials": "crash-aiware" if trial.operation.flow == "run_aiware_job" else "crash-datasaur",
             "downstream": [f"store-results/{trial.name}"],
-            "longest_pause_s": 1,
+            "max_poll_interval_s": 1,
             "give_up_after_s": 3600,
         }
         if trial.operation.flow == "run_datasaur_auto_label":
             parameters["target_api"] = "crash-target-api"
-        plan = {"point": trial.point, "after_room": trial.after_room}
+        plan = {"point": trial.point, "after_container": trial.after_container}
         (self._folder / f"{trial.name}.json").write_text(json.dumps(plan))
         self._proxy.arm(trial)
         began_at = time.monotonic()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.diagnosis import Dialect, Kind
     from graphql_jobs.transport.operation import Operation
-    from graphql_jobs.transport.responses import Reply
+    from graphql_jobs.transport.responses import Response
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class FusedSession(Session):
         super().__init__(url, auth, dialect, clock=clock)
         self._fuse = fuse
 
-    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Reply:
+    async def _send(self, operation: Operation, variables: Mapping[str, object], subject: str, token: str) -> Response:
         send = super()._send
         return await self._fuse.through(operation.field, lambda: send(operation, variables, subject, token))
 

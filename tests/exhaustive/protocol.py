@@ -1,7 +1,7 @@
 """The protocol of the flows below Prefect's engine: submit once, wait, collect, hand over; and what came of it.
 
 The same functions as in `tasks/pipeline.py` in the same order, without its tasks and flow runs, whose bookkeeping
-would cost a hundred times as much. The memory is that of a real flow run.
+would cost a hundred times as much. The store is that of a real flow run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from graphql_jobs import Deadlines, Label, Schedule, WaitPolicy, require_success, submission_key, submit_once, wait
 from graphql_jobs.emulator import ManualClock
 from graphql_jobs.errors import SubmissionUnknown
@@ -194,12 +194,12 @@ class Protocol:
 
     async def _to_the_end(self, number: int, spec: JobSpec, client: JobClient) -> str:
         """What `run_to_the_end` does."""
-        memory = RunMemory(self.run_id)
-        place = (client.provider, client.session.url, client.account, spec.operation)
-        label = Label(submission_key(*place, "key", f"case-{number}"), str(self.run_id))
+        store = RunStore(self.run_id)
+        location = (client.provider, client.session.url, client.account, spec.operation)
+        label = Label(submission_key(*location, "key", f"case-{number}"), str(self.run_id))
         async with client:
-            handle = await submit_once(client, spec, memory, label, wait_at_most_s=POLICY.deadlines.total_s)
-            checkpoints = Checkpoints(memory, f"gqs-{number}-")
+            handle = await submit_once(client, spec, store, label, wait_at_most_s=POLICY.deadlines.total_s)
+            checkpoints = Checkpoints(store, f"gqs-{number}-")
             job = require_success(await wait(client, handle, POLICY, checkpoints=checkpoints))
             result = await client.result(handle, job, self.folder)
             finished = outcome_of(handle, job, result)

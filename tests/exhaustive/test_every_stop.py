@@ -75,7 +75,7 @@ OPERATIONS = pytest.mark.parametrize("operation", PROMISES)
 
 @flow
 async def owner() -> None:
-    """The flow of the runs in whose memory the submissions are kept."""
+    """The flow of the runs in whose store the submissions are kept."""
 
 
 @OPERATIONS

@@ -39,12 +39,12 @@ class Case:
     flow: Any
     operation: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    room: str = ""
+    container: str = ""
 
     @property
     def makes(self) -> list[str]:
         """All that one submission makes at the provider, in order."""
-        return [self.room, self.operation] if self.room else [self.operation]
+        return [self.container, self.operation] if self.container else [self.operation]
 
 
 SUBMITTING = {

@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Running
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from flows.reap_orphans import reap_orphans
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs import JobHandle, Label
@@ -75,11 +75,11 @@ async def remember(run: FlowRun, key: str, emulator: Emulator, job_id: str | Non
         "key": key,
         "spec": {},
     }
-    entry |= {"subject": "1 task", "place": {"target_id": "1", "own": True}, "at": emulator.clock.now()}
-    assert await RunMemory(run.id).append(key, 0, entry | intent)
+    entry |= {"subject": "1 task", "location": {"target_id": "1", "own": True}, "at": emulator.clock.now()}
+    assert await RunStore(run.id).append(key, 0, entry | intent)
     if job_id:
         handle = JobHandle(provider="aiware", endpoint=f"{emulator.url}/v3/graphql", job_id=job_id)
-        assert await RunMemory(run.id).append(key, 1, {"kind": "handle", "handle": handle.to_json()})
+        assert await RunStore(run.id).append(key, 1, {"kind": "handle", "handle": handle.to_json()})
 
 
 async def reap(emulator: Emulator, **parameters: Any) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     "a deployment of blanks": (EXPORT, {"downstream": [" "]}, "downstream"),
     "a deployment with a line break": (EXPORT, {"downstream": ["a\n/b"]}, "downstream"),
     "a number that is none": (ENGINE, {"give_up_after_s": float("nan")}, "give_up_after_s"),
-    "for ever": (ENGINE, {"longest_pause_s": float("inf")}, "longest_pause_s"),
+    "for ever": (ENGINE, {"max_poll_interval_s": float("inf")}, "max_poll_interval_s"),
     "a text for seconds": (WAITING, {"give_up_after_s": "soon"}, "give_up_after_s"),
     "more lines than GraphQL counts": (LABEL, {"lines_per_request": 2**31}, "lines_per_request"),
     "settings that are no JSON": (PROJECT, {"settings": {"ratio": float("nan")}}, "settings"),
@@ -122,7 +122,7 @@ async def test_all_wrong_parameters_are_told_at_once(run: Run) -> None:
     "name",
     [
         *("give_up_after_s", "queued_at_most_s", "running_at_most_s"),
-        *("unchanged_at_most_s", "unseen_at_most_s", "longest_pause_s"),
+        *("unchanged_at_most_s", "unseen_at_most_s", "max_poll_interval_s"),
     ],
 )
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)

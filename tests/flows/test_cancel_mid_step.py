@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Cancelling
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.transport.session import Session
@@ -43,7 +43,7 @@ class Fuse:
         self.clock = clock
         self.reached = asyncio.Event()
         patch.setattr(Session, "_send", self._held(Session._send))
-        patch.setattr(RunMemory, "append", self._held(RunMemory.append))
+        patch.setattr(RunStore, "append", self._held(RunStore.append))
 
     def set_to(self, at: int) -> None:
         """Hold the next run at step `at`, counted from 1."""

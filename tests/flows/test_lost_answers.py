@@ -64,9 +64,9 @@ async def test_a_container_whose_answer_is_lost_is_made_again(
 ) -> None:
     """One container too many does no harm, and none holds a job but the last: one job."""
     case = SUBMITTING[name]
-    emulator.faults.add(Fault(kind, operation=case.room))
+    emulator.faults.add(Fault(kind, operation=case.container))
     assert (await run(case)).name == "Completed"
-    assert made(emulator) == [case.room] * (1 if kind in NOT_DONE else 2) + [case.operation]
+    assert made(emulator) == [case.container] * (1 if kind in NOT_DONE else 2) + [case.operation]
     *_, container, job = emulator.ledger.submissions
     assert (job.target_id, job.key) == (container.target_id, container.key)
 

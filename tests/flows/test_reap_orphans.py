@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Paused, Pending, Running
 from prefect.utilities.callables import parameter_schema
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
@@ -80,7 +80,7 @@ async def everything(emulator: Emulator) -> dict[UUID, Any]:
     labels = [Label.in_json(job.config) for job in emulator.aiware.jobs.values()]
     owners = {UUID(label.owner) for label in labels if label and label.owner.count("-") == 4}
     runs = await read_runs(owners)
-    return {run_id: (run.state_id, await RunMemory(run_id).read_all("")) for run_id, run in runs.items()}
+    return {run_id: (run.state_id, await RunStore(run_id).read_all("")) for run_id, run in runs.items()}
 
 
 @pytest.mark.parametrize("action", ["report", "adopt", "cancel"])
@@ -245,7 +245,7 @@ async def test_the_findings_stand_in_an_artifact(emulator: Emulator) -> None:
 async def test_memory_that_was_edited_by_hand_stops_nobody(emulator: Emulator) -> None:
     """A living run's entries make no sense: its jobs are left alone, the others are found."""
     strange = await run_in(Running())
-    await RunMemory(strange.id).append(new_key(), 0, {"kind": "nonsense"})
+    await RunStore(strange.id).append(new_key(), 0, {"kind": "nonsense"})
     plant(emulator, strange)
     left = plant(emulator, await run_in(Crashed()))
     assert [row["job_id"] for row in await reap(emulator)] == [left]

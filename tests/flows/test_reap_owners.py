@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Crashed, Failed, Running
 
-from blocks.runs.store import memory_of
+from blocks.runs.store import store_of
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
@@ -36,7 +36,7 @@ async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> N
     first, second = await run_in(Running()), await run_in(Running())
     job_id = plant(emulator, first, key)
     for run in (first, second):
-        assert (await memory_of(key, run.id)).flow_run_id == first.id
+        assert (await store_of(key, run.id)).flow_run_id == first.id
     await remember(first, key, emulator, job_id)
     async with get_client() as client:
         await client.set_flow_run_state(first.id, Crashed(), force=True)
@@ -52,11 +52,11 @@ async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> N
 
 
 async def test_a_living_run_that_uses_anothers_key_keeps_its_job(emulator: Emulator) -> None:
-    """It submitted for a key whose entries the first run keeps: the job is in that run's memory, not in its own."""
+    """It submitted for a key whose entries the first run keeps: the job is in that run's store, not in its own."""
     key = new_key()
     home, owner = await run_in(Running()), await run_in(Running())
     for run in (home, owner):
-        await memory_of(key, run.id)
+        await store_of(key, run.id)
     job_id, surplus = plant(emulator, owner, key), plant(emulator, owner, key)
     await remember(home, key, emulator, job_id)
     assert [row["job_id"] for row in await reap(emulator)] == [surplus]
@@ -66,8 +66,8 @@ async def test_a_launch_without_a_label_is_found_by_its_run(emulator: Emulator) 
     """On the caller's own target nothing is labelled: the run that ended badly remembers the job."""
     job = emulator.aiware.plant(fault=JobFault("stuck"))
     run, key = await run_in(Crashed()), new_key()
-    place = {"target_id": "7", "engine_id": "e"}
-    await remember(run, key, emulator, job.id, operation="launchSingleEngineJob", place=place)
+    location = {"target_id": "7", "engine_id": "e"}
+    await remember(run, key, emulator, job.id, operation="launchSingleEngineJob", location=location)
     [row] = await reap(emulator, action="cancel", dry_run=False)
     assert (row["job_id"], row["run"], row["done"]) == (job.id, str(run.id), "cancelled (status 'aborted').")
 

@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Failed, Running
 
-from blocks.runs.store import RunMemory, memory_of
+from blocks.runs.store import RunStore, store_of
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from tests.flows.orphans import emulator as emulator
 from tests.flows.orphans import new_key, remember, run_in, unknown_of
@@ -26,12 +26,10 @@ async def test_a_submission_to_datasaur_of_unknown_outcome_is_reported(emulator:
         "provider": "datasaur",
         "operation": "autoLabelTokenBasedProject",
         "subject": "project p1",
-        "place": {},
+        "location": {},
     }
     await remember(run, key, emulator, **sent)
-    await RunMemory(run.id).append(
-        key, 1, {"kind": "unknown", "sent_at": "2026-01-02T03:04:05+00:00", "cause": "lost."}
-    )
+    await RunStore(run.id).append(key, 1, {"kind": "unknown", "sent_at": "2026-01-02T03:04:05+00:00", "cause": "lost."})
     for parameters in ({}, {"credentials": None, "to_minutes_ago": 0}):
         [row] = await unknown_of(run, emulator, **parameters)
         assert (row["what"], row["provider"], row["done"]) == ("submission of unknown outcome", "datasaur", "reported")
@@ -43,12 +41,12 @@ async def test_a_submission_to_datasaur_of_unknown_outcome_is_reported(emulator:
 async def test_a_crash_between_sending_and_writing_down_is_reported(emulator: Emulator) -> None:
     """An intent and nothing after it; resolved ones, and aiWARE's, which its list would show, are not told."""
     run, open_key = await run_in(Crashed(), run_datasaur_auto_label), new_key()
-    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "place": {}}
+    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
     await remember(run, open_key, emulator, **sent)
     resolved, void, ours = new_key(), new_key(), new_key()
     await remember(run, resolved, emulator, "some-job", **sent)
     await remember(run, void, emulator, **sent)
-    await RunMemory(run.id).append(void, 1, {"kind": "void"})
+    await RunStore(run.id).append(void, 1, {"kind": "void"})
     await remember(run, ours, emulator)
     [row] = await unknown_of(run, emulator)
     assert (row["key"], "ended before it wrote" in row["why"]) == (open_key, True)
@@ -59,8 +57,8 @@ async def test_an_unknown_outcome_under_anothers_roof_is_reported_once(emulator:
     key = new_key()
     first, second = [await run_in(Running(), run_datasaur_auto_label) for _ in range(2)]
     for run in (first, second):
-        await memory_of(key, run.id)
-    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "place": {}}
+        await store_of(key, run.id)
+    sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
     await remember(first, key, emulator, **sent)
     async with get_client() as client:
         for run in (first, second):

@@ -186,8 +186,8 @@ async def test_the_credentials_block_may_have_any_name(run: Run, emulator: Emula
 
 
 async def test_a_look_is_at_most_the_longest_pause_away(run: Run, emulator: Emulator) -> None:
-    """longest_pause_s=5 for a job that never starts, for ten minutes: no two looks are further apart."""
-    await run(WAITING, job_ids=plant(emulator, "stuck"), longest_pause_s=5, give_up_after_s=600)
+    """max_poll_interval_s=5 for a job that never starts, for ten minutes: no two looks are further apart."""
+    await run(WAITING, job_ids=plant(emulator, "stuck"), max_poll_interval_s=5, give_up_after_s=600)
     looks = [record.at for record in emulator.ledger.requests]
     assert len(looks) > 600 / 5
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 5

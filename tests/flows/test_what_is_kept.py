@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from graphql_jobs.emulator import Emulator, Fault
 from tests.conftest import TARGET_SECRET
 from tests.flows.conftest import ENGINE_ID, SUBMITTING, MakeRun, OneRun, made
@@ -100,8 +100,8 @@ EDITS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str | None], str]] = {
     "no JSON": ("handle", lambda _: "{", "cannot be read"),
     "no object": ("handle", lambda _: "7", "cannot be read"),
     "an intent without a time": ("intent", lambda entry: json.dumps(entry | {"at": "noon"}), "edited by hand"),
-    "no intent": ("intent", lambda _: None, "memory"),
-    "a gap": ("room", lambda _: None, "memory"),
+    "no intent": ("intent", lambda _: None, "store"),
+    "a gap": ("container", lambda _: None, "store"),
 }
 
 
@@ -120,15 +120,15 @@ async def test_what_was_edited_by_hand_is_refused(title: str, make_run: MakeRun,
 
 def failing(monkeypatch: pytest.MonkeyPatch, kind: str, times: int = 1) -> None:
     """Prefect's API fails when an entry of that kind is to be written."""
-    append, left = RunMemory.append, [times]
+    append, left = RunStore.append, [times]
 
-    async def fails(self: RunMemory, key: str, number: int, entry: Mapping[str, Any]) -> bool:
+    async def fails(self: RunStore, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         if entry.get("kind") == kind and left[0]:
             left[0] -= 1
             raise ConnectionError("the API is down")
         return await append(self, key, number, entry)
 
-    monkeypatch.setattr(RunMemory, "append", fails)
+    monkeypatch.setattr(RunStore, "append", fails)
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
@@ -152,12 +152,12 @@ async def test_without_its_room_no_job_is_submitted(
 ) -> None:
     """It fails after the container was made: no job where nobody would look; the next attempt makes both."""
     case = SUBMITTING[name]
-    failing(monkeypatch, "room")
+    failing(monkeypatch, "container")
     run = await make_run(case)
     assert (await run()).is_failed()
-    assert made(emulator) == [case.room]
+    assert made(emulator) == [case.container]
     assert (await run()).name == "Completed"
-    assert made(emulator) == [case.room, *case.makes]
+    assert made(emulator) == [case.container, *case.makes]
 
 
 @pytest.mark.parametrize("name", SUBMITTING)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
-    from graphql_jobs.providers.recovery import Place
+    from graphql_jobs.providers.recovery import Location
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.outage_budget import OutageBudget
@@ -104,7 +104,7 @@ class ScriptedClient(JobClient):
         self.looks: list[tuple[float, tuple[str, ...]]] = []
         self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
 
-    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
+    async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Nothing can be submitted: these tests only wait."""
         raise NotImplementedError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphql_jobs import Label, LocalMemory, submit_once
+from graphql_jobs import Label, LocalStore, submit_once
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec, ProjectDocument, ProjectSpec
 from graphql_jobs.submission.record import read_record
@@ -31,7 +31,7 @@ LABEL = Label("gqj-one", "run-1")
 LOST = ["drop_after", "server_error_after", "truncate"]
 
 
-class Broken(LocalMemory):
+class Broken(LocalStore):
     """A store that is away for the n-th write."""
 
     def __init__(self, at: int) -> None:
@@ -51,10 +51,10 @@ def jobs(emulator: Emulator, operation: str | None = None) -> list[Submission]:
     return [one for one in emulator.ledger.submissions if one.job_id and operation in (None, one.operation)]
 
 
-async def submitted(client: JobClient, spec: JobSpec, memory: LocalMemory | None = None, **how: Any) -> JobHandle:
+async def submitted(client: JobClient, spec: JobSpec, store: LocalStore | None = None, **how: Any) -> JobHandle:
     """One attempt with the same key as all others."""
     async with client:
-        return await submit_once(client, spec, memory or LocalMemory(), how.pop("label", LABEL), **how)
+        return await submit_once(client, spec, store or LocalStore(), how.pop("label", LABEL), **how)
 
 
 def kinds(entries: Sequence[Entry]) -> list[str]:
@@ -75,6 +75,6 @@ def on_target(name: str, target_id: str) -> JobSpec:
     return AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)
 
 
-async def recorded(memory: LocalMemory) -> Any:
+async def recorded(store: LocalStore) -> Any:
     """What the entries add up to."""
-    return read_record(await memory.read(LABEL.key))
+    return read_record(await store.read(LABEL.key))

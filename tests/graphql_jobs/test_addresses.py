@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import LocalMemory, errors
+from graphql_jobs import LocalStore, errors
 from graphql_jobs.addresses import addresses_in, without_queries
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ProjectDocument, ProjectSpec
@@ -68,8 +68,8 @@ async def test_a_flow_that_signs_anew_goes_on_with_its_job(
     name: str, emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
     """The caller's own key, and an address that is signed anew in each attempt: one job, and no conflict."""
-    client, memory = (datasaur if name == "document" else aiware).get_client(), LocalMemory()
-    first, second = [await submitted(client, signed(one * 64)[name], memory) for one in "12"]
+    client, store = (datasaur if name == "document" else aiware).get_client(), LocalStore()
+    first, second = [await submitted(client, signed(one * 64)[name], store) for one in "12"]
     assert first == second
     assert len(jobs(emulator)) == 1
 
@@ -87,7 +87,7 @@ async def test_a_signature_that_a_server_repeats_is_not_shown(
         server = await serve(answer)
         session = await open_session(server.url, limits=Limits(attempts=1))
         client: Any = (DatasaurClient if name in {"document", "settings", "model"} else AiwareClient)(session)
-        work = client.make_room(spec, LABEL) if name == "target" else client.submit(spec)
+        work = client.make_container(spec, LABEL) if name == "target" else client.submit(spec)
         with pytest.raises(errors.GraphqlJobsError) as caught:
             await work
         assert "5ec7e7" not in f"{caught.value} {caught.value.__cause__} {caplog.text}"

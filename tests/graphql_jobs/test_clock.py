@@ -10,7 +10,7 @@ import pytest
 from graphql_jobs import errors, wait
 from graphql_jobs.clock import SystemClock
 from graphql_jobs.providers.aiware.reader import DIALECT
-from graphql_jobs.store import LocalMemory
+from graphql_jobs.store import LocalStore
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
@@ -96,11 +96,11 @@ async def test_deadline_does_not_count_from_a_clock_that_was_ahead(
     limit: str, scripted: Scripted, clock: FakeClock
 ) -> None:
     """The attempt before wrote down instants of tomorrow: this one gives up after its 60 s."""
-    client, memory, ahead = scripted(lambda one, at_s: job(one)), LocalMemory(), clock.now() + 86_400
-    await Checkpoints(memory).keep({"a": Checkpoint(ahead, ahead, ahead)})
+    client, store, ahead = scripted(lambda one, at_s: job(one)), LocalStore(), clock.now() + 86_400
+    await Checkpoints(store).keep({"a": Checkpoint(ahead, ahead, ahead)})
     began_at, policy = clock.monotonic(), WaitPolicy(Schedule(5, 0, 5), Deadlines(**{limit: 60.0}))
     with pytest.raises(errors.WaitTimedOut):
-        await wait(client, handle("a"), policy, checkpoints=Checkpoints(memory))
+        await wait(client, handle("a"), policy, checkpoints=Checkpoints(store))
     assert 60 <= clock.monotonic() - began_at <= 61
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled, Running
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs import Label, submission_key, submit_once
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
@@ -61,16 +61,16 @@ async def submit(
     spec: JobSpec,
     run: FlowRun,
     what: str = "",
-    memory: RunMemory | None = None,
+    store: RunStore | None = None,
     block: str | None = None,
 ) -> str:
     async with credentials.get_client() as client:
         label = Label(key_of(what or str(run.id)), str(run.id))
         name = client.provider if block is None else block
-        return (await submit_once(client, spec, memory or RunMemory(run.id), label, credentials=name)).job_id
+        return (await submit_once(client, spec, store or RunStore(run.id), label, credentials=name)).job_id
 
 
-class Forgetful(RunMemory):
+class Forgetful(RunStore):
     """Dies before the job's id is written down."""
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:

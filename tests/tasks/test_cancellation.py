@@ -129,7 +129,7 @@ async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
     emulator.aiware.pace = Pace(queued_s=60)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     run = await new_run()
-    job_id = await submit(aiware, TASKS, run, memory=Forgetful(run.id))
+    job_id = await submit(aiware, TASKS, run, store=Forgetful(run.id))
     await end(run, Cancelling())
     [sentence] = await cancel_jobs_of(run.id)
     assert "not to be seen within 5 s" in sentence
@@ -141,9 +141,7 @@ async def test_a_job_that_may_be_anothers_is_not_cancelled(aiware: AiwareCredent
     """A launch on a shared target carries no label: nothing tells that the job there is ours."""
     run = await new_run()
     target_id = await shared_target(aiware)
-    job_id = await submit(
-        aiware, EngineJobSpec(engine_id=ENGINE_ID, target_id=target_id), run, memory=Forgetful(run.id)
-    )
+    job_id = await submit(aiware, EngineJobSpec(engine_id=ENGINE_ID, target_id=target_id), run, store=Forgetful(run.id))
     await end(run)
     [sentence] = await clean_up_after(run.id)
     assert f"{job_id} may be it, and nothing tells; left running" in sentence
@@ -221,7 +219,7 @@ async def test_datasaur_has_no_cancel_and_the_state_says_so(
     emulator.clock.advance(60)
     await end(over)
     assert "it had already ended: SUCCEEDED" in (await clean_up_after(over.id))[0]
-    await submit(datasaur, spec, unknown, memory=Forgetful(unknown.id))
+    await submit(datasaur, spec, unknown, store=Forgetful(unknown.id))
     await end(unknown)
     assert (
         "nobody can tell whether it was started; if it was, it was left running"
@@ -232,7 +230,7 @@ async def test_datasaur_has_no_cancel_and_the_state_says_so(
 async def test_one_jobs_trouble_keeps_no_other_from_being_cancelled(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Credentials that are gone, memory that was edited by hand, and a healthy job: a sentence each, one cancel."""
+    """Credentials that are gone, store that was edited by hand, and a healthy job: a sentence each, one cancel."""
     run = await new_run()
     good = await submit(aiware, TASKS, run, "good")
     await submit(aiware, TASKS, run, "no block", block="deleted-since")

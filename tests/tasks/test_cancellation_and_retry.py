@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prefect.states import AwaitingRetry, Running
 
-from blocks.runs.store import RunMemory
+from blocks.runs.store import RunStore
 from graphql_jobs.emulator import JobFault, Pace
 from tasks.cancelling.layers import clean_up_after
 from tests.tasks.cancelled_runs import BY_HAND, TASKS, end, meanwhile, message_of, name_of, new_run, submit
@@ -66,7 +66,7 @@ async def test_what_was_done_is_not_told_of_another_attempt(
     run = await new_run()
     await submit(aiware, TASKS, run)
     await end(run)
-    append = RunMemory.append
+    append = RunStore.append
 
     async def appending(*args: Any) -> bool:
         done = await append(*args)
@@ -75,7 +75,7 @@ async def test_what_was_done_is_not_told_of_another_attempt(
             await end(run)
         return done
 
-    monkeypatch.setattr(RunMemory, "append", appending)
+    monkeypatch.setattr(RunStore, "append", appending)
     assert "cancelled (status" in (await clean_up_after(run.id))[0]
     assert await name_of(run) == ("Running" if then == "running" else "Cancelled")
     assert await message_of(run) == (None if then == "running" else BY_HAND.message)
@@ -94,5 +94,5 @@ async def test_only_a_cancel_that_was_confirmed_is_written_down_as_such(
     await end(refused)
     await clean_up_after(refused.id)
     for run, confirmed in ((cancelled, True), (refused, None)):
-        [entries] = (await RunMemory(run.id).read_all()).values()
+        [entries] = (await RunStore(run.id).read_all()).values()
         assert (entries[-1]["kind"], entries[-1].get("confirmed")) == ("cancelled", confirmed)

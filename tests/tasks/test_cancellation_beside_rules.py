@@ -65,7 +65,7 @@ async def test_launch_that_cannot_be_told_from_the_job_of_a_rule_is_left_running
     """Two jobs of the engine after our launch: the sentence names both, and neither is cancelled."""
     emulator.faults.add(JobFault("started_by_rule", word=ENGINE_ID, delay_s=3))
     run = await new_run()
-    await submit(aiware, LAUNCH, run, memory=Forgetful(run.id))
+    await submit(aiware, LAUNCH, run, store=Forgetful(run.id))
     await end(run)
     await aiware.get_client().session.clock.sleep(10)
     [said] = await clean_up_after(run.id)

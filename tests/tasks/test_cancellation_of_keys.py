@@ -8,8 +8,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Crashed
 
-from blocks.runs import store as memory
-from blocks.runs.store import memory_of
+from blocks.runs import store as store
+from blocks.runs.store import store_of
 from graphql_jobs import Label, submit_once
 from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.errors import InvalidInput
@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A caller's own key: the run that submitted goes on, so its job does; once it has ended, the job is cancelled."""
     owner, guest = await new_run(), await new_run()
-    job_id = await submit(aiware, TASKS, owner, "shared", await memory_of(key_of("shared"), owner.id))
-    assert await submit(aiware, TASKS, guest, "shared", await memory_of(key_of("shared"), guest.id)) == job_id
+    job_id = await submit(aiware, TASKS, owner, "shared", await store_of(key_of("shared"), owner.id))
+    assert await submit(aiware, TASKS, guest, "shared", await store_of(key_of("shared"), guest.id)) == job_id
     await end(guest)
     [sentence] = await clean_up_after(guest.id)
     assert f"left running, since run {owner.name!r} ({owner.id}) waits for it too" in sentence
@@ -48,7 +48,7 @@ async def test_a_job_that_another_guest_waits_for_is_left_to_it(aiware: AiwareCr
     """The run that submitted has ended, two others wait: the first to be cancelled leaves it, the second does not."""
     owner, first, second = [await new_run() for _ in range(3)]
     for run in (owner, first, second):
-        job_id = await submit(aiware, TASKS, run, "guests", await memory_of(key_of("guests"), run.id))
+        job_id = await submit(aiware, TASKS, run, "guests", await store_of(key_of("guests"), run.id))
     await end(owner, Crashed())
     await end(first)
     [sentence] = await clean_up_after(first.id)
@@ -64,7 +64,7 @@ async def test_runs_that_are_cancelled_together_leave_the_job_to_none(
     """Both are Cancelling: neither waits any more, and whichever cleans up first cancels."""
     first, second = await new_run(), await new_run()
     for run in (first, second):
-        job_id = await submit(aiware, TASKS, run, "both", await memory_of(key_of("both"), run.id))
+        job_id = await submit(aiware, TASKS, run, "both", await store_of(key_of("both"), run.id))
     for run in (first, second):
         await end(run, Cancelling())
     assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
@@ -75,10 +75,10 @@ async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
 ) -> None:
     """The first run of a key is cancelled, its job too; the next submits anew; then the first's clean-up comes."""
     first, second = await new_run(), await new_run()
-    old = await submit(aiware, TASKS, first, "again", await memory_of(key_of("again"), first.id))
+    old = await submit(aiware, TASKS, first, "again", await store_of(key_of("again"), first.id))
     await end(first, Cancelling())
     await cancel_jobs_of(first.id)
-    new = await submit(aiware, TASKS, second, "again", await memory_of(key_of("again"), second.id))
+    new = await submit(aiware, TASKS, second, "again", await store_of(key_of("again"), second.id))
     await end(first)
     [sentence] = await clean_up_after(first.id)
     assert f"aiware job {new}: left running" in sentence
@@ -93,12 +93,12 @@ async def test_a_job_that_was_taken_over_from_another_run_is_cancelled_with_the_
     """Run 1's job ended badly, run 2 submitted anew and crashed, and run 1 goes on with that job: it is run 1's."""
     first, second = await new_run(), await new_run()
     key = key_of("taken over")
-    old = await submit(aiware, TASKS, first, "taken over", await memory_of(key, first.id))
+    old = await submit(aiware, TASKS, first, "taken over", await store_of(key, first.id))
     async with aiware.get_client() as client:
         await client.cancel(old)
-    new = await submit(aiware, TASKS, second, "taken over", await memory_of(key, second.id))
+    new = await submit(aiware, TASKS, second, "taken over", await store_of(key, second.id))
     await end(second, Crashed())
-    assert await submit(aiware, TASKS, first, "taken over", await memory_of(key, first.id)) == new != old
+    assert await submit(aiware, TASKS, first, "taken over", await store_of(key, first.id)) == new != old
     await end(first)
     assert await clean_up_after(first.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old, new]
@@ -108,10 +108,10 @@ async def test_another_runs_job_is_left_and_said_to_be(aiware: AiwareCredentials
     """Run 1's job ended badly, run 2 submitted anew and crashed; run 1 did not take that over, and is cancelled."""
     first, second = await new_run(), await new_run()
     key = key_of("not taken over")
-    old = await submit(aiware, TASKS, first, "not taken over", await memory_of(key, first.id))
+    old = await submit(aiware, TASKS, first, "not taken over", await store_of(key, first.id))
     async with aiware.get_client() as client:
         await client.cancel(old)
-    new = await submit(aiware, TASKS, second, "not taken over", await memory_of(key, second.id))
+    new = await submit(aiware, TASKS, second, "not taken over", await store_of(key, second.id))
     await end(second, Crashed())
     await end(first)
     [sentence] = await clean_up_after(first.id)
@@ -128,12 +128,12 @@ async def test_a_run_that_begins_to_use_the_key_meanwhile_keeps_the_job(
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     owner, guest = await new_run(), await new_run()
     what = f"meanwhile {hidden}"
-    memory = await memory_of(key_of(what), owner.id)
-    job_id = await submit(aiware, TASKS, owner, what, memory if hidden == "job" else Forgetful(memory.flow_run_id))
+    store = await store_of(key_of(what), owner.id)
+    job_id = await submit(aiware, TASKS, owner, what, store if hidden == "job" else Forgetful(store.flow_run_id))
     await end(owner)
 
     async def begin() -> None:
-        await memory_of(key_of(what), guest.id)
+        await store_of(key_of(what), guest.id)
 
     meanwhile(aiware, monkeypatch, begin)
     [sentence] = await clean_up_after(owner.id)
@@ -149,14 +149,14 @@ async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancel
     """Run 2 forced a new job before run 1 could write its own down: each run's cancel takes its own job along."""
     first, second = await new_run(), await new_run()
     key = key_of("replaced")
-    memory = await memory_of(key, first.id)
-    old = await submit(aiware, TASKS, first, "replaced", Forgetful(memory.flow_run_id))
-    await memory_of(key, second.id)
+    store = await store_of(key, first.id)
+    old = await submit(aiware, TASKS, first, "replaced", Forgetful(store.flow_run_id))
+    await store_of(key, second.id)
     async with aiware.get_client() as client:
         label = Label(key, str(second.id))
-        new = await submit_once(client, TASKS, memory, label, credentials="aiware", force_resubmit=True)
+        new = await submit_once(client, TASKS, store, label, credentials="aiware", force_resubmit=True)
         late = {"kind": "handle", "handle": client.handle(old).to_json(), "intent": 0, "by": "first"}
-    assert await memory.append(key, len(await memory.read(key)), late)
+    assert await store.append(key, len(await store.read(key)), late)
     await end(first)
     said = await clean_up_after(first.id)
     assert f"aiware job {old}: cancelled (status 'aborted')." in said
@@ -168,7 +168,7 @@ async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancel
 
 
 async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
-    """`InvalidInput`: its memory went with it."""
+    """`InvalidInput`: its store went with it."""
     run = await new_run()
     async with get_client() as api:
         await api.delete_flow_run(run.id)
@@ -178,13 +178,13 @@ async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
 
 async def test_a_key_whose_runs_were_all_deleted_is_not_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each home of the key is gone: the next one counts, up to a bound, and then the key has to be another."""
-    monkeypatch.setattr(memory, "_MAX_HOMES", 2)
+    monkeypatch.setattr(store, "_MAX_HOMES", 2)
     key, guest = key_of("deleted"), await new_run()
     async with get_client() as api:
         guest = await new_run()
         for _ in range(2):
             home = await new_run()
-            assert (await memory_of(key, home.id)).flow_run_id == home.id
+            assert (await store_of(key, home.id)).flow_run_id == home.id
             await api.delete_flow_run(home.id)
         with pytest.raises(InvalidInput, match="2 runs kept what is known"):
-            await memory_of(key, guest.id)
+            await store_of(key, guest.id)

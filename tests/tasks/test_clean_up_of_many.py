@@ -11,7 +11,7 @@ import pytest
 from prefect.client.base import PrefectHttpxAsyncClient
 
 from blocks.api import one_client
-from blocks.runs.store import memory_of
+from blocks.runs.store import store_of
 from graphql_jobs.emulator import Pace
 from tasks.cancelling.jobs import Done
 from tasks.cancelling.layers import TOLD, _summary, clean_up_after
@@ -63,16 +63,16 @@ async def test_who_else_waits_is_asked_for_callers_keys_alone(
     for number in range(8):
         await submit(aiware, TASKS, run, f"{run.id} own {number}")
     for what in (f"{run.id} a", f"{run.id} b"):
-        await submit(aiware, TASKS, run, what, await memory_of(key_of(what), run.id))
+        await submit(aiware, TASKS, run, what, await store_of(key_of(what), run.id))
     await end(run)
     asked: list[str] = []
-    users_of = type(await memory_of(key_of(f"{run.id} a"), run.id)).users_of
+    users_of = type(await store_of(key_of(f"{run.id} a"), run.id)).users_of
 
     async def asking(self: object, key: str) -> object:
         asked.append(key)
-        return await users_of(self, key)  # type: ignore[arg-type] # it is a RunMemory
+        return await users_of(self, key)  # type: ignore[arg-type] # it is a RunStore
 
-    monkeypatch.setattr("blocks.runs.store.RunMemory.users_of", asking)
+    monkeypatch.setattr("blocks.runs.store.RunStore.users_of", asking)
     assert len(await clean_up_after(run.id)) == 10
     assert sorted(asked) == sorted(key_of(f"{run.id} {name}") for name in "ab")
     assert len(emulator.ledger.cancels) == 10

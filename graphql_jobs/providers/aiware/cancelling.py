@@ -69,7 +69,7 @@ async def _ask(
     told = reply.data.get("cancelJob")
     if isinstance(told, dict) and text_or_none(told, "id"):
         return (None,)  # an error that names no field, or a part of the answer, does not take it back
-    odd = client.session.bad_reply("cancelJob", f"job {job_id}", "the answer does not say that it was cancelled.")
+    odd = client.session.bad_answer("cancelJob", f"job {job_id}", "the answer does not say that it was cancelled.")
     return (reply.error_at("cancelJob") or odd,)
 
 

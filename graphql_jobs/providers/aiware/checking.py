@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import Seen
     from graphql_jobs.job import Job
     from graphql_jobs.parsing import Entry
-    from graphql_jobs.transport.responses import Reply
+    from graphql_jobs.transport.responses import Response
     from graphql_jobs.transport.session import Session
 
 #: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
@@ -135,7 +135,7 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
         if listing.has_moved
         else f"it has over {MAX_TASKS} tasks or {MAX_PAGES} pages of them, or reading them took over {READ_S:g} s."
     )
-    failure = listing.failure if listing.is_whole else client.session.bad_reply("job", f"job {job_id}", problem)
+    failure = listing.failure if listing.is_whole else client.session.bad_answer("job", f"job {job_id}", problem)
     return _read(client, job_id, listing.entry, listing.records, failure)
 
 
@@ -152,7 +152,7 @@ def _read(
         job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
         return cleaned(job, client.session.kept_secrets)
 
-    job = read_or_bad_reply(client.session.bad_reply, read, "job", f"job {job_id}")
+    job = read_or_bad_reply(client.session.bad_answer, read, "job", f"job {job_id}")
     if isinstance(job, errors.RequestFailed):
         return job
     if job.raw_status not in SUCCEEDED:
@@ -161,7 +161,7 @@ def _read(
         return failure
     if len(job.tasks) < len(records) or not all(task.task_id and task.raw_status for task in job.tasks):
         detail = "it says complete, but a task of it cannot be read."
-        return client.session.bad_reply("job", f"job {job_id}", detail)
+        return client.session.bad_answer("job", f"job {job_id}", detail)
     return job
 
 
@@ -183,12 +183,14 @@ async def _pages(
     return _entries(client, reply, job_ids, seen)
 
 
-def _entries(client: Client, reply: Reply, job_ids: Sequence[str], seen: dict[str, Seen]) -> Iterator[tuple[str, Page]]:
+def _entries(
+    client: Client, reply: Response, job_ids: Sequence[str], seen: dict[str, Seen]
+) -> Iterator[tuple[str, Page]]:
     strangers = reply.object_errors.keys() - set(job_ids)
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
         is_told = alias in reply.data
-        # Taken out, so that its memory is free again before the next one is read.
+        # Taken out, so that its store is free again before the next one is read.
         entry = reply.data.pop(alias, None)
         if entry is None:
             seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
@@ -202,7 +204,7 @@ def _entries(client: Client, reply: Reply, job_ids: Sequence[str], seen: dict[st
             yield job_id, _as_page(client, reply, alias, job_id, entry)
 
 
-def _absent(client: Client, reply: Reply, alias: str, job_id: str, *, is_certain: bool) -> Seen:
+def _absent(client: Client, reply: Response, alias: str, job_id: str, *, is_certain: bool) -> Seen:
     """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
     own, general = reply.field_errors.get((alias,)), reply.field_errors.get(())
     if general is None or isinstance(general, errors.NotFound):  # any other may be why there is no entry
@@ -217,7 +219,9 @@ def _absent(client: Client, reply: Reply, alias: str, job_id: str, *, is_certain
     return _bad(client, job_id, f"it is not in the answer{f': {failure.detail}' if failure else '.'}")
 
 
-def _status_failure(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry) -> errors.RequestFailed | None:
+def _status_failure(
+    client: Client, reply: Response, alias: str, job_id: str, entry: Entry
+) -> errors.RequestFailed | None:
     """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
     status = entry.get("status", ...)
     failure = reply.error_below(alias, "status") if reply.field_errors else None
@@ -226,7 +230,7 @@ def _status_failure(client: Client, reply: Reply, alias: str, job_id: str, entry
     return _bad(client, job_id, f"its status cannot be read{f': {failure.detail}' if failure else '.'}")
 
 
-def _as_page(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry) -> Page:
+def _as_page(client: Client, reply: Response, alias: str, job_id: str, entry: Entry) -> Page:
     tasks = entry.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
     failure = reply.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE) if reply.field_errors else None
@@ -242,4 +246,4 @@ def _as_page(client: Client, reply: Reply, alias: str, job_id: str, entry: Entry
 
 
 def _bad(client: Client, job_id: str, detail: str) -> errors.RequestFailed:
-    return client.session.bad_reply("job", f"job {job_id}", detail)
+    return client.session.bad_answer("job", f"job {job_id}", detail)

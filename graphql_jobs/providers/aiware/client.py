@@ -16,7 +16,7 @@ from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
-from graphql_jobs.providers.recovery import Place, Recovery
+from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.outage_budget import OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
@@ -67,9 +67,9 @@ class AiwareClient(JobClient):
         endpoint = f"{base_url(url)}/v3/graphql"  # the same everywhere (docs/providers/aiware.md)
         return cls(shared_session(endpoint, auth, reader.DIALECT, limits), lenient=lenient)
 
-    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
+    async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start a job of an `AiwareJobSpec` (`createJob`) or an `EngineJobSpec` (`launchSingleEngineJob`)."""
-        target_id = place["target_id"] if place else None
+        target_id = location["target_id"] if location else None
         if isinstance(spec, AiwareJobSpec):
             wire = spec.to_wire()
             if target_id:
@@ -82,14 +82,14 @@ class AiwareClient(JobClient):
             return self._started(spec.operation, created)
         return await self._launch(self._engine_spec(spec), target_id)
 
-    def place(self, spec: JobSpec) -> Place | None:
+    def location(self, spec: JobSpec) -> Location | None:
         """The caller's own target, which others may use too; None where we make one for the job alone."""
         if isinstance(spec, AiwareJobSpec):
             return {"target_id": spec.target_id} if spec.target_id else None
         engine = self._engine_spec(spec)
         return {"target_id": engine.target_id, "engine_id": engine.engine_id} if engine.target_id else None
 
-    async def make_room(self, spec: JobSpec, label: Label) -> Place:
+    async def make_container(self, spec: JobSpec, label: Label) -> Location:
         """A data object (TDO) for this job alone, with the label in its details and, if it has no name, as its name."""
         now = instant(self.session.clock.now()).isoformat(timespec="seconds")
         tdo: dict[str, Any] = {"startDateTime": now, "stopDateTime": now, "name": label.key}
@@ -103,20 +103,22 @@ class AiwareClient(JobClient):
         others = [record["id"] for record in await jobs_on_target(self, target_id, None)]
         return {"target_id": target_id, "own": True, "engine_id": engine.engine_id, "others": others}
 
-    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+    async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
         """The jobs on the target with our label, or, where a launch can carry none, those of the engine that nobody
         else labelled.
         """
-        from_at = None if place.get("own") else since - _CLOCK_SKEW_S
-        return [self._found(operation, record) for record in await candidates(self, operation, place, label, from_at)]
+        from_at = None if location.get("own") else since - _CLOCK_SKEW_S
+        return [
+            self._found(operation, record) for record in await candidates(self, operation, location, label, from_at)
+        ]
 
-    def finds_surely(self, operation: str, place: Place) -> bool:
+    def finds_surely(self, operation: str, location: Location) -> bool:
         """A launch on a shared target carries no label."""
-        return bool(place.get("own")) or "engine_id" not in place
+        return bool(location.get("own")) or "engine_id" not in location
 
-    def finds_by_label(self, operation: str, place: Place) -> bool:
+    def finds_by_label(self, operation: str, location: Location) -> bool:
         """A `createJob` on a shared target carries it."""
-        return not place.get("own") and "engine_id" not in place
+        return not location.get("own") and "engine_id" not in location
 
     def _found(self, operation: str, record: Entry) -> JobHandle:
         handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})
@@ -147,7 +149,7 @@ class AiwareClient(JobClient):
             raise failure
         target_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not target_id:
-            raise self.session.bad_reply(operation.field, "new target", "the answer holds no id.")
+            raise self.session.bad_answer(operation.field, "new target", "the answer holds no id.")
         return target_id
 
     async def retry(self, job_id: str) -> JobHandle:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from graphql_jobs.handle import JobHandle
     from graphql_jobs.providers.base import JobClient
-    from graphql_jobs.providers.recovery import Place
+    from graphql_jobs.providers.recovery import Location
     from graphql_jobs.transport.operation import Operation
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ async def labelled_jobs(client: JobClient, since: float, until: float) -> list[L
         for record in records:
             if (job := read_labelled(record, client.session.redact)) and _is_usable(client, job.job_id):
                 found.setdefault(job.job_id, job)
-    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
+    raise client.session.bad_answer("jobs", subject, f"more than {MAX_JOBS} jobs. Choose a smaller window.")
 
 
 async def jobs_on_target(client: JobClient, target_id: str, since: float | None) -> list[Entry]:
@@ -100,7 +100,7 @@ async def jobs_on_target(client: JobClient, target_id: str, since: float | None)
         # A job that goes away between two pages moves another one out of checkpoint.
         again, _ = await _whole_list(client, variables, subject, look)
         if again.keys() != found.keys():
-            raise client.session.bad_reply("jobs", subject, "the list changed while it was read.")
+            raise client.session.bad_answer("jobs", subject, "the list changed while it was read.")
     return list(found.values())
 
 
@@ -119,32 +119,34 @@ async def _whole_list(
         for record in records:
             job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS) if record else None
             if not record or not job_id:
-                raise client.session.bad_reply("jobs", subject, "a job in the answer has no id.")
+                raise client.session.bad_answer("jobs", subject, "a job in the answer has no id.")
             if job_id in found:
-                raise client.session.bad_reply("jobs", subject, f"job {job_id} is told twice, so one may be missing.")
+                raise client.session.bad_answer("jobs", subject, f"job {job_id} is told twice, so one may be missing.")
             found[job_id] = record | {"id": job_id}
-    raise client.session.bad_reply("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
+    raise client.session.bad_answer("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
 
 
-async def candidates(client: JobClient, operation: str, place: Place, label: Label, since: float | None) -> list[Entry]:
-    """The records of the jobs at `place` that may have come of our submission there.
+async def candidates(
+    client: JobClient, operation: str, location: Location, label: Label, since: float | None
+) -> list[Entry]:
+    """The records of the jobs at `location` that may have come of our submission there.
 
     A launch carries no label, and a rule of the organisation may start jobs in each new container. In one of our own, a
     job of our engine is ours only if it is the only one that was not there before our launch: else `Undecided`.
     """
-    there = await jobs_on_target(client, place["target_id"], since)
-    left = [record for record in there if record["id"] not in place.get("others", ())]
+    there = await jobs_on_target(client, location["target_id"], since)
+    left = [record for record in there if record["id"] not in location.get("others", ())]
     if not all(map(is_readable, left)):
         detail = "it cannot be read whether one of them is ours."
-        raise client.session.bad_reply("jobs", f"jobs on target {place['target_id']}", detail)
-    ours = [record for record in left if may_be_ours(record, operation, place, label)]
-    if not ours or operation == CREATE_JOB.field or not place.get("own"):
+        raise client.session.bad_answer("jobs", f"jobs on target {location['target_id']}", detail)
+    ours = [record for record in left if may_be_ours(record, operation, location, label)]
+    if not ours or operation == CREATE_JOB.field or not location.get("own"):
         return ours
     strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
     if len(ours) > 1 or strangers:
         shown = some([record["id"] for record in ours])
         why = f"{some(strangers)} was started there by somebody else" if strangers else "nothing tells which"
-        raise Undecided(f"On target {place['target_id']}, {shown} may be it, but {why}.")
+        raise Undecided(f"On target {location['target_id']}, {shown} may be it, but {why}.")
     return ours
 
 
@@ -181,7 +183,7 @@ async def _page(
     records = value.get("records") if isinstance(value, dict) else None
     if isinstance(records, list) and not (whole and failure):
         return [record if isinstance(record, dict) else None for record in records]
-    raise failure or client.session.bad_reply("jobs", subject, "the answer holds no list of jobs.")
+    raise failure or client.session.bad_answer("jobs", subject, "the answer holds no list of jobs.")
 
 
 def _is_usable(client: JobClient, job_id: str) -> bool:

@@ -69,7 +69,7 @@ def object_of(entry: Mapping[str, object]) -> str | None:
 DIALECT = Dialect(PROVIDER, code_of, CODES, object_of)
 
 
-# By identity, and looked up once: hashing an enum's member, or finding it on its class, costs as much as a row.
+# By identity, and looked up once: hashing an enum's member, or diagnosis it on its class, costs as much as a row.
 _FAILED, _CANCELLED = JobState.FAILED, JobState.CANCELLED
 
 
@@ -203,14 +203,14 @@ def is_readable(record: Entry) -> bool:
     return isinstance(record.get("jobConfig", ...), dict | NoneType) and has_engines
 
 
-def may_be_ours(record: Entry, operation: str, place: Mapping[str, Any], label: Label) -> bool:
-    """Whether a job in a list may have come of our submission at `place`: by its label, or a launch by its engine."""
+def may_be_ours(record: Entry, operation: str, location: Mapping[str, Any], label: Label) -> bool:
+    """Whether a job in a list may come from our submission at `location`: by label, or a launch by engine."""
     theirs = Label.in_json(record.get("jobConfig"))
     if operation == "createJob" or theirs:
         return theirs is not None and theirs.key == label.key
     engines = [task.get("engineId") for task in read_records(record.get("tasks"))]
-    # A place of an earlier version names none; a list of tasks that is not whole may lack it.
-    return "engine_id" not in place or place["engine_id"] in engines or not 0 < len(engines) < TASK_PAGE
+    # A location of an earlier version names none; a list of tasks that is not whole may lack it.
+    return "engine_id" not in location or location["engine_id"] in engines or not 0 < len(engines) < TASK_PAGE
 
 
 def _excused(task_entries: list[Entry]) -> set[str]:

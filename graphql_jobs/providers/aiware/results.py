@@ -24,5 +24,5 @@ async def engine_records(session: Session, job_id: str) -> list[dict[str, Any]]:
     if failure := reply.error_below("engineResults") if is_told else reply.error_at("engineResults"):
         raise failure
     if records is None:
-        raise session.bad_reply("engineResults", f"job {job_id}", "the list of results is missing or not whole.")
+        raise session.bad_answer("engineResults", f"job {job_id}", "the list of results is missing or not whole.")
     return records

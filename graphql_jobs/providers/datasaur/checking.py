@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import Seen
     from graphql_jobs.parsing import Entry
     from graphql_jobs.providers.batching import BatchSize
-    from graphql_jobs.transport.responses import Reply
+    from graphql_jobs.transport.responses import Response
     from graphql_jobs.transport.session import Session
 
 #: Stands before a project's id in the handle of a project whose job nobody knows.
@@ -111,7 +111,7 @@ def _read(client: Client, job_id: str, entry: Entry) -> Seen:
         # A job that runs shows nothing but a status that is in the table.
         return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
 
-    return read_or_bad_reply(session.bad_reply, read, "getJobs", f"job {job_id}")
+    return read_or_bad_reply(session.bad_answer, read, "getJobs", f"job {job_id}")
 
 
 class _Told:
@@ -121,7 +121,7 @@ class _Told:
     that were told `before` may be told again.
     """
 
-    def __init__(self, client: Client, reply: Reply, job_ids: Sequence[str], before: Container[str]) -> None:
+    def __init__(self, client: Client, reply: Response, job_ids: Sequence[str], before: Container[str]) -> None:
         self._client, self._reply, self._job_ids = client, reply, job_ids
         items = reply.data.get("result")
         client.had_no_list = not isinstance(items, list)
@@ -175,15 +175,17 @@ async def _check_project(client: Client, job_id: str) -> Seen:
     if entry is None:
         return reply.error_at("result") or client.not_found(job_id)
     if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
-        return client.session.bad_reply("getProject", f"project {project_id}", "the answer holds no such project.")
+        return client.session.bad_answer("getProject", f"project {project_id}", "the answer holds no such project.")
     return Job(reader.PROVIDER, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
 
-def _missing_part(client: Client, reply: Reply, at: tuple[str | int, ...], entry: Entry) -> errors.RequestFailed | None:
+def _missing_part(
+    client: Client, reply: Response, at: tuple[str | int, ...], entry: Entry
+) -> errors.RequestFailed | None:
     """Why a part of a job that matters cannot be read: its status, or what it made. Any other part may be missing."""
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
-        return reply.error_below(*at, "status") or client.session.bad_reply("getJobs", f"job {entry['id']}", detail)
+        return reply.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
     if reply.field_errors and entry.get("resultId") is None:
         return reply.error_below(*at, "resultId")
     return None
@@ -198,4 +200,4 @@ def _id_of(item: object) -> str | None:
 
 
 def _bad(client: Client, operation: str, job_id: str, detail: str) -> errors.RequestFailed:
-    return client.session.bad_reply(operation, f"job {job_id}", detail)
+    return client.session.bad_answer(operation, f"job {job_id}", detail)

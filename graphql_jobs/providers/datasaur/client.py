@@ -20,7 +20,7 @@ from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.providers.paging import Look
-from graphql_jobs.providers.recovery import Place, Recovery
+from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.download import download
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.shared_session import shared_session
@@ -70,8 +70,8 @@ class DatasaurClient(JobClient):
         """A client for the installation at the base URL `url`, on this event loop's shared session."""
         return cls(shared_session(f"{base_url(url)}/graphql", auth, reader.DIALECT, limits))
 
-    async def submit(self, spec: JobSpec, label: Label | None = None, place: Place | None = None) -> JobHandle:
-        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a place for a label."""
+    async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
+        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a field for a label."""
         if isinstance(spec, AutoLabelSpec):
             self.session.kept_secrets.keep(spec.target_secret.get_secret_value())
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), spec.subject)
@@ -79,22 +79,22 @@ class DatasaurClient(JobClient):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), spec.subject)
         return await self._export(self._export_spec(spec))
 
-    def place(self, spec: JobSpec) -> Place | None:
+    def location(self, spec: JobSpec) -> Location | None:
         """A project's name and team."""
         return {"name": spec.name, "team_id": spec.team_id} if isinstance(spec, ProjectSpec) else {}
 
-    async def find(self, operation: str, place: Place, label: Label, since: float) -> list[JobHandle]:
+    async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
         """The projects of that name: each shows once it is made, and its job never does, so the handle is its own."""
-        named = [node for node in await self._projects(place) if node.get("name") == place["name"]]
+        named = [node for node in await self._projects(location) if node.get("name") == location["name"]]
         handles = [self._project(operation, node) for node in named]
         oldest = instant(since - _CLOCK_SKEW_S)
         recent = [handle for handle in handles if (handle.submitted_at or oldest) >= oldest]
         return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
 
-    async def _projects(self, place: Place) -> list[Entry]:
-        """The projects whose names hold the place's, all of them: what is missing in the list would be made again."""
-        subject = f"projects named {place['name']!r}"
-        variables = {"teamId": place.get("team_id"), "keyword": place["name"]}
+    async def _projects(self, location: Location) -> list[Entry]:
+        """All projects whose names contain the name in `location`: one that is missing would be made again."""
+        subject = f"projects named {location['name']!r}"
+        variables = {"teamId": location.get("team_id"), "keyword": location["name"]}
         found: dict[str, Entry] = {}
         read = 0
         look = Look(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
@@ -107,14 +107,14 @@ class DatasaurClient(JobClient):
                 raise failure
             page = reader.read_projects(reply.data.get("result"))
             if page is None:
-                raise self.session.bad_reply("getProjects", subject, "the answer holds no whole list of projects.")
+                raise self.session.bad_answer("getProjects", subject, "the answer holds no whole list of projects.")
             found |= {text_or_none(node, "id") or "": node for node in page.nodes}
             read += len(page.nodes)
             if len(found) < read or (not page.nodes and page.total > len(found)):
-                raise self.session.bad_reply("getProjects", subject, "the list changed while it was read.")
+                raise self.session.bad_answer("getProjects", subject, "the list changed while it was read.")
             if not page.nodes:  # to an empty page: a server that caps pages silently gives fewer than it was asked for
                 return list(found.values())
-        raise self.session.bad_reply("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
+        raise self.session.bad_answer("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
 
     def _project(self, operation: str, node: Entry) -> JobHandle:
         project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)
@@ -142,7 +142,7 @@ class DatasaurClient(JobClient):
         An auto-label job writes labels into its project and has no result of its own: then it is empty.
         """
         if file_url := handle.address(FILE_URL):
-            # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon has no place in a file name.
+            # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon is not allowed in a file name.
             to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
             try:
                 size_bytes = await download(self.session, file_url, to, budget=budget)

@@ -192,7 +192,7 @@ async def test_list_of_tasks_that_moves_between_pages_hides_no_task(
 
 
 async def test_repeated_task_of_a_complete_job_is_not_believed(serve: Serve, open_session: OpenSession) -> None:
-    """One page with the same task twice, each time: another task may stand in its place."""
+    """One page with the same task twice, each time: another task may stand in its location."""
     pages = Pages({"a": [*tasks(3), tasks(1)[0]], "b": tasks(2)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
     assert isinstance(seen["a"], errors.BadReply)

@@ -190,16 +190,16 @@ UNUSABLE: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("place", [SHARED, SHARED | {"engine_id": "ours"}])
+@pytest.mark.parametrize("location", [SHARED, SHARED | {"engine_id": "ours"}])
 @pytest.mark.parametrize("name", UNUSABLE)
 async def test_odd_list_of_jobs_is_not_a_job_that_is_not_there(
-    name: str, place: dict[str, Any], serve: Serve, open_session: OpenSession
+    name: str, location: dict[str, Any], serve: Serve, open_session: OpenSession
 ) -> None:
     """Taken for "none of ours there", it would have the job submitted, and paid for, a second time."""
     client = AiwareClient(await open_session((await serve(*UNUSABLE[name])).url, limits=Limits(attempts=1)))
-    operation = "launchSingleEngineJob" if "engine_id" in place else "createJob"
+    operation = "launchSingleEngineJob" if "engine_id" in location else "createJob"
     with pytest.raises(errors.RequestFailed):
-        await client.find(operation, place, LABEL, 1_800_000_000.0)
+        await client.find(operation, location, LABEL, 1_800_000_000.0)
 
 
 @pytest.mark.parametrize("value", [{}, [], "x", 5, {"id": None}, {"id": {}}])

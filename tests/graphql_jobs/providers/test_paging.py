@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from graphql_jobs import Label, LocalMemory, errors, submit_once
+from graphql_jobs import Label, LocalStore, errors, submit_once
 from graphql_jobs.providers import paging
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 from graphql_jobs.providers.aiware.job_lists import LIST_S, labelled_jobs
@@ -60,36 +60,36 @@ def client_of(provider: str, url: str, clock: FakeClock | None = None, **limits:
     return client
 
 
-async def left_open(spec: Any, provider: str, place: dict[str, Any]) -> LocalMemory:
-    """A memory with an intent whose process died while it was sending."""
-    memory = LocalMemory()
+async def left_open(spec: Any, provider: str, location: dict[str, Any]) -> LocalStore:
+    """A store with an intent whose process died while it was sending."""
+    store = LocalStore()
     intent = {"kind": "intent", "by": "dead", "at": SINCE - 1000, "provider": provider, "operation": spec.operation}
-    await memory.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": spec.summary(LABEL.key), "place": place})
-    return memory
+    await store.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": spec.summary(LABEL.key), "location": location})
+    return store
 
 
 @pytest.mark.parametrize("name", PLACES)
 async def test_look_with_slow_answers_ends_with_the_time_of_a_submission(name: str, serve: Serve) -> None:
     """Answers of 20 s: six pages in the 120 s of `submission_s`, not 1,500 pages in eight hours."""
-    provider, spec, place = PLACES[name]
+    provider, spec, location = PLACES[name]
     endless = Endless(answer_s=20)
     server = await serve(endless)
     async with client_of(provider, server.url, endless.clock) as client:
         with pytest.raises(errors.TimedOut, match=r"within 120 s \(submission_s=120\), after 6 pages"):
-            await client.find(spec.operation, place, LABEL, SINCE)
+            await client.find(spec.operation, location, LABEL, SINCE)
     assert endless.asked == 6
 
 
 @pytest.mark.parametrize("name", PLACES)
 async def test_look_that_does_not_end_leaves_the_outcome_unknown(name: str, serve: Serve) -> None:
     """After a doubt: `SubmissionUnknown` with what to do, and no create is sent."""
-    provider, spec, place = PLACES[name]
+    provider, spec, location = PLACES[name]
     endless = Endless(answer_s=20)
     server = await serve(endless)
-    memory = await left_open(spec, provider, place)
+    store = await left_open(spec, provider, location)
     async with client_of(provider, server.url, endless.clock) as client:
         with pytest.raises(errors.SubmissionUnknown, match="did not end within"):
-            await submit_once(client, spec, memory, Label(LABEL.key, "run-2"))
+            await submit_once(client, spec, store, Label(LABEL.key, "run-2"))
     assert endless.created == 0
 
 
@@ -97,12 +97,12 @@ async def test_look_that_does_not_end_leaves_the_outcome_unknown(name: str, serv
 async def test_look_is_bounded_in_pages(name: str, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick answers that give one entry at a time: a list that has not ended after so many pages was not read."""
     monkeypatch.setattr(paging, "MAX_PAGES", 7)
-    provider, spec, place = PLACES[name]
+    provider, spec, location = PLACES[name]
     endless = Endless(answer_s=0)
     server = await serve(endless)
     async with client_of(provider, server.url, endless.clock) as client:
         with pytest.raises(errors.BadReply, match="more than 7 pages"):
-            await client.find(spec.operation, place, LABEL, SINCE)
+            await client.find(spec.operation, location, LABEL, SINCE)
     assert endless.asked == 7
 
 
@@ -114,10 +114,10 @@ async def test_look_that_hangs_ends_with_the_time_of_a_submission(serve: Serve) 
         return web.json_response({})
 
     server = await serve(hang)
-    memory = await left_open(TASKS, "aiware", {"target_id": "7", "own": True})
+    store = await left_open(TASKS, "aiware", {"target_id": "7", "own": True})
     async with client_of("aiware", server.url, submission_s=0.3) as client:
         with pytest.raises(errors.SubmissionUnknown, match=r"longer than submission_s=0\.3"):
-            await submit_once(client, TASKS, memory, Label(LABEL.key, "run-2"))
+            await submit_once(client, TASKS, store, Label(LABEL.key, "run-2"))
 
 
 async def test_list_of_the_reaper_is_bounded_in_time(serve: Serve) -> None:

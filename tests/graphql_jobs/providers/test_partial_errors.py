@@ -24,8 +24,8 @@ def kind_of(data: dict[str, Any], *entries: dict[str, Any]) -> type | None:
     """What the answer means as a whole."""
     exchange = Exchange()
     exchange.status = 200
-    finding = diagnose(DIALECT, exchange, None, ExecutionResult(data, list(entries)))  # type: ignore[arg-type]
-    return finding.kind if finding else None
+    diagnosis = diagnose(DIALECT, exchange, None, ExecutionResult(data, list(entries)))  # type: ignore[arg-type]
+    return diagnosis.kind if diagnosis else None
 
 
 def at(entry: dict[str, Any], *path: str) -> dict[str, Any]:

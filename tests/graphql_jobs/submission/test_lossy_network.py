@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphql_jobs import Label, LocalMemory, submission_key, submit_once
+from graphql_jobs import Label, LocalStore, submission_key, submit_once
 from graphql_jobs.emulator import Fault
 from graphql_jobs.errors import RequestFailed, SubmissionUnknown
 from graphql_jobs.providers.aiware import AiwareJobSpec
@@ -55,13 +55,13 @@ async def _all(emulator: Emulator, client: JobClient, specs: dict[str, JobSpec])
     """Submit each spec under its key; what fails is submitted again with the same key, as a retry would."""
     client.session.clock = driven(emulator)
     emulator.faults.add(REFUSED, LOST)
-    memory = LocalMemory()
+    store = LocalStore()
     handles: dict[str, JobHandle] = {}
     async with client:
         for key, spec in specs.items():
             for _ in range(ATTEMPTS):
                 try:
-                    handles[key] = await submit_once(client, spec, memory, Label(key))
+                    handles[key] = await submit_once(client, spec, store, Label(key))
                     break
                 except (RequestFailed, SubmissionUnknown):
                     continue

@@ -1,4 +1,4 @@
-"""Submitting once, against the emulator: memory, adoption, refusals, conflicts. The ledger is the judge."""
+"""Submitting once, against the emulator: store, adoption, refusals, conflicts. The ledger is the judge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import BearerToken, Label, LocalMemory, errors
+from graphql_jobs import BearerToken, Label, LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from tests.graphql_jobs.submitting import (
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 async def test_a_job_is_submitted_into_a_container_of_its_own(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Intent, container, job: the label in the container's details and in the job's configuration."""
-    memory = LocalMemory()
-    handle = await submitted(aiware.get_client(), TASKS, memory)
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "room", "handle"]
+    store = LocalStore()
+    handle = await submitted(aiware.get_client(), TASKS, store)
+    assert kinds(await store.read(LABEL.key)) == ["intent", "container", "handle"]
     [job] = jobs(emulator)
     assert job.job_id == handle.job_id
     assert emulator.aiware.jobs[handle.job_id].config == {"graphql_jobs": {"key": "gqj-one", "owner": "run-1"}}
@@ -55,26 +55,26 @@ async def test_what_the_caller_keeps_with_a_job_stays(emulator: Emulator, aiware
 async def test_a_second_attempt_gets_the_same_job(
     emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
-    """Same key, same spec, later: the handle from memory, and nothing is sent but one check."""
+    """Same key, same spec, later: the handle from store, and nothing is sent but one check."""
     for client, spec in (
         (aiware.get_client(), TASKS),
         (datasaur.get_client(), PROJECT),
         (datasaur.get_client(), AUTO_LABEL),
     ):
-        memory = LocalMemory()
-        first = await submitted(client, spec, memory)
+        store = LocalStore()
+        first = await submitted(client, spec, store)
         before = len(jobs(emulator))
-        assert (await submitted(client, spec, memory)).job_id == first.job_id
+        assert (await submitted(client, spec, store)).job_id == first.job_id
         assert len(jobs(emulator)) == before
 
 
 async def test_a_refusal_leaves_the_way_free(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Surely not done: the error is told, and the next attempt submits."""
     emulator.faults.add(Fault("body_too_large", operation=AUTO_LABEL.operation))
-    memory = LocalMemory()
+    store = LocalStore()
     with pytest.raises(errors.RequestFailed):
-        await submitted(datasaur.get_client(), AUTO_LABEL, memory)
-    await submitted(datasaur.get_client(), AUTO_LABEL, memory)
+        await submitted(datasaur.get_client(), AUTO_LABEL, store)
+    await submitted(datasaur.get_client(), AUTO_LABEL, store)
     assert len(jobs(emulator, AUTO_LABEL.operation)) == 1
 
 
@@ -90,43 +90,43 @@ async def test_a_job_is_not_given_up_for_a_note(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The store is away once the job runs: it is waited for, the log says so, and a later attempt finds it."""
-    memory = Broken(3)
-    handle = await submitted(aiware.get_client(), TASKS, memory)
+    store = Broken(3)
+    handle = await submitted(aiware.get_client(), TASKS, store)
     assert "could not be written down" in caplog.text
-    assert (await submitted(aiware.get_client(), TASKS, memory)).job_id == handle.job_id
+    assert (await submitted(aiware.get_client(), TASKS, store)).job_id == handle.job_id
     assert len(jobs(emulator)) == 1
 
 
 async def test_a_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The retry after a failure submits, into a container of its own, and adopts the new one from then on."""
     emulator.faults.add(JobFault("job_fails"))
-    client, memory = aiware.get_client(), LocalMemory()
-    failed = await submitted(client, TASKS, memory)
+    client, store = aiware.get_client(), LocalStore()
+    failed = await submitted(client, TASKS, store)
     emulator.clock.advance(1000)
-    second = await submitted(client, TASKS, memory)
+    second = await submitted(client, TASKS, store)
     assert second.job_id != failed.job_id
-    assert (await submitted(client, TASKS, memory)).job_id == second.job_id
+    assert (await submitted(client, TASKS, store)).job_id == second.job_id
     assert len(jobs(emulator)) == 2
 
 
 async def test_force_starts_a_new_job_once_per_owner(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The way out is no trap: an attempt of the same run that is repeated does not force again."""
-    client, memory = aiware.get_client(), LocalMemory()
-    first = await submitted(client, TASKS, memory)
-    forced = await submitted(client, TASKS, memory, force_resubmit=True)
-    repeated = await submitted(client, TASKS, memory, force_resubmit=True)
-    other = await submitted(client, TASKS, memory, force_resubmit=True, label=Label(LABEL.key, "run-2"))
+    client, store = aiware.get_client(), LocalStore()
+    first = await submitted(client, TASKS, store)
+    forced = await submitted(client, TASKS, store, force_resubmit=True)
+    repeated = await submitted(client, TASKS, store, force_resubmit=True)
+    other = await submitted(client, TASKS, store, force_resubmit=True, label=Label(LABEL.key, "run-2"))
     assert forced.job_id == repeated.job_id
     assert len({first.job_id, forced.job_id, other.job_id}) == 3
 
 
 async def test_a_key_that_was_used_for_another_job_is_a_conflict(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The message shows the difference, and no secret: addresses and structures are compared by their digests."""
-    client, memory = aiware.get_client(), LocalMemory()
-    await submitted(client, LAUNCH, memory)
+    client, store = aiware.get_client(), LocalStore()
+    await submitted(client, LAUNCH, store)
     other = EngineJobSpec.of(engine_id="54525249-da68-4dbf-b6fe-aea9a1aefd4d", upload_url="https://h.example.com/b")
     with pytest.raises(errors.InvalidInput, match=r"used at .* for another job") as caught:
-        await submitted(client, other, memory)
+        await submitted(client, other, store)
     assert ENGINE in str(caught.value)
     assert "upload_url: digest" in str(caught.value)
     assert "example.com" not in str(caught.value)
@@ -135,10 +135,10 @@ async def test_a_key_that_was_used_for_another_job_is_a_conflict(emulator: Emula
 
 async def test_a_new_signature_is_no_other_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """A pre-signed address is new each time; the recording is the same."""
-    memory = LocalMemory()
+    store = LocalStore()
     for signature in ("1", "2"):
         spec = EngineJobSpec.of(engine_id=ENGINE, upload_url=f"https://media.example.com/a.mp4?sig={signature}")
-        await submitted(aiware.get_client(), spec, memory)
+        await submitted(aiware.get_client(), spec, store)
     assert len(jobs(emulator)) == 1
 
 
@@ -149,9 +149,9 @@ async def test_no_secret_is_kept(emulator: Emulator, aiware: AiwareCredentials, 
         (datasaur.get_client(), AUTO_LABEL),
         (datasaur.get_client(), EXPORT),
     ):
-        memory = LocalMemory()
-        await submitted(client, spec, memory)
-        text = str(await memory.read(LABEL.key))
+        store = LocalStore()
+        await submitted(client, spec, store)
+        text = str(await store.read(LABEL.key))
         assert "s3cret" not in text
         assert "sig" not in text.replace("digest", "")
         assert len(text) < 2000
@@ -162,25 +162,25 @@ async def test_an_entry_that_was_edited_by_hand_is_told(
     entry: Entry, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Nothing is guessed, and nothing is sent."""
-    memory = LocalMemory()
-    await memory.append(LABEL.key, 0, entry)
+    store = LocalStore()
+    await store.append(LABEL.key, 0, entry)
     with pytest.raises(errors.InvalidInput, match="edited by hand"):
-        await submitted(aiware.get_client(), TASKS, memory)
+        await submitted(aiware.get_client(), TASKS, store)
     assert emulator.ledger.submissions == []
 
 
 async def test_a_spec_of_another_provider_is_refused(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Before anything is sent or written."""
-    memory = LocalMemory()
+    store = LocalStore()
     with pytest.raises(errors.InvalidInput, match="aiware runs createJob"):
-        await submitted(aiware.get_client(), PROJECT, memory)
-    assert await memory.read(LABEL.key) == []
+        await submitted(aiware.get_client(), PROJECT, store)
+    assert await store.read(LABEL.key) == []
 
 
 async def test_many_at_once_make_one_job(live_emulator: Emulator) -> None:
     """Twenty attempts with one key in one process, in real time: one job, and all get it."""
-    memory = LocalMemory()
+    store = LocalStore()
     client = AiwareClient.connect(live_emulator.url, BearerToken(live_emulator.accounts.aiware_token))
-    handles = await asyncio.gather(*(submitted(client, TASKS, memory) for _ in range(20)))
+    handles = await asyncio.gather(*(submitted(client, TASKS, store) for _ in range(20)))
     assert len({handle.job_id for handle in handles}) == 1
     assert len(jobs(live_emulator)) == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, submit_once
+from graphql_jobs import Label, LocalStore, submit_once
 from graphql_jobs.handle import REPEATS
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from tests.clocks import DrivenClock
@@ -32,7 +32,7 @@ class Died(BaseException):
     """The process is no more."""
 
 
-class CountingMemory(LocalMemory):
+class CountingMemory(LocalStore):
     """Counts how often it is read, and lets the process die after it wrote an intent, if it is told to."""
 
     def __init__(self) -> None:
@@ -65,16 +65,16 @@ async def client(emulator: Emulator) -> DatasaurClient:
 
 
 async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: DatasaurClient) -> None:
-    """Two minutes of waiting for a process that died after its intent: ten looks into the memory, not one a second."""
-    memory = CountingMemory()
+    """Two minutes of waiting for a process that died after its intent: ten looks into the store, not one a second."""
+    store = CountingMemory()
     async with client:
-        memory.dies_after_intent = True
+        store.dies_after_intent = True
         with pytest.raises(Died):
-            await submit_once(client, EXPORT, memory, LABEL)
-        memory.dies_after_intent = memory.is_dead = False
-        memory.reads = 0
-        await submit_once(client, EXPORT, memory, LABEL)
-    assert memory.reads <= 12
+            await submit_once(client, EXPORT, store, LABEL)
+        store.dies_after_intent = store.is_dead = False
+        store.reads = 0
+        await submit_once(client, EXPORT, store, LABEL)
+    assert store.reads <= 12
     clock = client.session.clock
     assert isinstance(clock, DrivenClock)
     assert clock.slept_s >= client.session.limits.submission_s
@@ -82,9 +82,9 @@ async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: Da
 
 async def test_an_export_that_is_done_again_says_which_was_the_first(client: DatasaurClient) -> None:
     """Submitted by three processes, one after the other: the second and the third name the first."""
-    memory = LocalMemory()
+    store = LocalStore()
     async with client:
-        first, second, third = [await submit_once(client, EXPORT, memory, LABEL) for _ in range(3)]
+        first, second, third = [await submit_once(client, EXPORT, store, LABEL) for _ in range(3)]
     assert REPEATS not in first.details
     assert second.details[REPEATS] == third.details[REPEATS] == first.job_id
     assert len({first.job_id, second.job_id, third.job_id}) == 3
@@ -92,18 +92,18 @@ async def test_an_export_that_is_done_again_says_which_was_the_first(client: Dat
 
 async def test_a_forced_export_is_a_new_one(client: DatasaurClient) -> None:
     """`force_resubmit` by another run: its export repeats none, and what comes next is started for it too."""
-    memory = LocalMemory()
+    store = LocalStore()
     async with client:
-        await submit_once(client, EXPORT, memory, LABEL)
-        forced = await submit_once(client, EXPORT, memory, Label(LABEL.key, "another run"), force_resubmit=True)
-        again = await submit_once(client, EXPORT, memory, Label(LABEL.key, "another run"), force_resubmit=True)
+        await submit_once(client, EXPORT, store, LABEL)
+        forced = await submit_once(client, EXPORT, store, Label(LABEL.key, "another run"), force_resubmit=True)
+        again = await submit_once(client, EXPORT, store, Label(LABEL.key, "another run"), force_resubmit=True)
     assert REPEATS not in forced.details
     assert again.details[REPEATS] == forced.job_id
 
 
 async def test_a_job_that_is_found_again_repeats_none(client: DatasaurClient) -> None:
     """An auto-label job whose handle was kept is the same job for the next process."""
-    memory = LocalMemory()
+    store = LocalStore()
     async with client:
-        first, second = [await submit_once(client, AUTO_LABEL, memory, LABEL) for _ in range(2)]
+        first, second = [await submit_once(client, AUTO_LABEL, store, LABEL) for _ in range(2)]
     assert first == second

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, errors, submit_once
+from graphql_jobs import Label, LocalStore, errors, submit_once
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 from graphql_jobs.providers.aiware import job_lists as labelled
 from graphql_jobs.providers.datasaur import DatasaurClient
@@ -16,11 +16,11 @@ from tests.graphql_jobs.submitting import ENGINE, LABEL, PROJECT, TASKS
 
 if TYPE_CHECKING:
     from graphql_jobs import JobClient
-    from graphql_jobs.providers.recovery import Place
+    from graphql_jobs.providers.recovery import Location
     from tests.graphql_jobs.conftest import Serve
 
-OWN: Place = {"target_id": "7", "own": True}
-NAMED: Place = {"name": "mine", "team_id": None}
+OWN: Location = {"target_id": "7", "own": True}
+NAMED: Location = {"name": "mine", "team_id": None}
 SINCE = 1_800_000_000.0
 
 
@@ -47,9 +47,9 @@ async def test_no_whole_list_of_jobs_is_not_an_empty_list(data: dict[str, Any], 
     """Taken for "none there", each of these answers would have the job run, and paid for, twice."""
     server = await serve({"data": data})
     async with client_of("aiware", server.url) as client:
-        for place in (OWN, {"target_id": "7"}, {"target_id": "7", "engine_id": ENGINE}):
+        for location in (OWN, {"target_id": "7"}, {"target_id": "7", "engine_id": ENGINE}):
             with pytest.raises(errors.RequestFailed, match="target 7"):
-                await client.find("createJob", place, LABEL, SINCE)
+                await client.find("createJob", location, LABEL, SINCE)
 
 
 async def test_an_error_below_a_list_of_jobs_counts(serve: Serve) -> None:
@@ -109,7 +109,7 @@ async def test_a_list_that_never_ends_is_not_followed_for_ever(serve: Serve, mon
 
 
 @pytest.mark.parametrize(
-    ("provider", "spec", "place"),
+    ("provider", "spec", "location"),
     [
         ("aiware", TASKS, OWN),
         ("aiware", EngineJobSpec.of(engine_id=ENGINE, target_id="7"), {"target_id": "7", "engine_id": ENGINE}),
@@ -117,15 +117,15 @@ async def test_a_list_that_never_ends_is_not_followed_for_ever(serve: Serve, mon
     ],
 )
 async def test_a_look_that_shows_nothing_leaves_the_outcome_unknown(
-    provider: str, spec: Any, place: Place, serve: Serve
+    provider: str, spec: Any, location: Location, serve: Serve
 ) -> None:
     """After a doubt, an answer without a list: `SubmissionUnknown`, and no create was sent."""
     server = await serve({"data": {"jobs": None, "result": None}})
-    memory = LocalMemory()
+    store = LocalStore()
     intent = {"kind": "intent", "by": "dead", "at": SINCE - 1000, "provider": provider, "operation": spec.operation}
-    await memory.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": spec.summary(LABEL.key), "place": place})
+    await store.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": spec.summary(LABEL.key), "location": location})
     async with client_of(provider, server.url) as client:
         with pytest.raises(errors.SubmissionUnknown, match="could not be looked up"):
-            await submit_once(client, spec, memory, Label(LABEL.key, "run-2"))
+            await submit_once(client, spec, store, Label(LABEL.key, "run-2"))
     assert server.count > 0
     assert not [body for body in server.bodies if "mutation" in body["query"]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, errors
+from graphql_jobs import Label, LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault, ManualClock
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
 from tests.clocks import DrivenClock
@@ -94,11 +94,11 @@ async def test_a_job_that_is_not_there_is_sent_again_into_the_same_container(
 ) -> None:
     """The connection broke before the work: looked for, not there, sent again; one container, one job."""
     emulator.faults.add(Fault("drop_before", operation="createJob"))
-    memory = LocalMemory()
-    await submitted(aiware.get_client(), TASKS, memory)
+    store = LocalStore()
+    await submitted(aiware.get_client(), TASKS, store)
     assert len(jobs(emulator)) == 1
     assert emulator.ledger.count("createTDO") == 1
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "room", "void", "intent", "handle"]
+    assert kinds(await store.read(LABEL.key)) == ["intent", "container", "void", "intent", "handle"]
 
 
 async def test_a_wait_that_is_shorter_than_the_delay_says_so(emulator: Emulator, aiware: AiwareCredentials) -> None:
@@ -113,7 +113,7 @@ async def test_several_jobs_with_one_key_are_reported(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody submitted by hand into our container: the oldest is adopted, the other named in the log."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     async with client:
         target_id = await client.create_target(startDateTime=1, stopDateTime=2)
         handles = []
@@ -122,10 +122,10 @@ async def test_several_jobs_with_one_key_are_reported(
             await client.session.clock.sleep(1)
     now = emulator.clock.now()
     intent = {"kind": "intent", "by": "x", "at": now - 500, "provider": "aiware", "operation": "createJob"}
-    await memory.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": TASKS.summary(LABEL.key), "place": None})
-    place = {"target_id": target_id, "own": True}
-    await memory.append(LABEL.key, 1, {"kind": "room", "place": place, "at": now - 500})
-    assert (await submitted(client, TASKS, memory)).job_id == handles[0].job_id
+    await store.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": TASKS.summary(LABEL.key), "location": None})
+    location = {"target_id": target_id, "own": True}
+    await store.append(LABEL.key, 1, {"kind": "container", "location": location, "at": now - 500})
+    assert (await submitted(client, TASKS, store)).job_id == handles[0].job_id
     assert handles[1].job_id in caplog.text
 
 
@@ -199,23 +199,23 @@ async def test_an_auto_label_job_is_never_sent_again(
 ) -> None:
     """Nothing shows it: `SubmissionUnknown` says what was sent, when, and what to do; so does every later attempt."""
     emulator.faults.add(Fault(fault, operation=AUTO_LABEL.operation))
-    memory, messages = LocalMemory(), []
+    store, messages = LocalStore(), []
     for _ in range(3):
         with pytest.raises(errors.SubmissionUnknown) as caught:
-            await submitted(datasaur.get_client(), AUTO_LABEL, memory)
+            await submitted(datasaur.get_client(), AUTO_LABEL, store)
         messages.append(str(caught.value))
     assert len(set(messages)) == 1
     assert "project HvdyIL2iwZn" in messages[0]
     assert "Look at datasaur" in messages[0]
     assert emulator.ledger.count(AUTO_LABEL.operation) == 1
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "unknown"]
+    assert kinds(await store.read(LABEL.key)) == ["intent", "unknown"]
 
 
 async def test_the_caller_may_choose_to_risk_a_second_one(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """on_unknown="resubmit": sent again, and then it is one handle for good."""
     emulator.faults.add(Fault("drop_after", operation=AUTO_LABEL.operation))
-    memory = LocalMemory()
-    first = await submitted(datasaur.get_client(), AUTO_LABEL, memory, on_unknown="resubmit")
-    again = await submitted(datasaur.get_client(), AUTO_LABEL, memory, on_unknown="resubmit")
+    store = LocalStore()
+    first = await submitted(datasaur.get_client(), AUTO_LABEL, store, on_unknown="resubmit")
+    again = await submitted(datasaur.get_client(), AUTO_LABEL, store, on_unknown="resubmit")
     assert first.job_id == again.job_id
     assert len(jobs(emulator, AUTO_LABEL.operation)) == 2

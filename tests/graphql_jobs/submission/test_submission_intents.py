@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from graphql_jobs import Label, LocalMemory
+from graphql_jobs import Label, LocalStore
 from tests.graphql_jobs.submitting import LABEL, TASKS, jobs, recorded, submitted
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OTHER = Label(LABEL.key, "run-2")
 
 
-class Held(LocalMemory):
+class Held(LocalStore):
     """Holds the n-th handle back until it may be written."""
 
     def __init__(self, nth: int) -> None:
@@ -40,36 +40,36 @@ async def test_forced_job_is_not_replaced_by_the_handle_of_an_older_attempt(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The older one writes between the forced intent and its handle: the forced job is the job of the key."""
-    client, memory = aiware.get_client(), Held(2)
+    client, store = aiware.get_client(), Held(2)
     older = Held(1)
-    older._entries = memory._entries
+    older._entries = store._entries
     first = asyncio.create_task(submitted(client, TASKS, older))
     await older.reached.wait()
-    second = asyncio.create_task(submitted(client, TASKS, memory, label=OTHER, force_resubmit=True))
-    memory.nth = 1
-    await memory.reached.wait()
+    second = asyncio.create_task(submitted(client, TASKS, store, label=OTHER, force_resubmit=True))
+    store.nth = 1
+    await store.reached.wait()
     older.may_go.set()
     old = await first
-    memory.may_go.set()
+    store.may_go.set()
     new = await second
     assert [old.job_id, new.job_id] == [one.job_id for one in jobs(emulator)]
-    record = await recorded(memory)
+    record = await recorded(store)
     assert (record.handle.job_id, record.owner, record.superseded) == (new.job_id, "run-2", (old.job_id,))
-    assert (await submitted(client, TASKS, memory, label=OTHER)).job_id == new.job_id
+    assert (await submitted(client, TASKS, store, label=OTHER)).job_id == new.job_id
 
 
 async def test_handle_of_an_older_attempt_after_the_forced_one_is_only_noted(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The forced job is written down first: the older attempt goes on with its own, which the record keeps as late."""
-    client, older, memory = aiware.get_client(), Held(1), LocalMemory()
-    memory._entries = older._entries
+    client, older, store = aiware.get_client(), Held(1), LocalStore()
+    store._entries = older._entries
     first = asyncio.create_task(submitted(client, TASKS, older))
     await older.reached.wait()
-    new = await submitted(client, TASKS, memory, label=OTHER, force_resubmit=True)
+    new = await submitted(client, TASKS, store, label=OTHER, force_resubmit=True)
     older.may_go.set()
     old = await first
-    record = await recorded(memory)
+    record = await recorded(store)
     assert record.handle.job_id == new.job_id
     assert [(handle.job_id, owner) for handle, owner in record.late] == [(old.job_id, "run-1")]
     assert f"job {old.job_id} showed late" in caplog.text
@@ -80,31 +80,31 @@ async def test_handle_of_a_job_that_ended_badly_does_not_end_the_next_submission
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Job 1 failed and job 2 is under way, when a slow attempt writes job 1 down again: job 2 is kept."""
-    client, memory = aiware.get_client(), LocalMemory()
-    first = await submitted(client, TASKS, memory)
+    client, store = aiware.get_client(), LocalStore()
+    first = await submitted(client, TASKS, store)
     handle: Any = first.to_json()
     emulator.aiware.jobs[first.job_id].cancelled_at = emulator.clock.now()
     held = Held(1)
-    held._entries = memory._entries
+    held._entries = store._entries
     second = asyncio.create_task(submitted(client, TASKS, held))
     await held.reached.wait()
-    count = len(await memory.read(LABEL.key))
-    assert await memory.append(LABEL.key, count, {"kind": "handle", "handle": handle, "intent": 0, "by": "slow"})
+    count = len(await store.read(LABEL.key))
+    assert await store.append(LABEL.key, count, {"kind": "handle", "handle": handle, "intent": 0, "by": "slow"})
     held.may_go.set()
     new = await second
     assert new.job_id != first.job_id
-    assert (await recorded(memory)).handle.job_id == new.job_id
+    assert (await recorded(store)).handle.job_id == new.job_id
 
 
 async def test_record_tells_whose_job_it_is(aiware: AiwareCredentials) -> None:
     """Owner 1's job is adopted by 2; 2 forces a new one, and 1 is left behind until it adopts that."""
-    client, memory = aiware.get_client(), LocalMemory()
-    await submitted(client, TASKS, memory)
-    await submitted(client, TASKS, memory, label=OTHER)
-    assert (await recorded(memory)).holders == {"run-1", "run-2"}
-    await submitted(client, TASKS, memory, label=OTHER, force_resubmit=True)
-    record = await recorded(memory)
+    client, store = aiware.get_client(), LocalStore()
+    await submitted(client, TASKS, store)
+    await submitted(client, TASKS, store, label=OTHER)
+    assert (await recorded(store)).holders == {"run-1", "run-2"}
+    await submitted(client, TASKS, store, label=OTHER, force_resubmit=True)
+    record = await recorded(store)
     assert (record.holders, record.left_behind) == ({"run-2"}, {"run-1"})
-    await submitted(client, TASKS, memory)
-    record = await recorded(memory)
+    await submitted(client, TASKS, store)
+    record = await recorded(store)
     assert (record.holders, record.left_behind) == ({"run-1", "run-2"}, set())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, errors
+from graphql_jobs import Label, LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault
 from tests.graphql_jobs.submitting import (
     ENGINE,
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 OTHER = Label("gqj-another", "run-1")
 
 
-async def cancelled(memory: LocalMemory, **more: Any) -> None:
+async def cancelled(store: LocalStore, **more: Any) -> None:
     """A clean-up wrote down what came of a person's cancel."""
     entry: Entry = {"kind": "cancelled", "of": "run-1/1", "message": "...", "by": "a clean-up", **more}
-    assert await memory.append(LABEL.key, len(await memory.read(LABEL.key)), entry)
+    assert await store.append(LABEL.key, len(await store.read(LABEL.key)), entry)
 
 
 async def test_a_job_that_we_cancelled_and_that_is_gone_is_not_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """aiWARE lets a cancelled job vanish: the run that is run again submits, and goes on with the new job."""
-    client, memory = aiware.get_client(), LocalMemory()
-    first = await submitted(client, TASKS, memory)
-    await cancelled(memory, confirmed=True)
+    client, store = aiware.get_client(), LocalStore()
+    first = await submitted(client, TASKS, store)
+    await cancelled(store, confirmed=True)
     del emulator.aiware.jobs[first.job_id]
-    second = await submitted(client, TASKS, memory)
+    second = await submitted(client, TASKS, store)
     assert second.job_id != first.job_id
-    assert (await submitted(client, TASKS, memory)).job_id == second.job_id
+    assert (await submitted(client, TASKS, store)).job_id == second.job_id
     assert len(jobs(emulator)) == 2
 
 
@@ -60,13 +60,13 @@ async def test_a_job_that_is_gone_for_reasons_unknown_is_not_submitted_again(
     after_s: float, more: dict[str, Any] | None, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """No cancel, or one that was refused or not confirmed: it may have run to its end. The error says what to do."""
-    client, memory = aiware.get_client(), LocalMemory()
-    first = await submitted(client, TASKS, memory)
+    client, store = aiware.get_client(), LocalStore()
+    first = await submitted(client, TASKS, store)
     if more is not None:
-        await cancelled(memory, **more)
+        await cancelled(store, **more)
     del emulator.aiware.jobs[first.job_id]
     emulator.clock.advance(after_s)
-    assert await submitted(client, TASKS, memory) == first
+    assert await submitted(client, TASKS, store) == first
     assert len(jobs(emulator)) == 1
     async with client:
         assert "force_resubmit" in str((await client.check([first.job_id]))[first.job_id])
@@ -76,13 +76,13 @@ async def test_a_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """`retryJob` keeps the id: what runs is not submitted a second time."""
-    client, memory = aiware.get_client(), LocalMemory()
-    first = await submitted(client, TASKS, memory)
+    client, store = aiware.get_client(), LocalStore()
+    first = await submitted(client, TASKS, store)
     async with client:
         await client.cancel(first.job_id)
-        await cancelled(memory, confirmed=True)
+        await cancelled(store, confirmed=True)
         await client.retry(first.job_id)
-    assert await submitted(client, TASKS, memory) == first
+    assert await submitted(client, TASKS, store) == first
     assert len(jobs(emulator)) == 1
 
 
@@ -91,7 +91,7 @@ async def test_a_job_that_shows_after_it_was_given_up_is_adopted(
     name: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Lost, hidden for longer than the delay, and the second one refused: the retry finds it, and sends none."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     spec = {"own container": TASKS, "launch by address": LAUNCH}.get(name)
     spec = spec or on_target("createJob", await shared_target(client))
     emulator.faults.add(
@@ -100,11 +100,11 @@ async def test_a_job_that_shows_after_it_was_given_up_is_adopted(
         JobFault("not_visible", delay_s=100),
     )
     with pytest.raises(errors.RequestFailed):
-        await submitted(client, spec, memory)
+        await submitted(client, spec, store)
     emulator.clock.advance(100)
-    handle = await submitted(client, spec, memory)
+    handle = await submitted(client, spec, store)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
-    record = await recorded(memory)
+    record = await recorded(store)
     assert record.handle == handle
     assert not record.void
 
@@ -113,14 +113,14 @@ async def test_a_project_that_shows_after_it_was_given_up_is_adopted(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """The same where the name tells."""
-    client, memory = datasaur.get_client(), LocalMemory()
+    client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(
         Fault("drop_before", operation="createProject"), Fault("body_too_large", operation="createProject")
     )
     with pytest.raises(errors.RequestFailed):
-        await submitted(client, PROJECT, memory)
+        await submitted(client, PROJECT, store)
     late = emulator.datasaur.plant_project(name="mine")
-    assert (await submitted(client, PROJECT, memory)).job_id == f"project:{late.id}"
+    assert (await submitted(client, PROJECT, store)).job_id == f"project:{late.id}"
     assert jobs(emulator) == []
 
 
@@ -128,16 +128,16 @@ async def test_a_job_with_our_label_beside_one_that_failed_is_ours(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The first shows only after the second was submitted, and failed: the retry goes on with the first."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=200))
     emulator.faults.add(JobFault("job_fails"))
-    second = await submitted(client, spec, memory)
+    second = await submitted(client, spec, store)
     emulator.clock.advance(1000)
-    first = await submitted(client, spec, memory)
+    first = await submitted(client, spec, store)
     assert [job.job_id for job in jobs(emulator)] == [first.job_id, second.job_id]
-    assert (await recorded(memory)).handled == {first.job_id, second.job_id}
-    assert await submitted(client, spec, memory) == first
+    assert (await recorded(store)).handled == {first.job_id, second.job_id}
+    assert await submitted(client, spec, store) == first
 
 
 async def test_a_launch_that_hides_is_not_mistaken_for_another(emulator: Emulator, aiware: AiwareCredentials) -> None:
@@ -172,16 +172,16 @@ async def test_anothers_open_launch_is_left_alone_until_its_lease_ends(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The process that launched died: its job is adopted after lease and visibility delay, not at first checkpoint."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     target_id = await shared_target(client)
     spec = on_target("launch", target_id)
     clock: Any = client.session.clock
     intent = {"kind": "intent", "by": "dead", "at": clock.now(), "provider": "aiware", "operation": spec.operation}
     intent |= {"key": LABEL.key, "spec": spec.summary(LABEL.key)}
-    await memory.append(LABEL.key, 0, intent | {"place": {"target_id": target_id, "engine_id": ENGINE}})
+    await store.append(LABEL.key, 0, intent | {"location": {"target_id": target_id, "engine_id": ENGINE}})
     async with client:
         launched = await client.submit(spec)
-    assert (await submitted(client, spec, memory)).job_id == launched.job_id
+    assert (await submitted(client, spec, store)).job_id == launched.job_id
     assert clock.slept_s == pytest.approx(130 + client.visibility_s)
     assert len(jobs(emulator)) == 1
 
@@ -190,15 +190,15 @@ async def test_a_job_that_another_submission_of_the_memory_has_is_no_candidate(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Two launches of one run on one target; the answer of one is lost: it is the one that the other has not."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     spec = on_target("launch", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation=spec.operation))
-    await memory.append("gqj-edited", 0, {"kind": "odd"})
+    await store.append("gqj-edited", 0, {"kind": "odd"})
     async with client:
-        ours = asyncio.create_task(submitted(client, spec, memory))
+        ours = asyncio.create_task(submitted(client, spec, store))
         while not jobs(emulator):  # noqa: ASYNC110 (the emulator has no event for it)
             await asyncio.sleep(0)
-        other = await submitted(client, spec, memory, label=OTHER)
+        other = await submitted(client, spec, store, label=OTHER)
         handle = await ours
     assert {handle.job_id, other.job_id} == {job.job_id for job in jobs(emulator)}
     assert handle.job_id != other.job_id
@@ -214,35 +214,35 @@ async def test_a_job_that_was_superseded_is_not_forgotten(
 ) -> None:
     """Forced twice by two runs: the record names both that were left behind, and the log says what to do."""
     client: JobClient = (aiware if spec is TASKS else datasaur).get_client()
-    memory = LocalMemory()
-    handles = [await submitted(client, spec, memory)]
-    assert (await recorded(memory)).superseded == ()
+    store = LocalStore()
+    handles = [await submitted(client, spec, store)]
+    assert (await recorded(store)).superseded == ()
     for run in ("run-2", "run-3"):
         caplog.clear()
-        handles.append(await submitted(client, spec, memory, force_resubmit=True, label=replace(LABEL, owner=run)))
+        handles.append(await submitted(client, spec, store, force_resubmit=True, label=replace(LABEL, owner=run)))
         [warning] = [one for one in caplog.records if "superseded" in one.getMessage()]
         assert warning.levelname == "WARNING"
         assert handles[-2].job_id in warning.getMessage()
         assert "cancel it" in warning.getMessage()
-    assert (await recorded(memory)).superseded == tuple(handle.job_id for handle in handles[:2])
+    assert (await recorded(store)).superseded == tuple(handle.job_id for handle in handles[:2])
 
 
 async def test_a_job_of_unknown_outcome_that_can_be_seen_is_superseded_too(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Given up while it hid, then forced: the new job is the run's, the one that shows is named in the record."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=20))
     with pytest.raises(errors.SubmissionUnknown):
-        await submitted(client, TASKS, memory, wait_at_most_s=10)
+        await submitted(client, TASKS, store, wait_at_most_s=10)
     emulator.clock.advance(20)
-    forced = await submitted(client, TASKS, memory, force_resubmit=True)
+    forced = await submitted(client, TASKS, store, force_resubmit=True)
     [hidden, new] = [job.job_id for job in jobs(emulator)]
     assert forced.job_id == new
-    assert (await recorded(memory)).superseded == (hidden,)
+    assert (await recorded(store)).superseded == (hidden,)
 
 
-class SlowMemory(LocalMemory):
+class SlowMemory(LocalStore):
     """The first write takes `late_s` of the emulator's time."""
 
     def __init__(self, emulator: Emulator, late_s: float) -> None:
@@ -265,34 +265,34 @@ async def test_nothing_is_sent_once_others_may_take_over(
     late_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """The machine was suspended while it wrote the intent: that one is void, and a new one is written first."""
-    memory = SlowMemory(emulator, late_s)
-    await submitted(datasaur.get_client(), EXPORT, memory)
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
-    assert memory.sent == [0, 0, 0, 1]
+    store = SlowMemory(emulator, late_s)
+    await submitted(datasaur.get_client(), EXPORT, store)
+    assert kinds(await store.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
+    assert store.sent == [0, 0, 0, 1]
 
 
 async def test_what_was_refused_cannot_show_late(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Surely not done; by the time of the retry, somebody else made a project of that name: it is not ours."""
-    client, memory = datasaur.get_client(), LocalMemory()
+    client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(Fault("body_too_large", operation="createProject"))
     with pytest.raises(errors.RequestFailed):
-        await submitted(client, PROJECT, memory)
+        await submitted(client, PROJECT, store)
     theirs = emulator.datasaur.plant_project(name="mine")
-    handle = await submitted(client, PROJECT, memory)
+    handle = await submitted(client, PROJECT, store)
     assert handle.job_id != f"project:{theirs.id}"
     assert len(jobs(emulator)) == 1
 
 
 async def test_a_cancel_is_that_of_its_own_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Cancelled and gone; the job that showed late in its stead, and is hidden for a moment, is not submitted again."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=200))
-    second = await submitted(client, spec, memory)
-    await cancelled(memory, confirmed=True)
+    second = await submitted(client, spec, store)
+    await cancelled(store, confirmed=True)
     del emulator.aiware.jobs[second.job_id]
     emulator.clock.advance(1000)
-    first = await submitted(client, spec, memory)
+    first = await submitted(client, spec, store)
     del emulator.aiware.jobs[first.job_id]
-    assert await submitted(client, spec, memory) == first
+    assert await submitted(client, spec, store) == first
     assert len(jobs(emulator)) == 2

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import Label, LocalMemory, submit_once
+from graphql_jobs import Label, LocalStore, submit_once
 from graphql_jobs.providers.datasaur import ExportSpec
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.submitting import jobs, on_target, shared_target
@@ -24,7 +24,7 @@ class Died(BaseException):
     """The process is no more."""
 
 
-class MemoryOfTheDead(LocalMemory):
+class MemoryOfTheDead(LocalStore):
     """The process that writes the first entry dies with it, and does nothing more."""
 
     is_dead = False
@@ -50,32 +50,32 @@ async def test_another_process_takes_over_when_the_block_says(
 ) -> None:
     """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
     block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
-    client, memory = block.get_client(), MemoryOfTheDead()
+    client, store = block.get_client(), MemoryOfTheDead()
     clock = client.session.clock = driven(emulator)
     async with client:
         with pytest.raises(Died):
-            await submit_once(client, EXPORT, memory, LABEL)
+            await submit_once(client, EXPORT, store, LABEL)
         assert emulator.ledger.submissions == []
-        memory.is_dead = False
-        await submit_once(client, EXPORT, memory, LABEL)
+        store.is_dead = False
+        await submit_once(client, EXPORT, store, LABEL)
     assert len(emulator.ledger.submissions) == 1
     assert clock.slept_s == pytest.approx(lease_s)
 
 
 async def test_an_intent_of_the_far_future_is_waited_for_no_longer(emulator: Emulator) -> None:
     """A worker whose clock is a year ahead died after its intent: the others wait as long as for any, not a year."""
-    client, memory = datasaur_credentials(emulator).get_client(), LocalMemory()
+    client, store = datasaur_credentials(emulator).get_client(), LocalStore()
     clock = client.session.clock = driven(emulator)
     intent = {"kind": "intent", "by": "dead", "at": clock.now() + 365 * 86400, "provider": "datasaur"}
-    intent |= {"operation": EXPORT.operation, "key": LABEL.key, "spec": EXPORT.summary(LABEL.key), "place": {}}
-    await memory.append(LABEL.key, 0, intent)
+    intent |= {"operation": EXPORT.operation, "key": LABEL.key, "spec": EXPORT.summary(LABEL.key), "location": {}}
+    await store.append(LABEL.key, 0, intent)
     async with client:
-        await submit_once(client, EXPORT, memory, LABEL)
+        await submit_once(client, EXPORT, store, LABEL)
     assert len(emulator.ledger.submissions) == 1
     assert clock.slept_s == pytest.approx(130)
 
 
-class MemoryOfOthers(LocalMemory):
+class MemoryOfOthers(LocalStore):
     """Somebody else writes whenever a handle is to be written."""
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
@@ -109,7 +109,7 @@ async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator:
                 type(block).model_validate(block.model_dump() | {"submission_s": bad_s})
 
 
-class NoHandles(LocalMemory):
+class NoHandles(LocalStore):
     """A store that refuses handles, as a proxy before Prefect's API may for their size; counts what is read."""
 
     reads = 0
@@ -130,13 +130,13 @@ class NoHandles(LocalMemory):
 
 async def test_store_that_refuses_a_found_job_is_not_asked_without_a_pause(emulator: Emulator) -> None:
     """Another process died after it had submitted: its job is found at once, and cannot be written down."""
-    client, memory = aiware_credentials(emulator).get_client(), NoHandles()
+    client, store = aiware_credentials(emulator).get_client(), NoHandles()
     clock = client.session.clock = driven(emulator)
     async with client:
         spec = on_target("job", await shared_target(client))
-        first = await submit_once(client, spec, memory, LABEL)
-        memory.reads = 0
-        assert (await submit_once(client, spec, memory, LABEL)).job_id == first.job_id
+        first = await submit_once(client, spec, store, LABEL)
+        store.reads = 0
+        assert (await submit_once(client, spec, store, LABEL)).job_id == first.job_id
     assert len(jobs(emulator)) == 1
-    assert memory.reads < 30
+    assert store.reads < 30
     assert clock.slept_s <= 131

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import LocalMemory, errors
+from graphql_jobs import LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.job import JobState
 from graphql_jobs.submission.search import find_again
@@ -74,17 +74,17 @@ async def test_launch_beside_one_that_a_rule_starts_late_is_unknown(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The same engine twice after our launch: nothing tells which is ours, and neither is adopted."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(
         rule(ENGINE, delay_s=LATE_S),
         Fault("drop_after", operation="launchSingleEngineJob"),
         Fault("server_error", operation="jobs", skip=1, times=6),
     )
     with pytest.raises(errors.SubmissionUnknown, match="could not be looked up"):
-        await submitted(client, LAUNCH, memory)
+        await submitted(client, LAUNCH, store)
     await client.session.clock.sleep(60)
     with pytest.raises(errors.SubmissionUnknown, match="nothing tells which"):
-        await submitted(client, LAUNCH, memory)
+        await submitted(client, LAUNCH, store)
     assert len(jobs(emulator)) == len(theirs(emulator)) == 1
 
 
@@ -92,14 +92,14 @@ async def test_launch_is_unknown_where_another_rule_starts_jobs_late(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """A job of another engine came after our launch: so the only one of our engine may be a rule's, too."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(
         rule(ENGINE, delay_s=LATE_S),
         rule(OTHER, delay_s=LATE_S),
         Fault("drop_before", operation="launchSingleEngineJob"),
     )
     with pytest.raises(errors.SubmissionUnknown, match="started there by somebody else"):
-        await submitted(client, LAUNCH, memory)
+        await submitted(client, LAUNCH, store)
     assert jobs(emulator) == []
     async with client:
         assert all(job.state is not JobState.CANCELLED for job in (await client.check(theirs(emulator))).values())  # type: ignore[union-attr]
@@ -108,23 +108,23 @@ async def test_launch_is_unknown_where_another_rule_starts_jobs_late(
 async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Its place names neither the engine nor what was there before: of two jobs there, nobody can tell ours."""
-    client, memory = aiware.get_client(), LocalMemory()
-    handle = await submitted(client, LAUNCH, memory)
-    record = await recorded(memory)
-    record.place = {"target_id": record.place["target_id"], "own": True}
+    """Its location names neither the engine nor what was there before: of two jobs there, nobody can tell ours."""
+    client, store = aiware.get_client(), LocalStore()
+    handle = await submitted(client, LAUNCH, store)
+    record = await recorded(store)
+    record.location = {"target_id": record.location["target_id"], "own": True}
     record.handled = frozenset()
     async with client:
         assert [one.job_id for one in await find_again(client, LABEL, record)] == [handle.job_id]
-        emulator.aiware.plant(target_id=record.place["target_id"])
+        emulator.aiware.plant(target_id=record.location["target_id"])
         with pytest.raises(errors.GraphqlJobsError, match="nothing tells which"):
             await find_again(client, LABEL, record)
 
 
 async def test_what_was_there_before_a_launch_is_written_down(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """With the container, before the launch is sent: the next attempt knows it, too."""
-    memory = LocalMemory()
+    store = LocalStore()
     emulator.faults.add(rule(ENGINE))
-    await submitted(aiware.get_client(), LAUNCH, memory)
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "room", "handle"]
-    assert (await recorded(memory)).place["others"] == theirs(emulator)
+    await submitted(aiware.get_client(), LAUNCH, store)
+    assert kinds(await store.read(LABEL.key)) == ["intent", "container", "handle"]
+    assert (await recorded(store)).location["others"] == theirs(emulator)

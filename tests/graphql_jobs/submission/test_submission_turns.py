@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import BearerToken, ClientCredentials, Label, LocalMemory, errors, submit_once
+from graphql_jobs import BearerToken, ClientCredentials, Label, LocalStore, errors, submit_once
 from graphql_jobs.emulator import Fault
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.aiware.reader import DIALECT as AIWARE
@@ -43,8 +43,8 @@ async def test_submissions_wait_for_their_turn(provider: str, emulator: Emulator
     client, spec = limited(provider, emulator)
     async with client:
         labels = [Label(f"gqj-{number}", "run") for number in range(200)]
-        handles = await asyncio.gather(*(submit_once(client, spec, LocalMemory(), label) for label in labels))
-        assert client.session.budget.window._submissions == 0
+        handles = await asyncio.gather(*(submit_once(client, spec, LocalStore(), label) for label in labels))
+        assert client.session.rate_limit.window._submissions == 0
     assert len({handle.job_id for handle in handles}) == len(jobs(emulator)) == 200
 
 
@@ -52,12 +52,12 @@ async def test_cancelled_submission_gives_its_turn_back(emulator: Emulator) -> N
     """All that have begun, and one that waits, are cancelled: the next one begins."""
     client, spec = limited("aiware", emulator)
     async with client:
-        going = [asyncio.create_task(submit_once(client, spec, LocalMemory(), Label(f"gqj-{n}"))) for n in range(16)]
+        going = [asyncio.create_task(submit_once(client, spec, LocalStore(), Label(f"gqj-{n}"))) for n in range(16)]
         await client.session.clock.sleep(1)
         for one in going:
             one.cancel()
         await asyncio.gather(*going, return_exceptions=True)
-        assert await submit_once(client, spec, LocalMemory(), LABEL)
+        assert await submit_once(client, spec, LocalStore(), LABEL)
 
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
@@ -67,13 +67,15 @@ async def test_create_that_was_not_sent_in_time_is_not_unknown(
     """The server asks for a delay of 10 s, and a submission may take 0.1 s: nothing was started, and it says so."""
     client, spec = (aiware.get_client(), TASKS) if provider == "aiware" else (datasaur.get_client(), AUTO_LABEL)
     client.session.limits = replace(client.session.limits, submission_s=0.1)
-    client.session.clock = client.session.gate._clock  # real time: the sleep before the gate is what is cancelled
-    client.session.gate.close(10)
-    memory = LocalMemory()
+    client.session.clock = (
+        client.session.server_delay._clock
+    )  # real time: the sleep before the gate is what is cancelled
+    client.session.server_delay.extend(10)
+    store = LocalStore()
     with pytest.raises(errors.RequestFailed, match=r"not sent within submission_s=0\.1.*Nothing was started") as caught:
-        await submitted(client, spec, memory)
+        await submitted(client, spec, store)
     assert caught.value.unexecuted
-    assert kinds(await memory.read(LABEL.key))[-1] == "void"
+    assert kinds(await store.read(LABEL.key))[-1] == "void"
     assert emulator.ledger.requests == []
 
 
@@ -81,21 +83,21 @@ async def test_job_whose_container_was_made_and_whose_create_was_not_sent_is_sub
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The delay begins after the container: the next attempt makes the one job, in the same container."""
-    client, memory = aiware.get_client(), LocalMemory()
+    client, store = aiware.get_client(), LocalStore()
     client.session.limits = replace(client.session.limits, submission_s=0.2)
-    client.session.clock = client.session.gate._clock
-    make_room, rooms = client.make_room, list[str]()
+    client.session.clock = client.session.server_delay._clock
+    make_container, containers = client.make_container, list[str]()
 
     async def and_then_a_delay(spec: JobSpec, label: Label) -> dict[str, object]:
-        place = await make_room(spec, label)
-        rooms.append(str(place["target_id"]))
-        client.session.gate.close(0.3)
-        return place
+        location = await make_container(spec, label)
+        containers.append(str(location["target_id"]))
+        client.session.server_delay.extend(0.3)
+        return location
 
-    client.make_room = and_then_a_delay  # type: ignore[method-assign]
-    await submitted(client, TASKS, memory)
-    assert [job.target_id for job in jobs(emulator)] == rooms
-    assert kinds(await memory.read(LABEL.key))[:3] == ["intent", "room", "void"]
+    client.make_container = and_then_a_delay  # type: ignore[method-assign]
+    await submitted(client, TASKS, store)
+    assert [job.target_id for job in jobs(emulator)] == containers
+    assert kinds(await store.read(LABEL.key))[:3] == ["intent", "container", "void"]
 
 
 async def test_create_that_was_sent_and_not_answered_in_time_is_unknown(
@@ -114,14 +116,14 @@ async def test_create_that_is_cancelled_before_it_is_sent_leaves_no_doubt(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """Cancelled while the server wants a delay: the next attempt need not call an auto-label unknown."""
-    client, memory = datasaur.get_client(), LocalMemory()
-    client.session.clock = client.session.gate._clock
-    client.session.gate.close(10)
-    going = asyncio.create_task(submitted(client, AUTO_LABEL, memory))
-    while not await memory.read(LABEL.key):  # noqa: ASYNC110 (the memory has no event)
+    client, store = datasaur.get_client(), LocalStore()
+    client.session.clock = client.session.server_delay._clock
+    client.session.server_delay.extend(10)
+    going = asyncio.create_task(submitted(client, AUTO_LABEL, store))
+    while not await store.read(LABEL.key):  # noqa: ASYNC110 (the store has no event)
         await asyncio.sleep(0)
     await asyncio.sleep(0.01)
     going.cancel()
     await asyncio.gather(going, return_exceptions=True)
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "void"]
+    assert kinds(await store.read(LABEL.key)) == ["intent", "void"]
     assert emulator.ledger.requests == []

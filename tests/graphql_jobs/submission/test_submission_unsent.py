@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import JobClient, LocalMemory
+from graphql_jobs import JobClient, LocalStore
 from graphql_jobs.errors import SubmissionUnknown
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.submitting import AUTO_LABEL, EXPORT, LABEL, LAUNCH, PROJECT, jobs, kinds, submitted
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SPECS = [AUTO_LABEL, EXPORT, PROJECT, LAUNCH]
 
 
-class Failing(LocalMemory):
+class Failing(LocalStore):
     """A store that fails once, at the first entry of a kind: before or after it has written."""
 
     def __init__(self, kind: str, when: str, error: BaseException) -> None:
@@ -52,14 +52,14 @@ async def test_intent_that_could_not_be_written_is_no_doubt(
     emulator: Emulator, spec: JobSpec, when: str, error: BaseException
 ) -> None:
     """Prefect's API answers 500 to the intent, with or without writing it: the next attempt submits one job."""
-    memory = Failing("intent", when, error)
+    store = Failing("intent", when, error)
     with pytest.raises(type(error)):
-        await submitted(a_client(emulator, spec), spec, memory)
+        await submitted(a_client(emulator, spec), spec, store)
     assert jobs(emulator) == []
-    await submitted(a_client(emulator, spec), spec, memory)
+    await submitted(a_client(emulator, spec), spec, store)
     assert len(jobs(emulator)) == 1
     expected = ["intent", "void"] if when == "after it was written" else []
-    assert kinds(await memory.read(LABEL.key))[: len(expected)] == expected
+    assert kinds(await store.read(LABEL.key))[: len(expected)] == expected
 
 
 @pytest.mark.parametrize("when", ["before it was written", "after it was written"])
@@ -68,13 +68,13 @@ async def test_container_that_could_not_be_noted_is_no_doubt(
     emulator: Emulator, when: str, error: BaseException
 ) -> None:
     """The same for the container that is made for a job before the job: the next attempt submits one job at once."""
-    memory = Failing("room", when, error)
+    store = Failing("container", when, error)
     with pytest.raises(type(error)):
-        await submitted(a_client(emulator, LAUNCH), LAUNCH, memory)
+        await submitted(a_client(emulator, LAUNCH), LAUNCH, store)
     assert jobs(emulator) == []
     client = a_client(emulator, LAUNCH)
     began_at = client.session.clock.now()
-    await submitted(client, LAUNCH, memory)
+    await submitted(client, LAUNCH, store)
     assert client.session.clock.now() == began_at
     assert len(jobs(emulator)) == 1
 
@@ -83,23 +83,23 @@ async def test_intent_whose_write_took_longer_than_a_submission_may_is_not_acted
     """The intent is written after an hour of retries, when others may take it over: nothing is sent under it."""
     client = a_client(emulator, AUTO_LABEL)
 
-    class Slow(LocalMemory):
+    class Slow(LocalStore):
         async def append(self, key: str, number: int, entry: Entry) -> bool:
             if number == 0:
                 await client.session.clock.sleep(3600)
                 assert jobs(emulator) == []
             return await super().append(key, number, entry)
 
-    memory = Slow()
-    await submitted(client, AUTO_LABEL, memory)
-    assert kinds(await memory.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
+    store = Slow()
+    await submitted(client, AUTO_LABEL, store)
+    assert kinds(await store.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
     assert len(jobs(emulator)) == 1
 
 
 async def test_handle_that_could_not_be_written_leaves_the_doubt(emulator: Emulator) -> None:
     """What was sent may be a job: an attempt that knows nothing of the answer must not take it for unsent."""
-    memory = Failing("handle", "before it was written", ConnectionError("500"))
-    await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, memory)
+    store = Failing("handle", "before it was written", ConnectionError("500"))
+    await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, store)
     with pytest.raises(SubmissionUnknown):
-        await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, memory)
+        await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, store)
     assert len(jobs(emulator)) == 1

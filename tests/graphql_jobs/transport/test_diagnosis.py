@@ -129,9 +129,9 @@ def test_the_cause_beneath_gqls_wrapping_decides() -> None:
     ):
         raised = TransportConnectionFailed(str(cause))
         raised.__cause__ = cause
-        finding = diagnose_http(DIALECT, Exchange(sent), raised)
-        assert finding is not None
-        assert finding.kind is kind
+        diagnosis = diagnose_http(DIALECT, Exchange(sent), raised)
+        assert diagnosis is not None
+        assert diagnosis.kind is kind
 
 
 @pytest.mark.parametrize("cause", [RuntimeError("wrong loop"), ValueError("closed file"), OSError(28, "disk full")])

@@ -183,4 +183,4 @@ async def test_a_pause_that_another_host_asks_for_does_not_pause_the_service(
     session = await open_session((await serve({})).url, limits=Limits(attempts=1))
     with pytest.raises(errors.ServerFailed):
         await download(session, files.url, tmp_path / "f")
-    assert session.gate.remaining_s() == 0
+    assert session.server_delay.remaining_s() == 0

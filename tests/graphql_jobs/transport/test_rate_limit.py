@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.transport.rate_limit import Budget, Window
+from graphql_jobs.transport.rate_limit import RateLimit, RateWindow
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def sent_by(budget: Budget, clock: FakeClock, names: Sequence[str], sent: list[tuple[str, float]]) -> None:
+async def sent_by(budget: RateLimit, clock: FakeClock, names: Sequence[str], sent: list[tuple[str, float]]) -> None:
     """Send one request for each name, all asked for at once."""
 
     async def send(name: str) -> None:
@@ -65,7 +65,7 @@ def test_no_second_holds_more_than_the_budget(rate: float, pauses_s: list[float]
 
     async def run() -> list[tuple[str, float]]:
         clock = FakeClock()
-        budget, sent = Budget(clock, Window(rate)), list[tuple[str, float]]()
+        budget, sent = RateLimit(clock, RateWindow(rate)), list[tuple[str, float]]()
         for pause_s in pauses_s:
             clock.now_s += pause_s
             await sent_by(budget, clock, ["x"] * together, sent)
@@ -79,7 +79,7 @@ def test_no_second_holds_more_than_the_budget(rate: float, pauses_s: list[float]
 async def test_no_limit_is_no_wait() -> None:
     """None: a thousand at once."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
-    await sent_by(Budget(clock, Window(None)), clock, ["x"] * 1000, sent)
+    await sent_by(RateLimit(clock, RateWindow(None)), clock, ["x"] * 1000, sent)
     assert (len(sent), clock.slept) == (1000, [])
 
 
@@ -87,7 +87,7 @@ async def test_a_whole_budget_may_go_at_once_and_the_next_after_a_second() -> No
     """Five per second and twelve requests: five, five and two, a second and the margin apart."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     began_at = clock.now()
-    await sent_by(Budget(clock, Window(5)), clock, ["x"] * 12, sent)
+    await sent_by(RateLimit(clock, RateWindow(5)), clock, ["x"] * 12, sent)
     assert [at - began_at for _, at in sent] == pytest.approx([0] * 5 + [1.1] * 5 + [2.2] * 2, abs=1e-5)
 
 
@@ -95,7 +95,7 @@ async def test_a_rate_below_one_is_one_request_in_so_many_seconds() -> None:
     """0.2 per second: one in five seconds, and the margin."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     began_at = clock.now()
-    await sent_by(Budget(clock, Window(0.2)), clock, "abc", sent)
+    await sent_by(RateLimit(clock, RateWindow(0.2)), clock, "abc", sent)
     assert [at - began_at for _, at in sent] == pytest.approx([0, 5.5, 11], abs=1e-5)
 
 
@@ -103,7 +103,7 @@ async def test_who_asks_first_goes_first() -> None:
     """Thirty requests, two per second: in the order in which they were asked for."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     names = [str(number) for number in range(30)]
-    await sent_by(Budget(clock, Window(2)), clock, names, sent)
+    await sent_by(RateLimit(clock, RateWindow(2)), clock, names, sent)
     assert [name for name, _ in sent] == names
 
 
@@ -111,7 +111,7 @@ async def test_who_asks_first_goes_first() -> None:
 async def test_a_cancelled_wait_leaves_nothing_behind(cancelled: list[int]) -> None:
     """The first who waits, or one in the queue: those behind move up, and as much is sent as if he had never asked."""
     clock, sent = HeldClock(), list[tuple[str, float]]()
-    budget = Budget(clock, Window(1))
+    budget = RateLimit(clock, RateWindow(1))
     tasks = [asyncio.create_task(sent_by(budget, clock, str(number), sent)) for number in range(5)]
     await settle()
     for number in cancelled:
@@ -130,7 +130,7 @@ async def test_a_cancelled_wait_leaves_nothing_behind(cancelled: list[int]) -> N
 async def test_who_finds_the_gate_shut_takes_nothing() -> None:
     """Three wait, and the gate shuts: all three are sent away at once, and one that comes later has the second."""
     clock, shut = HeldClock(), False
-    budget = Budget(clock, Window(1))
+    budget = RateLimit(clock, RateWindow(1))
     assert await budget.take(lambda: shut)
     waits = [asyncio.create_task(budget.take(lambda: shut)) for _ in range(3)]
     await settle()
@@ -139,14 +139,14 @@ async def test_who_finds_the_gate_shut_takes_nothing() -> None:
     assert [wait.done() and wait.result() for wait in waits] == [False] * 3
     assert all(wait.done() for wait in waits)
     assert budget.wait_s() == 0
-    assert not await Budget(clock, Window(None)).take(lambda: shut)
+    assert not await RateLimit(clock, RateWindow(None)).take(lambda: shut)
 
 
 async def test_the_wait_of_one_more_is_known() -> None:
     """Two per second, two sent, five in the queue: the next would go in the fourth second."""
     clock = HeldClock()
-    window = Window(2)
-    budget, elsewhere = (Budget(clock, window) for _ in range(2))  # of another event loop
+    window = RateWindow(2)
+    budget, elsewhere = (RateLimit(clock, window) for _ in range(2))  # of another event loop
     assert budget.wait_s() == 0
     waits = [asyncio.create_task(budget.take()) for _ in range(7)]
     await settle()
@@ -154,11 +154,11 @@ async def test_the_wait_of_one_more_is_known() -> None:
     for _ in range(3):
         await clock.wake(1.1)
     assert all([await wait for wait in waits])
-    assert Budget(clock, Window(None)).wait_s() == 0
+    assert RateLimit(clock, RateWindow(None)).wait_s() == 0
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_budget_that_cannot_be_is_refused(rate: float) -> None:
     """Zero would wait for ever: the parameter is named."""
     with pytest.raises(InvalidInput, match="requests_per_s"):
-        Window(rate)
+        RateWindow(rate)

@@ -128,7 +128,7 @@ async def test_a_wait_pauses_all_requests_of_the_session(
 
 async def later(session: Session, operation: Operation, sent_at: list[float]) -> None:
     """A request that begins once the first was refused."""
-    while not sent_at or not session.gate.shut_since:  # noqa: ASYNC110 (the session has no event)
+    while not sent_at or not session.server_delay.active_since:  # noqa: ASYNC110 (the session has no event)
         await asyncio.sleep(0)
     await session.read(operation, {"id": "2"})
 
@@ -151,11 +151,11 @@ async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
     sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
-    session.gate.close(10)
+    session.server_delay.extend(10)
     sleep = clock.sleep
 
     async def told_more(delay_s: float) -> None:
-        session.gate.close(began_at + 40 - clock.now())
+        session.server_delay.extend(began_at + 40 - clock.now())
         await sleep(delay_s)
 
     clock.sleep = told_more  # type: ignore[method-assign]
@@ -170,7 +170,7 @@ async def test_the_herd_before_the_gate_is_spread_when_it_opens(
     sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
-    session.gate.close(10)
+    session.server_delay.extend(10)
     await asyncio.gather(*(session.read(operation, {"id": "1"}) for _ in range(20)))
     assert all(10 <= at - began_at <= 11 for at in sent_at)
     assert len(set(sent_at)) > 15

@@ -131,7 +131,7 @@ async def test_a_pause_that_begins_in_the_queue_is_kept(
 
     async def told_to_stay_away(delay_s: float) -> None:
         clock.sleep = sleep  # type: ignore[method-assign]
-        session.gate.close(40)
+        session.server_delay.extend(40)
         await sleep(delay_s)
 
     clock.sleep = told_to_stay_away  # type: ignore[method-assign]
@@ -146,12 +146,12 @@ async def test_a_sign_in_respects_the_pause_too(
     server = await serve({"access_token": "T", "expires_in": 3600}, GOOD)
     auth = ClientCredentials(server.url.replace("graphql", "token"), "id", "s")
     session = await open_session(server.url, auth, limits=Limits(requests_per_s=1))
-    await session.budget.take()
+    await session.rate_limit.take()
     began_at, sleep = clock.now(), clock.sleep
 
     async def told_to_stay_away(delay_s: float) -> None:
         clock.sleep = sleep  # type: ignore[method-assign]
-        session.gate.close(40)
+        session.server_delay.extend(40)
         await sleep(delay_s)
 
     clock.sleep = told_to_stay_away  # type: ignore[method-assign]
@@ -166,7 +166,7 @@ async def test_a_download_does_not_wait_for_the_pause_of_the_endpoint(
     """The file is on another host, and its address expires: paused for an hour, it is fetched at once."""
     server = await serve("zip")
     session = await open_session(server.url, limits=Limits(requests_per_s=1))
-    session.gate.close(3600)
+    session.server_delay.extend(3600)
     await download(session, server.url, tmp_path / "file")
     assert (server.count, clock.slept) == (1, [])
 
@@ -191,7 +191,7 @@ async def test_a_create_that_is_cancelled_in_the_queue_was_not_sent(
     """Nothing is said about a job that may exist, and nobody waits for its turn."""
     server, clock = await serve(MADE), HeldClock()
     session = await open_session(server.url, limits=Limits(requests_per_s=0.1), clock=clock)
-    await session.budget.take()
+    await session.rate_limit.take()
     creating = asyncio.create_task(session.create(creation, {"input": {}}))
     await settle()
     creating.cancel()
@@ -199,7 +199,7 @@ async def test_a_create_that_is_cancelled_in_the_queue_was_not_sent(
         await creating
     assert "may exist" not in caplog.text
     assert server.count == 0
-    assert session.budget.wait_s() <= 11
+    assert session.rate_limit.wait_s() <= 11
 
 
 async def test_an_unknown_submission_tells_when_it_was_sent_and_not_when_it_was_asked_for(
@@ -207,7 +207,7 @@ async def test_an_unknown_submission_tells_when_it_was_sent_and_not_when_it_was_
 ) -> None:
     """50 s in the queue, then 502: whoever looks for the job looks at the right moment."""
     session = await open_session((await serve((502, ""))).url, limits=Limits(requests_per_s=0.02, attempts=1))
-    await session.budget.take()
+    await session.rate_limit.take()
     began_at = clock.now()
     with pytest.raises(errors.SubmissionUnknown) as caught:
         await session.create(creation, {"input": {}})

@@ -21,7 +21,7 @@ from graphql_jobs.transport.shared_session import shared_session
 
 if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
-    from graphql_jobs.transport.rate_limit import Budget, Window
+    from graphql_jobs.transport.rate_limit import RateLimit, RateWindow
     from graphql_jobs.transport.session import Session
     from tests.graphql_jobs.conftest import Serve
 
@@ -68,8 +68,8 @@ def test_the_budget_is_that_of_the_process() -> None:
             sent_at.append(at)
             super().append(at)
 
-    async def budget() -> Budget:
-        return shared_session(URL, BearerToken("of-the-process"), DIALECT, limits).budget
+    async def budget() -> RateLimit:
+        return shared_session(URL, BearerToken("of-the-process"), DIALECT, limits).rate_limit
 
     async def send() -> None:
         own = await budget()
@@ -87,8 +87,8 @@ def test_the_budget_is_that_of_the_process() -> None:
 def test_another_rate_is_another_budget() -> None:
     """The first one of a loop counts for all in it; in another loop another block may say otherwise."""
 
-    async def window(rate: float) -> Window:
-        return shared_session(URL, BearerToken("two-rates"), DIALECT, Limits(requests_per_s=rate)).budget.window
+    async def window(rate: float) -> RateWindow:
+        return shared_session(URL, BearerToken("two-rates"), DIALECT, Limits(requests_per_s=rate)).rate_limit.window
 
     windows = [asyncio.run(window(rate)) for rate in (2, 3, 2)]
     assert windows[0] is windows[2]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import LocalMemory, errors
+from graphql_jobs import LocalStore, errors
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
@@ -38,20 +38,20 @@ def handle(submitted_at: float | None = None) -> JobHandle:
 
 
 async def stopped_after(
-    seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory
+    seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, store: LocalStore
 ) -> None:
     """A wait whose process dies so many seconds after it began."""
-    waiting = asyncio.create_task(wait(client, one, policy, checkpoints=Checkpoints(memory)))
+    waiting = asyncio.create_task(wait(client, one, policy, checkpoints=Checkpoints(store)))
     await client.clock.sleep(seconds)
     assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, memory: LocalMemory, name: str) -> float:
+async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, store: LocalStore, name: str) -> float:
     """When a wait gives up, by the client's clock, in seconds after the client's beginning."""
     with pytest.raises(errors.WaitTimedOut, match=name):
-        await wait(client, one, policy, checkpoints=Checkpoints(memory))
+        await wait(client, one, policy, checkpoints=Checkpoints(store))
     return client.clock.now() - client.began_at
 
 
@@ -72,23 +72,23 @@ async def test_a_restart_does_not_start_a_deadline_anew(
     deadlines: Deadlines, state: JobState, knows_submission: bool, scripted: Scripted, clock: FakeClock
 ) -> None:
     """The process dies 40 s into 100.5 s, and the next one begins 30 s later: 30.5 s are left, and not 100.5."""
-    client, memory = scripted(lambda one, at_s: job(state)), LocalMemory()
+    client, store = scripted(lambda one, at_s: job(state)), LocalStore()
     one = handle(clock.now() if knows_submission else None)
     policy = WaitPolicy(SLOW, deadlines)
-    await stopped_after(40, client, one, policy, memory)
+    await stopped_after(40, client, one, policy, store)
     await clock.sleep(30)
     name = next(
         name for name in ("queued_s", "running_s", "unchanged_s", "total_s") if getattr(deadlines, name) == 100.5
     )
-    assert await gives_up(client, one, policy, memory, f"{name}=100.5") == pytest.approx(100.5, abs=1e-3)
+    assert await gives_up(client, one, policy, store, f"{name}=100.5") == pytest.approx(100.5, abs=1e-3)
 
 
 async def test_a_job_that_does_not_show_in_time_is_given_up(scripted: Scripted, clock: FakeClock) -> None:
     """unseen_s=300 puts off the half minute after which a job counts as lost, and ends with its own name."""
-    client, memory = scripted(lambda one, at_s: None), LocalMemory()
+    client, store = scripted(lambda one, at_s: None), LocalStore()
     one, policy = handle(clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300.5))
-    await stopped_after(40, client, one, policy, memory)
-    assert await gives_up(client, one, policy, memory, "unseen_s=300.5") == pytest.approx(300.5, abs=1e-3)
+    await stopped_after(40, client, one, policy, store)
+    assert await gives_up(client, one, policy, store, "unseen_s=300.5") == pytest.approx(300.5, abs=1e-3)
 
 
 async def test_a_job_that_shows_late_but_in_time_is_waited_for(scripted: Scripted, clock: FakeClock) -> None:
@@ -118,7 +118,7 @@ async def test_every_change_of_a_task_puts_off_the_limit_on_no_change(scripted: 
 
     client = scripted(script)
     policy = WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
-    ended_s = await gives_up(client, handle(clock.now()), policy, LocalMemory(), "unchanged_s=100")
+    ended_s = await gives_up(client, handle(clock.now()), policy, LocalStore(), "unchanged_s=100")
     assert ended_s == pytest.approx(260, abs=1.1)
 
 
@@ -130,10 +130,10 @@ async def test_a_change_counts_though_the_jobs_own_instant_stands_still(scripted
         tasks = (JobTask("t", JobState.RUNNING, f"step {at_s // 80:.0f}"),)
         return job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED, modified_at, tasks)
 
-    client, memory = scripted(script), LocalMemory()
+    client, store = scripted(script), LocalStore()
     one, policy = handle(clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
-    await stopped_after(170, client, one, policy, memory)
-    assert (await wait(client, one, policy, checkpoints=Checkpoints(memory))).state is JobState.SUCCEEDED
+    await stopped_after(170, client, one, policy, store)
+    assert (await wait(client, one, policy, checkpoints=Checkpoints(store))).state is JobState.SUCCEEDED
 
 
 async def test_the_providers_own_time_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
@@ -143,7 +143,7 @@ async def test_the_providers_own_time_of_the_last_change_counts(scripted: Script
         seen = job(JobState.RUNNING, began_at + modified_s)
         client = scripted(partial(_always, seen))
         policy = WaitPolicy(SLOW, Deadlines(unchanged_s=100))
-        ended_s = await gives_up(client, handle(began_at - 1000), policy, LocalMemory(), "unchanged_s=100")
+        ended_s = await gives_up(client, handle(began_at - 1000), policy, LocalStore(), "unchanged_s=100")
         assert ended_s == pytest.approx(left_s, abs=1e-3)
 
 
@@ -156,20 +156,20 @@ async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted
     """The limit passed while nobody looked, and the job has ended well since: succeeded."""
     state = JobState.PENDING if name == "queued_s" else JobState.RUNNING
     client = scripted(lambda one, at_s: job(state if at_s < 90 else JobState.SUCCEEDED))
-    one, policy, memory = handle(clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalMemory()
-    await stopped_after(40, client, one, policy, memory)
+    one, policy, store = handle(clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalStore()
+    await stopped_after(40, client, one, policy, store)
     await clock.sleep(1000)
-    assert (await wait(client, one, policy, checkpoints=Checkpoints(memory))).state is JobState.SUCCEEDED
+    assert (await wait(client, one, policy, checkpoints=Checkpoints(store))).state is JobState.SUCCEEDED
 
 
 async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: FakeClock) -> None:
     """A known submission and the two limits that count from it: a thousand jobs write no entry."""
-    client, memory = (
+    client, store = (
         scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED)),
-        LocalMemory(),
+        LocalStore(),
     )
-    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), checkpoints=Checkpoints(memory))
-    assert await memory.read_all("gqs-") == {}
+    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), checkpoints=Checkpoints(store))
+    assert await store.read_all("gqs-") == {}
 
 
 async def test_a_memory_that_cannot_be_written_costs_no_wait(
@@ -177,7 +177,7 @@ async def test_a_memory_that_cannot_be_written_costs_no_wait(
 ) -> None:
     """The API is away while checkpoints are written: logged, and the job is waited for all the same."""
 
-    class Away(LocalMemory):
+    class Away(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:
             raise ConnectionError("the API is away")
 
@@ -189,40 +189,40 @@ async def test_a_memory_that_cannot_be_written_costs_no_wait(
 
 async def test_two_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
     """Both write at once, neither loses what the other saw, and what was damaged by hand is passed over."""
-    memory = LocalMemory()
-    await memory.append("gqs-waits", 0, {"a": {"nonsense": 1}})
+    store = LocalStore()
+    await store.append("gqs-waits", 0, {"a": {"nonsense": 1}})
 
     async def waiting(job_id: str) -> None:
         client = scripted(
             lambda one, at_s: Job("fake", one, JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED, "word")
         )
         await wait(
-            client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), checkpoints=Checkpoints(memory)
+            client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), checkpoints=Checkpoints(store)
         )
 
     await asyncio.gather(waiting("a"), waiting("b"))
-    assert {*await Checkpoints(memory).load(["a"])} == {"a"}
-    assert {*await Checkpoints(memory).load(["a", "b", "c"])} == {"a", "b"}
+    assert {*await Checkpoints(store).load(["a"])} == {"a"}
+    assert {*await Checkpoints(store).load(["a", "b", "c"])} == {"a", "b"}
 
 
 async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_round(
     scripted: Scripted, clock: FakeClock
 ) -> None:
     """A run waits for its jobs one by one, then for all, then for one that is left: each sees what was seen before."""
-    memory = LocalMemory()
+    store = LocalStore()
     early, later = Checkpoint(first_at=1.0), Checkpoint(first_at=1.0, changed_at=5.0, digest="x")
     for job_ids, checkpoint in ((["a"], early), (["a", "b"], later), (["a"], Checkpoint(first_at=1.0, changed_at=9.0))):
-        checkpoints = Checkpoints(memory)
+        checkpoints = Checkpoints(store)
         seen = await checkpoints.load(job_ids)
         assert seen.get("a") == (None if checkpoint is early else early if checkpoint is later else later)
         await checkpoints.keep(dict.fromkeys(job_ids, checkpoint))
-    assert (await Checkpoints(memory).load(["b"]))["b"] == later
+    assert (await Checkpoints(store).load(["b"]))["b"] == later
 
 
 async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, clock: FakeClock) -> None:
     """Prefect's API hangs from the first checkpoint on: the wait ends with its job, and leaves nothing behind."""
 
-    class Hanging(LocalMemory):
+    class Hanging(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:
             await asyncio.get_running_loop().create_future()
             raise AssertionError

@@ -168,7 +168,7 @@ class PollerMachine(RuleBasedStateMachine):
     @rule(for_s=st.floats(1, 90))
     def want_a_pause(self, for_s: float) -> None:
         """The server wants to hear nothing for a while."""
-        self.client.session.gate.close(for_s)
+        self.client.session.server_delay.extend(for_s)
         self.last_trouble_at = self.clock.monotonic() + for_s + 1
 
     @rule(max_batch=st.sampled_from([1, 5, 100]))
@@ -198,7 +198,7 @@ class PollerMachine(RuleBasedStateMachine):
     def is_troubled(self) -> bool:
         """Whether anything keeps a look from showing what is."""
         faults = self.down or self.poisonous or self.hidden or self.slow
-        return bool(faults or self.at_once or self.client.session.gate.is_shut())
+        return bool(faults or self.at_once or self.client.session.server_delay.is_active())
 
     def troubled_s(self, from_at: float, to_at: float) -> float:
         """How much of that time was troubled."""

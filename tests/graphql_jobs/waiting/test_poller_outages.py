@@ -9,7 +9,7 @@ import pytest
 
 from graphql_jobs import errors, wait
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.transport import gate
+from graphql_jobs.transport import server_delay
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.watch import Watch
 from tests.graphql_jobs.waits import (
@@ -45,9 +45,9 @@ async def test_the_time_between_two_outages_does_not_count(trouble: str, scripte
     waits = [*waits_for(client, p=rests(60, 60), a=EVERY_5_S), *waits_for(client, p=rests(60, 60))]
     await clock.sleep(96)
     if trouble == "pauses":
-        client.session.gate.close(11)
+        client.session.server_delay.extend(11)
         await clock.sleep(23)
-        client.session.gate.close(50)
+        client.session.server_delay.extend(50)
     await asyncio.wait(waits)
     assert ends(*waits) == [Job] * 3
     assert not [at_s for at_s, job_ids in client.looks if "p" in job_ids and 96 <= at_s < 119]
@@ -62,7 +62,7 @@ async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scr
         if at_s < 116:
             return None
         if trouble == "pauses":
-            client.session.gate.close(20)
+            client.session.server_delay.extend(20)
         return DOWN
 
     client.failing = away
@@ -99,14 +99,14 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its look before failed, its patience is over, and its answer comes after a pause that another one sat out."""
-    monkeypatch.setattr(gate, "spread_s", lambda: 0.0)
+    monkeypatch.setattr(server_delay, "spread_s", lambda: 0.0)
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "x" in job_ids and clock.now() - client.began_at > 9
     waits = waits_for(client, x=rests(5, 5.4))
     await clock.sleep(10.2)
-    client.session.gate.close(0.5)
+    client.session.server_delay.extend(0.5)
     waits += waits_for(client, n=EVERY_5_S)
     await clock.sleep(1)
     assert [job_ids for job_ids in slow.asked[2:] if "n" in job_ids]
@@ -125,7 +125,7 @@ async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_lo
     policy = WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=140))
     waits = waits_for(client, **{f"j{number}": policy for number in range(400)})
     await clock.sleep(74)
-    client.session.gate.close(80)
+    client.session.server_delay.extend(80)
     await asyncio.wait(waits)
     assert set(ends(*waits)) == {errors.WaitTimedOut}
     looked = [job_id for at_s, job_ids in client.looks if at_s > 74.5 for job_id in job_ids]
@@ -196,7 +196,7 @@ async def test_who_joins_in_a_pause_costs_the_others_nothing(
         return judge(watch, seen, now, **how)
 
     monkeypatch.setattr(Watch, "judge", counted)
-    client.session.gate.close(400)
+    client.session.server_delay.extend(400)
     waits = []
     for number in range(300):
         waits += waits_for(client, **{f"j{number}": EVERY_5_S})
@@ -210,7 +210,7 @@ async def test_who_joins_in_a_pause_costs_the_others_nothing(
 async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
     """It comes long before that of the first."""
     client = scripted(until(0))
-    client.session.gate.close(3600)
+    client.session.server_delay.extend(3600)
     (first,) = waits_for(client, a=rests(5, 3000))
     await clock.sleep(20)
     (second,) = waits_for(client, b=rests(5, 60, 60))
@@ -225,10 +225,10 @@ async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted
     client = scripted(until(20))
     (first,) = waits_for(client, a=EVERY_5_S)
     await clock.sleep(12)
-    client.session.gate.close(10)
+    client.session.server_delay.extend(10)
     await first
     await clock.sleep(600)
-    client.session.gate.close(3000)
+    client.session.server_delay.extend(3000)
     (second,) = waits_for(client, b=rests(5, 60, 60))
     joined_at = clock.now()
     await asyncio.wait([second])
@@ -247,7 +247,7 @@ async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
     probes = len(client.looks)
     while len(client.looks) == probes:
         await clock.sleep(0.5)
-    client.session.gate.close(5)
+    client.session.server_delay.extend(5)
     await clock.sleep(6)
     (newcomer,) = waits_for(client, b=EVERY_5_S)
     joined_at = clock.now()

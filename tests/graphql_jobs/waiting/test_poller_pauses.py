@@ -9,7 +9,7 @@ import pytest
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job
-from graphql_jobs.transport import gate
+from graphql_jobs.transport import server_delay
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 LIMITED = errors.RateLimited("fake", "check", "", "HTTP 429")
 
 
-def closes_gate(client: ScriptedClient, from_s: float, pause_s: float) -> Callable[[Sequence[str], float], None]:
+def delays(client: ScriptedClient, from_s: float, pause_s: float) -> Callable[[Sequence[str], float], None]:
     """What looks in the 5 s from that instant is told to pause."""
 
     def limited(job_ids: Sequence[str], at_s: float) -> None:
         if from_s <= at_s < from_s + 5:
-            client.session.gate.close(pause_s)
+            client.session.server_delay.extend(pause_s)
 
     return limited
 
@@ -37,7 +37,7 @@ def closes_gate(client: ScriptedClient, from_s: float, pause_s: float) -> Callab
 async def test_nothing_is_sent_while_the_server_wants_a_pause(scripted: Scripted) -> None:
     """`Retry-After: 40` seen by any request of the session: no look until it is over, then all go on."""
     client = scripted(until(100))
-    client.failing = closes_gate(client, 20, 40)
+    client.failing = delays(client, 20, 40)
     await all_of(client, [f"j{number}" for number in range(300)])
     closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
     looks = [at_s for at_s, _ in client.looks if at_s > closed_at]
@@ -48,9 +48,9 @@ async def test_processes_that_are_told_the_same_pause_do_not_come_back_together(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each adds a random time to the pause: 0.7 s here."""
-    monkeypatch.setattr(gate, "spread_s", lambda: 0.7)
+    monkeypatch.setattr(server_delay, "spread_s", lambda: 0.7)
     client = scripted(until(100))
-    client.failing = closes_gate(client, 20, 40)
+    client.failing = delays(client, 20, 40)
     await all_of(client, ["a"])
     closed_at = next(at_s for at_s, _ in client.looks if at_s >= 20)
     assert next(at_s for at_s, _ in client.looks if at_s > closed_at) == pytest.approx(closed_at + 40.7)
@@ -62,7 +62,7 @@ async def test_after_a_pause_or_an_outage_the_looks_are_spread_again(trouble: st
     a third of the looks of an interval, as before."""
     client = scripted(until(200))
     if trouble == "a pause":
-        client.failing = closes_gate(client, 20, 40)
+        client.failing = delays(client, 20, 40)
     else:
         client.failing = lambda job_ids, at_s: DOWN if 20 <= at_s < 60 else None
     await all_of(client, [f"j{number}" for number in range(1000)])
@@ -77,7 +77,7 @@ async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
 ) -> None:
     """The server asks for an hour; one deadline is after 300 s, the other wait sits the hour out and sees the end."""
     client = scripted(until(3600))
-    client.failing = closes_gate(client, 10, 3600)
+    client.failing = delays(client, 10, 3600)
     began_at = clock.now()
     patient = asyncio.create_task(wait(client, handle("b"), rests(5, 60)))
     async with asyncio.timeout(5):  # of real time: else it would end only with the delay
@@ -98,10 +98,10 @@ async def test_job_is_polled_after_a_delay_before_its_wait_is_given_up(begins_s:
         client = scripted(until(0))
 
         def failing(job_ids: Sequence[str], at_s: float, client: ScriptedClient = client) -> Exception | None:
-            if at_s >= begins_s and len(client.looks) >= 1 and not client.session.gate.shut_since:
-                client.session.gate.close(delay_s)  # noqa: B023 (called in this round of the loop)
+            if at_s >= begins_s and len(client.looks) >= 1 and not client.session.server_delay.active_since:
+                client.session.server_delay.extend(delay_s)  # noqa: B023 (called in this round of the loop)
                 return LIMITED
-            return None if client.session.gate.shut_since else DOWN
+            return None if client.session.server_delay.active_since else DOWN
 
         client.failing = failing
         ended = await all_of(client, [f"j{number}" for number in range(500)], rests(5, 60))
@@ -116,7 +116,7 @@ async def test_server_that_asks_for_delay_after_delay_ends_the_waits_by_the_outa
     client = scripted(until(0))
 
     def failing(job_ids: Sequence[str], at_s: float) -> Exception:
-        client.session.gate.close(delay_s)
+        client.session.server_delay.extend(delay_s)
         return LIMITED
 
     client.failing = failing
@@ -129,7 +129,7 @@ async def test_server_that_asks_for_delay_after_delay_ends_the_waits_by_the_outa
 async def test_who_joins_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
     """Nothing was ever seen of the job."""
     client = scripted(until(0))
-    client.session.gate.close(3600)
+    client.session.server_delay.extend(3600)
     with pytest.raises(errors.ProviderLost):
         await wait(client, handle("a"), rests(60, 60, 60))
     assert clock.now() - client.began_at == pytest.approx(60, abs=1)
@@ -143,7 +143,7 @@ async def test_a_pause_that_is_over_in_time_is_forgotten(scripted: Scripted) -> 
 
     def limited(job_ids: Sequence[str], at_s: float) -> None:
         if at_s >= closed_at[-1] + 60:
-            client.session.gate.close(40)
+            client.session.server_delay.extend(40)
             closed_at.append(at_s)
 
     client.failing = limited
@@ -208,7 +208,7 @@ async def test_a_job_in_flight_keeps_nobody_from_giving_up_in_a_pause(scripted: 
     await clock.sleep(10)
     other = asyncio.create_task(wait(client, handle("o"), rests(400, 60, 60)))
     await clock.sleep(1)
-    client.session.gate.close(1000)
+    client.session.server_delay.extend(1000)
     joins = asyncio.create_task(wait(client, handle("p"), rests(400, 30, 30)))
     await asyncio.wait([other, joins])
     assert ends(other, joins) == [errors.ProviderLost] * 2
@@ -230,9 +230,9 @@ async def test_a_probe_costs_a_job_no_look_more(scripted: Scripted, clock: FakeC
 async def test_who_joins_in_a_pause_does_not_shorten_it(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever happens in it or in the random time after it, that time is drawn once."""
     drawn = iter([0.9] + [0.0] * 1000)
-    monkeypatch.setattr(gate, "spread_s", lambda: next(drawn))
+    monkeypatch.setattr(server_delay, "spread_s", lambda: next(drawn))
     client = scripted(until(100))
-    client.session.gate.close(40)
+    client.session.server_delay.extend(40)
     waits = [asyncio.create_task(wait(client, handle("a"), EVERY_5_S))]
     for number in range(50):
         await client.clock.sleep(0.81)

@@ -124,7 +124,7 @@ async def test_job_that_was_in_flight_when_a_delay_began_is_given_up_by_its_own_
     while not slow.slow:
         await clock.sleep(1)
     await clock.sleep(1)
-    client.session.gate.close(3600)
+    client.session.server_delay.extend(3600)
     (second,) = waits_for(client, b=rests(5, 60))
     await clock.sleep(20)
     slow.slow[0].set()

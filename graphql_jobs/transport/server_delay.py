@@ -12,36 +12,36 @@ if TYPE_CHECKING:
     from graphql_jobs.clock import Clock
 
 
-class Gate:
+class ServerDelay:
     """Closed while a server wants to hear nothing. The herd that waits before it is spread when it opens."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._opens_at = 0.0
+        self._ends_at = 0.0
         #: Since when it is closed, or was the last time.
-        self.shut_since = 0.0
+        self.active_since = 0.0
         #: What a whole herd, which comes as one, adds to the pause, so that no two processes come back together.
         self._spread_s = 0.0
 
-    def close(self, pause_s: float) -> None:
+    def extend(self, pause_s: float) -> None:
         """Stay closed for `pause_s` from now; never shorter than somebody asked before."""
-        if not self.is_shut():
-            self._spread_s, self.shut_since = spread_s(), self._clock.now()
-        self._opens_at = max(self._opens_at, self._clock.now() + pause_s)
+        if not self.is_active():
+            self._spread_s, self.active_since = spread_s(), self._clock.now()
+        self._ends_at = max(self._ends_at, self._clock.now() + pause_s)
 
     def remaining_s(self, spread_s: float = 0.0) -> float:
         """How long it stays closed; 0 if it is open."""
-        return max(self._opens_at + spread_s - self._clock.now(), 0.0)
+        return max(self._ends_at + spread_s - self._clock.now(), 0.0)
 
-    def herd_s(self) -> float:
+    def shared_remaining_s(self) -> float:
         """How long it stays closed for a herd."""
         return self.remaining_s(self._spread_s)
 
     def delayed_since(self) -> float:
         """Since when it is closed for a herd; inf if it is open."""
-        return self.shut_since if self.herd_s() > 0 else inf
+        return self.active_since if self.shared_remaining_s() > 0 else inf
 
-    def is_shut(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it is closed now."""
         return self.remaining_s() > 0
 
