@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from graphql_jobs.emulator.trial import Outcome
+    from graphql_jobs.emulator.load.judge import Outcome
 
 #: Our choice: often enough for a percentile, rarely enough to cost next to nothing. Ends are flushed at the same time.
 _PROBE_S = 0.1

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.contestant import Setup
     from benchmarks.meter import Meter
     from graphql_jobs import JobHandle
-    from graphql_jobs.emulator.trial import Outcome
+    from graphql_jobs.emulator.load.judge import Outcome
 
 
 def policy_of(setup: Setup) -> WaitPolicy:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from graphql_jobs.emulator import Behaviour, Emulator, Pace, SystemClock
 
 _LAST_PORT = 65_535
-# Our choice, for load: the default looks at every record again and again, and its pauses would be the contestants'.
+# Our choice, for load: the default scans every record again and again, and would delay the answers.
 _RARE_COLLECTIONS = (50_000, 20, 100)
 
 
@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m graphql_jobs.emulator", description="Two job services, emulated.")
     parser.add_argument("--port", type=_port, default=0, help="loopback port; 0 takes a free one (default)")
     parser.add_argument("--seed", type=int, default=1, help="decides ids, order of tasks and random faults")
-    parser.add_argument("--queued-s", type=_number(above_zero=False), default=2.0, help="how long a job waits")
-    parser.add_argument("--running-s", type=_number(above_zero=False), default=5.0, help="how long a job works")
+    parser.add_argument("--queued-s", type=_number(above_zero=False), default=2.0, help="how long a job is queued")
+    parser.add_argument("--running-s", type=_number(above_zero=False), default=5.0, help="how long a job runs")
     parser.add_argument(
         "--token-lifetime-s", type=_number(above_zero=True), default=3600.0, help="life of tokens, in emulated seconds"
     )
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "--requests-per-window", type=_limit, help="requests per 10 s and service, above which the answer is 429"
     )
     parser.add_argument(
-        "--takes-shortcuts", action="store_true", help="answer known checks without executing them: for load"
+        "--takes-shortcuts",
+        action="store_true",
+        help="answer Datasaur's status checks without executing them: for load",
     )
     return parser
 

@@ -1,7 +1,6 @@
-"""The control plane: the same levers as the Python objects, for other processes on this machine."""
+"""The control plane: what the Python objects can do, for other processes on this machine."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -9,17 +8,18 @@ from aiohttp import web
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.faults import FaultPlan, fault_from_json
 from graphql_jobs.emulator.ledger import Ledger
-from graphql_jobs.emulator.trial import End, Trial
+from graphql_jobs.emulator.load.judge import End
+from graphql_jobs.emulator.load.workload import Workload
 
 
 class ControlPlane:
-    """Routes below /_emulator; they pass no fault and leave no record."""
+    """Routes below /_emulator, without faults and without records."""
 
-    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, trial: Trial) -> None:
+    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, workload: Workload) -> None:
         self._clock = clock
         self._faults = faults
         self._ledger = ledger
-        self._trial = trial
+        self._workload = workload
 
     def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
@@ -29,11 +29,11 @@ class ControlPlane:
             web.post("/_emulator/faults", self._add_fault),
             web.delete("/_emulator/faults", self._clear_faults),
             web.post("/_emulator/clock", self._advance),
-            web.post("/_emulator/trial", self._plant),
-            web.get("/_emulator/trial", self._show_trial),
-            web.post("/_emulator/trial/start", self._start),
-            web.post("/_emulator/trial/ends", self._add_ends),
-            web.get("/_emulator/trial/verdict", self._verdict),
+            web.post("/_emulator/workload", self._plant),
+            web.get("/_emulator/workload", self._progress),
+            web.post("/_emulator/workload/start", self._start),
+            web.post("/_emulator/workload/ends", self._add_ends),
+            web.get("/_emulator/workload/verdict", self._verdict),
         ]
 
     async def _health(self, _request: web.Request) -> web.Response:
@@ -62,28 +62,27 @@ class ControlPlane:
 
     async def _plant(self, request: web.Request) -> web.Response:
         try:
-            wanted = await _json_object(request)
-            job_ids = self._trial.plant(wanted["provider"], wanted["durations_s"])
+            job_ids = self._workload.plant((await _json_object(request))["durations_s"])
         except (KeyError, TypeError, ValueError) as error:
             return _bad_request(error)
         return web.json_response({"job_ids": job_ids}, status=201)
 
-    async def _show_trial(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._trial.progress())
+    async def _progress(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._workload.progress())
 
     async def _start(self, _request: web.Request) -> web.Response:
-        return web.json_response({"started_at": self._trial.start()})
+        return web.json_response({"started_at": self._workload.start()})
 
     async def _add_ends(self, request: web.Request) -> web.Response:
         """`{"ends": [[job id, outcome, instant or null], ...]}`."""
         try:
-            self._trial.add_ends([End(*end) for end in (await _json_object(request))["ends"]])
+            self._workload.add_ends([End(*end) for end in (await _json_object(request))["ends"]])
         except (KeyError, TypeError, ValueError) as error:
             return _bad_request(error)
         return web.json_response({"status": "noted"})
 
     async def _verdict(self, _request: web.Request) -> web.Response:
-        return web.json_response({**asdict(self._trial.verdict()), **self._trial.load()})
+        return web.json_response(self._workload.verdict())
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:

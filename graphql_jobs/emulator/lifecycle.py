@@ -69,10 +69,6 @@ class Course:
         points = (self.created_at, self.queued_at, self.moment(0.0), self.moment(1.0))
         return max(point for point in points if point <= max(now_at, self.created_at))
 
-    def turning_points(self) -> list[float]:
-        """Every instant at which what is told of the job may change."""
-        return [self.created_at, self.queued_at, *(self.moment(part) for part in (0.0, 1 / 3, 2 / 3, 1.0))]
-
     def _is(self, kind: str) -> bool:
         return self.fault is not None and self.fault.kind == kind
 

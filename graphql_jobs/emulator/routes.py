@@ -8,7 +8,6 @@ from aiohttp import web
 from graphql_jobs.emulator.accounts import Accounts, bearer_token
 from graphql_jobs.emulator.aiware.errors import AiwareDialect
 from graphql_jobs.emulator.aiware.schema import aiware_executor
-from graphql_jobs.emulator.aiware.shortcut import AIWARE_SHAPE
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 from graphql_jobs.emulator.answers import Answer
 from graphql_jobs.emulator.behaviour import Behaviour
@@ -16,16 +15,14 @@ from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.datasaur import files, rest
 from graphql_jobs.emulator.datasaur.errors import DatasaurDialect
 from graphql_jobs.emulator.datasaur.schema import datasaur_executor
-from graphql_jobs.emulator.datasaur.shortcut import datasaur_shape
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
 from graphql_jobs.emulator.execution import Outline
-from graphql_jobs.emulator.gate import Exchange, Gate
 from graphql_jobs.emulator.ids import IdFactory
+from graphql_jobs.emulator.interceptor import Exchange, Interceptor
 from graphql_jobs.emulator.ledger import Ledger, RequestRecord
+from graphql_jobs.emulator.load.fast_path import FastPath
 from graphql_jobs.emulator.ratelimit import RateWindow
 from graphql_jobs.emulator.service import GraphqlService
-from graphql_jobs.emulator.shortcut import Shortcut
-from graphql_jobs.emulator.trial import Trial
 
 
 class Routes:
@@ -39,24 +36,23 @@ class Routes:
         accounts: Accounts,
         clock: Clock,
         ids: IdFactory,
-        gate: Gate,
+        interceptor: Interceptor,
         ledger: Ledger,
         behaviour: Behaviour,
         base_url: Callable[[], str],
-        trial: Trial,
         takes_shortcuts: bool,
     ) -> None:
-        self._world, self._accounts, self._clock, self._gate, self._ledger = datasaur, accounts, clock, gate, ledger
+        self._world, self._accounts, self._clock, self._ledger = datasaur, accounts, clock, ledger
+        self._interceptor = interceptor
         self._dialect = DatasaurDialect(behaviour.auth_failure_http_status)
         self._token_dialect = rest.TokenDialect(behaviour.auth_failure_http_status)
         service = partial(
             GraphqlService,
             accounts=accounts,
             clock=clock,
-            gate=gate,
+            interceptor=interceptor,
             base_url=base_url,
             body_limit_bytes=behaviour.body_limit_bytes,
-            trial=trial,
         )
         self._aiware = service(
             provider="aiware",
@@ -66,7 +62,6 @@ class Routes:
             knows_token=accounts.knows_aiware_token,
             rate=RateWindow(clock, behaviour.requests_per_window),
             open_fields=frozenset({"userLogin"}),
-            shortcut=Shortcut(AIWARE_SHAPE, aiware) if takes_shortcuts else None,
         )
         self._datasaur = service(
             provider="datasaur",
@@ -76,7 +71,7 @@ class Routes:
             knows_token=accounts.knows_datasaur_token,
             rate=RateWindow(clock, behaviour.requests_per_window),
             takes_operations=True,
-            shortcut=Shortcut(datasaur_shape(datasaur), datasaur) if takes_shortcuts else None,
+            fast_path=FastPath(datasaur) if takes_shortcuts else None,
         )
 
     def table(self) -> list[web.RouteDef]:
@@ -94,7 +89,7 @@ class Routes:
         async def work() -> Answer:
             return await rest.issue_token(request, self._accounts, self._world)
 
-        return await self._gate.serve(request, self._exchange("token", self._token_dialect), work)
+        return await self._interceptor.serve(request, self._exchange("token", self._token_dialect), work)
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         async def work() -> Answer:
@@ -102,16 +97,16 @@ class Routes:
                 return self._dialect.failure("authentication_error", Outline())
             return await rest.upload(request, self._world)
 
-        return await self._gate.serve(request, self._exchange("upload", self._dialect), work)
+        return await self._interceptor.serve(request, self._exchange("upload", self._dialect), work)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         async def work() -> Answer:
             return files.download(self._world, request.match_info["file_id"], request.query, request.headers)
 
-        return await self._gate.serve(request, self._exchange("download", self._dialect), work)
+        return await self._interceptor.serve(request, self._exchange("download", self._dialect), work)
 
     async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
-        """404, and written down: so a test can see that no redirect was followed."""
+        """404, with a record, so that a test can see that no redirect was followed."""
         has_authorization = "Authorization" in request.headers
         record = RequestRecord(self._clock.now(), "none", (request.path,), None, 404, (), 0, 0, None, has_authorization)
         self._ledger.requests.append(record)

@@ -13,11 +13,11 @@ from graphql_jobs.emulator.control import ControlPlane
 from graphql_jobs.emulator.datasaur import samples as datasaur_samples
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
 from graphql_jobs.emulator.faults import FaultPlan
-from graphql_jobs.emulator.gate import Gate
 from graphql_jobs.emulator.ids import IdFactory
+from graphql_jobs.emulator.interceptor import Interceptor
 from graphql_jobs.emulator.ledger import Ledger
+from graphql_jobs.emulator.load.workload import Workload
 from graphql_jobs.emulator.routes import Routes
-from graphql_jobs.emulator.trial import Trial
 
 # Loopback only: the control plane has no password.
 _HOST = "127.0.0.1"
@@ -32,7 +32,8 @@ class Emulator:
 
     `clock`: SystemClock unless given. `seed`: decides ids, order of tasks and faults with a probability. `port` 0: any
     free one. aiWARE is at `{url}/v3/graphql`; Datasaur at `{url}/graphql`, `{url}/api/oauth/token` and
-    `{url}/api/static/proxy/upload`. `takes_shortcuts`: known checks are answered without being executed, for load.
+    `{url}/api/static/proxy/upload`. `takes_shortcuts`: Datasaur's status checks
+    are answered without being executed, for load.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Emulator:
         self.datasaur = DatasaurWorld(
             self.clock, datasaur_ids, self.faults, self.ledger, pace=pace, behaviour=self._behaviour
         )
-        self.trial = Trial(self.clock, self.faults, self.ledger, self.aiware, self.datasaur)
+        self._workload = Workload(self.clock, self.faults, self.ledger, self.datasaur)
         self._takes_shortcuts = takes_shortcuts
         aiware_samples.plant_samples(self.aiware)
         datasaur_samples.plant_samples(self.datasaur)
@@ -76,7 +77,7 @@ class Emulator:
         return self._url
 
     async def __aenter__(self) -> "Emulator":
-        # Without access log and signal handlers: whoever embeds the emulator has their own.
+        # Without access log and signal handlers: the embedding process has its own.
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         try:
@@ -101,14 +102,13 @@ class Emulator:
             accounts=self.accounts,
             clock=self.clock,
             ids=self._ids,
-            gate=Gate(self.clock, self.faults, self.ledger, self.trial),
+            interceptor=Interceptor(self.clock, self.faults, self.ledger, self._workload),
             ledger=self.ledger,
             behaviour=self._behaviour,
             base_url=lambda: self.url,
-            trial=self.trial,
             takes_shortcuts=self._takes_shortcuts,
         )
         app = web.Application(client_max_size=_UPLOAD_LIMIT_BYTES)
-        app.add_routes(ControlPlane(self.clock, self.faults, self.ledger, self.trial).routes())
+        app.add_routes(ControlPlane(self.clock, self.faults, self.ledger, self._workload).routes())
         app.add_routes(routes.table())
         return app

@@ -12,11 +12,10 @@ from graphql_jobs.emulator.bodies import GraphqlRequest, MalformedRequest, read_
 from graphql_jobs.emulator.call import Call, Dialect
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.execution import Document, Executor, Outline, outline
-from graphql_jobs.emulator.gate import Exchange, Gate
+from graphql_jobs.emulator.interceptor import Exchange, Interceptor
 from graphql_jobs.emulator.ledger import Provider
+from graphql_jobs.emulator.load.fast_path import FastPath
 from graphql_jobs.emulator.ratelimit import WINDOW_S, RateWindow
-from graphql_jobs.emulator.shortcut import Shortcut
-from graphql_jobs.emulator.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class GraphqlService:
     world: Any
     accounts: Accounts
     clock: Clock
-    gate: Gate
+    interceptor: Interceptor
     knows_token: Callable[[str], bool]
     base_url: Callable[[], str]
     body_limit_bytes: int
@@ -38,8 +37,7 @@ class GraphqlService:
     open_fields: frozenset[str] = frozenset()
     takes_operations: bool = False
     # For load: known checks are answered without being executed.
-    shortcut: Shortcut | None = None
-    trial: Trial | None = None
+    fast_path: FastPath | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The aiohttp handler."""
@@ -50,21 +48,20 @@ class GraphqlService:
             return await self._refuse(request, exchange, self._malformed(str(error)))
         except web.HTTPRequestEntityTooLarge:
             return await self._refuse(request, exchange, self._too_large(request))
-        if self.trial is not None:
-            self.trial.note_asked(asked.variables)
+        exchange.variables = asked.variables
         document = self.executor.read(asked.query)
         exchange.outline = outline(document, asked)
 
         async def work() -> Answer:
             return await self._work(request, exchange, asked, document)
 
-        return await self.gate.serve(request, exchange, work)
+        return await self.interceptor.serve(request, exchange, work)
 
     async def _refuse(self, request: web.Request, exchange: Exchange, answer: Answer) -> web.StreamResponse:
         async def work() -> Answer:
             return answer
 
-        return await self.gate.serve(request, exchange, work)
+        return await self.interceptor.serve(request, exchange, work)
 
     async def _work(
         self, request: web.Request, exchange: Exchange, asked: GraphqlRequest, document: Document
@@ -76,13 +73,11 @@ class GraphqlService:
         if not self._may_ask(request, exchange.outline):
             return self.dialect.failure("authentication_error", exchange.outline)
         now_at = self.clock.now()
-        if self.shortcut is not None and (quick := self.shortcut.answer(asked, document, now_at)):
-            exchange.job_ids = quick.job_ids
-            return quick.answer
+        if self.fast_path is not None and (fast := self.fast_path.reply(asked, document, now_at)):
+            exchange.job_ids = fast.job_ids
+            return json_answer(self.dialect.finish({"data": fast.data}))
         call = Call(self.world, self.accounts, asked, now_at, self.base_url())
         reply = await self.executor.execute(asked, document, call, self.dialect.format_error)
-        if self.shortcut is not None:
-            self.shortcut.forget()
         exchange.job_ids = tuple(call.job_ids)
         call.place_unknown_words(reply.get("data"))
         return json_answer(self.dialect.finish(reply), 200 if _reached_resolvers(reply) else 400)

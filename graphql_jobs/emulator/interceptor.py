@@ -1,8 +1,9 @@
-"""The gate: every request passes here, so that no fault and no record can be forgotten."""
+"""Every request passes here: faults are injected, and the ledger is written."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from aiohttp import web
 
@@ -10,13 +11,13 @@ from graphql_jobs.emulator.answers import Answer, send
 from graphql_jobs.emulator.call import Dialect
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.execution import Outline
+from graphql_jobs.emulator.fault_effects import AFTER, BEFORE
 from graphql_jobs.emulator.faults import Fault, FaultPlan
 from graphql_jobs.emulator.ledger import Ledger, Provider, RequestRecord
-from graphql_jobs.emulator.mishaps import AFTER, BEFORE
-from graphql_jobs.emulator.trial import Trial
+from graphql_jobs.emulator.load.workload import Workload
 
-# Faults after which the answer still holds statuses.
-_TELLING = frozenset({"delay", "partial", "null_member", "denied_member", "side_error", "cut_list", "moved_list"})
+# Faults whose answer still holds statuses.
+_WITH_STATUSES = frozenset({"delay", "partial", "null_member", "denied_member", "side_error", "cut_list", "moved_list"})
 
 
 @dataclass
@@ -26,23 +27,32 @@ class Exchange:
     provider: Provider
     dialect: Dialect
     outline: Outline = field(default_factory=Outline)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    # The jobs whose statuses the answer holds.
     job_ids: tuple[str, ...] = ()
 
 
 Work = Callable[[], Awaitable[Answer]]
 
 
-class Gate:
+class Interceptor:
     """Applies the fault plan around the work and writes the ledger before anything is sent."""
 
-    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, trial: Trial | None = None) -> None:
+    def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, workload: Workload) -> None:
         self._clock = clock
-        self._trial = trial
+        self._workload = workload
         self._faults = faults
         self._ledger = ledger
 
     async def serve(self, request: web.Request, exchange: Exchange, work: Work) -> web.StreamResponse:
-        """Do the work, unless a fault comes before it, and send the answer, unless a fault spoils it."""
+        """Do the work, unless a fault replaces it, and send the answer, unless a fault changes it."""
+        self._workload.begin_request(request, exchange.variables)
+        try:
+            return await self._serve(request, exchange, work)
+        finally:
+            self._workload.end_request(request, exchange.variables)
+
+    async def _serve(self, request: web.Request, exchange: Exchange, work: Work) -> web.StreamResponse:
         at = self._clock.now()
         asked = exchange.outline
         fault = self._faults.for_request(exchange.provider, asked.fields, asked.batch_size)
@@ -50,8 +60,8 @@ class Gate:
             await asyncio.sleep(fault.delay_s)
         answer = await _answer(fault, exchange, work)
         self._record(at, request, exchange, answer, fault)
-        if self._trial is not None and (fault is None or fault.kind in _TELLING):
-            self._trial.note_told(exchange.job_ids)
+        if fault is None or fault.kind in _WITH_STATUSES:
+            self._workload.note_told(exchange.job_ids)
         return await send(request, answer)
 
     def _record(self, at: float, request: web.Request, exchange: Exchange, answer: Answer, fault: Fault | None) -> None:

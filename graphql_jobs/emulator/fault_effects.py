@@ -1,4 +1,4 @@
-"""What each kind of request fault does to an answer. Kinds in BEFORE replace the work; kinds in AFTER follow it."""
+"""What each kind of request fault does to an answer: kinds in BEFORE replace the work, kinds in AFTER follow it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -139,9 +139,9 @@ AFTER: Mapping[str, After] = {
     "null_member": _null_member,
     "denied_member": _denied_member,
     "side_error": _side_error,
-    # A server that caps its pages without a word gives half of what was asked for.
+    # A server that silently caps its pages gives half of what was asked for.
     "cut_list": _with_lists(lambda items: items[: (len(items) + 1) // 2]),
-    # The list has moved by one since the page before: what stood at the offset is on that page's place now.
+    # The list has moved by one since the last page: the item at the offset belongs to that page now.
     "moved_list": _with_lists(lambda items: items[1:]),
     "too_large": _padded,
 }

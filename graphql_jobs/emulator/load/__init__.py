@@ -1,0 +1,1 @@
+"""What the benchmark needs of the emulator: jobs with given durations, a judge, and fast answers."""
