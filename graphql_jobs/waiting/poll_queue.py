@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FILLS_SHARE = 0.5
 #: Our choice: the first interval ends at one of so many instants, so that a restart does not set all jobs to one beat.
 #: Few, so that batches are full and follow each other: a request that is sent alone costs half as much again.
-_BEATS = 4
+_FIRST_INTERVAL_PARTS = 4
 
 
 class PolledJob:
@@ -44,7 +44,7 @@ class PolledJob:
         """When its next poll is due: after the interval, or after a part of it that depends on the job's id."""
         if self.interval_s:
             return asked_at + interval_s
-        return asked_at + interval_s * (crc32(self.job_id.encode()) % _BEATS + 1) / _BEATS
+        return asked_at + interval_s * (crc32(self.job_id.encode()) % _FIRST_INTERVAL_PARTS + 1) / _FIRST_INTERVAL_PARTS
 
 
 class PollQueue:

@@ -26,7 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
 from graphql_jobs.emulator import Emulator, JobFault, ManualClock, Pace
-from graphql_jobs.waiting import poll_queue as agenda
+from graphql_jobs.waiting import poll_queue
 from tests.exhaustive.fuse import fused_prefect
 from tests.exhaustive.protocol import Case, Protocol
 
@@ -142,7 +142,7 @@ async def _laboratory(operation: str, hidden_s: float, deploy: Deploy, folder: P
         async with get_client() as client:
             run = await client.create_flow_run(owner)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(agenda, "_BEATS", 1)  # each process polls as often, whatever its job is called
+            patch.setattr(poll_queue, "_FIRST_INTERVAL_PARTS", 1)  # whatever its job is called
             yield Protocol(operation, emulator, prefect, run.id, deployment, folder)
 
 
