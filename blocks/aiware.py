@@ -7,6 +7,7 @@ from typing import Any, Self
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
     MaxBatch,
@@ -18,7 +19,6 @@ from blocks.fields import (
     limits_of,
     tuned,
 )
-from blocks.loading import SaysWhatIsWrong
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
@@ -27,7 +27,7 @@ from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 
 
-class AiwareCredentials(SaysWhatIsWrong, CredentialsBlock):
+class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     """Where a Veritone aiWARE installation is, and the token to sign in with.
 
     Example:
@@ -78,7 +78,7 @@ class AiwareCredentials(SaysWhatIsWrong, CredentialsBlock):
         return tuned(client, self, self._block_document_name or "")
 
 
-class AiwareEngineJob(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+class AiwareEngineJob(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """One aiWARE engine on one recording, such as a transcription.
 
     Example:

@@ -8,6 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
     MaxBatch,
@@ -21,7 +22,6 @@ from blocks.fields import (
     limits_of,
     tuned,
 )
-from blocks.loading import SaysWhatIsWrong
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
@@ -33,7 +33,7 @@ from graphql_jobs.transport.auth import Auth
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 
 
-class DatasaurCredentials(SaysWhatIsWrong, CredentialsBlock):
+class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     """Where a Datasaur installation is, and how to sign in: client id and secret, or a token.
 
     Example:
@@ -97,7 +97,7 @@ class DatasaurCredentials(SaysWhatIsWrong, CredentialsBlock):
         return ClientCredentials(token_url, self.client_id, self.client_secret.get_secret_value(), self.sign_in_style)
 
 
-class DatasaurTargetApi(SaysWhatIsWrong, Block):
+class DatasaurTargetApi(CheckedOnLoad, Block):
     """A model of your own that Datasaur calls to label a project, and the key that lets it in.
 
     Example:
@@ -128,7 +128,7 @@ class DatasaurTargetApi(SaysWhatIsWrong, Block):
         return secret_key
 
 
-class DatasaurAutoLabel(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+class DatasaurAutoLabel(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """Auto-label a Datasaur project with a model of your own.
 
     Example:
@@ -172,7 +172,7 @@ class DatasaurAutoLabel(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # 
         )
 
 
-class DatasaurExport(SaysWhatIsWrong, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
+class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
     """Export Datasaur projects into a file and download it.
 
     Example:

@@ -8,7 +8,7 @@ from prefect import flow
 
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import clean_up_after
-from tasks.outcome import ends_in_a_state
+from tasks.run_state import ends_in_a_state
 
 _RESOURCE_PREFIX = "prefect.flow-run."
 

@@ -12,10 +12,10 @@ from graphql_jobs import JobSpec, OnUnknown
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.outcome import ends_in_a_state
+from tasks.downstream_check import require_downstream, submitted
 from tasks.parameters import Address, Name, PollIntervalSeconds, WaitSeconds
-from tasks.pipeline import Care, require_downstream, run_to_the_end
-from tasks.samples import submitted
+from tasks.pipeline import Care, run_to_the_end
+from tasks.run_state import ends_in_a_state
 from tasks.timeout import OnTimeout
 
 

@@ -12,10 +12,10 @@ from blocks.load import load_credentials
 from graphql_jobs import OnUnknown
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.outcome import ends_in_a_state
+from tasks.downstream_check import require_downstream, submitted
 from tasks.parameters import Name, PollIntervalSeconds, WaitSeconds
-from tasks.pipeline import Care, require_downstream, run_to_the_end
-from tasks.samples import submitted
+from tasks.pipeline import Care, run_to_the_end
+from tasks.run_state import ends_in_a_state
 from tasks.timeout import OnTimeout
 
 

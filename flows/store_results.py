@@ -11,8 +11,8 @@ from prefect import flow, get_run_logger
 
 from blocks.fields import default_result_folder, result_folder
 from graphql_jobs.errors import InvalidInput
-from tasks.outcome import ends_in_a_state
 from tasks.parameters import Name
+from tasks.run_state import ends_in_a_state
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (

@@ -11,12 +11,12 @@ from blocks.fields import wait_policy
 from blocks.load import ProviderName, load_credentials
 from graphql_jobs import GraphqlJobsError, Job
 from tasks import wait as waiting
-from tasks.downstream import require_deployments
+from tasks.downstream import start_downstream
+from tasks.downstream_check import require_deployments, watched
 from tasks.fetch import fetch_results
-from tasks.outcome import ends_in_a_state, outcome, overall_state
+from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.parameters import JobIds, Name, PollIntervalSeconds, WaitSeconds
-from tasks.pipeline import JOBS_PARAMETER, start_downstream
-from tasks.samples import watched
+from tasks.run_state import ends_in_a_state, overall_state
 
 
 @flow(name="wait-for-jobs", retries=0, validate_parameters=False)

@@ -5,7 +5,8 @@ None caches its result, and none that creates something is retried by Prefect: t
 sent again (guarantee 2).
 """
 
-from tasks.cancelling.layers import cancel_job, cancel_with_the_run, cancelling_with_the_run
+from tasks.cancel import cancel_job
+from tasks.cancelling.layers import cancel_with_the_run, cancelling_with_the_run
 from tasks.check import check_job, check_jobs
 from tasks.downstream import start_deployment
 from tasks.fetch import fetch_result

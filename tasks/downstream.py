@@ -1,4 +1,4 @@
-"""Starting what comes next: a run of a deployment, once per key."""
+"""Starting downstream deployments, each once for the same jobs: by idempotency key, also if the run is run again."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
-from prefect.exceptions import ObjectNotFound
-from prefect.utilities.schema_tools import validate
 
-from blocks.api import ask, persistent
-from graphql_jobs import GraphqlJobsError
-from graphql_jobs.errors import InvalidInput, some
-from graphql_jobs.handle import REPEATS
+from blocks.api import persistent
+from blocks.runs.root_run import root_run_id
+from blocks.runs.store import RunStore
+from graphql_jobs import GraphqlJobsError, JobState
+from graphql_jobs.errors import some
+from tasks.outcome import JOBS_PARAMETER, fitting, known_as
 
 #: Our choice: a message of the server's that names a field and what is wrong with it has some hundred characters.
 _MAX_CAUSE = 2_000
+#: How the names of the entries about hand-overs begin, unlike those of submissions.
+_PREFIX = "gqh-"
 
 
 class HandOverFailed(GraphqlJobsError):
@@ -42,6 +42,34 @@ class HandOverFailed(GraphqlJobsError):
             "Mend that, then run this flow run again (Retry): it goes on with what is done, fetches the results again "
             "and starts what is missing; what was started is not started twice."
         )
+
+
+async def start_downstream(
+    deployments: Sequence[str],
+    provider: str,
+    endpoint: str,
+    finished: Sequence[dict[str, Any]],
+    scope: Sequence[object] = (),
+) -> list[UUID]:
+    """Start each deployment once for these outcomes, and give the ids of the runs.
+
+    With `scope`, plain JSON, the run hands over once in it, also if it is run again and other outcomes come first then.
+    One that cannot be started keeps no other from it. Raises `HandOverFailed` that names all which could not.
+    """
+    started: list[UUID] = []
+    problems: list[str] = []
+    parameters = {JOBS_PARAMETER: fitting(finished)}
+    for deployment in dict.fromkeys(deployments):
+        key = downstream_key(deployment, provider, endpoint, finished)
+        try:
+            if scope:
+                key = await key_of_hand_over(key, [deployment, provider, endpoint, *scope], finished)
+            started.append(await start_deployment(deployment, parameters, key))
+        except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
+            problems.append(f"{deployment}: {cause_of(error)}")
+    if problems:
+        raise HandOverFailed([known_as(entry) for entry in finished], problems)
+    return started
 
 
 @task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
@@ -71,9 +99,27 @@ def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequ
     return f"graphql-jobs-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
 
-def known_as(outcome: Mapping[str, Any]) -> str:
-    """The id of the job as which this one counts."""
-    return str(outcome.get(REPEATS) or outcome["job_id"])
+async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence[Mapping[str, Any]]) -> str:
+    """The idempotency key under which this run hands `finished` over: `key`, or that of its earlier one in `scope`.
+
+    `scope` is plain JSON that is the same whenever the run is run again. A run that waits for the first success may
+    find another first one then; what it started is not started twice. But what was handed over while the end of a job
+    was not known is handed over again once it is.
+    """
+    run_id = await root_run_id()
+    if run_id is None:
+        return key
+    store = RunStore(run_id)
+    name = f"{_PREFIX}{hashlib.sha256(json.dumps(scope).encode()).hexdigest()[:32]}"
+    ended = {known_as(outcome) for outcome in finished if outcome["state"] != JobState.UNKNOWN}
+    not_known = sorted({known_as(outcome) for outcome in finished} - ended)
+    while True:
+        entries = await store.read(name)
+        last = entries[-1] if entries else {}
+        if "key" in last and ended.isdisjoint(last.get("not_known", ())):
+            return str(last["key"])
+        if await store.append(name, len(entries), {"key": key, "not_known": not_known}):
+            return key
 
 
 def cause_of(error: Exception) -> str:
@@ -95,53 +141,3 @@ def _said_by(response: httpx.Response) -> str:
         return response.text
     said = answer.get("detail") or answer.get("exception_detail") if isinstance(answer, dict) else None
     return said if isinstance(said, str) else json.dumps(said or answer)
-
-
-async def require_deployments(
-    deployments: Sequence[str], parameter: str, takes: str, samples: Mapping[str, Any] | None = None
-) -> None:
-    """Raise `InvalidInput` unless each deployment exists and has a parameter called `takes` and no other must.
-
-    `samples` are values for that parameter, by what they show: all have to fit the deployment's schema, if it enforces
-    one. What does not fit would be refused only after the jobs are done.
-    """
-    for name in deployments:
-        if name.count("/") != 1:
-            raise InvalidInput(parameter, f"{name!r} is not of the form 'flow name/deployment name'.")
-        try:
-            deployment = await ask(partial(_read_deployment, name))
-        except ObjectNotFound:
-            raise InvalidInput(parameter, f"there is no deployment {name!r}. Deploy it first.") from None
-        _require_parameter(deployment, name, parameter, takes)
-        if deployment.enforce_parameter_schema:
-            for shown, value in (samples or {}).items():
-                _require_fit(deployment, name, parameter, {takes: value}, shown)
-
-
-async def _read_deployment(name: str, client: PrefectClient) -> DeploymentResponse:
-    return await client.read_deployment_by_name(name)
-
-
-def _require_fit(
-    deployment: DeploymentResponse, name: str, parameter: str, sample: Mapping[str, Any], shown: str
-) -> None:
-    """Judge as Prefect's server does when a run is created, but the one parameter alone."""
-    whole: dict[str, Any] = deployment.parameter_openapi_schema or {}
-    schema: Any = {key: value for key, value in whole.items() if key not in {"required", "additionalProperties"}}
-    try:
-        validate(dict(sample), schema, raise_on_error=True)
-    except Exception as misfit:  # whatever a schema of somebody else's raises, it would raise there, too
-        raise InvalidInput(parameter, f"{name!r} does not take an outcome {shown}: {cause_of(misfit)}") from None
-
-
-def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str, takes: str) -> None:
-    schema = deployment.parameter_openapi_schema or {}
-    if takes not in schema.get("properties", {}):
-        raise InvalidInput(
-            parameter, f"the flow of {name!r} has no parameter {takes!r}, through which it gets the finished jobs."
-        )
-    missing = set(schema.get("required", [])) - {takes} - deployment.parameters.keys()
-    if missing:
-        raise InvalidInput(
-            parameter, f"{name!r} needs a value for {', '.join(sorted(missing))}; give it in the deployment."
-        )

@@ -27,11 +27,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 
 from blocks.api import ask
-from blocks.runs.cancelled import TAG
-from blocks.runs.store import RunStore, homes_of
+from blocks.runs.caller_keys import homes_of
+from blocks.runs.root_run import TAG
+from blocks.runs.store import RunStore
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.submission.record import Record, read_record
-from tasks.outcome import UNKNOWN_STATE
+from tasks.run_state import UNKNOWN_STATE
 
 logger = logging.getLogger(__name__)
 

@@ -1,47 +1,21 @@
-"""How a run ended: for what comes next as plain JSON, for the person as the state of the run."""
+"""The outcome of a job: what downstream deployments get for it, as plain JSON."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Failed
-
-from blocks.runs.cancelled import CANCELLED_AT_PROVIDER
-from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, errors, require_success
+from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState
 from graphql_jobs.handle import REPEATS
 from graphql_jobs.numbers import json_text
-from tasks.downstream import HandOverFailed
-from tasks.parameters import ParameterCheck
 
-P = ParamSpec("P")
-R = TypeVar("R")
+#: The parameter through which a downstream flow gets the finished jobs, a list of outcomes.
+JOBS_PARAMETER = "jobs"
 
 #: Our choice: Prefect's server refuses parameters of more than 512 KiB in all (PREFECT_SERVER_API_MAX_PARAMETER_SIZE).
 MAX_RESULT_CHARACTERS = 200_000
 MAX_OUTCOMES_CHARACTERS = 450_000
-
-#: The name of the state of a run of which nobody can tell whether its job was started.
-UNKNOWN_STATE = "SubmissionUnknown"
-
-# The name of the run's state for each way in which a flow can fail.
-_STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
-    errors.JobFailed: "JobFailed",
-    errors.JobCancelled: CANCELLED_AT_PROVIDER,
-    errors.JobNotFound: "JobLost",
-    errors.ResultUnavailable: "ResultUnavailable",
-    errors.WaitTimedOut: "TimedOut",
-    errors.CheckRefused: "CheckRefused",
-    HandOverFailed: "HandOverFailed",
-    errors.ProviderLost: "ProviderLost",
-    errors.SubmissionUnknown: UNKNOWN_STATE,
-    errors.InvalidInput: "InvalidInput",
-    errors.RequestFailed: "RequestFailed",
-}
 
 
 def outcome(
@@ -67,20 +41,6 @@ def outcome_of(handle: JobHandle, job: Job, result: dict[str, Any] | None) -> di
     return outcome(job.provider, job.job_id, job, result) | ({REPEATS: first} if first else {})
 
 
-def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:
-    """The state of a run that waited for several jobs: None if all succeeded, else by those that did not."""
-    failures = [failure for how in ended.values() if (failure := _failure(how))]
-    if not failures:
-        return None
-    # A job that was cancelled must not hide one that failed: only if all were cancelled is the run cancelled.
-    failures.sort(key=lambda failure: isinstance(failure, errors.JobCancelled))
-    state = run_state(failures[0])
-    if len(ended) > 1:
-        shown = "\n".join(map(str, failures[:3]))
-        state.message = f"{len(failures)} of {len(ended)} jobs did not succeed. {shown}"
-    return state
-
-
 def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The outcomes as they are if they fit into one run's parameters, else in their shortest form."""
     if len(json.dumps(outcomes)) <= MAX_OUTCOMES_CHARACTERS:
@@ -88,58 +48,6 @@ def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: outcome[name] for name in ("provider", "job_id", "state")} for outcome in outcomes]
 
 
-def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:
-    if isinstance(ended, GraphqlJobsError):
-        return ended
-    try:
-        require_success(ended)
-    except errors.JobEnded as failure:
-        return failure
-    return None
-
-
-@overload
-def ends_in_a_state(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R | State[Any]]]: ...
-
-
-@overload
-def ends_in_a_state(flow: Callable[P, R]) -> Callable[P, R]: ...
-
-
-def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
-    """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns.
-
-    It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not.
-    """
-    signature = inspect.signature(flow, eval_str=True)
-    check = ParameterCheck(flow.__name__, signature)
-
-    @wraps(flow)
-    def ending_at_once(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return flow(**check.checked(args, kwargs))
-        except GraphqlJobsError as error:
-            return run_state(error)
-
-    @wraps(flow)
-    async def ending(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await flow(**check.checked(args, kwargs))
-        except GraphqlJobsError as error:
-            return run_state(error)
-
-    # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
-    wrapped: Any = ending if inspect.iscoroutinefunction(flow) else ending_at_once
-    wrapped.__signature__ = signature
-    return cast("Callable[..., Any]", wrapped)
-
-
-def run_state(error: GraphqlJobsError) -> State[Any]:
-    """A state whose name tells failed, cancelled, timed out and lost apart, and whose message is the error's.
-
-    A job that somebody cancelled at the provider makes a cancelled run: nobody wants it tried again.
-    """
-    name = next((name for kind, name in _STATE_NAMES.items() if isinstance(error, kind)), "Failed")
-    if isinstance(error, errors.JobCancelled):
-        return Cancelled(name=name, message=str(error), data=error)
-    return Failed(name=name, message=str(error), data=error)
+def known_as(outcome: Mapping[str, Any]) -> str:
+    """The id of the job as which this one counts."""
+    return str(outcome.get(REPEATS) or outcome["job_id"])

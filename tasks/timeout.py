@@ -8,12 +8,12 @@ from typing import Literal
 from uuid import UUID
 
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.store import root_run_id
+from blocks.runs.root_run import root_run_id
 from graphql_jobs import GraphqlJobsError, JobHandle
 from graphql_jobs.errors import WaitTimedOut
+from tasks.cancel import cancel_job
 from tasks.cancelling.clean_up import note_cancelled
 from tasks.cancelling.jobs import LeftAlone
-from tasks.cancelling.layers import cancel_job
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 
 logger = logging.getLogger(__name__)

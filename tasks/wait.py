@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.store import checkpoints_of_this_run, root_run_id
+from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run

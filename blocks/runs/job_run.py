@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from prefect.blocks.abstract import JobRun
 from prefect.exceptions import TerminationSignal
 
-from blocks.runs.cancelled import is_cancelled_by_a_person
-from blocks.runs.store import checkpoints_of_this_run, root_run_id
+from blocks.runs.cancelled_by_person import is_cancelled_by_a_person
+from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
 
 #: Our choice: a worker gives a run 30 s to end.

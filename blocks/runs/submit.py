@@ -7,10 +7,11 @@ from math import inf
 from pathlib import Path
 from uuid import uuid4
 
-from blocks.runs.cancelled import tag_run
+from blocks.runs.caller_keys import store_of
 from blocks.runs.job_run import JobCredentials, RemoteJobRun
-from blocks.runs.numbers import number_in_run
-from blocks.runs.store import RunStore, root_run_id, store_of
+from blocks.runs.root_run import root_run_id, tag_run
+from blocks.runs.store import RunStore
+from blocks.runs.submission_numbers import number_in_run
 from graphql_jobs import (
     JobClient,
     JobHandle,

@@ -18,7 +18,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.api import ask, one_client
 from blocks.load import load_credentials
-from blocks.runs.cancelled import by_a_person
+from blocks.runs.cancelled_by_person import by_a_person
 from graphql_jobs import JobClient, Label, Recovery
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import InvalidInput

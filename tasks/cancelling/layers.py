@@ -1,4 +1,4 @@
-"""Cancelling at the provider: one job, or all that a flow run left there when a person cancelled it.
+"""Cancelling the jobs of a flow run when a person cancels the run.
 
 A person's cancel reaches the provider in three layers, each of which may come first, last or not at all: the flow
 itself, while it unwinds (`cancelling_with_the_run`); its hook, in a new process (`cancel_with_the_run`); and a
@@ -9,15 +9,13 @@ Only the last one sets the message of the run's state: Prefect's runner, which c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prefect import Flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound, TerminationSignal
@@ -25,13 +23,11 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Cancelled
 
 from blocks.api import ask
-from blocks.runs.cancelled import by_a_person
-from blocks.runs.job_run import JobCredentials
-from blocks.runs.store import root_run_id
-from graphql_jobs import CancelOutcome
+from blocks.runs.cancelled_by_person import by_a_person
+from blocks.runs.root_run import root_run_id
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.clean_up import CleanUp, is_cancelled_still
-from tasks.cancelling.jobs import Done, shows_at, until_seen
+from tasks.cancelling.jobs import Done
 
 #: How a state's message begins that says what became of the run's jobs. The trigger in prefect.yaml leaves such states
 #: out, so that what we set starts no further clean-up.
@@ -46,34 +42,6 @@ _protected: ContextVar[frozenset[UUID]] = ContextVar("protected", default=frozen
 _under_way: dict[tuple[asyncio.AbstractEventLoop, UUID], asyncio.Future[None]] = {}
 #: Our choice: sentences in one message of many.
 _MAX_SENTENCES = 10
-
-
-@task(name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
-async def cancel_job(
-    credentials: JobCredentials,
-    job_id: str,
-    submitted_at: datetime | None = None,
-    before: Callable[[str], Awaitable[None]] | None = None,
-) -> CancelOutcome:
-    """Cancel the job and read it until that shows.
-
-    With `submitted_at`, as a handle has it, a job that the provider does not show yet is asked for until it must be
-    there. `before` is called with the id each time that the cancel is about to be sent; what it raises is raised.
-    Raises `CancelRefused` where the provider would not (aiWARE, once a task runs) or cannot (Datasaur): it is left
-    running there.
-    """
-    async with credentials.get_client() as client:
-        give_up_at = shows_at(client, submitted_at) if submitted_at else 0.0
-
-        async def ask_for_it() -> CancelOutcome:
-            [outcome] = (await client.cancel_many([job_id], before)).values()
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-
-        outcome = await until_seen(ask_for_it, client.session.clock, give_up_at)
-    get_run_logger().info("Job %s: %s", job_id, outcome.message)
-    return outcome
 
 
 @asynccontextmanager

@@ -24,8 +24,8 @@ from graphql_jobs.submission.record import Record
 from tasks.downstream import start_deployment
 from tasks.flow_runs import is_living, read_runs, records_of, references_of
 from tasks.orphans.find import Orphan, Records
-from tasks.outcome import UNKNOWN_STATE
 from tasks.parameters import MAX_WAIT_S
+from tasks.run_state import UNKNOWN_STATE
 
 #: What to do about an orphan: tell, have the sensor wait for it, or cancel it at the provider.
 Action = Literal["report", "adopt", "cancel"]

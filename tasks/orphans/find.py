@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
-from blocks.runs.store import homes_of
+from blocks.runs.caller_keys import homes_of
 from graphql_jobs import Job, Label
 from graphql_jobs.errors import JobNotFound
 from graphql_jobs.handle import Seen

@@ -195,7 +195,7 @@ async def test_a_parameter_that_would_be_ignored_is_refused(
 
 @pytest.mark.parametrize("title", ["a route to no folder", "media and target", "neither engine nor tasks"])
 async def test_bad_input_has_a_state_of_its_own(title: str, run: Run) -> None:
-    """The run's state is called InvalidInput, as tasks/outcome.py promises, and not just Failed."""
+    """The run's state is called InvalidInput, as tasks/run_state.py promises, and not just Failed."""
     case, changed, _ = BAD[title]
     assert (await run(case, **changed)).name == "InvalidInput"
 

@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Crashed, Failed, Running
 
-from blocks.runs.store import store_of
+from blocks.runs.caller_keys import store_of
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault

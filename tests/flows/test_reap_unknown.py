@@ -8,7 +8,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Failed, Running
 
-from blocks.runs.store import RunStore, store_of
+from blocks.runs.caller_keys import store_of
+from blocks.runs.store import RunStore
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from tests.flows.orphans import emulator as emulator
 from tests.flows.orphans import new_key, remember, run_in, unknown_of

@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Crashed
 
 from blocks.runs import store as store
-from blocks.runs.store import store_of
+from blocks.runs.caller_keys import store_of
 from graphql_jobs import Label, submit_once
 from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.errors import InvalidInput

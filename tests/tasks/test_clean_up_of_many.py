@@ -11,7 +11,7 @@ import pytest
 from prefect.client.base import PrefectHttpxAsyncClient
 
 from blocks.api import one_client
-from blocks.runs.store import store_of
+from blocks.runs.caller_keys import store_of
 from graphql_jobs.emulator import Pace
 from tasks.cancelling.jobs import Done
 from tasks.cancelling.layers import TOLD, _summary, clean_up_after

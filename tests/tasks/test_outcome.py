@@ -9,7 +9,8 @@ import pytest
 from prefect.client.schemas.objects import StateType
 
 from graphql_jobs import Job, JobFailure, JobState, errors
-from tasks.outcome import MAX_RESULT_CHARACTERS, outcome, overall_state, run_state
+from tasks.outcome import MAX_RESULT_CHARACTERS, outcome
+from tasks.run_state import overall_state, run_state
 
 
 def job(job_id: str = "1", state: JobState = JobState.SUCCEEDED) -> Job:

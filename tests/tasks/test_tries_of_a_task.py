@@ -18,7 +18,7 @@ from prefect.futures import wait as wait_for_futures
 
 import tasks as typed_tasks
 from blocks import AiwareCredentials, AiwareEngineJob
-from blocks.runs.numbers import Numbers, _numbers
+from blocks.runs.submission_numbers import Numbers, _numbers
 from graphql_jobs.providers.aiware import EngineJobSpec
 from tests.conftest import aiware_credentials
 from tests.tasks.test_one_job_per_place import attempts, made

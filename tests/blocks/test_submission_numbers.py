@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
-from blocks.runs.numbers import Numbers, Try
+from blocks.runs.submission_numbers import Numbers, Try
 
 A, B, C = uuid4(), uuid4(), uuid4()
 

@@ -16,7 +16,7 @@ else:
     _Base = object  # a subclass of Block would be a block type of its own
 
 
-class SaysWhatIsWrong(_Base):
+class CheckedOnLoad(_Base):
     """For a block class, before its other bases.
 
     The UI and the API check a block against its JSON schema alone, so that a block which cannot work can be saved.

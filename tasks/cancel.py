@@ -1,0 +1,41 @@
+"""The task that cancels one job at its provider."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.runs.job_run import JobCredentials
+from graphql_jobs import CancelOutcome
+from tasks.cancelling.jobs import shows_at, until_seen
+
+
+@task(name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
+async def cancel_job(
+    credentials: JobCredentials,
+    job_id: str,
+    submitted_at: datetime | None = None,
+    before: Callable[[str], Awaitable[None]] | None = None,
+) -> CancelOutcome:
+    """Cancel the job and read it until that shows.
+
+    With `submitted_at`, as a handle has it, a job that the provider does not show yet is asked for until it must be
+    there. `before` is called with the id each time that the cancel is about to be sent; what it raises is raised.
+    Raises `CancelRefused` where the provider would not (aiWARE, once a task runs) or cannot (Datasaur): it is left
+    running there.
+    """
+    async with credentials.get_client() as client:
+        give_up_at = shows_at(client, submitted_at) if submitted_at else 0.0
+
+        async def ask_for_it() -> CancelOutcome:
+            [outcome] = (await client.cancel_many([job_id], before)).values()
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        outcome = await until_seen(ask_for_it, client.session.clock, give_up_at)
+    get_run_logger().info("Job %s: %s", job_id, outcome.message)
+    return outcome
