@@ -26,7 +26,7 @@ class _BareClient(DatasaurClient):
 
     post: Any = None
 
-    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
+    async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         return {entry["id"]: _JOBS[entry["status"]] for entry in await self.post(job_ids)}
 
 

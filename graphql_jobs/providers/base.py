@@ -5,30 +5,15 @@ An adapter is a `JobClient` with a status table, documents and pure readers of i
 
 from __future__ import annotations
 
-import random
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import (
-    InvalidInput,
-    JobNotFound,
-    RequestFailed,
-    TimedOut,
-)
+from graphql_jobs.errors import InvalidInput, JobNotFound
 from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobHandle, Seen
-from graphql_jobs.job import Job
 from graphql_jobs.many import each
-from graphql_jobs.providers.batching import (
-    ENDPOINT_WIDE,
-    MAY_BE_A_MEMBER,
-    MAY_BE_AN_OUTAGE,
-    MAY_BE_TOO_MUCH,
-    MAY_PASS_IN_PARTS,
-    PARTS_OF_TIMED_OUT,
-    BatchSize,
-)
+from graphql_jobs.providers.batching import BatchedPoll, BatchSize
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S, OutageBudget
 
@@ -36,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from graphql_jobs.job import Job
     from graphql_jobs.label import Label
+    from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.providers.recovery import Location, Recovery
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.session import Session
@@ -148,11 +135,10 @@ class JobClient(ABC):
         """Fetch that once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
 
     @abstractmethod
-    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
-        """Read up to `max_batch` different jobs in one request. May leave ids out that are not known there.
+    async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+        """Read up to `max_batch` different jobs in one request. Leaves out ids that the provider does not know.
 
-        A job that needs further requests, such as for its many tasks, is left out and its id put into `longer`; where
-        that is None, it is read whole.
+        A job that takes further requests, such as for its many tasks, is `Deferred`. Raises `RequestFailed`.
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
@@ -180,81 +166,24 @@ class JobClient(ABC):
         return self.batches.at_most(self.max_batch)
 
     async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """Look at jobs, `batch_size` per request; every id that was asked is in the answer, if only with why not.
+        """Poll jobs, `batch_size` per request. The answer holds every id, with the job or why it could not be read.
 
-        Up to `batch_size` ids are one request where nothing is wrong; calls that are under way at once learn together.
-        Raises nothing but `InvalidInput`: one bad id spoils no other, one failed request no other request.
+        Raises nothing but `InvalidInput`: a bad job does not affect the others, nor a failed request other requests.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
-        seen = await self.look(unique)
+        seen, _ = await self.poll(unique, defer=False)
         return {job_id: seen[job_id] for job_id in unique}
 
-    async def look(self, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
-        """`check` for ids that differ and are known to be good, as those of handles are; in no order.
+    async def poll(self, job_ids: Sequence[str], *, defer: bool) -> tuple[dict[str, Seen], set[str]]:
+        """`check` for distinct, valid ids, in no order; and the ids of the jobs that were not read.
 
-        With `longer`, a job that needs requests of its own is not read but put there: it would delay the others.
+        With `defer`, jobs that take requests of their own are not read, since they would delay the others.
         """
-        seen: dict[str, Seen] = {}
-        failure: RequestFailed | None = None
-        try:
-            await self._check_all(job_ids, seen, self.max_batch, longer)
-        except RequestFailed as endpoint_wide:  # no other request would fare better
-            failure = endpoint_wide
-        if longer:
-            longer.difference_update(seen)  # read all the same, in a smaller part
-        left = set(job_ids).difference(seen, longer or ())
-        return seen | {job_id: failure or self.not_found(job_id) for job_id in left}
-
-    async def _check_all(
-        self, job_ids: Sequence[str], seen: dict[str, Seen], at_most: int, longer: set[str] | None
-    ) -> None:
-        """Put what is seen into `seen`, a batch of the learned size after the other. Raises if there is an outage."""
-        start = 0
-        while start < len(job_ids):
-            batch = job_ids[start : start + min(self.batch_size, at_most)]
-            await self._check_or_split(batch, seen, longer)
-            start += len(batch)
-
-    async def _check_or_split(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None) -> None:
-        """A batch; one that failed for its size or for a member, in ever smaller parts."""
-        batches, answers = self.batches, self.session.answers
-        learned = batches.learned()
-        try:
-            seen.update(await self._check_batch(batch, longer))
-        except ENDPOINT_WIDE:
-            raise
-        except RequestFailed as failure:
-            if len(batch) == 1 or not isinstance(failure, MAY_PASS_IN_PARTS):
-                seen.update(dict.fromkeys(batch, failure))
-                return
-            if isinstance(failure, MAY_BE_AN_OUTAGE) and not await self._is_up(batch, seen, longer, answers):
-                raise
-            if isinstance(failure, MAY_BE_TOO_MUCH):
-                batches.shrink(len(batch), failure)
-            parts = PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
-            await self._check_all(batch, seen, -(-len(batch) // parts), longer)
-            left_out = longer or ()
-            # Whatever it says, the size was to blame.
-            if all(job_id in left_out or isinstance(seen.get(job_id), Job) for job_id in batch):
-                batches.shrink(len(batch), failure)
-            elif any(isinstance(seen.get(job_id), MAY_BE_TOO_MUCH) for job_id in batch):  # already that one alone
-                batches.unlearn(learned)
-        else:
-            if len(batch) >= self.batch_size:
-                batches.grow(self.max_batch)
-
-    async def _is_up(self, batch: Sequence[str], seen: dict[str, Seen], longer: set[str] | None, answers: int) -> bool:
-        """Whether the server has answered more than `answers` by now, or answers when it is asked for one job."""
-        if self.session.answers > answers:
-            return True
-        good = [job_id for job_id, one in seen.items() if isinstance(one, Job)]
-        one_of_them = random.choice(good or batch)  # noqa: S311 (a bad one must not be chosen by each look)
-        try:
-            # If it is seen, it is the one that is asked for the next time.
-            seen.update(await self._check_batch([one_of_them], longer))
-        except RequestFailed as failure:
-            return isinstance(failure, MAY_BE_A_MEMBER)
-        return True
+        poll = BatchedPoll(self, defer=defer)
+        await poll.run(job_ids)
+        deferred = poll.deferred.difference(poll.seen)
+        absent = set(job_ids).difference(poll.seen, deferred)
+        return poll.seen | {job_id: self.not_found(job_id) for job_id in absent}, deferred
 
     def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
         """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""

@@ -1,10 +1,16 @@
-"""How many jobs one request asks for: learned from what the server takes."""
+"""How many jobs one request polls: learned from what the server takes.
+
+A batch that fails is split until each job is seen or failed by itself. If no job is to blame, the batch was too large:
+the next ones have half of its size. Each full batch that is answered then halves the distance to the size that failed.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from graphql_jobs.errors import (
     BadEndpoint,
@@ -12,6 +18,7 @@ from graphql_jobs.errors import (
     NotFound,
     OperationFailed,
     RateLimited,
+    RequestFailed,
     RequestRefused,
     ServerFailed,
     SignInFailed,
@@ -19,40 +26,37 @@ from graphql_jobs.errors import (
     TooMuchAtOnce,
     Unreachable,
 )
+from graphql_jobs.job import Job
 
 if TYPE_CHECKING:
-    from graphql_jobs.errors import RequestFailed
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from graphql_jobs.handle import Seen
+    from graphql_jobs.transport.session import Session
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: a full batch that was answered lets the next be larger by this share of the client's maximum.
-_GROWTH_SHARE = 0.1
-#: Our choice: after so many full batches, a size that was refused before is tried again.
+#: Our choice: after so many full batches, a size that failed before is tried again.
 _BATCHES_UNTIL_RETRIAL = 100
+#: Our choice: with halves, one job that is never answered would delay a hundred others for seven time-outs.
+_PARTS_OF_TIMED_OUT = 10
 
 # No other request would fare better.
-ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
+_ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
 # A smaller request may pass.
-MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
-# Nothing may pass; or a smaller request, or all but one.
-MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
-# All may pass but one.
-MAY_BE_A_MEMBER = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
-#: Our choice: with halves, one job that is never answered would hold up a hundred others for seven time-outs.
-PARTS_OF_TIMED_OUT = 10
-MAY_PASS_IN_PARTS = (*MAY_BE_AN_OUTAGE, *MAY_BE_A_MEMBER)
+_MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
+# Nothing may pass; or a smaller request, or all jobs but one.
+_MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
+# All jobs may pass but one.
+_MAY_BE_A_JOB = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
 
 
 class BatchSize:
-    """The learned size of a session's batches, in jobs: halved by a refusal, grown again slowly by success.
-
-    It grows towards the size that was refused last in ever smaller steps and does not reach it until many batches have
-    passed, so that a server with a fixed limit is not asked in vain over and over. Each client has its own maximum.
-    """
+    """The learned size of a session's batches, in jobs. Each client has its own maximum besides."""
 
     def __init__(self) -> None:
-        self._size = math.inf  # nothing was refused yet: as large as each client allows
-        self._refused_size = math.inf
+        self._size = math.inf  # nothing has failed yet: as large as each client allows
+        self._failed_size = math.inf
         self._full_batches = 0
         self._warned_size = math.inf
 
@@ -61,9 +65,9 @@ class BatchSize:
         return max(1, int(min(self._size, max_batch)))
 
     def shrink(self, asked: int, reason: RequestFailed) -> None:
-        """`asked` jobs were too many for one request. Batches that were on their way at once count as one."""
+        """`asked` jobs were too many for one request. Batches that were sent at the same time count as one."""
         self._full_batches = 0
-        self._refused_size = min(self._refused_size, asked)
+        self._failed_size = min(self._failed_size, asked)
         size = max(1, asked // 2)
         if size >= self._size:
             return
@@ -74,23 +78,127 @@ class BatchSize:
         logger.log(level, "Asking for %d jobs at once from now on, since %d were too many: %s", size, asked, reason)
 
     def grow(self, max_batch: int) -> None:
-        """A full batch was answered."""
+        """A full batch was answered: halve the distance to the size that failed, or else to the maximum."""
         if self._size >= max_batch:
             return
         self._full_batches += 1
         if self._full_batches > _BATCHES_UNTIL_RETRIAL:
-            self._refused_size, self._full_batches = math.inf, 0
+            self._failed_size, self._full_batches = math.inf, 0
         before = self.at_most(max_batch)
-        step = max(1, int(max_batch * _GROWTH_SHARE))
-        room = min(self._refused_size - self._size, 2 * step)
-        self._size = min(self._size + room // 2, max_batch)
+        self._size = (self._size + min(self._failed_size, max_batch + 1)) // 2
         if (size := self.at_most(max_batch)) > before:
             logger.debug("Asking for %d jobs at once from now on.", size)
 
-    def learned(self) -> tuple[float, float]:
-        """What to give to `unlearn`."""
-        return self._size, self._refused_size
 
-    def unlearn(self, learned: tuple[float, float]) -> None:
-        """Back to what was known before: a job that is too much by itself was to blame, and not the number of them."""
-        self._size, self._refused_size = learned
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Stands for a job whose state takes further requests, such as for its many tasks; `read` sends them."""
+
+    read: Callable[[], Awaitable[Seen]]
+
+
+class BatchClient(Protocol):
+    """What a poll needs of a client."""
+
+    session: Session
+    max_batch: int
+
+    @property
+    def batch_size(self) -> int:
+        """How many jobs one request polls now."""
+        ...
+
+    @property
+    def batches(self) -> BatchSize:
+        """The size that the session has learned."""
+        ...
+
+    async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+        """One request."""
+        ...
+
+
+class BatchedPoll:
+    """One poll of any number of jobs. `seen` and `deferred` hold what came of each; jobs in neither were not found."""
+
+    def __init__(self, client: BatchClient, *, defer: bool) -> None:
+        """With `defer`, jobs that take further requests are left in `deferred`; without, they are read at once."""
+        self._client, self._defer = client, defer
+        self.seen: dict[str, Seen] = {}
+        self.deferred: set[str] = set()
+
+    async def run(self, job_ids: Sequence[str]) -> None:
+        """Poll the jobs. A failure of the whole endpoint ends the poll and stands for each job not yet seen."""
+        try:
+            await self._poll(job_ids, self._client.max_batch)
+        except RequestFailed as failure:
+            self.deferred -= self.seen.keys()
+            self.seen.update(dict.fromkeys(set(job_ids).difference(self.seen, self.deferred), failure))
+
+    async def _poll(self, job_ids: Sequence[str], at_most: int) -> None:
+        """One batch of the learned size after the other. Raises `RequestFailed` if there is an outage."""
+        start = 0
+        while start < len(job_ids):
+            batch = job_ids[start : start + min(self._client.batch_size, at_most)]
+            await self._poll_or_split(batch)
+            start += len(batch)
+
+    async def _poll_or_split(self, batch: Sequence[str]) -> None:
+        """One batch. If it fails for its size or for one of its jobs, poll it in ever smaller parts."""
+        batches, answers = self._client.batches, self._client.session.answers
+        try:
+            await self._request(batch)
+        except _ENDPOINT_WIDE:
+            raise
+        except RequestFailed as failure:
+            if len(batch) == 1 or not isinstance(failure, (*_MAY_BE_AN_OUTAGE, *_MAY_BE_A_JOB)):
+                self.seen.update(dict.fromkeys(batch, failure))
+                return
+            if isinstance(failure, _MAY_BE_AN_OUTAGE) and not await self._is_up(batch, answers):
+                raise
+            parts = _PARTS_OF_TIMED_OUT if isinstance(failure, TimedOut) else 2
+            await self._poll(batch, -(-len(batch) // parts))
+            if self._was_too_large(batch, failure):
+                batches.shrink(len(batch), failure)
+        else:
+            if len(batch) >= self._client.batch_size:
+                batches.grow(self._client.max_batch)
+
+    def _was_too_large(self, batch: Sequence[str], failure: RequestFailed) -> bool:
+        """Whether the size of a failed batch is to blame, by what came of its parts: no single job is."""
+        parts = [self.seen.get(job_id) for job_id in batch if job_id not in self.deferred]
+        if isinstance(failure, _MAY_BE_TOO_MUCH):
+            return not any(isinstance(one, _MAY_BE_TOO_MUCH) for one in parts)
+        return all(isinstance(one, Job) for one in parts)
+
+    async def _is_up(self, batch: Sequence[str], answers: int) -> bool:
+        """Whether the server has answered more than `answers` requests by now, or answers one about a single job."""
+        if self._client.session.answers > answers:
+            return True
+        good = [job_id for job_id, one in self.seen.items() if isinstance(one, Job)]
+        one_of_them = random.choice(good or batch)  # noqa: S311 (so that no poll chooses a bad one each time)
+        try:
+            await self._request([one_of_them])
+        except RequestFailed as failure:
+            return isinstance(failure, _MAY_BE_A_JOB)
+        return True
+
+    async def _request(self, batch: Sequence[str]) -> None:
+        answer = await self._client.check_batch(batch)
+        deferred = {job_id: one for job_id, one in answer.items() if isinstance(one, Deferred)}
+        self.seen.update({job_id: one for job_id, one in answer.items() if not isinstance(one, Deferred)})
+        if self._defer:
+            self.deferred.update(deferred)
+        else:
+            await self._read(deferred)
+
+    async def _read(self, deferred: Mapping[str, Deferred]) -> None:
+        """Each by itself: a failure concerns one job, unless the endpoint cannot be reached."""
+        for number, (job_id, one) in enumerate(deferred.items()):
+            try:
+                self.seen[job_id] = await one.read()
+            except (Unreachable, RateLimited) as failure:
+                self.seen.update(dict.fromkeys(list(deferred)[number:], failure))
+                return
+            except RequestFailed as failure:
+                self.seen[job_id] = failure

@@ -145,14 +145,13 @@ class Poller:
         return asyncio.get_running_loop().create_task(self._poll(batch, now, in_full), context=context)
 
     async def _poll(self, batch: Sequence[PolledJob], asked_at: float, in_full: bool) -> None:
-        longer: set[str] = set()
-        seen = await self._client.look([job.job_id for job in batch], None if in_full else longer)
+        seen, deferred = await self._client.poll([job.job_id for job in batch], defer=not in_full)
         now = self._now()
         failures = [one for one in seen.values() if isinstance(one, RequestFailed)]
         self._metrics.looked(len(batch) - len(failures), now)
         self._judge_endpoint(failures, len(batch), asked_at, now)
         for job in batch:
-            if job.job_id in longer:
+            if job.job_id in deferred:
                 self._longer.append(job)
             else:
                 self._judge(job, seen[job.job_id], asked_at, now)

@@ -45,7 +45,7 @@ __all__ = [
 _INTO_THE_PAUSE_S = 0.1
 
 _append = RunStore.append
-_look = JobClient.look
+_poll = JobClient.poll
 
 
 def _planned(point: Point) -> dict[str, Any] | None:
@@ -79,12 +79,12 @@ async def append(self: RunStore, key: str, number: int, entry: Mapping[str, Any]
     return written
 
 
-async def look(self: JobClient, job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
-    """The first look at a job that has not ended: the process dies in the pause that follows."""
-    seen = await _look(self, job_ids, longer)
+async def poll(self: JobClient, job_ids: Sequence[str], *, defer: bool) -> tuple[dict[str, Seen], set[str]]:
+    """The first poll of a job that has not ended: the process dies in the pause that follows."""
+    seen, deferred = await _poll(self, job_ids, defer=defer)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):
         asyncio.get_running_loop().call_later(_INTO_THE_PAUSE_S, _die)
-    return seen
+    return seen, deferred
 
 
 async def fetch_result(*args: Any, **kwargs: Any) -> Any:
@@ -104,7 +104,7 @@ async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
 
 for _owner, _name, _own in (
     (RunStore, "append", append),
-    (JobClient, "look", look),
+    (JobClient, "poll", poll),
     (pipeline, "fetch_result", fetch_result),
     (downstream, "arun_deployment", arun_deployment),
 ):

@@ -116,7 +116,7 @@ class ScriptedClient(JobClient):
         """There are no results: these tests only wait."""
         raise NotImplementedError
 
-    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+    async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         at_s = self.clock.now() - self.began_at
         self.looks.append((at_s, tuple(job_ids)))
         if error := self.failing(job_ids, at_s):

@@ -155,7 +155,7 @@ def aiware_call(random: Random, client: AiwareClient) -> Awaitable[object]:
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: client.check(["a"]),
         lambda: client.check(["a", "b"]),
-        lambda: client.look(["a", "b"], set()),
+        lambda: client.poll(["a", "b"], defer=True),
         lambda: client.submit(AIWARE_SPEC, LABEL),
         lambda: client.submit(ENGINE_SPEC),
         lambda: client.make_container(AIWARE_SPEC, LABEL),
@@ -175,7 +175,7 @@ def datasaur_call(random: Random, client: DatasaurClient) -> Awaitable[object]:
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: client.check(["a"]),
         lambda: client.check(["a", "b"]),
-        lambda: client.look(["a", "b"], set()),
+        lambda: client.poll(["a", "b"], defer=True),
         lambda: client.check(["project:1"]),
         lambda: client.submit(random.choice(SPECS)),
         lambda: client.find("createProject", {"name": "n", "team_id": None}, LABEL, NOW),

@@ -75,20 +75,20 @@ class Slow:
     """Answers each request when it is told to; the others at once."""
 
     def __init__(self, client: ScriptedClient) -> None:
-        self.look = client._check_batch
+        self.look = client.check_batch
         self.slow: list[asyncio.Event] = []
         self.asked: list[tuple[str, ...]] = []
         self.most_at_once = self.at_once = 0
-        client._check_batch = self.check  # type: ignore[method-assign]
+        client.check_batch = self.check  # type: ignore[method-assign]
         self.is_slow: Callable[[Sequence[str]], bool] = lambda job_ids: False
 
-    async def check(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         """One request."""
         self.asked.append(tuple(job_ids))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            answer = await self.look(job_ids, longer)
+            answer = await self.look(job_ids)
             if self.is_slow(job_ids):
                 self.slow.append(asyncio.Event())
                 await self.slow[-1].wait()

@@ -8,6 +8,7 @@ last task of the page before.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from graphql_jobs import errors
@@ -15,6 +16,7 @@ from graphql_jobs.handle import MAX_ID_CHARACTERS
 from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.task_pages import SUCCEEDED, Listing, Page, are_same, is_distinct
+from graphql_jobs.providers.batching import Deferred
 from graphql_jobs.providers.cleaning import cleaned
 from graphql_jobs.transport.responses import read_or_bad_reply
 
@@ -48,8 +50,8 @@ class Client(Protocol):
         ...
 
 
-async def check_batch(client: Client, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
-    """As `JobClient._check_batch`. Jobs with many tasks are read after the others, each by itself."""
+async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+    """As `JobClient.check_batch`. Jobs with more than one page of tasks are deferred."""
     seen: dict[str, Seen] = {}
     ended: dict[str, Page] = {}
     longer: dict[str, Page | None] = {}
@@ -62,11 +64,7 @@ async def check_batch(client: Client, job_ids: Sequence[str], beside: set[str] |
             seen[job_id] = _read(client, job_id, page.entry, page.records, page.failure)
     if ended:
         longer |= dict.fromkeys(await _prove(client, ended, seen))
-    if beside is not None:
-        beside.update(longer)
-    else:
-        await _read_longer(client, longer, seen)
-    return seen
+    return seen | {job_id: Deferred(partial(_read_all, client, job_id, page)) for job_id, page in longer.items()}
 
 
 async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen]) -> list[str]:
@@ -91,18 +89,6 @@ async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen
     except errors.RequestFailed as failure:  # the batch's other jobs are read
         seen.update(dict.fromkeys(ended.keys() - seen.keys() - set(open_ids), failure))
     return open_ids
-
-
-async def _read_longer(client: Client, longer: Mapping[str, Page | None], seen: dict[str, Seen]) -> None:
-    """Each by itself: what goes wrong with one concerns that one, unless the endpoint is not there."""
-    for number, (job_id, page) in enumerate(longer.items()):
-        try:
-            seen[job_id] = await _read_all(client, job_id, page)
-        except (errors.Unreachable, errors.RateLimited) as failure:
-            seen.update(dict.fromkeys(list(longer)[number:], failure))
-            return
-        except errors.RequestFailed as failure:
-            seen[job_id] = failure
 
 
 async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
+    from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.operation import Operation
@@ -208,5 +209,6 @@ class AiwareClient(JobClient):
             raise self.session.unknown(operation, "", "the answer holds no id.")
         return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
 
-    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
-        return await check_batch(self, job_ids, longer)
+    async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+        """One request and, for jobs that have ended, the proof that nothing of them is missing: see `checking`."""
+        return await check_batch(self, job_ids)

@@ -7,17 +7,19 @@ list, a null of `getJob` is not believed before `getJobs` says the same.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.parsing import text_or_none
+from graphql_jobs.providers.batching import Deferred
 from graphql_jobs.providers.cleaning import cleaned
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.transport.responses import read_or_bad_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from graphql_jobs.handle import Seen
     from graphql_jobs.parsing import Entry
@@ -45,18 +47,14 @@ class Client(Protocol):
         ...
 
 
-async def check_batch(client: Client, job_ids: Sequence[str], beside: set[str] | None) -> dict[str, Seen]:
-    """As `JobClient._check_batch`. A project takes a request of its own: it is read with the others if it is alone."""
-    made = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
-    others = [job_id for job_id in job_ids if not job_id.startswith(PROJECT)] if made else job_ids
-    if beside is not None:
-        own = 0 if others else 1  # what asks for nothing at all would count as an answer
-        beside.update(made[own:])
-        made = made[:own]
-    seen: dict[str, Seen] = {job_id: await _check_project(client, job_id) for job_id in made}
-    if len(others) == 1:
-        return seen | await _check_one(client, others[0])
-    return seen | (await _check_many(client, others) if others else {})
+async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+    """As `JobClient.check_batch`. Projects take requests of their own: they are deferred if there are jobs."""
+    projects = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
+    jobs = [job_id for job_id in job_ids if not job_id.startswith(PROJECT)] if projects else job_ids
+    deferred = {job_id: Deferred(partial(_check_project, client, job_id)) for job_id in projects}
+    if not jobs:  # a poll without any request would count as an answer
+        return deferred | {projects[0]: await _check_project(client, projects[0])}
+    return deferred | (await _check_one(client, jobs[0]) if len(jobs) == 1 else await _check_many(client, jobs))
 
 
 async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
@@ -167,10 +165,7 @@ class _Told:
 async def _check_project(client: Client, job_id: str) -> Seen:
     """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
     project_id = job_id.removeprefix(PROJECT)
-    try:
-        reply = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
-    except errors.RequestFailed as failure:
-        return failure
+    reply = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
     entry = reply.data.get("result", ...)
     if entry is None:
         return reply.error_at("result") or client.not_found(job_id)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import CancelOutcome, JobHandle
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
+    from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.operation import Operation
@@ -191,5 +192,6 @@ class DatasaurClient(JobClient):
         }
         return self._new_handle(export_id, operation.field, details)
 
-    async def _check_batch(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
-        return await check_batch(self, job_ids, longer)
+    async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
+        """One request, by `getJob` or `getJobs`: see `checking`."""
+        return await check_batch(self, job_ids)

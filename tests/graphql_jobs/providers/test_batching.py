@@ -44,12 +44,12 @@ def test_batches_that_were_refused_together_shrink_it_once() -> None:
     assert batches.at_most(100) == 50
 
 
-def test_it_grows_by_a_tenth_of_the_maximum_with_each_full_batch() -> None:
-    """One refusal of 100: 50, 60, 70, and ever less towards what was refused, which it does not reach."""
+def test_each_full_batch_halves_the_distance_to_the_size_that_failed() -> None:
+    """100 failed: 50, 75, 87, and so on up to 99."""
     batches = BatchSize()
     batches.shrink(100, TOO_MUCH)
     sizes = run(batches, 100, 100, 50)
-    assert sizes[:4] == [50, 60, 70, 80]
+    assert sizes[:4] == [50, 75, 87, 93]
     assert sizes[-1] == 99
 
 
@@ -78,15 +78,6 @@ def test_it_is_never_above_the_maximum_and_never_below_one(max_batch: int, steps
         assert 1 <= batches.at_most(max_batch) <= max_batch
 
 
-def test_a_job_that_is_too_much_alone_is_forgotten_again() -> None:
-    """The size was not to blame: back to what was known before."""
-    batches = BatchSize()
-    known = batches.learned()
-    run(batches, 100, 0, 5)
-    batches.unlearn(known)
-    assert batches.at_most(100) == 100
-
-
 def test_a_shrink_is_a_warning_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     """The limit that is found again after each retrial is one warning, and growth is none."""
     with caplog.at_level(logging.DEBUG, "graphql_jobs.providers.batching"):
@@ -100,4 +91,4 @@ def test_a_shrink_is_a_warning_once_with_its_reason(caplog: pytest.LogCaptureFix
     assert len(warnings) == 1
     assert "Asking for 50 jobs at once from now on, since 100 were too many" in warnings[0]
     assert "capacity_exceeded" in warnings[0]
-    assert "Asking for 60 jobs at once from now on." in growth
+    assert "Asking for 75 jobs at once from now on." in growth

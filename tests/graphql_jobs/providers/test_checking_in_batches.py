@@ -189,7 +189,7 @@ async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of a hundred: found with three requests that time out, and not with one for each halving."""
-    monkeypatch.setattr("graphql_jobs.providers.base.random.choice", lambda some: some[0])
+    monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[0])
     client = scripted(running)
     client.failing = with_any_of({"j37"}, TIMED_OUT)
     seen = await client.check(ids(100))
@@ -219,9 +219,9 @@ async def test_who_is_asked_whether_the_server_is_up_is_not_always_the_bad_one(
     """Two jobs, one bad: if that one was asked it looks like an outage, and the other one is asked at a later look."""
     client = scripted(running)
     client.failing = with_any_of({"j0"})
-    monkeypatch.setattr("graphql_jobs.providers.base.random.choice", lambda some: some[0])
+    monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[0])
     assert not any(isinstance(one, Job) for one in (await client.check(ids(2))).values())
-    monkeypatch.setattr("graphql_jobs.providers.base.random.choice", lambda some: some[-1])
+    monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[-1])
     assert [isinstance(one, Job) for one in (await client.check(ids(2))).values()] == [False, True]
 
 
@@ -231,7 +231,7 @@ async def test_one_good_answer_is_enough_to_find_the_bad_one(
     """The last of four was seen: while the bad one is searched for, it is asked again, and never the bad one."""
     client = scripted(running)
     client.failing = with_any_of({"j1"})
-    monkeypatch.setattr("graphql_jobs.providers.base.random.choice", lambda some: some[-1])
+    monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[-1])
     seen = await client.check(ids(4))
     assert [isinstance(one, Job) for one in seen.values()] == [True, False, True, True]
     assert [job_ids for _, job_ids in client.looks if len(job_ids) == 1] == [("j3",), ("j3",), ("j0",), ("j1",)]

@@ -211,12 +211,12 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
     client = scripted(until(1e9))
     gone = asyncio.Event()
 
-    async def never(job_ids: Sequence[str], longer: set[str] | None = None) -> dict[str, Seen]:
+    async def never(job_ids: Sequence[str]) -> dict[str, Seen]:
         gone.set()
         await asyncio.get_running_loop().create_future()
         return {}
 
-    client.look = never  # type: ignore[method-assign]
+    client.check_batch = never  # type: ignore[method-assign]
     waiting = asyncio.create_task(wait(client, handle("a")))
     await gone.wait()
     for poll in list(poller_of(client)._polls):
@@ -246,13 +246,13 @@ async def test_what_is_logged_about_a_job_belongs_to_who_waits_for_it(scripted: 
     caller: ContextVar[str] = ContextVar("caller")
     ran_for: list[tuple[str, tuple[str, ...]]] = []
     client = scripted(until(20))
-    look = client._check_batch
+    look = client.check_batch
 
-    async def noting(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+    async def noting(job_ids: Sequence[str]) -> dict[str, Seen]:
         ran_for.append((caller.get(), tuple(job_ids)))
-        return await look(job_ids, longer)
+        return await look(job_ids)
 
-    client._check_batch = noting  # type: ignore[method-assign]
+    client.check_batch = noting  # type: ignore[method-assign]
 
     async def waiting(name: str) -> None:
         caller.set(name)

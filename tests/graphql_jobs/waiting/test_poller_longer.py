@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
+from graphql_jobs.providers.batching import Deferred
 from graphql_jobs.waiting.poller import poller_of
 from tests.graphql_jobs.waits import DOWN, EVERY_5_S, cancel, ends, handle, is_idle, job, rests, waits_for
 
@@ -27,24 +29,24 @@ class Longer:
     """Makes jobs named "big..." need requests of their own; notes when each was read, and how many at once."""
 
     def __init__(self, client: ScriptedClient) -> None:
-        self.client, self.look = client, client._check_batch
+        self.client, self.check_batch = client, client.check_batch
         self.read: list[str] = []
         self.at_once = self.most_at_once = 0
-        client._check_batch = self.check  # type: ignore[method-assign]
+        client.check_batch = self.check  # type: ignore[method-assign,assignment]
 
-    async def check(self, job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+    async def check(self, job_ids: Sequence[str]) -> dict[str, Seen | Deferred]:
         """One poll."""
-        big = {job_id for job_id in job_ids if job_id.startswith("big")}
-        if longer is not None:
-            longer |= big
-            answer = await self.look(job_ids, longer)
-            return {job_id: seen for job_id, seen in answer.items() if job_id not in big}
+        answer = await self.check_batch(job_ids)
+        return {one: Deferred(partial(self.read_rest, one)) if one.startswith("big") else answer[one] for one in answer}
+
+    async def read_rest(self, job_id: str) -> Seen:
+        """The requests for one big job."""
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await self.client.clock.sleep(READING_S)
-        self.read += job_ids
+        self.read.append(job_id)
         self.at_once -= 1
-        return await self.look(job_ids, None)
+        return (await self.check_batch([job_id]))[job_id]
 
 
 async def test_jobs_with_many_tasks_do_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:

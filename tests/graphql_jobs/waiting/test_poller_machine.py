@@ -72,9 +72,9 @@ class PollerMachine(RuleBasedStateMachine):
         self.asked: set[str] = set()
         self.client = ScriptedClient(self.clock, self.seen)
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
-        look = self.client._check_batch
+        look = self.client.check_batch
 
-        async def check(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
+        async def check(job_ids: Sequence[str]) -> dict[str, Seen]:
             self.at_once += 1
             assert not self.asked.intersection(job_ids)
             self.asked |= set(job_ids)
@@ -83,12 +83,12 @@ class PollerMachine(RuleBasedStateMachine):
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)
-                return await look(job_ids, longer)
+                return await look(job_ids)
             finally:
                 self.at_once -= 1
                 self.asked -= set(job_ids)
 
-        self.client._check_batch = check  # type: ignore[method-assign]
+        self.client.check_batch = check  # type: ignore[method-assign]
 
     def seen(self, name: str, at_s: float) -> Seen | None:
         """What a look shows of a job."""

@@ -42,15 +42,15 @@ async def test_hub_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
     """The server takes requests and is silent; the budget ends while a probe waits for its answer."""
     client = scripted(until(1e9))
     steps = count_steps(client, monkeypatch)
-    answer = client._check_batch
+    answer = client.check_batch
 
-    async def hang(job_ids: list[str], longer: set[str] | None) -> object:
+    async def hang(job_ids: list[str]) -> object:
         if clock.now() - client.began_at > 20:
             await clock.sleep(20)
             raise DOWN
-        return await answer(job_ids, longer)
+        return await answer(job_ids)
 
-    monkeypatch.setattr(client, "_check_batch", hang)
+    monkeypatch.setattr(client, "check_batch", hang)
     waits = waits_for(client, a=rests(5, 50), b=rests(5, 50))
     await asyncio.wait(waits)
     assert ends(*waits) == [errors.ProviderLost] * 2
@@ -97,11 +97,11 @@ async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
     slow = Slow(client)
     look = slow.look
 
-    async def refuse_late(job_ids: list[str], longer: set[str] | None) -> object:
+    async def refuse_late(job_ids: list[str]) -> object:
         if "a" in job_ids and clock.now() - client.began_at > 20:
             await clock.sleep(10)
             raise BAD
-        return await look(job_ids, longer)
+        return await look(job_ids)
 
     slow.look = refuse_late  # type: ignore[assignment]
     waits = waits_for(client, a=rests(5, 7200))

@@ -97,13 +97,13 @@ async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(script
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "short0" in job_ids and len(slow.asked) <= 4
-    check = client._check_batch
+    check = client.check_batch
 
-    async def failing(job_ids: Sequence[str], longer: set[str] | None) -> dict[str, Seen]:
-        await check(job_ids, longer)
+    async def failing(job_ids: Sequence[str]) -> dict[str, Seen]:
+        await check(job_ids)
         raise DOWN
 
-    client._check_batch = failing  # type: ignore[method-assign]
+    client.check_batch = failing  # type: ignore[method-assign]
     long = [asyncio.create_task(wait(client, handle(f"long{number}"), EVERY_5_S)) for number in range(200)]
     began_at = clock.now()
     names = [f"short{number}" for number in range(100)]
