@@ -146,29 +146,44 @@ def wait_policy(
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+# The limits of a wait, as the fields of job blocks and as parameters of flows, which bound them (tasks/parameters.py).
+GiveUpAfter = Annotated[
+    _Seconds,
+    Field(description="Stop waiting for a job this many seconds after its submission. The job goes on."),
+]
+QueuedAtMost = Annotated[
+    _Seconds | None,
+    Field(description="Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit."),
+]
+RunningAtMost = Annotated[
+    _Seconds | None,
+    Field(description="Stop waiting for a job that runs longer than this many seconds. Empty for no limit."),
+]
+UnchangedAtMost = Annotated[
+    _Seconds | None,
+    Field(description="Stop waiting for a job whose status has not changed for this many seconds. Empty for no limit."),
+]
+UnseenAtMost = Annotated[
+    _Seconds | None,
+    Field(description="Stop waiting for a job that does not show within this many seconds. Empty for half a minute."),
+]
+MaxPollInterval = Annotated[
+    _Seconds, Field(description="Poll a job at least this often, in seconds. A young job is polled more often.")
+]
+#: The defaults of `give_up_after_s` and `max_poll_interval_s`. The other limits are off.
+GIVE_UP_AFTER_S = DAY_S
+MAX_POLL_INTERVAL_S = Schedule().max_delay_s
+
 
 class WaitSettings(BaseModel):
-    """How long a job block waits, and where what the job made goes."""
+    """How long a job block waits for its job, and the folder for the job's files."""
 
-    give_up_after_s: _Seconds = Field(
-        default=DAY_S, description="Stop waiting this long after the submission, in seconds; the job goes on."
-    )
-    queued_at_most_s: _Seconds | None = Field(
-        default=None, description="Stop waiting if the job has not begun to run after this many seconds."
-    )
-    running_at_most_s: _Seconds | None = Field(
-        default=None, description="Stop waiting if the job runs longer than this many seconds."
-    )
-    unchanged_at_most_s: _Seconds | None = Field(
-        default=None, description="Stop waiting if no status changes for this many seconds."
-    )
-    unseen_at_most_s: _Seconds | None = Field(
-        default=None,
-        description="Stop waiting if the job does not show within this many seconds; by default half a minute.",
-    )
-    max_poll_interval_s: _Seconds = Field(
-        default=Schedule().max_delay_s, description="Look at the job at least this often, in seconds."
-    )
+    give_up_after_s: GiveUpAfter = GIVE_UP_AFTER_S
+    queued_at_most_s: QueuedAtMost = None
+    running_at_most_s: RunningAtMost = None
+    unchanged_at_most_s: UnchangedAtMost = None
+    unseen_at_most_s: UnseenAtMost = None
+    max_poll_interval_s: MaxPollInterval = MAX_POLL_INTERVAL_S
     result_folder: str | None = Field(
         default=None, description="Folder for files that the job made; by default one in Prefect's home."
     )

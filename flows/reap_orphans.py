@@ -11,12 +11,13 @@ from blocks.aiware import AiwareCredentials
 from blocks.load import load_block
 from graphql_jobs.clock import SystemClock, instant
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import Name
 from tasks.downstream_check import require_deployments, watched
 from tasks.flow_runs import records_of, troubled_runs
 from tasks.orphans.act import Action, ReportRow, publish, settle, unknown_submissions
 from tasks.orphans.find import find_orphans
 from tasks.outcome import JOBS_PARAMETER
-from tasks.parameters import MAX_WAIT_S, Name
+from tasks.parameters import MAX_WAIT_S
 from tasks.run_state import ends_in_a_state
 
 _HOUR_S = 3600.0

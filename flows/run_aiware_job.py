@@ -6,24 +6,24 @@ from typing import Any
 
 from prefect import flow
 
-from blocks.fields import wait_policy
+from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import load_credentials
-from graphql_jobs import JobSpec, OnUnknown
+from graphql_jobs import JobSpec
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import Name
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
+from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import require_downstream, submitted
-from tasks.parameters import Address, Name, PollIntervalSeconds, WaitSeconds
 from tasks.pipeline import Care, run_to_the_end
 from tasks.run_state import ends_in_a_state
-from tasks.timeout import OnTimeout
 
 
 @flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
 @ends_in_a_state
 async def run_aiware_job(
     engine_id: Name | None = None,
-    upload_url: Address | None = None,
+    upload_url: parameters.Address | None = None,
     target_id: Name | None = None,
     template_fields: dict[str, str] = {},  # noqa: B006 (never changed; the form needs a plain default)
     tasks: list[EngineTask] = [],  # noqa: B006 (as above)
@@ -32,17 +32,17 @@ async def run_aiware_job(
     job_config: dict[str, Any] = {},  # noqa: B006 (as above)
     cluster_id: Name | None = None,
     credentials: Name = "aiware",
-    give_up_after_s: WaitSeconds = 86400.0,
-    queued_at_most_s: WaitSeconds | None = None,
-    running_at_most_s: WaitSeconds | None = None,
-    unchanged_at_most_s: WaitSeconds | None = None,
-    unseen_at_most_s: WaitSeconds | None = None,
-    on_timeout: OnTimeout = "leave",
-    max_poll_interval_s: PollIntervalSeconds = 60.0,
-    key: Name | None = None,
-    on_unknown: OnUnknown = "fail",
-    force_resubmit: bool = False,
-    downstream: list[Name] = [],  # noqa: B006 (as above)
+    give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
+    queued_at_most_s: parameters.QueuedAtMost = None,
+    running_at_most_s: parameters.RunningAtMost = None,
+    unchanged_at_most_s: parameters.UnchangedAtMost = None,
+    unseen_at_most_s: parameters.UnseenAtMost = None,
+    on_timeout: parameters.OnTimeout = "leave",
+    max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
+    key: parameters.Key = None,
+    on_unknown: parameters.OnUnknown = "fail",
+    force_resubmit: parameters.ForceResubmit = False,
+    downstream: parameters.Downstream = [],  # noqa: B006 (as above)
 ) -> dict[str, Any]:
     """Run one aiWARE job to its end, fetch its engine results and start the downstream deployments.
 
@@ -59,17 +59,6 @@ async def run_aiware_job(
         job_config: Free JSON that is kept with the job. Only with tasks.
         cluster_id: Where to run; empty for the organisation's default.
         credentials: Name of the aiWARE Credentials block.
-        give_up_after_s: Stop waiting this many seconds after the submission. The job itself goes on.
-        queued_at_most_s: Stop waiting if the job has not begun to run after this many seconds. Empty for no limit.
-        running_at_most_s: Stop waiting if the job runs longer than this many seconds. Empty for no limit.
-        unchanged_at_most_s: Stop waiting if no status changes for this many seconds. Empty for no limit.
-        unseen_at_most_s: Stop waiting if the job does not show within this many seconds. Empty for half a minute.
-        on_timeout: Whether a job that takes too long is left running or cancelled, where that is possible.
-        max_poll_interval_s: Look at the job at least this often, in seconds. Looks start out more frequent.
-        key: A name of your own for this job: another run with it goes on with the same job. Empty for a job per run.
-        on_unknown: If nobody can tell whether the job was started, whether to fail or to start it again, maybe twice.
-        force_resubmit: Start a new job even if there is one already, once in this run.
-        downstream: Deployments to start when the job has succeeded, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
         The outcome: provider, job_id, state, task_counts, target_id and result, as plain JSON.

@@ -11,7 +11,7 @@ from prefect import flow, get_run_logger
 
 from blocks.fields import default_result_folder, result_folder
 from graphql_jobs.errors import InvalidInput
-from tasks.parameters import Name
+from graphql_jobs.inputs import Name
 from tasks.run_state import ends_in_a_state
 
 _TABLE = """

@@ -7,15 +7,16 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from blocks.fields import wait_policy
+from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import ProviderName, load_credentials
 from graphql_jobs import GraphqlJobsError, Job
+from graphql_jobs.inputs import Name
+from tasks import parameters
 from tasks import wait as waiting
 from tasks.downstream import start_downstream
 from tasks.downstream_check import require_deployments, watched
 from tasks.fetch import fetch_results
 from tasks.outcome import JOBS_PARAMETER, outcome
-from tasks.parameters import JobIds, Name, PollIntervalSeconds, WaitSeconds
 from tasks.run_state import ends_in_a_state, overall_state
 
 
@@ -23,16 +24,16 @@ from tasks.run_state import ends_in_a_state, overall_state
 @ends_in_a_state
 async def wait_for_jobs(
     provider: ProviderName,
-    job_ids: JobIds,
+    job_ids: parameters.JobIds,
     credentials: Name | None = None,
     until: Literal["all ended", "first failure", "first success"] = "all ended",
     start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "all succeeded",
-    give_up_after_s: WaitSeconds = 86400.0,
-    queued_at_most_s: WaitSeconds | None = None,
-    running_at_most_s: WaitSeconds | None = None,
-    unchanged_at_most_s: WaitSeconds | None = None,
-    unseen_at_most_s: WaitSeconds | None = None,
-    max_poll_interval_s: PollIntervalSeconds = 60.0,
+    give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
+    queued_at_most_s: parameters.QueuedAtMost = None,
+    running_at_most_s: parameters.RunningAtMost = None,
+    unchanged_at_most_s: parameters.UnchangedAtMost = None,
+    unseen_at_most_s: parameters.UnseenAtMost = None,
+    max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
     """Wait for one or many jobs of one provider, whoever submitted them, and start the downstream deployments.
@@ -45,12 +46,6 @@ async def wait_for_jobs(
         credentials: Name of the credentials block. Empty for the block that is called like the provider.
         until: Wait until all have ended, or stop with the first that did not succeed, or the first that did.
         start_downstream_when: Start what comes next only if all jobs succeeded, if any did, or however they ended.
-        give_up_after_s: Stop waiting for a job this many seconds after it was created. The job itself goes on.
-        queued_at_most_s: Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.
-        running_at_most_s: Stop waiting for a job that runs longer than this many seconds. Empty for no limit.
-        unchanged_at_most_s: Stop waiting for a job if no status changes for this many seconds. Empty for no limit.
-        unseen_at_most_s: Stop waiting for a job that does not show within this many seconds. Empty for half a minute.
-        max_poll_interval_s: Look at the jobs at least this often, in seconds. Looks start out more frequent.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
 
     Returns:

@@ -1,19 +1,22 @@
-"""Types of flow parameters, with the bounds that the UI's form and the API enforce before anything starts.
+"""Types of the parameters that several flows share, each with its bounds and its description.
 
-Descriptions stand in each flow's docstring, where Prefect reads them from.
+The UI's form and the API enforce the bounds before a run starts. A flow's docstring describes its own parameters alone;
+`described` adds the shared ones, since Prefect takes descriptions from the docstring.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
-from graphql_jobs.inputs import Count, Name, invalid_input
-
-__all__ = ["MAX_WAIT_S", "Address", "Count", "JobIds", "Name", "ParameterCheck", "PollIntervalSeconds", "WaitSeconds"]
+import graphql_jobs
+from blocks import fields
+from graphql_jobs.inputs import Name, invalid_input
 
 #: Our choice: nobody means a year, and a form should catch milliseconds typed for seconds.
 MAX_WAIT_S = 30 * 24 * 3600.0
@@ -24,8 +27,38 @@ JobIds = Annotated[
 ]
 #: Pre-signed addresses are long.
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
-WaitSeconds = Annotated[float, Field(gt=0, le=MAX_WAIT_S)]
-PollIntervalSeconds = Annotated[float, Field(gt=0, le=3600)]
+
+GiveUpAfter = Annotated[fields.GiveUpAfter, Field(le=MAX_WAIT_S)]
+QueuedAtMost = Annotated[fields.QueuedAtMost, Field(le=MAX_WAIT_S)]
+RunningAtMost = Annotated[fields.RunningAtMost, Field(le=MAX_WAIT_S)]
+UnchangedAtMost = Annotated[fields.UnchangedAtMost, Field(le=MAX_WAIT_S)]
+UnseenAtMost = Annotated[fields.UnseenAtMost, Field(le=MAX_WAIT_S)]
+MaxPollInterval = Annotated[fields.MaxPollInterval, Field(le=3600)]
+
+OnTimeout = Annotated[
+    Literal["leave", "cancel"],
+    Field(description="Whether a job that misses a deadline is left running or cancelled, if the provider can cancel."),
+]
+Key = Annotated[
+    Name | None,
+    Field(
+        description="A name of your own for this job. Another run with the same key goes on with the same job. "
+        "Empty for a job per run."
+    ),
+]
+OnUnknown = Annotated[
+    graphql_jobs.OnUnknown,
+    Field(
+        description="If it is unknown whether the job was started: fail, or start it again at the risk of a second job."
+    ),
+]
+ForceResubmit = Annotated[bool, Field(description="Start a new job, once per run, even if there is one already.")]
+Downstream = Annotated[
+    list[Name],
+    Field(
+        description="Deployments to start once the job succeeded, as flow/deployment. Each takes the parameter jobs."
+    ),
+]
 
 
 class ParameterCheck:
@@ -35,12 +68,12 @@ class ParameterCheck:
     """
 
     def __init__(self, name: str, signature: Signature) -> None:
-        fields: dict[str, Any] = {
+        types: dict[str, Any] = {
             parameter.name: (parameter.annotation, ... if parameter.default is Parameter.empty else parameter.default)
             for parameter in signature.parameters.values()
         }
         self._signature = signature
-        self._model: type[BaseModel] = create_model(name, __config__=ConfigDict(hide_input_in_errors=True), **fields)
+        self._model: type[BaseModel] = create_model(name, __config__=ConfigDict(hide_input_in_errors=True), **types)
 
     def checked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The values by their names, as their types say. Raises `InvalidInput` that names the parameters."""
@@ -50,3 +83,14 @@ class ParameterCheck:
         except ValidationError as error:
             raise invalid_input(error, "parameters") from None
         return {name: getattr(values, name) for name in self._model.model_fields}
+
+
+def described(docstring: str, signature: Signature) -> str:
+    """The docstring with an entry under `Args:` for each parameter that has none and whose type has a description."""
+    arguments, returns, rest = inspect.cleandoc(docstring).partition("\n\nReturns:")
+    for parameter in signature.parameters.values():
+        found = [one for one in getattr(parameter.annotation, "__metadata__", ()) if isinstance(one, FieldInfo)]
+        description = next((one.description for one in found if one.description), None)
+        if description and f"\n    {parameter.name}: " not in arguments:
+            arguments += f"\n    {parameter.name}: {description}"
+    return arguments + returns + rest

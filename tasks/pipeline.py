@@ -14,8 +14,9 @@ from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import start_downstream
 from tasks.fetch import fetch_result
 from tasks.outcome import outcome_of
+from tasks.parameters import OnTimeout
 from tasks.submit import submit_job
-from tasks.timeout import OnTimeout, after_timeout
+from tasks.timeout import after_timeout
 from tasks.wait import wait_for_job
 
 _WAY_OUT = (

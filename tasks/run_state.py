@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Failed
 from blocks.runs.cancelled_by_person import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, errors, require_success
 from tasks.downstream import HandOverFailed
-from tasks.parameters import ParameterCheck
+from tasks.parameters import ParameterCheck, described
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,7 +72,8 @@ def ends_in_a_state(flow: Callable[P, R]) -> Callable[P, R]: ...
 def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
     """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns.
 
-    It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not.
+    It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not. And it adds
+    the descriptions of shared parameters to the docstring, where Prefect looks for them.
     """
     signature = inspect.signature(flow, eval_str=True)
     check = ParameterCheck(flow.__name__, signature)
@@ -94,6 +95,7 @@ def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
     # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
     wrapped: Any = ending if inspect.iscoroutinefunction(flow) else ending_at_once
     wrapped.__signature__ = signature
+    wrapped.__doc__ = described(flow.__doc__ or "", signature)
     return cast("Callable[..., Any]", wrapped)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Literal
 from uuid import UUID
 
 from blocks.runs.job_run import JobCredentials
@@ -15,11 +14,9 @@ from tasks.cancel import cancel_job
 from tasks.cancelling.clean_up import note_cancelled
 from tasks.cancelling.jobs import LeftAlone
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
+from tasks.parameters import OnTimeout
 
 logger = logging.getLogger(__name__)
-
-#: What to do with a job whose deadline has passed.
-OnTimeout = Literal["leave", "cancel"]
 
 
 async def after_timeout(

@@ -14,11 +14,13 @@ from prefect.exceptions import ParameterTypeError
 from pydantic import SecretStr
 
 import flows
+from blocks.fields import WaitSettings
 from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.providers.aiware import EngineTask, IOFolder, Route
 from graphql_jobs.providers.datasaur import ProjectDocument
 from tasks.cancelling.layers import cancel_with_the_run
+from tasks.parameters import MAX_WAIT_S
 
 MODULES = [import_module(f"flows.{found.name}") for found in pkgutil.iter_modules(flows.__path__)]
 ALL: dict[str, Flow[..., Any]] = {
@@ -28,11 +30,9 @@ ALL: dict[str, Flow[..., Any]] = {
     if isinstance(member, Flow) and member.fn.__module__ == module.__name__
 }
 SUBMITTING = ["run-aiware-job", "run-datasaur-auto-label", "run-datasaur-export", "create-datasaur-project"]
-PROPERTIES = [
-    pytest.param(flow, name, schema, id=f"{flow.name}: {name}")
-    for flow in ALL.values()
-    for name, schema in flow.parameters.properties.items()
-]
+WAIT_PARAMETERS = [name for name in WaitSettings.model_fields if name != "result_folder"]
+SUBMISSION_PARAMETERS = ["on_timeout", "key", "on_unknown", "force_resubmit", "downstream"]
+PROPERTIES = [(flow, name, schema) for flow in ALL.values() for name, schema in flow.parameters.properties.items()]
 CHOICES = {
     "provider": ["aiware", "datasaur"],
     "until": ["all ended", "first failure", "first success"],
@@ -46,35 +46,62 @@ CHOICES = {
 }
 
 
-def test_the_flows_are_those_of_the_issue() -> None:
-    """Four that submit, the sensor, the example of what comes next, and two that clean up."""
+def test_eight_flows_are_deployed() -> None:
+    """Four that submit, the sensor, the example of a downstream flow, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
     }
 
 
-@pytest.mark.parametrize(("flow", "name", "schema"), PROPERTIES)
-def test_every_parameter_is_described(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
+@pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
+def test_every_parameter_is_described(flow: Flow[..., Any]) -> None:
     """The form shows a sentence beside each field."""
-    assert schema.get("description", "").endswith(".")
+    properties = flow.parameters.properties.items()
+    assert [name for name, schema in properties if not schema.get("description", "").endswith(".")] == []
 
 
-@pytest.mark.parametrize(("flow", "name", "schema"), PROPERTIES)
+@pytest.mark.parametrize("name", WAIT_PARAMETERS)
+def test_wait_parameter_is_the_same_in_all_flows_and_in_job_blocks(name: str) -> None:
+    """`queued_at_most_s` has one description and one default, defined in blocks/fields.py."""
+    field = WaitSettings.model_fields[name]
+    flows = [*SUBMITTING, "wait-for-jobs"]
+    assert [_shown(flow, name) for flow in flows] == [(field.description, field.default)] * len(flows)
+
+
+@pytest.mark.parametrize("name", SUBMISSION_PARAMETERS)
+def test_submission_parameter_is_the_same_in_all_flows(name: str) -> None:
+    """`key` has one description and one default, defined in tasks/parameters.py."""
+    assert len({str(_shown(flow, name)) for flow in SUBMITTING}) == 1
+
+
+def test_flow_has_its_own_description_of_a_shared_parameter_if_it_gives_one() -> None:
+    """`wait-for-jobs` starts its downstream deployments once for all jobs, and says so."""
+    assert _shown("wait-for-jobs", "downstream") != _shown("run-aiware-job", "downstream")
+
+
+def _shown(flow: str, name: str) -> tuple[str, Any]:
+    schema = ALL[flow].parameters.properties[name]
+    return schema["description"], schema["default"]
+
+
+@pytest.mark.parametrize(
+    ("flow", "name", "schema"),
+    [pytest.param(*one, id=f"{one[0].name}: {one[1]}") for one in PROPERTIES if one[1].endswith("_s")],
+)
 def test_seconds_are_numbers_with_bounds(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
-    """More than 0, and at most what anybody could mean: the form refuses the rest before anything starts."""
-    if not name.endswith("_s"):
-        return
+    """More than 0 and at most 30 days: the form refuses the rest before anything starts."""
     [number] = [part for part in schema.get("anyOf", [schema]) if part.get("type") == "number"]
     assert number["exclusiveMinimum"] == 0
-    assert number["maximum"] > 0
+    assert 0 < number["maximum"] <= MAX_WAIT_S
 
 
-@pytest.mark.parametrize(("flow", "name", "schema"), PROPERTIES)
+@pytest.mark.parametrize(
+    ("flow", "name", "schema"),
+    [pytest.param(*one, id=f"{one[0].name}: {one[1]}") for one in PROPERTIES if one[1] in CHOICES],
+)
 def test_choices_are_choices(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
     """A parameter with a fixed set of words is a select, not a text field."""
-    if name not in CHOICES:
-        return
     parts = [*schema.get("anyOf", [schema]), schema.get("items", {})]
     assert [sorted(part["enum"]) for part in parts if "enum" in part] == [sorted(CHOICES[name])]
 
@@ -91,14 +118,14 @@ def test_no_parameter_is_a_block_or_a_secret(flow: Flow[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
-def test_a_flow_is_described_and_never_retried(flow: Flow[..., Any]) -> None:
+def test_flow_is_described_and_never_retried(flow: Flow[..., Any]) -> None:
     """A sentence for the UI; and no retries, since a second pass could submit a second job."""
     assert flow.description
     assert not flow.retries
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-def test_the_flows_that_submit_take_the_same_care(name: str) -> None:
+def test_flows_that_submit_never_submit_twice_unless_told_to(name: str) -> None:
     """No second job, no second guess, no cancel unless asked for; a person's cancel reaches the provider."""
     flow = ALL[name]
     care = {"key": None, "on_unknown": "fail", "force_resubmit": False, "on_timeout": "leave"}
@@ -109,21 +136,23 @@ def test_the_flows_that_submit_take_the_same_care(name: str) -> None:
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
 def test_defaults_alone_pass_the_flows_own_validation(flow: Flow[..., Any]) -> None:
-    """Each parameter that has a default accepts that default."""
+    """Each parameter that has a default accepts that default: only the required ones are missing."""
     required = set(flow.parameters.required)
-    with pytest.raises(ParameterTypeError) if required else _nothing() as raised:
+    try:
         flow.validate_parameters({})
-    if required:
-        assert {name for name in flow.parameters.properties if f" - {name}: " in str(raised.value)} == required
+        missing = set()
+    except ParameterTypeError as error:
+        missing = {name for name in flow.parameters.properties if f" - {name}: " in str(error)}
+    assert missing == required
 
 
-def test_a_pre_signed_address_fits_into_the_parameter() -> None:
+def test_pre_signed_address_fits_into_the_parameter() -> None:
     """An object store's pre-signed address has 500 to 1,500 characters."""
     url = "https://bucket.s3.example.invalid/a.mp4?X-Amz-Security-Token=" + "x" * 1000
     run_aiware_job.validate_parameters({"engine_id": "e", "upload_url": url})
 
 
-def test_tasks_given_as_objects_survive_the_way_through_the_api() -> None:
+def test_tasks_given_as_objects_survive_the_api() -> None:
     """`run_deployment(parameters={"tasks": [EngineTask(...)]})`, or a run started again from what the server stored."""
     folder = IOFolder(reference_id="out", mode="chunk", type="output")
     task = EngineTask(engine_id="e", io_folders=[folder])
@@ -133,21 +162,9 @@ def test_tasks_given_as_objects_survive_the_way_through_the_api() -> None:
     assert run_aiware_job.validate_parameters(stored)["tasks"] == [task]
 
 
-def test_documents_given_as_objects_survive_the_way_through_the_api() -> None:
+def test_documents_given_as_objects_survive_the_api() -> None:
     """The same for a new project's documents."""
     document = ProjectDocument(name="a.txt", external_url="https://files.example.invalid/a.txt")
     given: dict[str, Any] = {"name": "new", "documents": [document]}
     stored = json.loads(json.dumps(create_datasaur_project.serialize_parameters(given)))
     assert create_datasaur_project.validate_parameters(stored)["documents"] == [document]
-
-
-class _nothing:  # noqa: N801 (reads like contextlib's own)
-    """No exception is wanted."""
-
-    value: Exception | None = None
-
-    def __enter__(self) -> _nothing:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        return None
