@@ -60,6 +60,12 @@ EXPECTED = (
         r"keepalive ping timeout",
         "A busy server answers a ping late. The worker asks for cancelled runs by HTTP until it is connected again.",
     ),
+    Expected(
+        r"prefect\.events\.utilities - Error emitting event: prefect\.flow-run\.heartbeat\s",
+        r"RuntimeError: (Cannot put items in a stopped service instance\.|can't register atexit after shutdown)\s*$",
+        "The heartbeat thread of a flow run may outlive the service that sends its events: the process is ending, and "
+        "its run needs no heartbeat any more. Every other event that is lost in this way is not expected.",
+    ),
 )
 
 # Prefect's logging begins a line with time and level, uvicorn's with the level. The lines after it belong to it.

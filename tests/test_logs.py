@@ -69,3 +69,11 @@ def test_message_that_is_expected_hides_no_traceback() -> None:
 def test_only_named_errors_of_every_stack_are_expected() -> None:
     """Each has a pattern of its own and a reason."""
     assert all(len(one.message) > 20 and one.reason for one in EXPECTED)
+
+
+@pytest.mark.parametrize(("event", "is_expected"), [("heartbeat", True), ("Completed", False)])
+def test_only_a_heartbeat_may_come_after_the_end_of_its_process(event: str, is_expected: bool) -> None:
+    """A heartbeat that the stopped service refuses is expected; the event of a state that it refuses is lost."""
+    entry = f"09:00:02.000 | ERROR   | prefect.events.utilities - Error emitting event: prefect.flow-run.{event}\n"
+    entry += f"{TRACEBACK.rpartition(chr(10))[0]}\nRuntimeError: Cannot put items in a stopped service instance."
+    assert errors(log(entry)) == ([] if is_expected else [entry])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -73,7 +74,7 @@ class LateClock(DrivenClock):
 class Case:
     """One key: where its processes died, how the last one ended, and what the ledger shows."""
 
-    number: int
+    number: str
     stops: list[str] = field(default_factory=list)
     ended: str = ""
     jobs: list[Submission] = field(default_factory=list)
@@ -99,9 +100,11 @@ class Protocol:
         self.folder = folder
         assert isinstance(emulator.clock, ManualClock)
         self.clock = LateClock(emulator.clock)
+        # Of one width: Datasaur searches projects by a keyword, and the name of one case must not contain another's.
+        self._numbers = (f"{number:06}" for number in count(1))
 
-    def spec(self, number: int) -> JobSpec:
-        """What is submitted in this case; the emulator is made ready for it."""
+    def spec(self, number: str) -> JobSpec:
+        """The job of this case; the emulator is made ready for it."""
         task = EngineTask(engine_id=ENGINE_ID)
         if self.operation == "aiware createJob":
             return AiwareJobSpec.of(tasks=[task])
@@ -124,7 +127,7 @@ class Protocol:
             target_secret=SecretStr("s3cret"),
         )
 
-    def _shared_target(self, number: int) -> str:
+    def _shared_target(self, number: str) -> str:
         """A target on which another's job of the same engine runs already."""
         target = self.emulator.aiware.add_tdo({"name": f"shared-{number}"})
         self.emulator.aiware.plant(target_id=target.id).tasks[0].engine_id = ENGINE_ID
@@ -141,26 +144,26 @@ class Protocol:
         )
         return DatasaurClient(FusedSession(f"{url}/graphql", sign_in, DATASAUR, self.clock, fuse))
 
-    async def run(self, number: int, *stops: int, late_s: float | None = None) -> tuple[Case, list[str]]:
-        """One key: a process that is stopped at the first of `stops`, one at the second, ..., and one that is not.
+    async def run(self, *stops: int, late_s: float | None = None) -> tuple[Case, list[str]]:
+        """A new key: a process that is stopped at the first of `stops`, one at the second, ..., and one that is not.
 
         With `late_s`, what a process was about to send when it died arrives so much later, or else when all have ended.
         Gives the case and the points of the last process. Raises `AssertionError` if one ends before its stop.
         """
         async with AsyncExitStack() as connections:
-            return await self._run(number, stops, late_s, connections)
+            return await self._run(stops, late_s, connections)
 
     async def _run(
-        self, number: int, stops: Sequence[int], late_s: float | None, connections: AsyncExitStack
+        self, stops: Sequence[int], late_s: float | None, connections: AsyncExitStack
     ) -> tuple[Case, list[str]]:
-        case, begun = Case(number), len(self.emulator.ledger.submissions)
-        spec = self.spec(number)
+        case, begun = Case(next(self._numbers)), len(self.emulator.ledger.submissions)
+        spec = self.spec(case.number)
         fuse, kept = Fuse(), ""
         for stop in [*stops, None]:
             fuse = Fuse(stop)
             client = self.client(fuse)
             await connections.enter_async_context(client)  # for what arrives late
-            case.ended = await self._process(number, spec, client, fuse)
+            case.ended = await self._process(case.number, spec, client, fuse)
             if stop is not None:
                 assert fuse.blown, f"{self.operation}: {case}; a process ended before stop {stop}: {fuse.points}"
                 case.stops.append(fuse.points[-1])
@@ -173,7 +176,7 @@ class Protocol:
         case.jobs = [made for made in self.emulator.ledger.submissions[begun:] if made.job_id]
         return case, fuse.points
 
-    async def _process(self, number: int, spec: JobSpec, client: JobClient, fuse: Fuse) -> str:
+    async def _process(self, number: str, spec: JobSpec, client: JobClient, fuse: Fuse) -> str:
         self.prefect.fuse = fuse
         try:
             async with asyncio.timeout(HANGS_AFTER_S):
@@ -192,7 +195,7 @@ class Protocol:
         project = self.emulator.datasaur.projects.get(job_id.removeprefix("project:"))
         return project.job.id if project and project.job else job_id
 
-    async def _to_the_end(self, number: int, spec: JobSpec, client: JobClient) -> str:
+    async def _to_the_end(self, number: str, spec: JobSpec, client: JobClient) -> str:
         """What `run_to_the_end` does."""
         store = RunStore(self.run_id)
         location = (client.provider, client.session.url, client.account, spec.operation)

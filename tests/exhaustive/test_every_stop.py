@@ -83,10 +83,10 @@ async def owner() -> None:
 async def test_every_single_stop(operation: str, hidden_s: float, deploy: Deploy, tmp_path: Path) -> None:
     """Stopped at each point in turn, then run again: as many jobs as promised, and downstream once."""
     async with _laboratory(operation, hidden_s, deploy, tmp_path) as protocol:
-        undisturbed, points = await protocol.run(0)
+        undisturbed, points = await protocol.run()
         cases = [undisturbed]
         for stop in range(1, len(points) + 1):
-            case, _ = await protocol.run(stop, stop)
+            case, _ = await protocol.run(stop)
             cases.append(case)
         await _judge(protocol, cases)
     logger.info("%s: stopped once: %d cases", operation, len(cases))
@@ -96,15 +96,15 @@ async def test_every_single_stop(operation: str, hidden_s: float, deploy: Deploy
 async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Path) -> None:
     """Stopped at each point in turn, and its successor at each of its own, then run again: the same holds."""
     async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
-        _, points = await protocol.run(0)
+        _, points = await protocol.run()
         cases: list[Case] = []
         possible = 0
         for first in _stops(points):
-            _, then = await protocol.run(1_000_000 + first, first)
+            _, then = await protocol.run(first)
             # After an answer is the same place as before the next request, with as many stops behind it.
             possible += len(then) * (1 if EVERY_PAIR or first in {1, len(points)} else 2)
             for second in _stops(then):
-                case, _ = await protocol.run(len(cases) + 1, first, second)
+                case, _ = await protocol.run(first, second)
                 cases.append(case)
         await _judge(protocol, cases)
     logger.info("%s: stopped twice over: %d pairs of %d", operation, len(cases), possible)
@@ -114,9 +114,9 @@ async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Pat
 async def test_every_request_that_arrives_after_its_sender_died(operation: str, deploy: Deploy, tmp_path: Path) -> None:
     """Stopped before each request in turn, which arrives 20 s later, while the next process is at work: the same."""
     async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
-        _, points = await protocol.run(0)
+        _, points = await protocol.run()
         cases = [
-            (await protocol.run(stop, stop, late_s=LATE_S))[0]
+            (await protocol.run(stop, late_s=LATE_S))[0]
             for stop, name in enumerate(points, 1)
             if name.startswith("before")
         ]
