@@ -15,6 +15,7 @@ from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobH
 from graphql_jobs.many import each
 from graphql_jobs.providers.batching import BatchedPoll, BatchSize
 from graphql_jobs.providers.collecting import collected
+from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S, OutageBudget
 
 if TYPE_CHECKING:
@@ -90,13 +91,9 @@ class JobClient(ABC):
         """
         raise NotImplementedError  # asked for only where `recoveries` says FIND
 
-    def finds_surely(self, operation: str, location: Location) -> bool:
-        """Whether what `find` gives is ours for sure, and not only of the same kind, location and time."""
-        return True
-
-    def finds_by_label(self, operation: str, location: Location) -> bool:
-        """Whether it is ours by the label that it carries: then none of it was there before the key was first used."""
-        return False
+    def evidence(self, operation: str, location: Location) -> Evidence:
+        """Why a job that `find` gives is the one that was submitted."""
+        return Evidence.LOCATION
 
     @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:

@@ -1,4 +1,4 @@
-"""What can be done about a job when the answer to its submission was lost."""
+"""How a provider lets us find out what came of a submission whose answer was lost."""
 
 from __future__ import annotations
 
@@ -12,15 +12,26 @@ Location = dict[str, Any]
 
 
 class Recovery(StrEnum):
-    """What can be done about a job of which nobody knows whether it was started."""
+    """What can be done if nobody knows whether a job was started."""
 
-    #: The provider can be asked for it.
+    #: The provider can be searched for it (`JobClient.find`).
     FIND = "find"
-    #: A second one does no harm.
+    #: A second job does no harm: submit again.
     REPEAT = "repeat"
-    #: Nothing shows it.
+    #: Neither: `SubmissionUnknown`, unless the caller accepts a second job.
+    NONE = "none"
+
+
+class Evidence(StrEnum):
+    """Why a job that `find` gives is the one that was submitted."""
+
+    #: It has the label, so that no job from before the first intent is among those found.
+    LABEL = "label"
+    #: Only jobs of this submission are at its location, but for those whose ids were noted before.
+    LOCATION = "location"
+    #: It has the operation, the location and the time of the submission: it may be someone else's.
     NONE = "none"
 
 
 class Undecided(GraphqlJobsError):
-    """What was seen, or not, tells nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""
+    """A search that proves nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""

@@ -122,25 +122,28 @@ class Journal:
         except Exception:  # whatever the store raises
             logger.exception("That %s goes on with the job of submission %s was not written down.", owner, self.key)
 
-    async def stay_unknown(self, record: Record, doubt: BaseException | None, more: str = "") -> Never:
-        """Raise `SubmissionUnknown`, and write it down first, so that the next attempt says the same."""
+    async def fail_unknown(self, record: Record, failure: BaseException | None, more: str = "") -> Never:
+        """Raise `SubmissionUnknown` for the failure of a create, and write it down first for the next attempt.
+
+        `failure` is None for the create of a process that died. `more` says why a search did not help.
+        """
         sent_at, cause = instant(record.at).isoformat(timespec="seconds"), _DIED
         if record.unknown:
             sent_at, cause = record.unknown["sent_at"], record.unknown["cause"]
-        elif isinstance(doubt, SubmissionUnknown):
-            sent_at, cause = doubt.sent_at, doubt.cause
-        elif doubt:
+        elif isinstance(failure, SubmissionUnknown):
+            sent_at, cause = failure.sent_at, failure.cause
+        elif failure:
             cause = "it took too long."
         cause = f"{cause} {more}".strip() if more not in cause else cause
         if not record.unknown:
             await self.note(record, {"kind": "unknown", "sent_at": sent_at, "cause": cause[:_CAUSE_CHARACTERS]})
-        give_up(record, cause, sent_at)
+        raise submission_unknown(record, cause, sent_at)
 
 
-def give_up(record: Record, cause: str, sent_at: str | None = None) -> Never:
-    """Raise `SubmissionUnknown` for the record's last intent."""
+def submission_unknown(record: Record, cause: str, sent_at: str | None = None) -> SubmissionUnknown:
+    """The error for the record's last intent."""
     at = sent_at or instant(record.at).isoformat(timespec="seconds")
-    raise SubmissionUnknown(record.provider, record.operation, record.subject, at, cause)
+    return SubmissionUnknown(record.provider, record.operation, record.subject, at, cause)
 
 
 def not_sent(client: JobClient, spec: JobSpec) -> RequestFailed:

@@ -69,7 +69,7 @@ class Record:
     #: What came of each cancel of this job, in a sentence, by what was cancelled.
     cancelled: dict[str, str] = field(default_factory=dict)
     #: Whether the provider was read again after one of them, and no longer ran the job.
-    surely_cancelled: bool = False
+    cancel_confirmed: bool = False
 
     @property
     def intent(self) -> int:
@@ -82,7 +82,7 @@ class Record:
         return self.count > 0 and self.handle is None and not self.void and self.unknown is None
 
     @property
-    def surely_nothing(self) -> bool:
+    def has_no_job(self) -> bool:
         """No job can have come of the last intent."""
         return self.void or (self.handle is None and self.location is None)
 
@@ -129,7 +129,7 @@ class Record:
             self.unknown = {"sent_at": str(entry["sent_at"]), "cause": str(entry["cause"])}
         elif kind == "cancelled":
             self.cancelled[str(entry["of"])] = str(entry["message"])
-            self.surely_cancelled |= entry.get("confirmed") is True
+            self.cancel_confirmed |= entry.get("confirmed") is True
         else:
             raise ValueError(kind)
         self.count += 1
@@ -152,7 +152,7 @@ class Record:
         self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
         self.location = None if entry["location"] is None else dict(entry["location"])
         self.handle, self.void, self.unknown = None, False, None
-        self.cancelled, self.surely_cancelled = {}, False
+        self.cancelled, self.cancel_confirmed = {}, False
 
     def _keep(self, handle: JobHandle, intent: int) -> None:
         is_known, is_replaced = handle.job_id in self.handled, self.is_replaced(handle.job_id, intent)
@@ -163,7 +163,7 @@ class Record:
                 self.late = (*self.late, (handle, self.intents[intent]))
             return
         if self.handle and self.handle.job_id != handle.job_id:
-            self.surely_cancelled = False  # that was the former's
+            self.cancel_confirmed = False  # that was the former's
         self.handle = handle
         self.void, self.given_up, self.unknown = False, False, None
         self.first_id = self.first_id or handle.job_id

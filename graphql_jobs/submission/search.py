@@ -1,28 +1,38 @@
-"""Looking for the job of an intent whose outcome nobody knows."""
+"""Find the job of a submission whose answer was lost, by asking the provider (docs/explanation/guarantees.md, 2).
+
+`Search.lost` is the rule: ask until the job would be visible, and only then conclude that it does not exist.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import RequestFailed, some
-from graphql_jobs.providers.recovery import Undecided
+from graphql_jobs.providers.recovery import Evidence, Recovery, Undecided
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from graphql_jobs.handle import JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.providers.base import JobClient
+    from graphql_jobs.providers.recovery import Location
     from graphql_jobs.submission.journal import Journal
     from graphql_jobs.submission.record import Record
 
-#: Our choice: the first pause between two looks, at a provider or at another's work; each further one is twice as long.
-POLL_S = 0.2
+logger = logging.getLogger(__name__)
+
+#: Our choice: the first delay between two searches, or two reads of the store; each further one is twice as long.
+FIRST_DELAY_S = 0.2
 
 
 async def find_again(client: JobClient, label: Label, record: Record) -> list[JobHandle]:
-    """The jobs that came of the record's last intent, oldest first, by one look at the provider.
+    """The jobs that came of the record's last intent, oldest first, by one search at the provider.
 
-    Raises `RequestFailed` or `Undecided`, also if the look takes longer than a whole submission may.
+    Raises `RequestFailed` or `Undecided`, also if the search takes longer than a whole submission may.
     """
     if record.location is None:
         return []
@@ -31,43 +41,114 @@ async def find_again(client: JobClient, label: Label, record: Record) -> list[Jo
         async with asyncio.timeout(longest_s):
             found = await client.find(record.operation, record.location, label, record.at)
     except TimeoutError:
-        raise Undecided(f"One look for it took longer than submission_s={longest_s:g}.") from None
+        raise Undecided(f"One search for it took longer than submission_s={longest_s:g}.") from None
     return [handle for handle in found if handle.job_id not in record.before | record.handled]
 
 
 class Search:
-    """Looks for one submission's job, until `give_up_at` at the latest."""
+    """Searches for the jobs of one submission. `lost` and `before` need a `recovery` of FIND."""
 
-    def __init__(self, client: JobClient, label: Label, journal: Journal, give_up_at: float) -> None:
+    def __init__(
+        self, client: JobClient, label: Label, journal: Journal, recovery: Recovery, give_up_at: float
+    ) -> None:
+        """No search goes on after `give_up_at` (epoch seconds)."""
         self._client = client
+        self._clock = client.session.clock
         self._label = label
         self._journal = journal
+        self._can_find = recovery is Recovery.FIND
         self._give_up_at = give_up_at
 
-    async def until_sure(self, record: Record, sure_at: float) -> list[JobHandle]:
-        """The jobs of the last intent, oldest first; none if by `sure_at`, when all would be visible, none is there.
+    async def lost(self, record: Record, visible_at: float, failure: BaseException | None) -> JobHandle | None:
+        """The job of the last intent; None if it is proven that there is none.
 
-        Where what is found may be somebody else's, one that is seen early proves nothing, since ours may still hide:
-        then it is ours only if it is the only one at `sure_at`. Raises `Undecided`.
+        Every job of the intent is visible at `visible_at`. Raises `SubmissionUnknown` for `failure`, the error of the
+        create, if the search is undecided.
         """
-        clock, delay_s = self._client.session.clock, POLL_S
-        surely = self._client.finds_surely(record.operation, record.location or {})
+        return await self._kept(record, self._until_visible(record, visible_at), failure)
+
+    async def late(self, record: Record) -> JobHandle | None:
+        """A job that became visible only after it was given up, or beside one that ended badly, by one search."""
+        if not self._can_find or record.location is None:
+            return None
+        by_label = self._client.evidence(record.operation, record.location) is Evidence.LABEL
+        if not by_label and not (record.void and record.given_up and self._is_proof(record)):
+            return None
+        return await self._kept(record, self._once(record), None)
+
+    async def early(self, record: Record) -> JobHandle | None:
+        """The job of an intent on which another process may still be at work, by one search; None if unclear."""
+        if self._can_find and self._is_proof(record):  # else only at the time at which `lost` is certain
+            with suppress(RequestFailed, Undecided):  # the other process may succeed
+                if found := await find_again(self._client, self._label, record):
+                    await self._keep_oldest(record, found)
+                    return record.handle  # None if it could not be written, or another process wrote
+        return None
+
+    async def before(self, operation: str, location: Location, *, is_first: bool) -> list[str]:
+        """The ids of the jobs that are at `location` before an intent, so that a search never takes one for its job."""
+        if not is_first and self._client.evidence(operation, location) is Evidence.LABEL:
+            return []  # a job with the label came of an earlier intent, whenever it becomes visible
+        return [one.job_id for one in await self._client.find(operation, location, self._label, self._clock.now())]
+
+    async def superseded(self, record: Record) -> list[str]:
+        """The ids of the jobs that a forced submission leaves behind, as far as they are known. They are logged."""
+        ids = [record.handle.job_id] if record.handle else []
+        if self._can_find and not record.handle and self._is_proof(record):
+            with suppress(Undecided):
+                ids = [handle.job_id for handle in await find_again(self._client, self._label, record)]
+        for job_id in ids:
+            logger.warning(
+                "%s job %s is superseded, as force_resubmit says, and was left as it is: if it still runs and nobody "
+                "needs it, cancel it by its id.",
+                *(self._client.provider, job_id),
+            )
+        return ids
+
+    def _is_proof(self, record: Record) -> bool:
+        return self._client.evidence(record.operation, record.location or {}) is not Evidence.NONE
+
+    async def _kept(
+        self, record: Record, search: Awaitable[list[JobHandle]], failure: BaseException | None
+    ) -> JobHandle | None:
+        try:
+            found = await search
+        except Undecided as why:
+            await self._journal.fail_unknown(record, failure, str(why))
+        return await self._keep_oldest(record, found) if found else None
+
+    async def _keep_oldest(self, record: Record, found: list[JobHandle]) -> JobHandle:
+        ids = [handle.job_id for handle in found]
+        if len(found) > 1:
+            logger.warning(
+                "%s: several jobs have the key %s: %s. The oldest is adopted; look after the others.",
+                *(self._client.provider, self._label.key, ", ".join(ids)),
+            )
+        logger.info("%s job %s was found again by its key.", self._client.provider, ids[0])
+        return await self._journal.keep(record, found[0])
+
+    async def _until_visible(self, record: Record, visible_at: float) -> list[JobHandle]:
+        """The jobs of the last intent, oldest first; none if none is there at `visible_at`.
+
+        Where a job that is found may belong to someone else, an early one proves nothing, since ours may still be
+        hidden: it is ours only if it is the only one at `visible_at`. Raises `Undecided`.
+        """
+        delay_s, is_proof = FIRST_DELAY_S, self._is_proof(record)
         while True:
-            now = clock.now()
-            found = await self.look(record)
-            if (found and surely) or now >= sure_at:
-                return found if surely else await self._the_only_one(found)
-            now = clock.now()
+            now = self._clock.now()
+            found = await self._once(record)
+            if (found and is_proof) or now >= visible_at:
+                return found if is_proof else await self._the_only_one(found)
+            now = self._clock.now()
             if now >= self._give_up_at:
-                seen = (
-                    f"{some([one.job_id for one in found])} may be it, but it" if found else "It is not to be seen, and"
-                )
-                raise Undecided(f"{seen} may stay hidden {max(sure_at - now, 0):.0f} s more: longer than this wait.")
-            await clock.sleep(min(delay_s, max(sure_at - now, 0), self._give_up_at - now))
+                ids = [one.job_id for one in found]
+                seen = f"{some(ids)} may be it, but it" if found else "It is not visible, and"
+                raise Undecided(f"{seen} may stay hidden {max(visible_at - now, 0):.0f} s more: longer than this wait.")
+            await self._clock.sleep(min(delay_s, max(visible_at - now, 0), self._give_up_at - now))
             delay_s *= 2
 
-    async def look(self, record: Record) -> list[JobHandle]:
-        """`find_again`, of which nothing is taken for an answer but an answer. Raises `Undecided`."""
+    async def _once(self, record: Record) -> list[JobHandle]:
+        """`find_again`. Raises `Undecided` also for a failed request."""
         try:
             return await find_again(self._client, self._label, record)
         except RequestFailed as failure:

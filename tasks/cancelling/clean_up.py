@@ -23,7 +23,7 @@ from graphql_jobs import JobClient, Label, Recovery
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.many import each
-from graphql_jobs.providers.recovery import Undecided
+from graphql_jobs.providers.recovery import Evidence, Undecided
 from graphql_jobs.submission.record import read_record
 from graphql_jobs.submission.submit import find_again
 from tasks.cancelling.jobs import DELAYS_S, LOOK_S, Done, LeftAlone, Target, cancel_together, unknown
@@ -106,10 +106,10 @@ class CleanUp:
             said = record.cancelled.get(f"{self.cancel_id}/{handle.job_id}")
             if owner == run_id:
                 yield Done(said, True) if said else Target(handle, submission, is_late=True)
-        if record.count == 0 or record.surely_nothing:
+        if record.count == 0 or record.has_no_job:
             return
         if said := record.cancelled.get(self.cancel_id):
-            yield Done(said, True, record.surely_cancelled)
+            yield Done(said, True, record.cancel_confirmed)
         elif run_id in record.left_behind:
             yield Done(
                 f"{_what(submission)}: left running, since it is the job of run {record.owner}, not of this run."
@@ -205,7 +205,7 @@ class CleanUp:
                 return Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)
             await clock.sleep(delay_s)
             delay_s = min(2 * delay_s, longest_s)
-        if not client.finds_surely(record.operation, record.location or {}):
+        if client.evidence(record.operation, record.location or {}) is Evidence.NONE:
             ids = ", ".join(handle.job_id for handle in found)
             return Done(f"{what}: {ids} may be it, and nothing tells; left running. Look after it.", self.is_last)
         targets = [

@@ -20,6 +20,7 @@ from blocks.fields import DAY_S
 from graphql_jobs import GraphqlJobsError, Job, JobClient
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import CancelRefused, JobNotFound, SubmissionUnknown
+from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.submission.record import Record
 from tasks.downstream import start_deployment
 from tasks.flow_runs import is_living, read_runs, records_of, references_of
@@ -151,14 +152,14 @@ async def _adopt(client: JobClient, orphan: Orphan, credentials: str, downstream
 
 
 def _is_unclear(record: Record, until: float) -> bool:
-    return bool(record.unknown) or (record.is_open and not record.surely_nothing and record.at <= until)
+    return bool(record.unknown) or (record.is_open and not record.has_no_job and record.at <= until)
 
 
 def _is_listed(record: Record, client: JobClient | None, since: float) -> bool:
     """Whether the job would be in the list of labelled jobs, if there is one."""
     if client is None or record.provider != client.provider or record.at < since:
         return False
-    return client.finds_surely(record.operation, record.location or {})
+    return client.evidence(record.operation, record.location or {}) is not Evidence.NONE
 
 
 def _finding(client: JobClient, orphan: Orphan, done: str) -> ReportRow:

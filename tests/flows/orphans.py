@@ -75,7 +75,7 @@ async def remember(run: FlowRun, key: str, emulator: Emulator, job_id: str | Non
         "key": key,
         "spec": {},
     }
-    entry |= {"subject": "1 task", "location": {"target_id": "1", "own": True}, "at": emulator.clock.now()}
+    entry |= {"subject": "1 task", "location": {"target_id": "1", "exclusive": True}, "at": emulator.clock.now()}
     assert await RunStore(run.id).append(key, 0, entry | intent)
     if job_id:
         handle = JobHandle(provider="aiware", endpoint=f"{emulator.url}/v3/graphql", job_id=job_id)

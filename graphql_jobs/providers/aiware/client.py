@@ -16,7 +16,7 @@ from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
-from graphql_jobs.providers.recovery import Location, Recovery
+from graphql_jobs.providers.recovery import Evidence, Location, Recovery
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.outage_budget import OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
@@ -97,29 +97,27 @@ class AiwareClient(JobClient):
         if isinstance(spec, AiwareJobSpec):
             own = spec.to_wire().get("target", {})
             details = (own.get("details") or {}) | label.to_json()
-            return {"target_id": await self.create_target(**(tdo | own | {"details": details})), "own": True}
+            return {"target_id": await self.create_target(**(tdo | own | {"details": details})), "exclusive": True}
         engine = self._engine_spec(spec)
         target_id = await self.create_target_with_asset(engine.upload_url or "", **tdo, details=label.to_json())
         # A rule of the organisation may have started jobs there by now: of a launch, nothing else tells them from ours.
-        others = [record["id"] for record in await jobs_on_target(self, target_id, None)]
-        return {"target_id": target_id, "own": True, "engine_id": engine.engine_id, "others": others}
+        foreign_ids = [record["id"] for record in await jobs_on_target(self, target_id, None)]
+        return {"target_id": target_id, "exclusive": True, "engine_id": engine.engine_id, "foreign_ids": foreign_ids}
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
         """The jobs on the target with our label, or, where a launch can carry none, those of the engine that nobody
         else labelled.
         """
-        from_at = None if location.get("own") else since - _CLOCK_SKEW_S
+        from_at = None if location.get("exclusive") else since - _CLOCK_SKEW_S
         return [
             self._found(operation, record) for record in await candidates(self, operation, location, label, from_at)
         ]
 
-    def finds_surely(self, operation: str, location: Location) -> bool:
-        """A launch on a shared target carries no label."""
-        return bool(location.get("own")) or "engine_id" not in location
-
-    def finds_by_label(self, operation: str, location: Location) -> bool:
-        """A `createJob` on a shared target carries it."""
-        return not location.get("own") and "engine_id" not in location
+    def evidence(self, operation: str, location: Location) -> Evidence:
+        """On a shared target, a job of `createJob` has the label and a launch has nothing."""
+        if location.get("exclusive"):
+            return Evidence.LOCATION
+        return Evidence.NONE if "engine_id" in location else Evidence.LABEL
 
     def _found(self, operation: str, record: Entry) -> JobHandle:
         handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})

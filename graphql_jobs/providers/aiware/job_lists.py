@@ -135,12 +135,12 @@ async def candidates(
     job of our engine is ours only if it is the only one that was not there before our launch: else `Undecided`.
     """
     there = await jobs_on_target(client, location["target_id"], since)
-    left = [record for record in there if record["id"] not in location.get("others", ())]
+    left = [record for record in there if record["id"] not in location.get("foreign_ids", ())]
     if not all(map(is_readable, left)):
         detail = "it cannot be read whether one of them is ours."
         raise client.session.bad_answer("jobs", f"jobs on target {location['target_id']}", detail)
     ours = [record for record in left if may_be_ours(record, operation, location, label)]
-    if not ours or operation == CREATE_JOB.field or not location.get("own"):
+    if not ours or operation == CREATE_JOB.field or not location.get("exclusive"):
         return ours
     strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
     if len(ours) > 1 or strangers:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SINCE = 1_800_000_000.0
 PLACES: dict[str, tuple[str, Any, dict[str, Any]]] = {
-    "a container of our own": ("aiware", TASKS, {"target_id": "7", "own": True}),
+    "a container of our own": ("aiware", TASKS, {"target_id": "7", "exclusive": True}),
     "a shared target": (
         "aiware",
         EngineJobSpec.of(engine_id=ENGINE, target_id="7"),
@@ -114,7 +114,7 @@ async def test_look_that_hangs_ends_with_the_time_of_a_submission(serve: Serve) 
         return web.json_response({})
 
     server = await serve(hang)
-    store = await left_open(TASKS, "aiware", {"target_id": "7", "own": True})
+    store = await left_open(TASKS, "aiware", {"target_id": "7", "exclusive": True})
     async with client_of("aiware", server.url, submission_s=0.3) as client:
         with pytest.raises(errors.SubmissionUnknown, match=r"longer than submission_s=0\.3"):
             await submit_once(client, TASKS, store, Label(LABEL.key, "run-2"))

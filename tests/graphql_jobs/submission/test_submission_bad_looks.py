@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphql_jobs.providers.recovery import Location
     from tests.graphql_jobs.conftest import Serve
 
-OWN: Location = {"target_id": "7", "own": True}
+OWN: Location = {"target_id": "7", "exclusive": True}
 NAMED: Location = {"name": "mine", "team_id": None}
 SINCE = 1_800_000_000.0
 

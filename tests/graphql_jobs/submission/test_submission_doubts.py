@@ -118,12 +118,12 @@ async def test_several_jobs_with_one_key_are_reported(
         target_id = await client.create_target(startDateTime=1, stopDateTime=2)
         handles = []
         for _ in range(2):
-            handles.append(await client.submit(TASKS, LABEL, {"target_id": target_id, "own": True}))
+            handles.append(await client.submit(TASKS, LABEL, {"target_id": target_id, "exclusive": True}))
             await client.session.clock.sleep(1)
     now = emulator.clock.now()
     intent = {"kind": "intent", "by": "x", "at": now - 500, "provider": "aiware", "operation": "createJob"}
     await store.append(LABEL.key, 0, intent | {"key": LABEL.key, "spec": TASKS.summary(LABEL.key), "location": None})
-    location = {"target_id": target_id, "own": True}
+    location = {"target_id": target_id, "exclusive": True}
     await store.append(LABEL.key, 1, {"kind": "container", "location": location, "at": now - 500})
     assert (await submitted(client, TASKS, store)).job_id == handles[0].job_id
     assert handles[1].job_id in caplog.text

@@ -112,7 +112,7 @@ async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
     client, store = aiware.get_client(), LocalStore()
     handle = await submitted(client, LAUNCH, store)
     record = await recorded(store)
-    record.location = {"target_id": record.location["target_id"], "own": True}
+    record.location = {"target_id": record.location["target_id"], "exclusive": True}
     record.handled = frozenset()
     async with client:
         assert [one.job_id for one in await find_again(client, LABEL, record)] == [handle.job_id]
@@ -127,4 +127,4 @@ async def test_what_was_there_before_a_launch_is_written_down(emulator: Emulator
     emulator.faults.add(rule(ENGINE))
     await submitted(aiware.get_client(), LAUNCH, store)
     assert kinds(await store.read(LABEL.key)) == ["intent", "container", "handle"]
-    assert (await recorded(store)).location["others"] == theirs(emulator)
+    assert (await recorded(store)).location["foreign_ids"] == theirs(emulator)
