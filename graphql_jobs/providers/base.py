@@ -10,49 +10,65 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import InvalidInput, JobNotFound
+from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
 from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobHandle, Seen
-from graphql_jobs.many import each
+from graphql_jobs.parsing import instant_or_none
 from graphql_jobs.providers.batching import BatchedPoll, BatchSize
+from graphql_jobs.providers.cancelling import cancel_many
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence
+from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S, OutageBudget
+from graphql_jobs.transport.shared_session import shared_session
+from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from graphql_jobs.errors import RequestFailed
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.providers.recovery import Location, Recovery
     from graphql_jobs.spec import JobSpec
-    from graphql_jobs.transport.session import Session
+    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect
+    from graphql_jobs.transport.session import Before, Session
 
 
 class JobClient(ABC):
     """One provider, seen through one session. Use within `async with`; any number may share a session."""
 
-    #: The provider's name in handles, messages and parameters.
+    #: The provider's name in handles, messages and parameters, and in sentences.
     provider: ClassVar[str]
-    #: Whether the provider has a way to cancel a job; where it has none, `cancel` raises `CancelRefused`.
-    can_cancel: ClassVar[bool]
-    #: What can be submitted, by the provider's name of what starts it, and what can be done after a lost answer.
+    title: ClassVar[str]
+    #: The path of the GraphQL endpoint at the base URL, and how the provider words its errors: for `connect`.
+    path: ClassVar[str] = "/graphql"
+    dialect: ClassVar[Dialect]
+    #: Whether the provider can cancel a job (`send_cancel`); if not, `cancel` raises `CancelRefused`.
+    can_cancel: ClassVar[bool] = False
+    #: What can be submitted, by the provider's name of the operation, and what can be done after a lost answer.
     recoveries: ClassVar[Mapping[str, Recovery]] = {}
-    #: How long after its submission a job may stay out of lists, in seconds.
+    #: For how many seconds after its submission a job may be missing from lists.
     visibility_s: float = 30.0
-    #: Whose jobs these are, as far as that can be said without a secret: part of a submission's key.
+    #: Whose jobs these are, without a secret: part of a submission's key.
     account: str = ""
-    #: Jobs per request at most; a client may be given another number.
+    #: The largest number of jobs per request; a client may be given another one.
     max_batch: int = 100
     _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
 
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    @classmethod
+    def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
+        """A client for the installation at the base URL `url`, on this event loop's shared session."""
+        return cls(shared_session(f"{base_url(url)}{cls.path}", auth, cls.dialect, limits))
+
     @property
     def reading(self) -> object:
-        """What decides how an answer is read: those who read alike share their looks."""
+        """What decides how an answer is read: clients of a session that read alike share their polls."""
         return type(self)
 
     async def __aenter__(self) -> Self:
@@ -70,11 +86,15 @@ class JobClient(ABC):
         """
 
     def recovery(self, spec: JobSpec) -> Recovery:
-        """What can be done when nobody knows whether `spec` was started. Raises `InvalidInput` for another's spec."""
+        """What can be done if nobody knows whether `spec` was started. Raises `InvalidInput` for another's spec."""
         if spec.operation not in self.recoveries:
-            names = ", ".join(self.recoveries)
-            raise InvalidInput("spec", f"{self.provider} runs {names}, which {type(spec).__name__} is not.")
+            raise self.wrong_spec(spec)
         return self.recoveries[spec.operation]
+
+    def wrong_spec(self, spec: JobSpec) -> InvalidInput:
+        """The error for a spec of another provider."""
+        names = ", ".join(self.recoveries)
+        return InvalidInput("spec", f"{self.title} runs {names}, which {type(spec).__name__} is not.")
 
     def location(self, spec: JobSpec) -> Location | None:
         """Where a job of `spec` would be found; None if it first gets a container of its own (`make_container`)."""
@@ -95,9 +115,13 @@ class JobClient(ABC):
         """Why a job that `find` gives is the one that was submitted."""
         return Evidence.LOCATION
 
-    @abstractmethod
     async def cancel(self, job_id: str) -> CancelOutcome:
-        """Ask the provider to cancel, then read the job. Raises `CancelRefused` where it would not or cannot."""
+        """Cancel the job and poll it until that shows. Raises `CancelRefused` if the provider would not or cannot."""
+        checked = self._checked(job_id, "job_id")
+        outcome = (await self.cancel_many([checked]))[checked]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def cancel_many(
         self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
@@ -105,31 +129,37 @@ class JobClient(ABC):
         """Cancel several jobs at once. Gives for each what `cancel` gives, or raises.
 
         `before` is called with a job's id each time that its cancel is about to be sent. If it raises, that cancel is
-        not sent, and what it raised stands for the job.
+        not sent, and the exception stands for the job.
         """
+        checked = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
+        return await cancel_many(self, checked, before)
 
-        async def one(job_id: str) -> CancelOutcome:
-            if before:
-                await before(job_id)
-            return await self.cancel(job_id)
+    async def send_cancel(self, job_id: str, before: Before | None) -> RequestFailed | None:
+        """Ask the provider to cancel: None if it accepts, else its refusal. Sent like a read, since twice does no harm.
 
-        return await each(job_ids, one)
+        `before` goes to `session.read`. Override it, and set `can_cancel`, if the provider has a cancel.
+        """
+        if before:
+            await before()
+        raise CancelRefused(
+            self.provider, job_id, f"{self.title} has no way to cancel a job: left running at {self.title}."
+        )
 
     async def result(
         self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = OUTAGE_BUDGET_S
     ) -> dict[str, Any]:
-        """What a succeeded job made, as plain JSON; files go into `folder`.
+        """The result of a succeeded job, as plain JSON; files go into `folder`.
 
-        Failures that may pass are tried again for `outage_budget_s` without progress, as a wait does. Whatever else
-        happens after a job's end is a `ResultUnavailable`.
+        Transient failures are retried for `outage_budget_s` without progress, as in a wait. Raises `ResultUnavailable`
+        for all others.
         """
         budget = OutageBudget(outage_budget_s, self.session.clock)
         where = folder.absolute()  # noqa: ASYNC240 (reads the current folder)
-        return await collected(lambda: self._collect(handle, job, where, budget), self.provider, handle.job_id, budget)
+        return await collected(lambda: self.collect(handle, job, where, budget), self.provider, handle.job_id, budget)
 
-    @abstractmethod
-    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """Fetch that once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
+    async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
+        """Fetch the result once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
+        return {"result_id": job.result_id} if job.result_id else {}
 
     @abstractmethod
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
@@ -182,17 +212,29 @@ class JobClient(ABC):
         absent = set(job_ids).difference(poll.seen, deferred)
         return poll.seen | {job_id: self.not_found(job_id) for job_id in absent}, deferred
 
-    def _new_handle(self, job_id: str, operation: str, details: Mapping[str, str | None]) -> JobHandle:
-        """The handle of a job that was just started. Raises `SubmissionUnknown` if its id is none to work with."""
+    def started(
+        self,
+        operation: str,
+        job_id: str | None,
+        details: Mapping[str, str | None] | None = None,
+        *,
+        created: object = None,
+    ) -> JobHandle:
+        """The handle of a job that was started, now or at the instant `created` (as the provider wrote it).
+
+        Raises `SubmissionUnknown` if there is no id, or one that cannot be used.
+        """
+        if not job_id:
+            raise self.session.unknown(operation, "", "the answer holds no id.")
         clean = self.session.kept_secrets.clean_id
         try:
             return JobHandle(
                 provider=self.provider,
                 endpoint=self.session.url,
-                job_id=self._checked(clean(job_id), "id"),  # with stars it is none
+                job_id=self._checked(clean(job_id), "id"),  # an id with a secret in it has stars, and is refused
                 operation=operation,
-                submitted_at=instant(self.session.clock.now()),
-                details={name: one if name == FILE_URL else clean(one) for name, one in details.items() if one},
+                submitted_at=instant_or_none(created) or instant(self.session.clock.now()),
+                details={name: one if name == FILE_URL else clean(one) for name, one in (details or {}).items() if one},
             )
         except ValueError:  # pydantic's and ours
             shown = self.session.redact(job_id)

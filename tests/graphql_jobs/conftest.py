@@ -27,13 +27,11 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from graphql_jobs.clock import Clock
-    from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
-    from graphql_jobs.job import Job
+    from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.label import Label
     from graphql_jobs.providers.recovery import Location
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.diagnosis import Dialect
-    from graphql_jobs.transport.outage_budget import OutageBudget
 
 # No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
 settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
@@ -93,7 +91,7 @@ class ScriptedClient(JobClient):
     """
 
     provider = "fake"
-    can_cancel = False
+    title = "Fake"
 
     def __init__(self, clock: FakeClock, script: Callable[[str, float], Seen | None]) -> None:
         super().__init__(Session("http://fake.invalid/graphql", BearerToken("x"), reader.DIALECT, clock=clock))
@@ -106,14 +104,6 @@ class ScriptedClient(JobClient):
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Nothing can be submitted: these tests only wait."""
-        raise NotImplementedError
-
-    async def cancel(self, job_id: str) -> CancelOutcome:
-        """Nothing can be cancelled: these tests only wait."""
-        raise NotImplementedError
-
-    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """There are no results: these tests only wait."""
         raise NotImplementedError
 
     async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:

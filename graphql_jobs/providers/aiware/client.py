@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
-from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
+from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
 from graphql_jobs.providers.aiware import documents, reader
-from graphql_jobs.providers.aiware.cancelling import cancel_many
 from graphql_jobs.providers.aiware.checking import check_batch
 from graphql_jobs.providers.aiware.job_lists import candidates, jobs_on_target
 from graphql_jobs.providers.aiware.results import engine_records
@@ -19,21 +18,20 @@ from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence, Location, Recovery
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.outage_budget import OutageBudget
-from graphql_jobs.transport.shared_session import shared_session
-from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.handle import CancelOutcome, JobHandle, Seen
+    from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.operation import Operation
-    from graphql_jobs.transport.session import Session
+    from graphql_jobs.transport.session import Before, Session
 
 #: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0
@@ -43,6 +41,9 @@ class AiwareClient(JobClient):
     """aiWARE through one session. `lenient` believes a job that says complete although a task failed (guarantee 4)."""
 
     provider: ClassVar[str] = reader.PROVIDER
+    title: ClassVar[str] = "aiWARE"
+    path: ClassVar[str] = "/v3/graphql"  # the same everywhere (docs/providers/aiware.md)
+    dialect: ClassVar[Dialect] = reader.DIALECT
     can_cancel: ClassVar[bool] = True
     #: Every job can be found by its target.
     recoveries: ClassVar[Mapping[str, Recovery]] = dict.fromkeys(
@@ -51,7 +52,7 @@ class AiwareClient(JobClient):
     #: Our choice: a status costs 10 microseconds of client CPU in a batch of 100 and 4 in one of 500 (measured), so
     #: larger batches save little; `ALIAS_SIZES` has larger ones.
     max_batch = 100
-    _job_id = re.compile(r"[A-Za-z0-9_\-]+")
+    _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_\-]+")
 
     def __init__(self, session: Session, *, lenient: bool = False) -> None:
         super().__init__(session)
@@ -65,8 +66,9 @@ class AiwareClient(JobClient):
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits(), *, lenient: bool = False) -> Self:
         """A client for the installation at the base URL `url`, on this event loop's shared session."""
-        endpoint = f"{base_url(url)}/v3/graphql"  # the same everywhere (docs/providers/aiware.md)
-        return cls(shared_session(endpoint, auth, reader.DIALECT, limits), lenient=lenient)
+        client = super().connect(url, auth, limits)
+        client.lenient = lenient
+        return client
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start a job of an `AiwareJobSpec` (`createJob`) or an `EngineJobSpec` (`launchSingleEngineJob`)."""
@@ -120,14 +122,13 @@ class AiwareClient(JobClient):
         return Evidence.NONE if "engine_id" in location else Evidence.LABEL
 
     def _found(self, operation: str, record: Entry) -> JobHandle:
-        handle = self._new_handle(record["id"], operation, {"target_id": text_or_none(record, "targetId")})
-        created_at = instant_or_none(record.get("createdDateTime"))
-        return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
+        target = {"target_id": text_or_none(record, "targetId")}
+        return self.started(operation, record["id"], target, created=record.get("createdDateTime"))
 
     def _engine_spec(self, spec: JobSpec) -> EngineJobSpec:
         if isinstance(spec, EngineJobSpec):
             return spec
-        raise errors.InvalidInput("spec", f"aiWARE runs AiwareJobSpec and EngineJobSpec, not {type(spec).__name__}.")
+        raise self.wrong_spec(spec)
 
     async def create_target(self, **tdo: Any) -> str:
         """Make a temporal data object (`createTDO`) and give its id. Keywords are the input's own, in camelCase.
@@ -167,26 +168,22 @@ class AiwareClient(JobClient):
         size = super().batch_size
         return max(aliases for aliases in documents.ALIAS_SIZES if aliases <= size)
 
-    async def cancel(self, job_id: str) -> CancelOutcome:
-        """Cancel the job and read it until that shows. aiWARE refuses once a task runs (KB 4164): `CancelRefused`."""
-        checked = self._checked(job_id, "job_id")
-        outcome = (await self.cancel_many([checked]))[checked]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    async def cancel_many(
-        self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
-    ) -> dict[str, CancelOutcome | Exception]:
-        """Cancel several jobs at once, one request for each, and read them together until the cancels show."""
-        return await cancel_many(self, [self._checked(job_id, "job_ids") for job_id in job_ids], before)
+    async def send_cancel(self, job_id: str, before: Before | None) -> errors.RequestFailed | None:
+        """`cancelJob`. aiWARE refuses once a task runs (docs/providers/aiware.md#cancelling)."""
+        subject = f"job {job_id}"
+        response = await self.session.read(documents.CANCEL_JOB, {"id": job_id}, subject, before)
+        told = response.data.get("cancelJob")
+        if isinstance(told, dict) and text_or_none(told, "id"):
+            return None  # an error that names no field, or a part of the answer, does not take it back
+        odd = self.session.bad_answer("cancelJob", subject, "the answer does not say that it was cancelled.")
+        return response.error_at("cancelJob") or odd
 
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
         """The records that its engines wrote by now (vtn-standard in `jsondata`). Raises `ResultUnavailable`."""
         checked, at_once = self._checked(job_id, "job_id"), OutageBudget(0.0, self.session.clock)
         return await collected(lambda: engine_records(self.session, checked), self.provider, checked, at_once)
 
-    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
+    async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """`{"engine_results": [...]}`, as `engine_results` gives them."""
         return {"engine_results": await engine_records(self.session, self._checked(handle.job_id, "job_id"))}
 
@@ -203,9 +200,7 @@ class AiwareClient(JobClient):
     def _started(self, operation: str, value: object) -> JobHandle:
         entry: Entry = value if isinstance(value, dict) else {}
         job_id = text_or_none(entry, "id", MAX_ANSWER_ID_CHARACTERS)
-        if not job_id:
-            raise self.session.unknown(operation, "", "the answer holds no id.")
-        return self._new_handle(job_id, operation, {"target_id": text_or_none(entry, "targetId")})
+        return self.started(operation, job_id, {"target_id": text_or_none(entry, "targetId")})
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
         """One request and, for jobs that have ended, the proof that nothing of them is missing: see `checking`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
@@ -22,20 +22,17 @@ from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, Pro
 from graphql_jobs.providers.paging import Look
 from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.download import download
-from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.shared_session import shared_session
-from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from graphql_jobs.handle import CancelOutcome, JobHandle
+    from graphql_jobs.handle import JobHandle
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.providers.batching import Deferred
     from graphql_jobs.spec import JobSpec
-    from graphql_jobs.transport.auth import Auth
+    from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.operation import Operation
     from graphql_jobs.transport.outage_budget import OutageBudget
 
@@ -52,7 +49,8 @@ class DatasaurClient(JobClient):
     """Datasaur through one session. It has no way to cancel a job and none to list them."""
 
     provider: ClassVar[str] = reader.PROVIDER
-    can_cancel: ClassVar[bool] = False
+    title: ClassVar[str] = "Datasaur"
+    dialect: ClassVar[Dialect] = reader.DIALECT
     #: A project is found by its name, an export may be repeated, an auto-label job leaves no trace.
     recoveries: ClassVar[Mapping[str, Recovery]] = {
         AutoLabelSpec.operation: Recovery.NONE,
@@ -66,11 +64,6 @@ class DatasaurClient(JobClient):
     #: Whether the last answer to `getJobs` held no list.
     had_no_list = False
 
-    @classmethod
-    def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
-        """A client for the installation at the base URL `url`, on this event loop's shared session."""
-        return cls(shared_session(f"{base_url(url)}/graphql", auth, reader.DIALECT, limits))
-
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a field for a label."""
         if isinstance(spec, AutoLabelSpec):
@@ -78,7 +71,9 @@ class DatasaurClient(JobClient):
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), spec.subject)
         if isinstance(spec, ProjectSpec):
             return await self._start(documents.CREATE_PROJECT, spec.to_wire(), spec.subject)
-        return await self._export(self._export_spec(spec))
+        if isinstance(spec, ExportSpec):
+            return await self._export(spec)
+        raise self.wrong_spec(spec)
 
     def location(self, spec: JobSpec) -> Location | None:
         """A project's name and team."""
@@ -119,25 +114,10 @@ class DatasaurClient(JobClient):
 
     def _project(self, operation: str, node: Entry) -> JobHandle:
         project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)
-        handle = self._new_handle(f"{PROJECT}{project_id}", operation, {"project_id": project_id})
-        created_at = instant_or_none(node.get("createdDate"))
-        return handle.model_copy(update={"submitted_at": created_at}) if created_at else handle
+        details = {"project_id": project_id}
+        return self.started(operation, f"{PROJECT}{project_id}", details, created=node.get("createdDate"))
 
-    def _export_spec(self, spec: JobSpec) -> ExportSpec:
-        if isinstance(spec, ExportSpec):
-            return spec
-        raise errors.InvalidInput(
-            "spec", f"Datasaur runs AutoLabelSpec, ExportSpec and ProjectSpec, not {type(spec).__name__}."
-        )
-
-    async def cancel(self, job_id: str) -> CancelOutcome:
-        """Always raises `CancelRefused`: Datasaur's API has no cancel (docs/providers/datasaur.md)."""
-        checked = self._checked(job_id, "job_id")
-        raise errors.CancelRefused(
-            self.provider, checked, "Datasaur has no way to cancel a job: left running at Datasaur."
-        )
-
-    async def _collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
+    async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """What the job made: a new project's id, or the exported file, downloaded into `folder`.
 
         An auto-label job writes labels into its project and has no result of its own: then it is empty.
@@ -163,7 +143,7 @@ class DatasaurClient(JobClient):
                 handle.job_id,
                 "the job is done, but it does not tell the id of its project.",
             )
-        return {"result_id": job.result_id} if job.result_id else {}
+        return await super().collect(handle, job, folder, budget)
 
     def _why(self, failure: errors.RequestFailed, handle: JobHandle) -> str:
         """Why there is no file, and what to do: an address that has expired explains any failure."""
@@ -176,21 +156,17 @@ class DatasaurClient(JobClient):
     async def _start(self, operation: Operation, wire: dict[str, Any], subject: str) -> JobHandle:
         self.session.kept_secrets.keep_queries(wire)
         entry = reader.read_submitted(await self.session.create(operation, {"input": wire}, subject))
-        if entry is None:
-            raise self.session.unknown(operation.field, subject, "the answer holds no job.")
-        return self._new_handle(entry["id"], operation.field, {})
+        return self.started(operation.field, entry["id"] if entry else None)
 
     async def _export(self, spec: ExportSpec) -> JobHandle:
         operation, subject = documents.EXPORT_PROJECT, spec.subject
         value = await self.session.create(operation, {"input": spec.to_wire()}, subject)
-        export_id = text_or_none(value, "exportId", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
-        if not export_id:
-            raise self.session.unknown(operation.field, subject, "the answer holds no export id.")
+        entry: Entry = value if isinstance(value, dict) else {}
         details = {
-            FILE_URL: text_or_none(value, "fileUrl", MAX_ADDRESS_CHARACTERS),
-            "file_url_expires_at": text_or_none(value, "fileUrlExpiredAt"),
+            FILE_URL: text_or_none(entry, "fileUrl", MAX_ADDRESS_CHARACTERS),
+            "file_url_expires_at": text_or_none(entry, "fileUrlExpiredAt"),
         }
-        return self._new_handle(export_id, operation.field, details)
+        return self.started(operation.field, text_or_none(entry, "exportId", MAX_ANSWER_ID_CHARACTERS), details)
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
         """One request, by `getJob` or `getJobs`: see `checking`."""
