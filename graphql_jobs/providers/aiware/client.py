@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from graphql_jobs import errors
 from graphql_jobs.clock import instant
 from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
 from graphql_jobs.providers.aiware import documents, reader
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphql_jobs import errors
     from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
