@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test check crash-test up bench lock clean
+.PHONY: help demo test check docs crash-test up bench lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,10 @@ check: .venv/installed ## ruff, mypy strict and pyright over all folders
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: .venv/installed ## the documentation in docs/ as a site in site/, built strictly and without the network
+	$(BIN)/python -m scripts.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 crash-test: .venv/installed ## kill flow runs at every point, run them again, count the jobs; TRIALS=n, SEED=n
 	$(BIN)/python -m tests.crashes

@@ -1,7 +1,7 @@
 """Addresses that let anyone in and that only the answer to a submission tells: kept by this process, and nowhere else.
 
 A handle goes into parameters, results and databases, and so must not hold them (guarantee 7). Another process does not
-have them: there an export is done again (docs/reliability.md).
+have them: there an export is done again (docs/explanation/results.md#files).
 """
 
 from __future__ import annotations

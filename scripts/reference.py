@@ -1,0 +1,180 @@
+"""`python -m scripts.reference`: renew the tables in docs/reference that come from the code.
+
+A table stands between `<!-- table: flow run-aiware-job -->` and `<!-- /table -->`. Flow parameters come from the flows'
+signatures and docstrings, block fields from the blocks, errors from the classes. tests/test_docs.py fails when a table
+is not up to date or when something has no table.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import blocks
+from blocks.fields import WaitSettings
+from flows.cancel_remote_jobs import cancel_remote_jobs
+from flows.create_datasaur_project import create_datasaur_project
+from flows.reap_orphans import reap_orphans
+from flows.run_aiware_job import run_aiware_job
+from flows.run_datasaur_auto_label import run_datasaur_auto_label
+from flows.run_datasaur_export import run_datasaur_export
+from flows.store_results import store_results
+from flows.wait_for_jobs import wait_for_jobs
+from graphql_jobs import errors
+from graphql_jobs.providers.aiware import EngineTask, NewTarget, Route
+from graphql_jobs.providers.aiware.specs import ExecutionPreferences, IOFolder
+from graphql_jobs.providers.datasaur import ProjectDocument
+from tasks.downstream import HandOverFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prefect import Flow
+    from pydantic import BaseModel
+
+DOCS = Path(__file__).parent.parent / "docs"
+FLOWS: tuple[Flow[..., Any], ...] = (
+    run_aiware_job,
+    run_datasaur_auto_label,
+    run_datasaur_export,
+    create_datasaur_project,
+    wait_for_jobs,
+    cancel_remote_jobs,
+    reap_orphans,
+    store_results,
+)
+BLOCKS = tuple(cast("type[Any]", getattr(blocks, name)) for name in blocks.__all__)
+#: What flow parameters are made of besides plain values.
+STRUCTURES: tuple[type[BaseModel], ...] = (
+    EngineTask,
+    IOFolder,
+    ExecutionPreferences,
+    Route,
+    NewTarget,
+    ProjectDocument,
+)
+ERRORS = (
+    *(
+        value
+        for value in vars(errors).values()
+        if inspect.isclass(value) and issubclass(value, errors.GraphqlJobsError)
+    ),
+    HandOverFailed,
+)
+_TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?(?P<end><!-- /table -->)", re.DOTALL)
+
+
+@cache
+def tables() -> dict[str, str]:
+    """Each table by the name in its marker."""
+    return {
+        **{f"flow {flow.name}": _parameters(flow) for flow in FLOWS},
+        **{f"block {block._block_type_name}": _fields(block) for block in BLOCKS},
+        **{f"structure {model.__name__}": _rows(model.model_json_schema(), "field") for model in STRUCTURES},
+        "block waiting": _rows(WaitSettings.model_json_schema(), "field"),
+        "errors": _errors(),
+    }
+
+
+def renewed(text: str) -> str:
+    """A page with its tables as the code says. Raises `KeyError` for a table that there is none of."""
+    return _TABLE.sub(lambda match: f"{match['begin']}{tables()[match['name']]}\n{match['end']}", text)
+
+
+def main() -> None:
+    """Renew all pages that have tables."""
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text()
+        if (new := renewed(text)) != text:
+            page.write_text(new)
+            print(f"Renewed {page.relative_to(DOCS.parent)}.")
+
+
+def _parameters(flow: Flow[..., Any]) -> str:
+    return _rows(flow.parameters.model_dump(), "parameter")
+
+
+def _fields(block: type[Any]) -> str:
+    return _rows(block.model_json_schema(), "field")
+
+
+def _rows(schema: dict[str, Any], kind: str) -> str:
+    definitions = schema.get("definitions") or schema.get("$defs") or {}
+    if "$ref" in schema:  # a structure that may hold itself
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    required = schema.get("required", ())
+    return _table(
+        (kind, "type", "default", "description"),
+        (
+            (
+                f"`{name}`",
+                _type(field, definitions),
+                "required" if name in required else _default(field),
+                " ".join((field.get("description") or "").split()),
+            )
+            for name, field in schema["properties"].items()
+        ),
+    )
+
+
+def _default(field: dict[str, Any]) -> str:
+    default = field.get("default")
+    if default is None:
+        return "none" if "default" in field else ""
+    return f"`{default:.10g}`" if isinstance(default, float) else f"`{json.dumps(default)}`"
+
+
+def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "$ref" in field:
+        return _type(definitions[field["$ref"].rpartition("/")[2]], definitions)
+    if options := field.get("anyOf") or field.get("allOf"):
+        return " or ".join(_type(option, definitions) for option in options if option.get("type") != "null")
+    if values := field.get("enum") or ([field["const"]] if "const" in field else None):
+        return ", ".join(f"`{value}`" for value in values)
+    if field.get("type") == "array":
+        return f"list of {_type(field.get('items', {}), definitions)}{_bounds(field, 'minItems', 'maxItems')}"
+    if field.get("type") == "object":
+        return f"`{field['title']}`" if "properties" in field and "title" in field else "object"
+    if field.get("format") == "password":
+        return "secret"
+    bounds = _bounds(field, "minimum", "maximum") or _bounds(field, "exclusiveMinimum", "maximum", "more than ")
+    return f"{field.get('type', 'any')}{bounds}"
+
+
+def _bounds(field: dict[str, Any], low: str, high: str, above: str = "") -> str:
+    if low not in field or (low == "minItems" and high not in field):
+        return ""
+    least = f"{above}{field[low]:.10g}" if above else f"{field[low]:.10g}"
+    if high in field:
+        return f", {least} to {field[high]:.10g}"
+    return f", {least}" if above else f", {least} or more"
+
+
+def _errors() -> str:
+    def advice(error: type[Exception]) -> str:
+        return " ".join((inspect.getdoc(error) or "").split("\n\n")[0].split())
+
+    def flags(error: type[Exception]) -> tuple[str, str]:
+        if not issubclass(error, errors.RequestFailed):
+            return "", ""
+        return ("yes" if error.transient else "no", "yes" if error.unexecuted else "no")
+
+    return _table(
+        ("error", "subclass of", "meaning", "transient", "proves that nothing was started"),
+        ((f"`{error.__name__}`", f"`{error.__base__.__name__}`", advice(error), *flags(error)) for error in ERRORS),
+    )
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    line: Callable[[Iterable[str]], str] = lambda cells: f"| {' | '.join(cells)} |"  # noqa: E731
+    head = tuple(head)
+    escaped = (tuple(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return "\n".join([line(head), line("---" for _ in head), *map(line, escaped)])
+
+
+if __name__ == "__main__":
+    main()
