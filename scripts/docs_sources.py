@@ -42,9 +42,7 @@ def source_page(path: str) -> str:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each file that a page links to."""
     linked = {
-        path
-        for file in files.documentation_pages()
-        for _, path in repository_links(file.src_uri, file.content_string)
+        path for file in files.documentation_pages() for _, path in repository_links(file.src_uri, file.content_string)
     }
     for path in sorted(linked):
         page = File.generated(config, source_page(path), content=_shown(path), inclusion=InclusionLevel.NOT_IN_NAV)

@@ -28,6 +28,7 @@ from graphql_jobs import errors
 from graphql_jobs.providers.aiware import EngineTask, NewTarget, Route
 from graphql_jobs.providers.aiware.specs import ExecutionPreferences, IOFolder
 from graphql_jobs.providers.datasaur import ProjectDocument
+from graphql_jobs.providers.recovery import Undecided
 from tasks.downstream import HandOverFailed
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ ERRORS = (
         if inspect.isclass(value) and issubclass(value, errors.GraphqlJobsError)
     ),
     HandOverFailed,
+    Undecided,
 )
 _TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?(?P<end><!-- /table -->)", re.DOTALL)
 
@@ -165,7 +167,7 @@ def _errors() -> str:
 
     return _table(
         ("error", "subclass of", "meaning", "transient", "proves that nothing was started"),
-        ((f"`{error.__name__}`", f"`{error.__base__.__name__}`", advice(error), *flags(error)) for error in ERRORS),
+        ((f"`{error.__name__}`", f"`{error.__mro__[1].__name__}`", advice(error), *flags(error)) for error in ERRORS),
     )
 
 

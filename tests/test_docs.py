@@ -1,21 +1,41 @@
-"""What the documentation and the code cite exists."""
+"""The documentation builds, what it links to and what the code cites exists, and its examples work."""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 FOLDERS = ("benchmarks", "blocks", "docs", "flows", "graphql_jobs", "scripts", "tasks", "tests")
 #: A link to a test file, or the name of a test function in it.
 _PROOF = re.compile(r"\]\((?P<file>[^)]*\.py)\)|`(?P<function>test_\w+)`")
 _LINK = re.compile(r"\]\((?P<path>[^)#:]*)(?:#(?P<anchor>[\w-]+))?\)")
 _CITED = re.compile(r"(?<![\w./])(?P<path>docs/[\w/-]+\.md)(?:#(?P<anchor>[\w-]+))?")
+_EXAMPLE = re.compile(r"^ *```python\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: Builds the site with every connection refused.
+_BUILD = """
+import socket, sys
+def refused(self, address): raise OSError(f"the build connects to {address}")
+socket.socket.connect = refused
+from mkdocs.__main__ import cli
+cli(["build", "--strict", "--quiet", "--site-dir", sys.argv[1]])
+"""
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def sections() -> dict[int, str]:
@@ -52,6 +72,16 @@ def is_missing(page: Path, anchor: str | None) -> bool:
     return not page.exists() or bool(anchor and anchor not in anchors_of(page))
 
 
+def examples(page: Path) -> list[str]:
+    """The Python code blocks of a page."""
+    return [dedent(match["code"]) for match in _EXAMPLE.finditer(page.read_text())]
+
+
+def programs() -> list[tuple[Path, str]]:
+    """The examples that are whole programs."""
+    return [(page, code) for page in PAGES for code in examples(page) if code.endswith("asyncio.run(main())\n")]
+
+
 @pytest.mark.parametrize("number", range(1, 13))
 def test_each_guarantee_is_proven_by_tests_that_exist(number: int) -> None:
     """Each of the twelve names at least one test, and each named test is in the file that is linked before it."""
@@ -70,8 +100,8 @@ def test_there_are_twelve_guarantees_and_no_other_is_cited() -> None:
 def test_links_between_pages_lead_somewhere() -> None:
     """A link in `docs/` or the README to a file or a heading that is not there is an error."""
     wrong = [
-        f"{page.relative_to(ROOT)}: {match[0]}"
-        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        f"{name_of(page)}: {match[0]}"
+        for page in PAGES
         for match in _LINK.finditer(page.read_text())
         if is_missing(page.parent / match["path"] if match["path"] else page, match["anchor"])
     ]
@@ -81,7 +111,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_cited_pages_exist() -> None:
     """`docs/providers/aiware.md#errors` in a comment names a page and a heading of this repository."""
     wrong = [
-        f"{file.relative_to(ROOT)}: {match[0]}"
+        f"{name_of(file)}: {match[0]}"
         for file, text in cited_in()
         for match in _CITED.finditer(text)
         if is_missing(ROOT / match["path"], match["anchor"])
@@ -93,4 +123,47 @@ def test_cited_pages_exist() -> None:
 def cited_in() -> list[tuple[Path, str]]:
     """All files that may cite a page, with their text."""
     files = chain.from_iterable((ROOT / folder).rglob(pattern) for folder in FOLDERS for pattern in ("*.py", "*.md"))
-    return [(file, file.read_text()) for file in sorted(files) if file != Path(__file__)]
+    named = [ROOT / "prefect.yaml", ROOT / "pyproject.toml", ROOT / "Makefile", ROOT / "mkdocs.yml", ROOT / "README.md"]
+    return [(file, file.read_text()) for file in sorted({*files, *named}) if file != Path(__file__)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_page_says_at_its_top_what_it_is_for(page: Path) -> None:
+    """One title, and prose right below it."""
+    title, _, text = page.read_text().partition("\n\n")
+    assert re.fullmatch(r"# .+", title)
+    assert re.match(r"[A-Z*]", text)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)
+def test_names_that_examples_import_exist(page: Path) -> None:
+    """`from tasks import submit_job` in a guide: there is such a name."""
+    for code in examples(page):
+        imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+        for node in imports:
+            module = importlib.import_module(node.module or "")
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+@pytest.mark.parametrize(("page", "code"), [pytest.param(*one, id=name_of(one[0])) for one in programs()])
+def test_programs_in_the_documentation_run(page: Path, code: str) -> None:
+    """An example that ends with `asyncio.run(main())` is run as it is, from the root of the clone."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_at_least_one_program_is_in_the_documentation() -> None:
+    """Else the test above would test nothing."""
+    assert ROOT / "docs" / "how-to" / "test-without-an-account.md" in dict(programs())
+
+
+def test_site_builds_strictly_without_the_network(tmp_path: Path) -> None:
+    """No dead link, no page outside of the navigation, no broken docstring; no page loads anything from elsewhere."""
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, "-c", _BUILD, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    loaded = re.compile(r"<(?:script|img|link|iframe)\b[^>]*\b(?:src|href)=\"(?:https?:)?//[^\"]*")
+    found = {match for page in tmp_path.rglob("*.html") for match in loaded.findall(page.read_text())}
+    assert found == set()
+    assert (tmp_path / "source" / "tests" / "flows" / "test_states.py.html").is_file()
