@@ -1,53 +1,54 @@
-"""What one layer does about one cancelled run: it cancels the jobs that are the run's own, while it stays cancelled.
+"""The clean-up of one cancelled run by one layer: it cancels the run's own jobs while the run stays cancelled.
 
-Jobs of the same credentials are cancelled together: a request for each, and one read for a batch of them. Before each
-cancel is sent it is asked whether the run is still cancelled, and for a caller's own key whether another run waits for
-the job too.
+Jobs with the same credentials are cancelled together: one request for each, and one read for a batch of them. Before a
+cancel is sent, the clean-up checks that the run is still cancelled and, for a caller's own key, that no other run waits
+for the job.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.logging.loggers import flow_run_logger
+from tenacity import AsyncRetrying, retry_if_result
 
 from blocks.api import ask, one_client
 from blocks.load import load_credentials
 from blocks.runs.cancelled_by_person import by_a_person
-from graphql_jobs import JobClient, Label, Recovery
+from graphql_jobs import JobClient, JobHandle, Label, Recovery
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.many import each
 from graphql_jobs.providers.recovery import Evidence, Undecided
 from graphql_jobs.submission.record import read_record
 from graphql_jobs.submission.submit import find_again
-from tasks.cancelling.jobs import DELAYS_S, LOOK_S, Done, LeftAlone, Target, cancel_together, unknown
+from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 
-#: Our choice: so many others may write just before us.
+#: Our choice: how often we try to append an entry where other processes append too.
 _WRITES = 100
-#: Our choices: batches of jobs that are cancelled together, submissions whose job is looked for, and notes, at once.
+#: Our choices: how many batches are cancelled, jobs searched for and entries written at the same time.
 _BATCHES_AT_ONCE = 2
 _SEARCHES_AT_ONCE = 10
 _NOTES_AT_ONCE = 10
-#: Our choice: for so long it is known whether the run is still cancelled, in seconds.
+#: Our choice: how long we rely on the last read of the run's state.
 _FRESH_S = 0.5
 
 
 def is_cancelled_still(run: FlowRun, now: FlowRun) -> bool:
-    """Whether nobody has started the run again since it was read as `run`."""
+    """Whether the run is still cancelled and was not started again since it was read as `run`."""
     return by_a_person(now.state) and now.run_count == run.run_count
 
 
 async def note_cancelled(submission: Submission, of: str, sentence: str, *, confirmed: bool) -> str:
-    """Write down what came of the cancel `of` a job, once; if another was quicker, its words are the ones that count.
+    """Write down the result of the cancel `of` a job, once. Returns the sentence that was written first.
 
-    A job whose cancel was confirmed is not gone on with, also if the provider does not know it any more.
+    A later attempt of the run does not adopt a job whose cancel was confirmed, even if the provider no longer knows it.
     """
     home, key, record = submission.home, submission.key, submission.record
     assert record is not None  # noqa: S101 (it named the job)
@@ -63,21 +64,21 @@ async def note_cancelled(submission: Submission, of: str, sentence: str, *, conf
 
 
 class CleanUp:
-    """What one layer does for one run, which was read as it is in `run`."""
+    """The clean-up of one run, which was read as `run`."""
 
     def __init__(self, run: FlowRun, is_last: bool) -> None:
         self.run = run
         self.is_last = is_last
-        #: This cancel, so that a later one of the same run is not taken for done.
+        #: Names this cancel, so that a later cancel of the same run is done too.
         self.cancel_id = f"{run.id}/{run.run_count}"
         self.logger = flow_run_logger(run)
         self._reading = asyncio.Lock()
         self._fresh_until = -inf
 
     async def all(self) -> list[Done]:
-        """What became of each job, those that were not cancelled first. Of surely no job, nothing is said.
+        """The result for each job, those that were not cancelled first. An error with one job does not stop the others.
 
-        Nothing that goes wrong with one job keeps another from being cancelled.
+        A submission that surely started no job has no result.
         """
         done: list[Done] = []
         work: dict[tuple[str, str], list[Target | Submission]] = {}
@@ -96,7 +97,7 @@ class CleanUp:
         return sorted(done, key=lambda one: one.confirmed)
 
     def _work(self, submission: Submission) -> Iterator[Target | Submission | Done]:
-        """The jobs of a submission that are the run's; itself, if no job's id is known; or what can be said now."""
+        """The run's own jobs of a submission; the submission itself if no job id is known; or a result."""
         record, run_id = submission.record, str(self.run.id)
         if record is None:
             why = "its entries cannot be read. Were they edited by hand?"
@@ -118,11 +119,11 @@ class CleanUp:
             yield Target(record.handle, submission) if record.handle else submission
 
     async def _with(self, credentials: tuple[str, str], work: Sequence[Target | Submission]) -> list[Done]:
-        """Do all that takes the same credentials."""
+        """Cancel all jobs that have the same credentials."""
         try:
             block = await load_credentials(*credentials)  # type: ignore[arg-type] # checked there
         except InvalidInput as error:
-            why = f"left as it is, since its credentials cannot be had: {error.problem}"
+            why = f"left as it is, since its credentials cannot be loaded: {error.problem}"
             return [Done(f"{_what(one)}: {why}") for one in work]
         targets = [one for one in work if isinstance(one, Target)]
         unseen = {one.key: one for one in work if isinstance(one, Submission)}
@@ -144,7 +145,7 @@ class CleanUp:
         async def cancel(number: int) -> None:
             done.extend(await self._batch(client, batches[number]))
             if len(batches) > 1:
-                self.logger.info("Clean-up: %d of %d %s jobs are done with.", len(done), len(targets), client.provider)
+                self.logger.info("Clean-up: %d of %d %s jobs are done.", len(done), len(targets), client.provider)
 
         for number, answer in (await each(range(len(batches)), cancel, _BATCHES_AT_ONCE)).items():
             if isinstance(answer, Exception):
@@ -169,45 +170,45 @@ class CleanUp:
         return wrong + [done[job_id] if isinstance(one, Exception) else one for job_id, one in noted.items()]
 
     async def _noted(self, submission: Submission, of: str, done: Done, is_late: bool = False) -> Done:
-        """Log and write down what became of a job, if that will not change."""
+        """Log the result for a job, and write it down if it is final."""
         self.logger.info("%s", done.sentence)
         if not done.is_final:
             return done
         try:
             said = await note_cancelled(submission, of, done.sentence, confirmed=done.confirmed and not is_late)
         except Exception:  # whatever Prefect's client raises: it must not hide what happened
-            self.logger.exception("What became of the job of key %s could not be written down.", submission.key)
+            self.logger.exception(
+                "The result of cancelling the job of key %s could not be written down.", submission.key
+            )
             return done
         return replace(done, sentence=said)
 
     async def _search(self, client: JobClient, submission: Submission) -> Done:
-        """A job whose id nobody got: found by its key where the provider lets us look."""
+        """Cancel a job whose id is not known: find it by its key, where the provider has a search."""
         if other := await who_waits_too(submission, self.run.id):
             return Done(f"{_what(submission)}: left running, since {other}.")
         try:
             done = await self._cancel_unseen(client, submission)
         except Undecided as why:
-            done = Done(f"{_what(submission)}: left running. {why} Look after it.", self.is_last)
+            done = Done(f"{_what(submission)}: left running. {why} Check it by hand.", self.is_last)
         return await self._noted(submission, self.cancel_id, done)
 
     async def _cancel_unseen(self, client: JobClient, submission: Submission) -> Done:
         what, record, clock = _what(submission), submission.record, client.session.clock
         assert record is not None  # noqa: S101 (it could be understood)
         if not client.can_cancel or client.recoveries.get(record.operation) is not Recovery.FIND:
-            return Done(f"{what}: nobody can tell whether it was started; if it was, it was left running.", True)
-        patience_s = client.visibility_s if self.is_last else min(client.visibility_s, LOOK_S)
-        delay_s, longest_s = DELAYS_S
-        give_up_at = clock.now() + patience_s
+            return Done(f"{what}: it is unknown whether it was started. If it was, it was left running.", True)
+        search_s = client.visibility_s if self.is_last else min(client.visibility_s, EARLY_LAYER_S)
         label = Label(submission.key, record.owner or str(submission.home.flow_run_id))
-        while not (found := await find_again(client, label, record)):
-            if clock.now() >= give_up_at:
-                seen = f"not to be seen within {patience_s:.0f} s"
-                return Done(f"{what}: {seen}; if it was started and shows later, it was left running.", self.is_last)
-            await clock.sleep(delay_s)
-            delay_s = min(2 * delay_s, longest_s)
+        found = await _search_for(search_s, clock, partial(find_again, client, label, record))
+        if not found:
+            seen = f"not found within {search_s:.0f} s"
+            return Done(f"{what}: {seen}. If it was started and shows later, it was left running.", self.is_last)
         if client.evidence(record.operation, record.location or {}) is Evidence.NONE:
             ids = ", ".join(handle.job_id for handle in found)
-            return Done(f"{what}: {ids} may be it, and nothing tells; left running. Look after it.", self.is_last)
+            return Done(
+                f"{what}: {ids} may be it, but this is not sure. It was left running. Check it by hand.", self.is_last
+            )
         targets = [
             Target(handle.model_copy(update={"submitted_at": instant(record.at)}), submission) for handle in found
         ]
@@ -219,13 +220,13 @@ class CleanUp:
         )
 
     async def _before(self, client: JobClient, target: Target) -> None:
-        """Raise `LeftAlone` if the job must not be cancelled, now that its cancel is about to be sent."""
+        """Raise `LeftAlone` if the job must not be cancelled. Called just before its cancel is sent."""
         await self._require_cancelled(client.session.clock)
         if not target.is_late and (other := await who_waits_too(target.submission, self.run.id)):
             raise LeftAlone(f"left running, since {other}.")
 
     async def _require_cancelled(self, clock: Clock) -> None:
-        """A clean-up may take minutes, in which a person may start the run again: then its jobs are its own."""
+        """A clean-up may take minutes. If a person starts the run again meanwhile, the run needs its jobs."""
         async with self._reading:
             if clock.monotonic() < self._fresh_until:
                 return
@@ -233,6 +234,20 @@ class CleanUp:
             if not is_cancelled_still(self.run, now):
                 raise LeftAlone("left as it is, since its run was started again meanwhile.")
             self._fresh_until = clock.monotonic() + _FRESH_S
+
+
+async def _search_for(search_s: float, clock: Clock, find: Callable[[], Awaitable[list[JobHandle]]]) -> list[JobHandle]:
+    """Call `find` until it finds a job, for up to `search_s` seconds."""
+    give_up_at = clock.now() + search_s
+    retrying = AsyncRetrying(
+        retry=retry_if_result(lambda found: not found),
+        wait=delays(clock, lambda: give_up_at),
+        stop=lambda _: clock.now() >= give_up_at,
+        sleep=clock.sleep,
+        retry_error_callback=lambda state: [],
+    )
+    found: list[JobHandle] = await retrying(find)
+    return found
 
 
 def _credentials(submission: Submission) -> tuple[str, str]:

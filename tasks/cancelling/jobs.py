@@ -1,4 +1,4 @@
-"""Cancelling the jobs of one client together, and what is to be said of each."""
+"""Cancelling several jobs of one client together, with a sentence about each for the person who cancelled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import datetime
 from math import inf
 from typing import TypeVar
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_result, wait_exponential
+
 from graphql_jobs import CancelOutcome, GraphqlJobsError, Job, JobClient, JobHandle
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import CancelRefused, JobNotFound
@@ -18,10 +20,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choices: how long the first layers look for a job that does not show, and how long the delays between two tries
-#: are, from and to; the last layer looks until it is sure.
-LOOK_S = 5.0
-DELAYS_S = (1.0, 5.0)
+#: Our choice: how long the first two layers try to cancel a job that the provider does not show yet. The last layer
+#: tries until the job would have to show.
+EARLY_LAYER_S = 5.0
+#: Our choices: the first delay between two tries, which doubles, and the longest.
+_FIRST_DELAY_S = 1.0
+_LONGEST_DELAY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,72 +46,78 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a job; whether that will not change any more; whether our cancel was seen to have its effect."""
+    """The result of a cancel, in a sentence."""
 
     sentence: str
+    #: A later layer would find nothing else.
     is_final: bool = False
+    #: The job was seen to be cancelled.
     confirmed: bool = False
 
 
 class LeftAlone(Exception):
-    """A job is not to be cancelled any more. The text says why."""
+    """A job must not be cancelled any more. The text says why."""
 
 
 async def until_seen(ask: Callable[[], Awaitable[T]], clock: Clock, give_up_at: float) -> T:
-    """What `ask` gives, which is called again while the provider does not show the job (guarantee 10).
+    """Call `ask` until the provider shows the job (guarantee 10). Raises `JobNotFound` from `give_up_at` on."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(JobNotFound),
+        wait=delays(clock, lambda: give_up_at),
+        stop=lambda _: clock.now() >= give_up_at,
+        sleep=clock.sleep,
+        reraise=True,
+    )
+    answer: T = await retrying(ask)
+    return answer
 
-    Raises `JobNotFound` once `give_up_at` has come.
-    """
-    delay_s, longest_s = DELAYS_S
-    while True:
-        try:
-            return await ask()
-        except JobNotFound:
-            now = clock.now()
-            if now >= give_up_at:
-                raise
-        await clock.sleep(min(delay_s, give_up_at - now))
-        delay_s = min(2 * delay_s, longest_s)
+
+def delays(clock: Clock, latest_at: Callable[[], float]) -> Callable[[RetryCallState], float]:
+    """Delays of 1, 2, 4 and then 5 s, for tenacity; the next try is not after `latest_at` (epoch seconds)."""
+    growing = wait_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S)
+    return lambda state: max(min(growing(state), latest_at() - clock.now()), 0)
 
 
 def shows_at(client: JobClient, submitted_at: datetime) -> float:
-    """The instant (epoch seconds) from which a job that is not to be seen is not there."""
+    """The instant (epoch seconds) from which a job that the provider does not show does not exist."""
     return min(submitted_at.timestamp(), client.session.clock.now()) + client.visibility_s
 
 
 async def cancel_together(
     client: JobClient, targets: Collection[Target], before: Callable[[Target], Awaitable[None]], *, is_last: bool
 ) -> dict[str, Done]:
-    """Cancel the jobs, and give by their ids what became of each. Raises for none of them.
+    """Cancel the jobs and return the result for each job id. Raises for none of them.
 
-    `before` is called each time that a job's cancel is about to be sent, and may raise `LeftAlone`. Jobs that the
-    provider does not show are tried again: for 5 s, or, if this `is_last`, until they would have to show.
+    `before` is called just before each cancel is sent, and may raise `LeftAlone`. A job that the provider does not show
+    is tried again: for 5 s, or, if this `is_last`, until it would have to show.
     """
     clock = client.session.clock
-    give_up_at = inf if is_last else clock.now() + LOOK_S
+    give_up_at = inf if is_last else clock.now() + EARLY_LAYER_S
     shown_at = {target.handle.job_id: shows_at(client, target.submitted_at) for target in targets}
     by_id = {target.handle.job_id: target for target in targets}
-    left = list(by_id)
     done: dict[str, Done] = {}
-    delay_s, longest_s = DELAYS_S
-    while left:
-        outcomes = await client.cancel_many(left, lambda job_id: before(by_id[job_id]))
+
+    def left() -> list[str]:
+        return [job_id for job_id in by_id if job_id not in done]
+
+    async def attempt() -> bool:
+        outcomes = await client.cancel_many(left(), lambda job_id: before(by_id[job_id]))
         ended = await _ended(client, outcomes)
         now = clock.now()
         for job_id, outcome in outcomes.items():
             if not isinstance(outcome, JobNotFound) or now >= min(shown_at[job_id], give_up_at):
                 is_sure = now >= shown_at[job_id]
                 done[job_id] = _done(client, job_id, ended.get(job_id, outcome), is_last=is_last, is_sure=is_sure)
-        left = [job_id for job_id in left if job_id not in done]
-        if left:
-            next_at = min(give_up_at, *(shown_at[job_id] for job_id in left))
-            await clock.sleep(min(delay_s, next_at - now))
-            delay_s = min(2 * delay_s, longest_s)
+        return bool(left())
+
+    wait = delays(clock, lambda: min(give_up_at, *(shown_at[job_id] for job_id in left())))
+    if by_id:
+        await AsyncRetrying(retry=retry_if_result(bool), wait=wait, sleep=clock.sleep)(attempt)
     return done
 
 
 async def _ended(client: JobClient, outcomes: Mapping[str, CancelOutcome | Exception]) -> dict[str, Job]:
-    """The jobs that had ended, by one read, of those that a provider without a cancel refused."""
+    """The refused jobs that had ended, read in one request, where the provider cannot cancel."""
     refused = [job_id for job_id, outcome in outcomes.items() if isinstance(outcome, CancelRefused)]
     if client.can_cancel or not refused:
         return {}
@@ -129,14 +139,14 @@ def _done(
         case CancelRefused():
             return Done(str(outcome), is_last or not client.can_cancel)
         case JobNotFound() if is_sure:
-            return Done(f"{what}: it is not there any more.", is_last)
+            return Done(f"{what}: it does not exist any more.", is_last)
         case JobNotFound():
-            return Done(f"{what}: not to be seen yet, so it was not cancelled so far.")
+            return Done(f"{what}: the provider does not show it yet, so it is not cancelled yet.")
     return unknown(what, outcome)
 
 
 def unknown(what: str, error: Exception) -> Done:
-    """What is to be said where an error got into the way."""
+    """The result where an error kept us from cancelling the job."""
     if not isinstance(error, GraphqlJobsError):
         logger.error("%s could not be cancelled.", what, exc_info=error)
     why = str(error) if isinstance(error, GraphqlJobsError) else type(error).__name__

@@ -92,7 +92,7 @@ async def test_a_job_that_is_gone_is_said_to_be(aiware: AiwareCredentials, emula
     job_id = await submit(aiware, TASKS, run)
     emulator.clock.advance(6)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it is not there any more."]
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it does not exist any more."]
 
 
 async def test_a_job_that_does_not_show_yet_is_asked_for_until_it_must(
@@ -104,7 +104,9 @@ async def test_a_job_that_does_not_show_yet_is_asked_for_until_it_must(
     run = await new_run()
     job_id = await submit(aiware, TASKS, run)
     await end(run, Cancelling())
-    assert await cancel_jobs_of(run.id) == [f"aiware job {job_id}: not to be seen yet, so it was not cancelled so far."]
+    assert await cancel_jobs_of(run.id) == [
+        f"aiware job {job_id}: the provider does not show it yet, so it is not cancelled yet."
+    ]
     await end(run)
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
@@ -118,7 +120,7 @@ async def test_a_job_that_never_shows_is_given_up_when_it_would_have_to(
     made_at = emulator.clock.now()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it is not there any more."]
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it does not exist any more."]
     assert emulator.clock.now() - made_at == pytest.approx(aiware.visibility_s, abs=1)
 
 
@@ -132,7 +134,7 @@ async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
     job_id = await submit(aiware, TASKS, run, store=Forgetful(run.id))
     await end(run, Cancelling())
     [sentence] = await cancel_jobs_of(run.id)
-    assert "not to be seen within 5 s" in sentence
+    assert "not found within 5 s" in sentence
     await end(run)
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
@@ -144,7 +146,7 @@ async def test_a_job_that_may_be_anothers_is_not_cancelled(aiware: AiwareCredent
     job_id = await submit(aiware, EngineJobSpec(engine_id=ENGINE_ID, target_id=target_id), run, store=Forgetful(run.id))
     await end(run)
     [sentence] = await clean_up_after(run.id)
-    assert f"{job_id} may be it, and nothing tells; left running" in sentence
+    assert f"{job_id} may be it, but this is not sure. It was left running" in sentence
     assert emulator.ledger.cancels == []
 
 
@@ -222,8 +224,7 @@ async def test_datasaur_has_no_cancel_and_the_state_says_so(
     await submit(datasaur, spec, unknown, store=Forgetful(unknown.id))
     await end(unknown)
     assert (
-        "nobody can tell whether it was started; if it was, it was left running"
-        in (await clean_up_after(unknown.id))[0]
+        "it is unknown whether it was started. If it was, it was left running" in (await clean_up_after(unknown.id))[0]
     )
 
 
@@ -241,7 +242,9 @@ async def test_one_jobs_trouble_keeps_no_other_from_being_cancelled(
     said = await clean_up_after(run.id)
     assert len(said) == 3
     assert f"aiware job {good}: cancelled (status 'aborted')." in said
-    assert any("its credentials cannot be had: there is no aiWARE Credentials block" in sentence for sentence in said)
+    assert any(
+        "its credentials cannot be loaded: there is no aiWARE Credentials block" in sentence for sentence in said
+    )
     assert any(f"the job of key {edited}: it is not known whether" in sentence for sentence in said)
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [good]
 
