@@ -1,4 +1,4 @@
-"""Blocks: where a provider is, how to sign in, what to run.
+"""Blocks: the address of a provider, how to sign in, and the jobs to run.
 
 Register them from a clone with `python -m prefect block register -m blocks`.
 """
@@ -6,7 +6,7 @@ Register them from a clone with `python -m prefect block register -m blocks`.
 from blocks.aiware import AiwareCredentials, AiwareEngineJob
 from blocks.datasaur import DatasaurAutoLabel, DatasaurCredentials, DatasaurExport, DatasaurTargetApi
 
-#: Prefect stores it as the version of the blocks' schemas.
+#: Prefect stores this as the version of the block schemas.
 __version__ = "0.1.0"
 
 __all__ = [

@@ -28,7 +28,7 @@ _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 
 
 class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
-    """Where a Veritone aiWARE installation is, and the token to sign in with.
+    """The address of a Veritone aiWARE installation, and the token to sign in with.
 
     Example:
         ```python
@@ -52,12 +52,12 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
         description="API key of the organisation, or a session or OAuth token.", json_schema_extra=NOT_EMPTY
     )
     lenient: bool = Field(
-        default=False, description="Believe a job that says complete although one of its tasks failed."
+        default=False, description="Treat a job as succeeded if aiWARE says complete although one of its tasks failed."
     )
 
     visibility_s: VisibilityS = Field(
         default=AiwareClient.visibility_s,
-        description="Seconds until a new job shows in lists at the latest. After a lost answer, so long is looked.",
+        description="Seconds until a new job shows in lists. A search after a lost response takes as long.",
     )
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
@@ -97,14 +97,16 @@ class AiwareEngineJob(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `Job
     _block_type_slug = "aiware-engine-job"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: AiwareCredentials = Field(description="Where to run it.")
+    credentials: AiwareCredentials = Field(description="The installation to run the job on.")
     engine_id: str = Field(description="Id of the engine.", json_schema_extra=NOT_EMPTY)
-    upload_url: str | None = Field(default=None, description="Address of the media; or give a target.")
+    upload_url: str | None = Field(default=None, description="Address of the media. Or give a target.")
     target_id: str | None = Field(default=None, description="Id of a data object that holds the media.")
     fields: dict[str, str] = Field(
         default_factory=dict, description="Values for the engine's job template, such as clusterId."
     )
-    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+    waiting: WaitSettings = Field(
+        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -112,7 +114,7 @@ class AiwareEngineJob(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `Job
         return self
 
     async def trigger(self) -> RemoteJobRun:
-        """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        """Submit the job. Raises `InvalidInput` before anything is sent, or `SubmissionUnknown`."""
         return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
 
     def _spec(self) -> EngineJobSpec:

@@ -1,4 +1,4 @@
-"""Calls to Prefect's API that outlive an outage of it, as calls to a provider outlive an outage of the provider."""
+"""Calls to Prefect's API that are retried through an outage of it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choice: how long an outage of Prefect's API is tolerated. A wait tolerates the same of its provider by default.
+#: Our choice: the outage budget for Prefect's API, the same as the default for a provider.
 PERSIST_S = 3600.0
-#: Our choices: the upper bounds of the first delay and of all. Prefect's client has delays of its own, up to a minute.
+#: Our choices: the upper bounds of the first delay and of all. Prefect's client adds its own retries, up to a minute.
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _RETRIED_4XX = frozenset({408, 425, 429})
@@ -28,11 +28,10 @@ _clock = SystemClock()
 
 
 async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST_S, clock: Clock | None = None) -> T:
-    """The answer of `call`, which is called again while Prefect's API is out of order, for up to `for_s` seconds.
+    """The result of `call`, which is retried while Prefect's API fails, for up to `for_s` seconds.
 
-    `call` makes one request, or several of which each may be repeated: a request whose answer is lost is sent again.
-
-    Raises what `call` raised last: at once if it is not about an outage (404, 409, 422), else when time is up.
+    A request whose response is lost is sent again, so that `call` may only make requests that may be repeated. Raises
+    what `call` raised last: immediately if it is no outage (404, 409, 422), else after `for_s`.
     """
     clock = clock or _clock
     began_at = clock.monotonic()
@@ -47,7 +46,7 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
         if state.attempt_number == 1:
             error = state.outcome.exception() if state.outcome else None
             text = f"{type(error).__name__}: {error}"[:300]
-            logger.warning("Prefect's API failed: %s. Trying again for up to %.0f min.", text, for_s / 60)
+            logger.warning("Prefect's API failed: %s. Retrying for up to %.0f min.", text, for_s / 60)
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_outage),
@@ -64,7 +63,7 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
 
 
 async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
-    """The answer of one call of Prefect's client, which outlives an outage: see `persistent`.
+    """The result of one call of Prefect's client, retried through an outage: see `persistent`.
 
     run = await ask(lambda client: client.read_flow_run(run_id))
     """
@@ -77,7 +76,7 @@ async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether Prefect's API could not be reached or could not do its work, so that the same call may succeed later."""
+    """Whether Prefect's API could not be reached or failed, so that the same call may succeed later."""
     if isinstance(error, httpx.HTTPStatusError):  # Prefect's own is one
         return error.response.status_code >= 500 or error.response.status_code in _RETRIED_4XX
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
@@ -85,13 +84,13 @@ def is_outage(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def one_client() -> AsyncIterator[None]:
-    """Within, `get_client()` gives the same client each time. To make a new one takes 50 ms of a core.
+    """Share one Prefect client among all calls of `get_client()` in this context. A new client takes 50 ms of a core.
 
-    Where Prefect's API cannot be reached now, each call has a client of its own, as without this.
+    If Prefect's API cannot be reached now, each call makes its own client.
     """
     async with AsyncExitStack() as undo:
         try:
             await undo.enter_async_context(AsyncClientContext.get_or_create())
-        except Exception as error:  # Prefect's context asks for the server's version first, and wraps what comes of it
+        except Exception as error:  # Prefect's context reads the server's version first, and wraps its errors
             logger.debug("No client is shared: %s", error)
         yield

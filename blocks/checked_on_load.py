@@ -1,4 +1,4 @@
-"""Saved blocks that cannot work: told by block and field when they are loaded."""
+"""The base class of all blocks here: loading a saved block with wrong fields raises an error that names them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ else:
 
 
 class CheckedOnLoad(_Base):
-    """For a block class, before its other bases.
+    """Mixin for a block class, before its other bases.
 
-    The UI and the API check a block against its JSON schema alone, so that a block which cannot work can be saved.
+    The UI and the API check a block against its JSON schema only, so that a wrong block can be saved.
     """
 
     @classmethod
     def _load_from_block_document(cls, block_document: Any, validate: bool = True) -> Self:
-        """What `load` and `aload` do. Raises `InvalidInput` that names the block and its wrong fields.
+        """Called by `load` and `aload`. Raises `InvalidInput` that names the block and its wrong fields.
 
-        Prefect's own error names no field, and says to load the block without validation.
+        Prefect's own error names no field and advises to load the block without validation.
         """
         try:
             return super()._load_from_block_document(block_document, validate=validate)

@@ -34,7 +34,7 @@ _DOCUMENTATION = "https://docs.datasaur.ai/api"
 
 
 class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
-    """Where a Datasaur installation is, and how to sign in: client id and secret, or a token.
+    """The address of a Datasaur installation, and how to sign in: client id and secret, or a token.
 
     Example:
         ```python
@@ -54,21 +54,21 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
         description="Address of the installation, without the path /graphql.",
         json_schema_extra=NOT_EMPTY,
     )
-    client_id: str | None = Field(default=None, description="Client id of the account; its tokens renew themselves.")
+    client_id: str | None = Field(default=None, description="Client id of the account. Tokens are renewed.")
     client_secret: SecretStr | None = Field(default=None, description="Client secret that belongs to the client id.")
     token: SecretStr | None = Field(
-        default=None, description="A token instead of id and secret; it expires and cannot be renewed."
+        default=None, description="A token instead of id and secret. It expires and cannot be renewed."
     )
     token_url: str | None = Field(
-        default=None, description="Where tokens are given out, if not at /api/oauth/token of the installation."
+        default=None, description="Address for tokens, if not /api/oauth/token of the installation."
     )
     sign_in_style: Literal["body", "basic"] = Field(
-        default="body", description="Whether id and secret go into the form or into a Basic header."
+        default="body", description="Whether id and secret are sent in the form or in a Basic header."
     )
 
     visibility_s: VisibilityS = Field(
         default=DatasaurClient.visibility_s,
-        description="Seconds until a new project shows at the latest. After a lost answer, so long is looked.",
+        description="Seconds until a new project shows. A search after a lost response takes as long.",
     )
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
@@ -92,13 +92,13 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     def _auth(self) -> Auth:
         if self.token:
             return BearerToken(self.token.get_secret_value())
-        assert self.client_id and self.client_secret  # noqa: S101, PT018 (_check_sign_in saw to it)
+        assert self.client_id and self.client_secret  # noqa: S101, PT018 (checked by _check_sign_in)
         token_url = self.token_url or f"{self.base_url}/api/oauth/token"
         return ClientCredentials(token_url, self.client_id, self.client_secret.get_secret_value(), self.sign_in_style)
 
 
 class DatasaurTargetApi(CheckedOnLoad, Block):
-    """A model of your own that Datasaur calls to label a project, and the key that lets it in.
+    """The address of a model of your own that Datasaur calls to label a project, and the key to call it with.
 
     Example:
         ```python
@@ -114,9 +114,9 @@ class DatasaurTargetApi(CheckedOnLoad, Block):
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
     endpoint: str = Field(
-        description="Address of the model; Datasaur's servers must reach it.", json_schema_extra=NOT_EMPTY
+        description="Address of the model. Datasaur's servers must reach it.", json_schema_extra=NOT_EMPTY
     )
-    secret_key: SecretStr = Field(description="Key that Datasaur shows to the model.", json_schema_extra=NOT_EMPTY)
+    secret_key: SecretStr = Field(description="Key that Datasaur sends to the model.", json_schema_extra=NOT_EMPTY)
 
     _check_endpoint = field_validator("endpoint")(checked_endpoint)
 
@@ -146,12 +146,14 @@ class DatasaurAutoLabel(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `J
     _block_type_slug = "datasaur-auto-label"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: DatasaurCredentials = Field(description="Where to run it.")
+    credentials: DatasaurCredentials = Field(description="The installation to run the job on.")
     target_api: DatasaurTargetApi = Field(description="The model that labels.")
     project_id: str = Field(description="Id of the project to label.", json_schema_extra=NOT_EMPTY)
-    labeler_email: str = Field(description="Team member as whom labels are written.", json_schema_extra=NOT_EMPTY)
+    labeler_email: str = Field(description="Email of the team member who gets the labels.", json_schema_extra=NOT_EMPTY)
     lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0 is a whole document.")
-    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+    waiting: WaitSettings = Field(
+        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -159,7 +161,7 @@ class DatasaurAutoLabel(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `J
         return self
 
     async def trigger(self) -> RemoteJobRun:
-        """Submit the job. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        """Submit the job. Raises `InvalidInput` before anything is sent, or `SubmissionUnknown`."""
         return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
 
     def _spec(self) -> AutoLabelSpec:
@@ -190,12 +192,14 @@ class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobB
     _block_type_slug = "datasaur-export"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: DatasaurCredentials = Field(description="Where to run it.")
+    credentials: DatasaurCredentials = Field(description="The installation to run the job on.")
     project_ids: list[str] = Field(description="Ids of the projects to export.")
     file_name: str = Field(description="Name of the file at Datasaur, without its ending.", json_schema_extra=NOT_EMPTY)
     format: str = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
     role: Literal["REVIEWER", "LABELER"] = Field(default="REVIEWER", description="Whose labels are exported.")
-    waiting: WaitSettings = Field(default_factory=WaitSettings, description="How long to wait, and where files go.")
+    waiting: WaitSettings = Field(
+        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -203,7 +207,7 @@ class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobB
         return self
 
     async def trigger(self) -> RemoteJobRun:
-        """Submit the export. Raises `InvalidInput` before anything is sent, `SubmissionUnknown` if nobody can tell."""
+        """Submit the export. Raises `InvalidInput` before anything is sent, or `SubmissionUnknown`."""
         return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
 
     def _spec(self) -> ExportSpec:

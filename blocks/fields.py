@@ -1,4 +1,4 @@
-"""Fields that several blocks share."""
+"""Fields that several blocks share, and the limits of a wait, which flows take as parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SubmissionS = Annotated[
         gt=0,
         le=DAY_S,
         allow_inf_nan=False,
-        description="Seconds that one submission may take. So long, and up to ten more, others leave it alone.",
+        description="Seconds that one submission may take. Other runs take it over ten seconds later at most.",
     ),
 ]
 RequestsPerS = Annotated[
@@ -35,8 +35,8 @@ RequestsPerS = Annotated[
         gt=0,
         le=MAX_REQUESTS_PER_S,
         allow_inf_nan=False,
-        description="Requests per second at most, retries, sign-in and downloads included; 0.2 is one in 5 s. It "
-        "holds for the whole process, among all blocks with these credentials and this number. Empty: no limit.",
+        description="Requests per second at most, with retries, sign-in and downloads; 0.2 is one in 5 s. All blocks "
+        "in a process with these credentials and this number share the limit. Empty for no limit.",
     ),
 ]
 MaxBatch = Annotated[
@@ -44,18 +44,18 @@ MaxBatch = Annotated[
     Field(
         ge=1,
         le=500,  # our choice: the largest document of aiWARE's that there is; more saves hardly anything
-        description="Jobs per status request at most. Less is asked for by itself where the service refuses so many. "
-        "Empty: 100 for aiWARE, 500 for Datasaur.",
+        description="Jobs per status request at most. Batches shrink automatically where the service refuses them. "
+        "Empty for 100 (aiWARE) or 500 (Datasaur).",
     ),
 ]
 
 
-#: Prefect's form checks lengths and bounds. The rest is checked when the block is made in Python.
+#: For Prefect's form, which checks lengths and bounds only. Python checks the rest when the block is loaded.
 NOT_EMPTY: dict[str, JsonValue] = {"minLength": 1}
 
 
 class EndpointSettings(Protocol):
-    """The fields of a credentials block that say how to treat the service."""
+    """The fields of a credentials block that tune the client."""
 
     visibility_s: float
     submission_s: float
@@ -69,7 +69,7 @@ def limits_of(block: EndpointSettings) -> Limits:
 
 
 def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
-    """The client, treating the service as the block says, for jobs of `account`."""
+    """The client with the block's settings, for jobs of `account`."""
     client.account = account
     client.visibility_s = block.visibility_s
     client.max_batch = block.max_batch or client.max_batch
@@ -77,7 +77,7 @@ def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
 
 
 def checked_base_url(url: str) -> str:
-    """For field validators: the URL without a trailing slash. Raises a `ValueError` that does not show it."""
+    """For field validators: the URL without a trailing slash. Raises `InvalidInput`, which does not show the URL."""
     checked = base_url(url)
     if checked.lower().endswith("/graphql"):
         raise InvalidInput("base_url", "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
@@ -85,7 +85,7 @@ def checked_base_url(url: str) -> str:
 
 
 def checked_token_url(url: str | None) -> str | None:
-    """The same for where tokens are given out."""
+    """The same for the address that issues tokens."""
     return None if url is None else address(url, "token_url")
 
 
@@ -95,12 +95,12 @@ def checked_endpoint(url: str) -> str:
 
 
 def default_result_folder() -> Path:
-    """Where files go unless told otherwise: beside what Prefect itself keeps."""
+    """The default folder for files, in Prefect's home."""
     return get_current_settings().home / "graphql-jobs" / "results"
 
 
 def result_folder(named: str | None, parameter: str = "result_folder") -> Path:
-    """The folder that was named, or the default one: absolute, since what comes downstream runs somewhere else."""
+    """The named folder, or the default one. Absolute, since downstream runs elsewhere."""
     if not named:
         return default_result_folder()
     try:
@@ -109,7 +109,7 @@ def result_folder(named: str | None, parameter: str = "result_folder") -> Path:
         raise InvalidInput(parameter, f"there is no user's home {named.partition('/')[0]!r}.") from None
 
 
-#: The limits of a wait, and the parameters of flows and fields of job blocks that set them.
+#: The limits of a wait, with the parameter of flows, or field of job blocks, that sets each.
 _PARAMETERS = (
     ("total_s", "give_up_after_s"),
     ("queued_s", "queued_at_most_s"),
@@ -127,7 +127,7 @@ def wait_policy(
     unchanged_at_most_s: float | None = None,
     unseen_at_most_s: float | None = None,
 ) -> WaitPolicy:
-    """What flows and job blocks ask for, as a policy. No outage is sat out for longer than the whole wait may take."""
+    """The policy for the parameters of a flow or job block. The outage budget is at most `give_up_after_s`."""
     outage_budget_s = WaitPolicy().outage_budget_s
     shortened = (("outage_budget_s", "give_up_after_s"),) if give_up_after_s < outage_budget_s else ()
     return WaitPolicy(
@@ -185,7 +185,7 @@ class WaitSettings(BaseModel):
     unseen_at_most_s: UnseenAtMost = None
     max_poll_interval_s: MaxPollInterval = MAX_POLL_INTERVAL_S
     result_folder: str | None = Field(
-        default=None, description="Folder for files that the job made; by default one in Prefect's home."
+        default=None, description="Folder for the job's files. Empty for one in Prefect's home."
     )
 
     def policy(self) -> WaitPolicy:

@@ -1,4 +1,4 @@
-"""Finding a saved block by its name: what flows get as parameters, since a parameter must never hold a secret."""
+"""Loading a saved block by its name. Flows take names of blocks, since a parameter must not hold a secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphql_jobs.errors import InvalidInput
 
 B = TypeVar("B", bound=Block)
 
-#: The providers that there are, as flow parameters spell them.
+#: The providers, as flow parameters spell them.
 ProviderName = Literal["aiware", "datasaur"]
 
 _CREDENTIALS: dict[str, type[AiwareCredentials] | type[DatasaurCredentials]] = {
@@ -23,7 +23,7 @@ _CREDENTIALS: dict[str, type[AiwareCredentials] | type[DatasaurCredentials]] = {
     "datasaur": DatasaurCredentials,
 }
 
-#: How Prefect's client says that there is no such block.
+#: Part of the message of Prefect's client if there is no such block.
 _UNKNOWN = "Unable to find block document"
 
 
@@ -35,9 +35,9 @@ async def load_credentials(provider: ProviderName, name: str, parameter: str = "
 
 
 async def load_block(block_class: type[B], name: str, parameter: str) -> B:
-    """The saved block `name`. Raises `InvalidInput` that says which ones there are, or what is wrong with this one."""
+    """The saved block `name`. Raises `InvalidInput`, which lists the saved blocks or names the wrong fields."""
     try:
-        # Where a name has no place in an address, Prefect's client asks for something else, or fails.
+        # With such a name in the URL, Prefect's client would ask for something else, or fail.
         if not name.isprintable() or not name.strip("./ "):
             raise ValueError(_UNKNOWN)
         return await persistent(lambda: block_class.aload(name))
@@ -49,7 +49,7 @@ async def load_block(block_class: type[B], name: str, parameter: str) -> B:
     slug = block_class.get_block_type_slug()
     try:
         documents = await ask(lambda client: client.read_block_documents_by_type(slug))
-    except PrefectHTTPStatusError:  # nobody registered the type: then there are none
+    except PrefectHTTPStatusError:  # the block type is not registered
         documents = []
     saved = [document.name or "" for document in documents]
     known = f"Saved ones: {', '.join(sorted(saved))}." if saved else "None of that type is saved."

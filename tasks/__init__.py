@@ -1,8 +1,7 @@
-"""Tasks: one remote action each, observable in the UI, for flows of your own.
+"""Prefect tasks for your own flows, one remote action each.
 
-All are async. In a sync flow call them by Prefect's own means: `check_job.submit(credentials, job_id).result()`.
-None caches its result, and none that creates something is retried by Prefect: the session below knows what may be
-sent again (guarantee 2).
+All are async. In a sync flow, call `check_job.submit(credentials, job_id).result()`. No task caches its result. Prefect
+does not retry a task that creates something: the session knows which requests may be sent again (guarantee 2).
 """
 
 from tasks.cancel import cancel_job

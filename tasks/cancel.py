@@ -20,12 +20,11 @@ async def cancel_job(
     submitted_at: datetime | None = None,
     before: Callable[[str], Awaitable[None]] | None = None,
 ) -> CancelOutcome:
-    """Cancel the job and read it until that shows.
+    """Cancel the job, and poll it until the provider shows that it is cancelled.
 
-    With `submitted_at`, as a handle has it, a job that the provider does not show yet is asked for until it must be
-    there. `before` is called with the id each time that the cancel is about to be sent; what it raises is raised.
-    Raises `CancelRefused` where the provider would not (aiWARE, once a task runs) or cannot (Datasaur): it is left
-    running there.
+    With `submitted_at` (see `JobHandle`), a job that the provider does not show yet is tried again until it would have
+    to show. `before` is called with the id just before each cancel is sent; what it raises is raised. Raises
+    `CancelRefused` if the provider refuses (aiWARE, once a task runs) or has no cancel (Datasaur): the job goes on.
     """
     async with credentials.get_client() as client:
         give_up_at = shows_at(client, submitted_at) if submitted_at else 0.0

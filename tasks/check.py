@@ -1,4 +1,4 @@
-"""Looking at jobs once."""
+"""The tasks that read the current status of one job, or of several."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from graphql_jobs import Job
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.handle import Seen
 
-# A status goes stale at once, so neither task caches; requests are retried in the session, and nowhere else.
+# A status must not be cached. Requests are retried in the session, and nowhere else.
 
 
 @task(name="check job", task_run_name="check {job_id}", cache_policy=NO_CACHE)
 async def check_job(credentials: JobCredentials, job_id: str) -> Job:
-    """The job as it is now, in whatever state. Raises `JobNotFound` or `RequestFailed`."""
+    """The job in its current state. Raises `JobNotFound` or `RequestFailed`."""
     async with credentials.get_client() as client:
         [seen] = (await client.check([job_id])).values()
     if not isinstance(seen, Job):
@@ -28,12 +28,12 @@ async def check_job(credentials: JobCredentials, job_id: str) -> Job:
 
 @task(name="check jobs", cache_policy=NO_CACHE)
 async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dict[str, Seen]:
-    """Each id with its job, or with why it could not be read: one bad id spoils no other. 100 jobs are one request.
+    """The job of each id, or the error that kept it from being read. One bad id does not affect the others.
 
-    Raises `InvalidInput` for an empty list or an id that cannot be one, and nothing else.
+    100 jobs take one request. Raises `InvalidInput` for an empty list or a malformed id, and nothing else.
     """
-    if isinstance(job_ids, str):  # which is a sequence of texts, too
-        raise InvalidInput("job_ids", "it is one text; give a list of ids.")
+    if isinstance(job_ids, str):  # a string is a sequence of strings
+        raise InvalidInput("job_ids", "it is one string; give a list of ids.")
     if not job_ids:
         raise InvalidInput("job_ids", "the list is empty.")
     async with credentials.get_client() as client:

@@ -22,14 +22,14 @@ from graphql_jobs import GraphqlJobsError, JobState
 from graphql_jobs.errors import some
 from tasks.outcome import JOBS_PARAMETER, fitting, known_as
 
-#: Our choice: a message of the server's that names a field and what is wrong with it has some hundred characters.
+#: Our choice: a validation message of Prefect's server has a few hundred characters.
 _MAX_CAUSE = 2_000
 #: How the names of the entries about hand-overs begin, unlike those of submissions.
 _PREFIX = "gqh-"
 
 
 class HandOverFailed(GraphqlJobsError):
-    """The jobs are done; what comes next could not be started. `problems` says what went wrong with which."""
+    """The jobs are done, but downstream deployments could not be started. `problems` has a sentence for each."""
 
     def __init__(self, job_ids: Sequence[str], problems: Sequence[str]) -> None:
         super().__init__(tuple(job_ids), tuple(problems))
@@ -38,9 +38,9 @@ class HandOverFailed(GraphqlJobsError):
 
     def __str__(self) -> str:
         return (
-            f"{some(self.job_ids)}: done, but not all that follows could be started: {'; '.join(self.problems)}. "
-            "Mend that, then run this flow run again (Retry): it goes on with what is done, fetches the results again "
-            "and starts what is missing; what was started is not started twice."
+            f"{some(self.job_ids)}: done, but not every downstream deployment was started: {'; '.join(self.problems)}. "
+            "Fix that, then retry this flow run: it keeps the finished jobs, fetches their results again and starts "
+            "the missing deployments. Nothing is started twice."
         )
 
 
@@ -51,10 +51,10 @@ async def start_downstream(
     finished: Sequence[dict[str, Any]],
     scope: Sequence[object] = (),
 ) -> list[UUID]:
-    """Start each deployment once for these outcomes, and give the ids of the runs.
+    """Start each deployment once for these outcomes. Returns the ids of their runs.
 
-    With `scope`, plain JSON, the run hands over once in it, also if it is run again and other outcomes come first then.
-    One that cannot be started keeps no other from it. Raises `HandOverFailed` that names all which could not.
+    With `scope`, plain JSON, this flow run hands over once per scope, even if a retry ends with other outcomes first.
+    A deployment that cannot be started does not stop the others. Raises `HandOverFailed`, which names them all.
     """
     started: list[UUID] = []
     problems: list[str] = []
@@ -74,25 +74,25 @@ async def start_downstream(
 
 @task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
 async def start_deployment(deployment: str, parameters: dict[str, Any], key: str) -> UUID:
-    """Start `deployment` ("flow/name") with `parameters`, once per `key`, and give the id of its run.
+    """Start `deployment` ("flow/name") with `parameters`, once per `key`. Returns the id of its run.
 
-    A second start with the same key, from any process at any later time, gives the first one's run (guarantee 8).
+    A second start with the same key, from any process at any time, returns the first run (guarantee 8).
     """
     run = await started(deployment, parameters, key)
-    get_run_logger().info("%s: run %s (%s) follows.", deployment, run.name, run.id)
+    get_run_logger().info("Started %s: run %s (%s).", deployment, run.name, run.id)
     return run.id
 
 
 async def started(deployment: str, parameters: dict[str, Any], key: str) -> FlowRun:
-    """The run of `deployment` that belongs to `key`: what the task above does, for callers outside of a run."""
+    """The run of `deployment` that belongs to `key`: the task above for callers outside of a run."""
     return await persistent(partial(arun_deployment, deployment, parameters=parameters, idempotency_key=key, timeout=0))
 
 
 def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """The key under which `deployment` starts once for these outcomes, whoever asks and however often (guarantee 8).
+    """The idempotency key with which `deployment` starts once for these outcomes (guarantee 8).
 
-    An outcome is a job and its state: what was handed over as not known yet is handed over again when it has ended. A
-    job that was only done again, since the first one's result could not be had any more, counts as the first one.
+    The key is made of the jobs and their states, so that a job that was handed over as UNKNOWN is handed over again
+    once it has ended. A job that repeats an earlier one, whose result was no longer available, counts as the earlier.
     """
     jobs = {f"{known_as(outcome)} {outcome['state']}" for outcome in outcomes}
     text = "\n".join([deployment, provider, endpoint, *sorted(jobs)])
@@ -100,11 +100,11 @@ def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequ
 
 
 async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence[Mapping[str, Any]]) -> str:
-    """The idempotency key under which this run hands `finished` over: `key`, or that of its earlier one in `scope`.
+    """The idempotency key with which this run hands over `finished`: `key`, or the one it used before in `scope`.
 
-    `scope` is plain JSON that is the same whenever the run is run again. A run that waits for the first success may
-    find another first one then; what it started is not started twice. But what was handed over while the end of a job
-    was not known is handed over again once it is.
+    `scope` is plain JSON that is the same in each retry of the run. A run that waits for the first success may find
+    another first success in a retry; it must not start downstream twice. But outcomes that were handed over while the
+    end of a job was not known are handed over again once it is known.
     """
     run_id = await root_run_id()
     if run_id is None:
@@ -123,9 +123,9 @@ async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence
 
 
 def cause_of(error: Exception) -> str:
-    """Why a run could not be started: the words of Prefect's server where it gave some, not cut before their end.
+    """Why a run could not be started: the message of Prefect's server if it sent one.
 
-    They may repeat the parameters, so that a long text loses its middle.
+    The message may repeat the parameters, so that a long one is cut in the middle.
     """
     words = f"{type(error).__name__}: {error}"
     if isinstance(error, httpx.HTTPStatusError):

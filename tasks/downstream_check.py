@@ -25,7 +25,7 @@ from graphql_jobs.job import JobTask
 from tasks.downstream import cause_of
 from tasks.outcome import JOBS_PARAMETER, MAX_RESULT_CHARACTERS, fitting, outcome
 
-#: Outcomes as they are handed over together, by what they show.
+#: Lists of outcomes, by a description of what they show.
 Samples = Mapping[str, list[dict[str, Any]]]
 
 _AT = "2026-01-01T00:00:00+00:00"
@@ -34,8 +34,8 @@ _AT = "2026-01-01T00:00:00+00:00"
 async def require_downstream(deployments: Sequence[str], samples: Samples) -> None:
     """Raise `InvalidInput` unless each deployment takes outcomes like these.
 
-    Not if an earlier attempt of this run has submitted a job: that may be done by now, so that a misfit is told by the
-    hand-over, and not as "nothing was sent".
+    If an earlier attempt of this run submitted a job, log the problem instead: the job may have succeeded, and the
+    hand-over reports the problem then.
     """
     try:
         await require_deployments(deployments, "downstream", JOBS_PARAMETER, samples)
@@ -57,10 +57,10 @@ async def _was_submitted_before() -> bool:
 async def require_deployments(
     deployments: Sequence[str], parameter: str, takes: str, samples: Mapping[str, Any] | None = None
 ) -> None:
-    """Raise `InvalidInput` unless each deployment exists and has a parameter called `takes` and no other must.
+    """Raise `InvalidInput` unless each deployment exists, has a parameter `takes` and requires no other.
 
-    `samples` are values for that parameter, by what they show: all have to fit the deployment's schema, if it enforces
-    one. What does not fit would be refused only after the jobs are done.
+    `samples` are values for that parameter, by description. All must fit the deployment's schema, if it enforces one:
+    otherwise Prefect's server would refuse the hand-over after the jobs are done.
     """
     for name in deployments:
         if name.count("/") != 1:
@@ -82,12 +82,12 @@ async def _read_deployment(name: str, client: PrefectClient) -> DeploymentRespon
 def _require_fit(
     deployment: DeploymentResponse, name: str, parameter: str, sample: Mapping[str, Any], shown: str
 ) -> None:
-    """Judge as Prefect's server does when a run is created, but the one parameter alone."""
+    """Validate the one parameter as Prefect's server does when a run is created."""
     whole: dict[str, Any] = deployment.parameter_openapi_schema or {}
     schema: Any = {key: value for key, value in whole.items() if key not in {"required", "additionalProperties"}}
     try:
         validate(dict(sample), schema, raise_on_error=True)
-    except Exception as misfit:  # whatever a schema of somebody else's raises, it would raise there, too
+    except Exception as misfit:  # the schema is the user's: whatever it raises here, it would raise in the server too
         raise InvalidInput(parameter, f"{name!r} does not take an outcome {shown}: {cause_of(misfit)}") from None
 
 
@@ -105,7 +105,7 @@ def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str
 
 
 def submitted(provider: str, *, may_repeat: bool = False) -> Samples:
-    """What a flow hands over that ran a job to its end."""
+    """The outcomes that a flow which submits a job may hand over."""
     done = _job(provider, JobState.SUCCEEDED)
     samples = {
         "of a job that succeeded": [outcome(provider, done.job_id, done, {"sample": "result"})],
@@ -118,7 +118,7 @@ def submitted(provider: str, *, may_repeat: bool = False) -> Samples:
 
 
 def watched(provider: str, when: str, number: int) -> Samples:
-    """What the sensor hands over about so many jobs if it starts what follows `when` jobs have ended so."""
+    """The outcomes that the sensor may hand over for `number` jobs with this `start_downstream_when`."""
     done = _job(provider, JobState.SUCCEEDED)
     samples = dict(submitted(provider))
     samples["without a result"] = [outcome(provider, done.job_id, done)]

@@ -1,4 +1,4 @@
-"""Collecting what a job made."""
+"""The tasks that fetch the result of one job, or of several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy,
 from graphql_jobs.errors import ResultUnavailable
 from graphql_jobs.providers.collecting import may_be_fetched_later
 
-#: Our choice: the results of more jobs do not fit into one run's parameters.
+#: Our choice: the results of more jobs would not fit into one run's parameters.
 MAX_RESULTS = 20
 
 
@@ -28,16 +28,16 @@ async def fetch_result(
     folder: Path | None = None,
     policy: WaitPolicy = WaitPolicy(),
 ) -> dict[str, Any]:
-    """What a succeeded job made, as plain JSON: an aiWARE job's engine results, a new project's id, an export's file.
+    """The result of a succeeded job as plain JSON: aiWARE engine results, a project's id, an export's file.
 
-    Files go into `folder`, by default one in Prefect's home. An outage is tolerated as by a wait with that `policy`.
-    Raises `JobFailed`, `JobCancelled`, `ResultUnavailable`.
+    Files are saved in `folder`, by default one in Prefect's home. The policy's outage budget applies. Raises
+    `JobFailed`, `JobCancelled`, `ResultUnavailable`.
     """
     require_success(job)
     async with credentials.get_client() as client:
         known = client.handle(handle, "handle")
         result = await client.result(known, job, folder or default_result_folder(), policy.outage_budget_s)
-    get_run_logger().info("Job %s made: %s", handle.job_id, ", ".join(result) or "nothing to fetch")
+    get_run_logger().info("The result of job %s has: %s", handle.job_id, ", ".join(result) or "nothing to fetch")
     return result
 
 
@@ -45,10 +45,10 @@ async def fetch_result(
 async def fetch_results(
     credentials: JobCredentials, ended: Mapping[str, Job | GraphqlJobsError], policy: WaitPolicy = WaitPolicy()
 ) -> dict[str, dict[str, Any]]:
-    """What those of the jobs made that succeeded, by their ids, if that are `MAX_RESULTS` at most; else nothing.
+    """The results of the jobs that succeeded, by job id; none at all if more than `MAX_RESULTS` succeeded.
 
-    A result that only whoever submitted the job can fetch, or that the account may not see, is missing. Raises
-    `ResultUnavailable` for one that can be fetched later.
+    A result is left out if only the run that submitted the job can fetch it, or if the account may not read it. Raises
+    `ResultUnavailable` for a result that can be fetched later.
     """
     done = [how for how in ended.values() if isinstance(how, Job) and how.state is JobState.SUCCEEDED]
     if len(done) > MAX_RESULTS:

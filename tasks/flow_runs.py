@@ -1,6 +1,6 @@
-"""Who owns remote jobs: flow runs and what they remember, read in as few requests as Prefect's API allows.
+"""The flow runs that own remote jobs and their submission records, read in as few requests as Prefect's API allows.
 
-Runs come 200 to a request, the server's own bound. What a run remembers has no such list: a request for each run.
+The API lists up to 200 runs per request. It has no such list for the stores of runs, which take one request each.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BATCH = 200
-#: Our choice: as many requests at once as one worker's server bears beside its runs.
+#: Our choice: a small server serves so many concurrent requests beside its runs.
 _AT_ONCE = 10
 
 
 def is_living(run: FlowRun | None) -> bool:
-    """Whether the run goes on, or may go on by itself: it is there and in no final state."""
+    """Whether the run exists and is in no final state."""
     return run is not None and (run.state is None or not run.state.is_final())
 
 
 async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
-    """The runs by their ids, without those that are gone."""
+    """The runs by id, without those that were deleted."""
     wanted = list(dict.fromkeys(run_ids))
     found: dict[UUID, FlowRun] = {}
     for start in range(0, len(wanted), _BATCH):
@@ -60,18 +60,18 @@ async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One submission that a run made, or goes on with."""
+    """One submission that a run made or adopted."""
 
     key: str
     home: RunStore
-    #: None: its entries cannot be understood.
+    #: None if the entries cannot be parsed.
     record: Record | None
-    #: The key is a caller's own: other runs may use it too.
+    #: Whether the key is a caller's own, so that other runs may use it too.
     is_shared: bool
 
 
 async def submissions_of(run_id: UUID) -> list[Submission]:
-    """All that the run submitted, or goes on with, by key. What it remembers is read once, page by page."""
+    """All submissions that the run made or adopted, sorted by key."""
     store = RunStore(run_id)
     entries_of, references = await store.read_with_references()
     own = {key: entries for key, entries in entries_of.items() if key not in references}
@@ -100,9 +100,9 @@ def _record(entries: Sequence[Mapping[str, Any]]) -> Record | None:
 
 
 async def who_waits_too(submission: Submission, run_id: UUID) -> str:
-    """Which other run goes on with the job of a caller's own key: as the end of a sentence, empty if none does.
+    """The other run that waits for the job of a caller's own key, as the end of a sentence; empty if there is none.
 
-    Whoever cancels for one run must ask: the job is the others' as well, whichever of them submitted it.
+    Check this before you cancel for one run: runs with the same key share the job, whichever of them submitted it.
     """
     if not submission.is_shared:
         return ""
@@ -114,13 +114,14 @@ async def who_waits_too(submission: Submission, run_id: UUID) -> str:
 
 
 async def living_runs() -> dict[UUID, FlowRun]:
-    """All runs of the server that go on or will."""
+    """All runs of the server that are in no final state."""
     return await _all(state=_types(set(StateType) - TERMINAL_STATES))
 
 
 async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
-    """The runs that ended between two instants otherwise than well and may have left something: those that say so by
-    their state's name, and all that carry the project's tag.
+    """The runs that ended badly between two instants and may have left jobs running.
+
+    These are the runs in the state `SubmissionUnknown`, and all failed runs with the project's tag.
     """
     ended = FlowRunFilterEndTime.model_validate({"after_": since, "before_": until})
     unwell = _types(TERMINAL_STATES - {StateType.COMPLETED})
@@ -130,17 +131,17 @@ async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]
 
 
 async def records_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, Record]]:
-    """What each run remembers of its submissions, by key; nothing for a run that is gone or cannot be understood."""
+    """The submission records of each run, by key; none for a run that was deleted or whose entries cannot be parsed."""
     return await _of_each(run_ids, _records)
 
 
 async def references_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, UUID]]:
-    """The callers' keys that each run uses and whose entries another run keeps."""
+    """The caller's own keys that each run uses and whose entries are in another run's store, with that run."""
     return await _of_each(run_ids, _references)
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """All texts anywhere in plain JSON, such as a run's parameters."""
+    """All strings in plain JSON, such as a run's parameters."""
     unread = [value]
     while unread:
         one = unread.pop()
@@ -156,7 +157,7 @@ async def _records(run_id: UUID) -> dict[str, Record]:
     try:
         return {key: read_record(entries) for key, entries in (await RunStore(run_id).read_all()).items()}
     except InvalidInput as error:
-        logger.warning("What run %s remembers cannot be read: %s", run_id, error)
+        logger.warning("The store of run %s cannot be read: %s", run_id, error)
         return {}
 
 
@@ -164,7 +165,7 @@ async def _references(run_id: UUID) -> dict[str, UUID]:
     try:
         return await RunStore(run_id).references()
     except (TypeError, ValueError):  # edited by hand
-        logger.warning("Whose jobs run %s uses cannot be read.", run_id)
+        logger.warning("The references in the store of run %s cannot be read.", run_id)
         return {}
 
 
@@ -186,8 +187,8 @@ async def _page(only: FlowRunFilter, client: PrefectClient) -> list[FlowRun]:
 async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
     """All runs that match, page by page.
 
-    The next page is that of the runs not seen yet: by offset, a run whose state changes meanwhile would push another
-    one out of checkpoint, and a run that is not seen would lose its jobs.
+    Each page excludes the runs that were read. With an offset, a run whose state changes between two pages would make
+    the next page skip another run, whose jobs would then look like orphans.
     """
     found: dict[UUID, FlowRun] = {}
     while True:

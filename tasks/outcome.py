@@ -21,11 +21,11 @@ MAX_OUTCOMES_CHARACTERS = 450_000
 def outcome(
     provider: str, job_id: str, ended: Job | GraphqlJobsError, result: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What downstream gets for one job: the job as plain JSON, or why there is none to show in `error`.
+    """The outcome of one job as plain JSON: the job, or in `error` the reason why its end is not known.
 
-    `result` is what the job made, as JSON text: as JSON it would be read by Prefect, which resolves references and
-    templates in parameters, and this is a server's data (guarantee 11). It is None if there is nothing, or if it is too
-    large for a parameter, and then `result_omitted_characters` says how large.
+    `result` is JSON text, not JSON: Prefect resolves references and templates in parameters, and the result is
+    untrusted data (guarantee 11). It is None if the job has no result. It is also None if it is too large for a
+    parameter; `result_omitted_characters` is its size then.
     """
     if not isinstance(ended, Job):
         return {"provider": provider, "job_id": job_id, "state": str(JobState.UNKNOWN), "error": str(ended)}
@@ -36,18 +36,18 @@ def outcome(
 
 
 def outcome_of(handle: JobHandle, job: Job, result: dict[str, Any] | None) -> dict[str, Any]:
-    """The outcome of a job that was submitted here; in `repeats` the job that it does again, if it does."""
+    """The outcome of a job that this run submitted; `repeats` is the id of the earlier job that it repeats, if any."""
     first = handle.details.get(REPEATS)
     return outcome(job.provider, job.job_id, job, result) | ({REPEATS: first} if first else {})
 
 
 def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The outcomes as they are if they fit into one run's parameters, else in their shortest form."""
+    """The outcomes if they fit into one run's parameters, else only `provider`, `job_id` and `state` of each."""
     if len(json.dumps(outcomes)) <= MAX_OUTCOMES_CHARACTERS:
         return list(outcomes)
     return [{name: outcome[name] for name in ("provider", "job_id", "state")} for outcome in outcomes]
 
 
 def known_as(outcome: Mapping[str, Any]) -> str:
-    """The id of the job as which this one counts."""
+    """The id of the job that this one repeats, else its own."""
     return str(outcome.get(REPEATS) or outcome["job_id"])

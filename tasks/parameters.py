@@ -18,10 +18,10 @@ import graphql_jobs
 from blocks import fields
 from graphql_jobs.inputs import Name, invalid_input
 
-#: Our choice: nobody means a year, and a form should catch milliseconds typed for seconds.
+#: Our choice: the form should refuse milliseconds that were typed for seconds.
 MAX_WAIT_S = 30 * 24 * 3600.0
 
-#: Our choice: outcomes of that many jobs fit into one downstream run's parameters in their shortest form.
+#: Our choice: 4,000 outcomes in their shortest form fit into one downstream run's parameters.
 JobIds = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(min_length=1, max_length=4000)
 ]
@@ -62,9 +62,9 @@ Downstream = Annotated[
 
 
 class ParameterCheck:
-    """Checks what a flow gets against its signature.
+    """Validates a flow's parameters by its signature.
 
-    Prefect's own check makes a run Failed that does not say so by its name, and logs all parameters.
+    Prefect's own validation ends the run in a state that is just called Failed, and logs all parameters.
     """
 
     def __init__(self, name: str, signature: Signature) -> None:
@@ -76,7 +76,7 @@ class ParameterCheck:
         self._model: type[BaseModel] = create_model(name, __config__=ConfigDict(hide_input_in_errors=True), **types)
 
     def checked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The values by their names, as their types say. Raises `InvalidInput` that names the parameters."""
+        """The validated parameters by name. Raises `InvalidInput`, which names the wrong ones."""
         given = self._signature.bind_partial(*args, **kwargs).arguments
         try:
             values = self._model.model_validate(given)

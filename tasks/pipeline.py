@@ -1,4 +1,4 @@
-"""What all flows have in common: check the parameters, run a job to its end, and start what comes next."""
+"""The steps of every flow that submits a job: submit, wait, fetch the result, start downstream deployments."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tasks.timeout import after_timeout
 from tasks.wait import wait_for_job
 
 _WAY_OUT = (
-    "Run again, this run would look for it again: if it is gone for good, submit it anew in a new run (with "
-    "force_resubmit, if it has a key of its own)."
+    "A retry of this run would wait for the same job. If the job is gone for good, submit it again in a new run (with "
+    "force_resubmit, if the job has a key)."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """What the caller decides about a job besides what it is and how long it may take: parameters of the flows."""
+    """The parameters of a flow that say how its job is submitted, and what happens if the job is late."""
 
     key: str | None = None
     on_unknown: OnUnknown = "fail"
@@ -43,10 +43,9 @@ async def run_to_the_end(
     downstream: Sequence[str],
     care: Care = Care(),
 ) -> dict[str, Any]:
-    """Submit, wait, fetch and hand over. Gives the `outcome`. A run that is run again goes on with the job that it has.
+    """Submit, wait, fetch and hand over. Returns the `outcome`. A retry of the run adopts the job of the first attempt.
 
-    One session stays open throughout, so that the steps share their connections and their token. A person's cancel
-    cancels the job.
+    One session stays open, so that the steps share connections and token. A person's cancel cancels the job.
     """
     async with credentials.get_client(), cancelling_with_the_run():
         handle = await submit_job(

@@ -18,10 +18,10 @@ from tasks.parameters import ParameterCheck, described
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: The name of the state of a run of which nobody can tell whether its job was started.
+#: The name of the state of a run that may or may not have started its job.
 UNKNOWN_STATE = "SubmissionUnknown"
 
-# The name of the run's state for each way in which a flow can fail.
+# The name of the run's state for each error.
 _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.JobFailed: "JobFailed",
     errors.JobCancelled: CANCELLED_AT_PROVIDER,
@@ -38,11 +38,11 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:
-    """The state of a run that waited for several jobs: None if all succeeded, else by those that did not."""
+    """The state of a run that waited for several jobs; None if all succeeded."""
     failures = [failure for how in ended.values() if (failure := _failure(how))]
     if not failures:
         return None
-    # A job that was cancelled must not hide one that failed: only if all were cancelled is the run cancelled.
+    # A cancelled job must not hide a failed one: the run is Cancelled only if all these jobs were cancelled.
     failures.sort(key=lambda failure: isinstance(failure, errors.JobCancelled))
     state = run_state(failures[0])
     if len(ended) > 1:
@@ -70,10 +70,10 @@ def ends_in_a_state(flow: Callable[P, R]) -> Callable[P, R]: ...
 
 
 def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
-    """For the function of a flow: an error of ours, bad input among them, becomes the `run_state` that it returns.
+    """Decorator for the function of a flow: returns the `run_state` of a `GraphqlJobsError` instead of raising it.
 
-    It checks the parameters too: give such a flow `validate_parameters=False`, so that Prefect does not. And it adds
-    the descriptions of shared parameters to the docstring, where Prefect looks for them.
+    It also checks the parameters, so that the flow needs `validate_parameters=False`, and adds the descriptions of
+    shared parameters to the docstring.
     """
     signature = inspect.signature(flow, eval_str=True)
     check = ParameterCheck(flow.__name__, signature)
@@ -92,7 +92,7 @@ def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
         except GraphqlJobsError as error:
             return run_state(error)
 
-    # Prefect looks names in annotations up in the module of the function that it got: this one, and not the flow's.
+    # Prefect would evaluate the annotations in this module; in the signature they are evaluated.
     wrapped: Any = ending if inspect.iscoroutinefunction(flow) else ending_at_once
     wrapped.__signature__ = signature
     wrapped.__doc__ = described(flow.__doc__ or "", signature)
@@ -100,9 +100,9 @@ def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_state(error: GraphqlJobsError) -> State[Any]:
-    """A state whose name tells failed, cancelled, timed out and lost apart, and whose message is the error's.
+    """The state for an error: its name tells the kind of error, its message is the error's.
 
-    A job that somebody cancelled at the provider makes a cancelled run: nobody wants it tried again.
+    A job that was cancelled at the provider makes the run Cancelled, which Prefect does not retry.
     """
     name = next((name for kind, name in _STATE_NAMES.items() if isinstance(error, kind)), "Failed")
     if isinstance(error, errors.JobCancelled):

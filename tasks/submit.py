@@ -1,4 +1,4 @@
-"""Submitting a job, once."""
+"""The task that submits a job, once."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ async def submit_job(
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
 ) -> JobHandle:
-    """The handle of the one job that `spec` describes: started now, or by an earlier attempt of this run, or by any run
-    with the same `key`. Plain JSON that any process can wait with.
+    """Submit the job that `spec` describes, or adopt the job of an earlier attempt of this run or of the same `key`.
 
-    A job that failed or was cancelled is not adopted again. Raises `InvalidInput` before anything is sent,
-    `RequestFailed` if surely nothing was started, and `SubmissionUnknown` if nobody can tell: with `on_unknown`
-    "resubmit" it is then sent again, at the risk of a second job. A person's cancel of the run cancels the job.
+    Returns the job's handle: plain JSON with which any process can wait. A job that failed or was cancelled is not
+    adopted. Raises `InvalidInput` before anything is sent, `RequestFailed` if surely no job was started, and
+    `SubmissionUnknown` if that is unknown; with `on_unknown="resubmit"` the job is sent again instead, at the risk of
+    a second one. A person's cancel of the run cancels the job.
     """
     async with credentials.get_client() as client, cancelling_with_the_run():
         handle = await submit_from_here(
@@ -39,5 +39,5 @@ async def submit_job(
             force_resubmit=force_resubmit,
             wait_at_most_s=wait_at_most_s,
         )
-    get_run_logger().info("%s job %s is submitted (%s).", handle.provider, handle.job_id, handle.operation)
+    get_run_logger().info("Submitted %s job %s (%s).", handle.provider, handle.job_id, handle.operation)
     return handle

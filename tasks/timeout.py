@@ -1,4 +1,4 @@
-"""What becomes of a job whose deadline has passed: left as it is, or cancelled, unless another run waits for it too."""
+"""What `on_timeout` does with a job that missed a deadline: leave it, or cancel it unless another run waits for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 async def after_timeout(
     timeout: WaitTimedOut, credentials: JobCredentials, handle: JobHandle, on_timeout: OnTimeout
 ) -> WaitTimedOut:
-    """The same error, with what became of the job."""
+    """The same error, with a sentence about what happened to the job."""
     if on_timeout == "leave":
         return timeout
     try:
@@ -36,9 +36,11 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
     try:
         run_id = await root_run_id()
         kept = await _find(run_id, handle.job_id) if run_id else None
-        if run_id and kept:  # first, so that of two that give up together one is the last
+        if run_id and kept:  # before the check, so that of two runs that time out together one cancels
             await kept.home.remove_user(kept.key, run_id)
-    except Exception as error:  # whatever Prefect's client raises: a job that another may wait for is not cancelled
+    except (
+        Exception
+    ) as error:  # whatever Prefect's client raises: another run may wait for the job, so it is not cancelled
         return _untold(error)
     before = partial(_require_alone, run_id, kept) if run_id and kept else None
     try:
@@ -51,12 +53,12 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
 
 
 def _untold(error: Exception) -> str:
-    why = f"it cannot be told whether another run waits for it too: {type(error).__name__}"
+    why = f"it is unknown whether another run waits for it too: {type(error).__name__}"
     return f"It was to be cancelled, and was left running, since {why}."
 
 
 async def _require_alone(run_id: UUID, kept: Submission, job_id: str) -> None:
-    """Raise `LeftAlone` if another run waits for the job, now that its cancel is about to be sent."""
+    """Raise `LeftAlone` if another run waits for the job. Called just before its cancel is sent."""
     try:
         other = await who_waits_too(kept, run_id)
     except Exception as error:  # as above
@@ -66,7 +68,7 @@ async def _require_alone(run_id: UUID, kept: Submission, job_id: str) -> None:
 
 
 async def _find(run_id: UUID, job_id: str) -> Submission | None:
-    """The submission of which this job came; None if a person edited what the run remembers."""
+    """The submission of this job; None if a person edited the run's entries."""
     for submission in await submissions_of(run_id):
         handle = submission.record.handle if submission.record else None
         if handle and handle.job_id == job_id:
@@ -75,8 +77,8 @@ async def _find(run_id: UUID, job_id: str) -> Submission | None:
 
 
 async def _note(of: str, kept: Submission, message: str) -> None:
-    """Write the cancel down, for the next attempt; that it fails must not hide what happened."""
+    """Write the cancel down for the next attempt. An error here must not hide the timeout."""
     try:
         await note_cancelled(kept, of, message, confirmed=True)
     except Exception:  # whatever Prefect's client raises
-        logger.exception("That the job of key %s was cancelled could not be written down.", kept.key)
+        logger.exception("The cancel of the job of key %s could not be written down.", kept.key)

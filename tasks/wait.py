@@ -1,4 +1,4 @@
-"""Waiting for jobs in line, in one task run for any number of them."""
+"""The tasks that wait for one job, or for any number of jobs in one task run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy,
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 
-#: When a wait for many is over: when all have ended, or with the first that did not succeed, or did.
+#: When a wait for several jobs ends: when all have ended, or with the first that does not succeed, or succeeds.
 Until = Literal["all ended", "first failure", "first success"]
-#: How the wait for one job ended: the job in its terminal state, or why there is none to show.
+#: The end of one wait: the job in its terminal state, or the error that ended the wait.
 Ended = Job | GraphqlJobsError
-#: The same by the jobs' ids.
+#: The same by job id.
 Outcomes = dict[str, Ended]
 
-#: Our choice: of so many jobs each end is worth a line in the run's log; of more, only what did not succeed, and every
-#: tenth part of the way.
+#: Our choice: up to so many jobs each have a line in the log. Of more, only jobs that did not succeed and every tenth
+#: of the way have one.
 _TOLD_ONE_BY_ONE = 20
 
 
 @task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
 async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: WaitPolicy = WaitPolicy()) -> Job:
-    """The job in its terminal state, good or bad: ask `require_success` whether it succeeded.
+    """The job in its terminal state. Call `require_success` to raise an error for a job that did not succeed.
 
     Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`. If a person cancels the
     run meanwhile, the jobs that it submitted are cancelled too.
@@ -53,12 +53,12 @@ async def wait_for_jobs(
     policy: WaitPolicy = WaitPolicy(),
     until: Until = "all ended",
 ) -> Outcomes:
-    """How each job ended, by its id, in the order of the ends; a job that is named twice is waited for once.
+    """The end of each job, by job id, in the order of the ends. A job that is given twice is waited for once.
 
-    One task run, and few requests, for any number of jobs. A job that took too long is among the outcomes with
-    `WaitTimedOut`, beside those that ended. With "first failure" the others are missing once a job ended otherwise
-    than well, with "first success" once one ended well. Raises `InvalidInput` for an empty list or an id that cannot
-    be one.
+    One task run and few requests serve any number of jobs. A job that missed a deadline is in the result with its
+    `WaitTimedOut`. With "first failure", the wait ends with the first job that does not succeed, with "first success"
+    with the first that succeeds; the other jobs are not in the result. Raises `InvalidInput` for an empty list or a
+    malformed id.
     """
     outcomes: Outcomes = {}
     async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
@@ -72,13 +72,13 @@ async def wait_for_jobs(
 async def jobs_as_they_end(
     credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy = WaitPolicy()
 ) -> AsyncGenerator[tuple[str, Ended]]:
-    """Each job's id with how it ended, as soon as it has; a job that is named twice is waited for once.
+    """Yield each job's id and its end, as soon as it ends. A job that is given twice is waited for once.
 
         async for job_id, ended in jobs_as_they_end(credentials, jobs):
             ...
 
-    One task run for all of them, which completes when the loop is left, also before the last end. Raises what
-    `wait_for_jobs` raises. No generator task: those of Prefect 3.8 fail when the loop is left early.
+    One task run waits for all of them. It completes when you leave the loop, also before the last job ends. Raises what
+    `wait_for_jobs` raises. This is not a generator task: those of Prefect 3.8 fail if you leave the loop early.
     """
     ends: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue()
     stopped = asyncio.Event()
@@ -126,8 +126,8 @@ async def _tell(
 async def _ends(
     credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy
 ) -> AsyncGenerator[tuple[str, Ended]]:
-    if isinstance(jobs, str):  # which is a sequence of texts, too
-        raise InvalidInput("job_ids", "it is one text; give a list of ids.")
+    if isinstance(jobs, str):  # a string is a sequence of strings
+        raise InvalidInput("job_ids", "it is one string; give a list of ids.")
     if not jobs:
         raise InvalidInput("job_ids", "the list is empty.")
     logger = get_run_logger()
@@ -145,5 +145,5 @@ async def _ends(
 
 
 def succeeded(ended: Ended) -> bool:
-    """Whether a wait ended with a job that did what it was to do."""
+    """Whether the wait ended with a job that succeeded."""
     return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED

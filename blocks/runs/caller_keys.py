@@ -26,7 +26,7 @@ _BATCH = 200
 
 
 async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:
-    """Which of the keys are callers' own, each with the runs that have kept its entries, the first one first."""
+    """The caller's own keys among `keys`, each with the runs that have kept its entries, oldest first."""
     homes: dict[str, list[UUID]] = {}
     asked = list(dict.fromkeys(keys))
     while asked:
@@ -50,10 +50,10 @@ def _variable_of(key: str, number: int) -> str:
 
 
 async def store_of(key: str, run_id: UUID) -> RunStore:
-    """The store in which the entries of a caller's own key are kept: that of the first run which used it and is there.
+    """The store with the entries of a caller's own key: that of the first run that used the key and still exists.
 
-    It knows from then on that this run waits for the job too. Each variable is created once and never changed: when
-    its run is gone, the next number counts.
+    The store notes that `run_id` waits for the job too. Each variable is created once and never changed: after its run
+    was deleted, the variable with the next number counts.
     """
     home = await _home_of(key, run_id)
     store = RunStore(home)
@@ -64,22 +64,22 @@ async def store_of(key: str, run_id: UUID) -> RunStore:
 
 
 async def _home_of(key: str, run_id: UUID) -> UUID:
-    """The run that keeps the entries of a caller's own key: from now on `run_id`, if there is none."""
+    """The run that keeps the entries of a caller's own key: `run_id` if there is none yet."""
     for number in range(_MAX_HOMES):
         if home := await ask(partial(_claim, _variable_of(key, number), run_id)):
             return home
-    raise InvalidInput("key", f"{_MAX_HOMES} runs kept what is known of it, and all were deleted. Use another key.")
+    raise InvalidInput("key", f"{_MAX_HOMES} runs kept its entries, and all were deleted. Use another key.")
 
 
 async def _claim(name: str, run_id: UUID, client: PrefectClient) -> UUID | None:
-    """The run that the variable `name` says, from now on `run_id` if there is no such variable. None: it is deleted."""
+    """The run that the variable `name` names; `run_id` if there is no such variable. None if the run was deleted."""
     while True:
         try:
             await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[TAG]))
             return run_id
         except ObjectAlreadyExists:
             variable = await client.read_variable_by_name(name)
-        if variable:  # else it was removed in between
+        if variable:  # else it was deleted in between
             break
     home = UUID(str(variable.value))
     try:

@@ -8,14 +8,14 @@ from prefect.client.schemas.objects import State, StateType
 
 from blocks.api import ask
 
-#: The name of the state of a run whose job somebody cancelled at the provider.
+#: The name of the state of a run whose job was cancelled at the provider.
 CANCELLED_AT_PROVIDER = "JobCancelled"
-#: What Prefect's runner writes when it is stopped: that is no person's will (prefect/runner/_cancellation_manager.py).
+#: The message that Prefect's runner writes when it shuts down (prefect/runner/_cancellation_manager.py).
 _SHUT_DOWN = "Runner is shutting down."
 
 
 def by_a_person(state: State | None) -> bool:
-    """Whether the state is a person's cancel: not a runner's shutdown, nor a job that was cancelled at its provider."""
+    """Whether a person cancelled: not a runner that shuts down, and not a job that was cancelled at its provider."""
     if state is None or state.type not in {StateType.CANCELLING, StateType.CANCELLED}:
         return False
     return state.message != _SHUT_DOWN and state.name != CANCELLED_AT_PROVIDER

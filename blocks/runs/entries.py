@@ -1,4 +1,4 @@
-"""Reading all entries (inputs) of a flow run, however many there are: Prefect's API has no pages for them."""
+"""Reading all entries (inputs) of a flow run. Prefect's API has no pages for them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from prefect.client.orchestration import PrefectClient, get_client
 
 from blocks.api import persistent
 
-#: Our choice: so many entries come with one request, about 1 MB.
+#: Our choice: 1,000 entries per request are about 1 MB.
 PAGE = 1_000
-#: Our choice: so many requests at once.
+#: Our choice: concurrent requests.
 _AT_ONCE = 10
-#: What Prefect lets the names of entries be made of: lowercase letters, digits and dashes (`FlowRunInput.key`).
+#: The characters that Prefect allows in the names of entries (`FlowRunInput.key`).
 _CHARACTERS = f"-{string.digits}{string.ascii_lowercase}"
 
 
 async def read_entries(flow_run_id: UUID, prefix: str) -> dict[str, str]:
-    """The values of all entries whose names begin with `prefix`, by their names.
+    """The values of all entries whose names begin with `prefix`, by name.
 
-    The API gives the first entries of a prefix and has no offset. Where there are more than one request brings, the
-    entries are read by longer prefixes.
+    The API returns the first entries of a prefix and has no offset. If there are more, longer prefixes are read.
     """
     async with get_client() as client:
         return await _read(client, flow_run_id, prefix, asyncio.Semaphore(_AT_ONCE))

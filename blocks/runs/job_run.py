@@ -1,4 +1,4 @@
-"""What triggering a job block gives: a remote job to wait for, to collect from and to cancel."""
+"""The run of a job block (`trigger()` returns it): wait for the remote job, fetch its result, or cancel it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHILE_UNWINDING_S = 20.0
 
 
 class JobCredentials(Protocol):
-    """Credentials of any provider: a block whose client fulfils the contract of `graphql_jobs.providers.base`."""
+    """The credentials block of any provider."""
 
     def get_client(self) -> JobClient:
         """A client on the running event loop's shared session."""
@@ -26,7 +26,7 @@ class JobCredentials(Protocol):
 
 
 class RemoteJobRun(JobRun[dict[str, Any]]):
-    """One remote job. Holds no connection: each call opens the shared session for as long as it needs it."""
+    """One remote job. Holds no connection: each call opens the shared session while it needs it."""
 
     def __init__(self, credentials: JobCredentials, handle: JobHandle, policy: WaitPolicy, folder: Path) -> None:
         self.handle = handle
@@ -36,7 +36,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         self._folder = folder
 
     async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
-        """Return when the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`.
+        """Wait until the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`.
 
         If a person cancels the flow run meanwhile, the job is cancelled too.
         """
@@ -51,7 +51,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         require_success(self.job)
 
     async def _cancel_with_the_run(self) -> None:
-        """Cancel the job if a person cancelled the run. A worker that stops looks the same from inside."""
+        """Cancel the job if a person cancelled the run. A worker that shuts down raises the same exception."""
         run_id = await root_run_id()
         try:
             async with asyncio.timeout(_WHILE_UNWINDING_S):
@@ -61,7 +61,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
             self.logger.exception("Job %s could not be cancelled while its run ended.", self.handle.job_id)
 
     async def fetch_result(self) -> dict[str, Any]:
-        """What the job made, as plain JSON; waits for its end first if nobody has. Files go into the folder.
+        """The job's result as plain JSON. Waits for the job first if needed. Files are saved in the block's folder.
 
         Raises what the wait raises, and `ResultUnavailable`.
         """
@@ -73,7 +73,7 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
             return await client.result(self.handle, job, self._folder, self._policy.outage_budget_s)
 
     async def cancel(self) -> CancelOutcome:
-        """Cancel the job at the provider. Raises `CancelRefused` where it would not or cannot: it is left running."""
+        """Cancel the job at the provider. Raises `CancelRefused` if the provider refuses or has no cancel."""
         async with self._credentials.get_client() as client:
             return await client.cancel(self.handle.job_id)
 

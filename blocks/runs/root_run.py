@@ -18,22 +18,22 @@ from graphql_jobs.waiting.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-#: The tag of all deployments of this project, and of every run that submits a job: `reap-orphans` goes by it.
+#: The tag of this project's deployments and of every run that submits a job. `reap-orphans` finds runs by it.
 TAG = "graphql-jobs"
 
 _tagged: set[UUID] = set()
 
 
 async def root_run_id() -> UUID | None:
-    """The flow run that is run by itself and that this is called in, None if in none.
+    """The id of the root run: the outermost flow run that this code runs in. None outside a flow run.
 
-    A flow that another one calls as a function gets a new id in each attempt, so that it counts as its caller.
+    A flow that another flow calls as a function gets a new id in each attempt, so its caller's id counts.
     """
     if flow_run.id is None:
         return None
     run_id = UUID(flow_run.id)
     context = FlowRunContext.get()
-    if context and context.flow_run and context.flow_run.id == run_id and _is_of_its_own(context.flow_run):
+    if context and context.flow_run and context.flow_run.id == run_id and _has_its_own_process(context.flow_run):
         return run_id
     while caller_id := await ask(partial(_caller_of, run_id)):
         run_id = caller_id
@@ -43,30 +43,30 @@ async def root_run_id() -> UUID | None:
 async def _caller_of(run_id: UUID, client: PrefectClient) -> UUID | None:
     """The flow run that called this one as a function, if any did."""
     run = await client.read_flow_run(run_id)
-    if _is_of_its_own(run):
+    if _has_its_own_process(run):
         return None
     return (await client.read_task_run(cast(UUID, run.parent_task_run_id))).flow_run_id
 
 
-def _is_of_its_own(run: FlowRun) -> bool:
-    """Whether the run is waited for, cancelled and run again by itself.
+def _has_its_own_process(run: FlowRun) -> bool:
+    """Whether the run has its own process, so that it is cancelled and retried on its own.
 
-    Prefect links also what `run_deployment`, or a flow sent to a work pool, starts to a task run of its starter. But
-    those have a process of their own, which may outlive the starter's: a flow that is called has neither.
+    Prefect links the runs that `run_deployment` starts, or that are sent to a work pool, to a task run of the caller,
+    like flows that are called as functions. Only the former have a deployment or a work queue.
     """
     return run.parent_task_run_id is None or run.deployment_id is not None or run.work_queue_id is not None
 
 
 async def checkpoints_of_this_run() -> Checkpoints | None:
-    """What the waits of this flow run saw in earlier attempts; None outside a flow run."""
+    """The checkpoints of this flow run's waits, earlier attempts included; None outside a flow run."""
     run_id = await root_run_id()
     return Checkpoints(RunStore(run_id)) if run_id else None
 
 
 async def tag_run(run_id: UUID) -> None:
-    """Give the flow run the tag, once per process, so that `reap-orphans` finds it if it ends badly.
+    """Add the tag to the flow run, once per process, so that `reap-orphans` finds it if it ends badly.
 
-    That it fails is logged, and keeps no job from being submitted.
+    A failure is logged. The job is submitted anyway.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None

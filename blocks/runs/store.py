@@ -19,7 +19,7 @@ from blocks.runs.entries import read_entries
 from graphql_jobs.label import KEY_PREFIX
 
 _REFERENCE = "elsewhere"
-#: How the names of those begin that wait for the job of a caller's own key; otherwise than a submission's entries.
+#: The beginning of the names of the notes about users of a caller's own key. Submissions' entries begin otherwise.
 _USER_PREFIX = "gqu-"
 _HTTP_CONFLICT = 409
 _HTTP_NOT_FOUND = 404
@@ -32,15 +32,15 @@ class RunStore:
         self.flow_run_id = flow_run_id
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """All entries under `key`, in order."""
+        """All entries of `key`, in order."""
         return (await self.read_all(f"{key}-")).get(key, [])
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> dict[str, list[dict[str, Any]]]:
-        """The entries of all keys, in order; an empty one, of which no record can be made, for what cannot be read."""
+        """The entries of all keys, in order; an empty entry, which is invalid, for each that cannot be parsed."""
         return _by_key(await read_entries(self.flow_run_id, prefix))
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
-        """Write one entry. False if the number is taken by another's."""
+        """Write one entry. Returns False if another process wrote an entry with this number."""
         name, text = f"{key}-{number}", json.dumps(entry)
 
         async def write(client: PrefectClient) -> bool:
@@ -49,7 +49,7 @@ class RunStore:
             except PrefectHTTPStatusError as error:
                 if error.response.status_code != _HTTP_CONFLICT:
                     raise
-                # It is sent again when an answer is lost: what is there may be ours.
+                # A request whose response is lost is sent again: the entry may be ours.
                 there = json.loads(await client.read_flow_run_input(self.flow_run_id, name))
                 return bool(there == json.loads(text))
             return True
@@ -57,15 +57,15 @@ class RunStore:
         return await ask(write)
 
     async def point_to(self, key: str, home: UUID) -> None:
-        """Note that the entries of `key`, which this run uses, are kept by the run `home`."""
+        """Note that the entries of `key`, which this run uses, are in the store of the run `home`."""
         await self._note(f"{key}-{_REFERENCE}", home)
 
     async def add_user(self, key: str, run_id: UUID) -> None:
-        """Note that the run `run_id` waits for the job of the caller's own key `key`, whose entries this run keeps."""
+        """Note that the run `run_id` waits for the job of the caller's own key `key`, whose entries are here."""
         await self._note(f"{_USER_PREFIX}{key}-{run_id}", run_id)
 
     async def remove_user(self, key: str, run_id: UUID) -> None:
-        """Note that it does not wait for that job any more, until it is run again."""
+        """Remove that note: the run does not wait for the job any more, unless it is retried."""
         name = f"{_USER_PREFIX}{key}-{run_id}"
         try:
             await ask(lambda client: client.delete_flow_run_input(self.flow_run_id, name))
@@ -74,7 +74,7 @@ class RunStore:
                 raise
 
     async def users_of(self, key: str) -> set[UUID]:
-        """The runs that go, or went, on with the job of a caller's own key whose entries this run keeps."""
+        """The runs that wait, or waited, for the job of a caller's own key whose entries are here."""
         prefix = f"{_USER_PREFIX}{key}-"
         found = set()
         for name in await read_entries(self.flow_run_id, prefix):
@@ -87,21 +87,21 @@ class RunStore:
         try:
             await ask(lambda client: client.create_flow_run_input(self.flow_run_id, name, text))
         except PrefectHTTPStatusError as error:
-            if error.response.status_code != _HTTP_CONFLICT:  # it is there
+            if error.response.status_code != _HTTP_CONFLICT:  # else it was written before
                 raise
 
     async def references(self) -> dict[str, UUID]:
-        """The keys of which other runs keep the entries, and which runs."""
+        """The keys whose entries are in another run's store, with that run."""
         return _references(await read_entries(self.flow_run_id, KEY_PREFIX))
 
     async def read_with_references(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, UUID]]:
-        """What `read_all` and `references` give, read once."""
+        """The results of `read_all` and `references`, with one read."""
         values = await read_entries(self.flow_run_id, KEY_PREFIX)
         return _by_key(values), _references(values)
 
 
 def _by_key(values: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """The entries of each key, in order; an empty one, of which no record can be made, where one cannot be read."""
+    """The entries of each key, in order; an empty entry for each that cannot be parsed."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name, value in values.items():
         key, _, number = name.rpartition("-")

@@ -1,8 +1,8 @@
-"""The numbers of equal submissions in one attempt at a flow run, the same in each try of a Prefect task or inner flow.
+"""The number of each submission among equal ones in a flow run: a retry gets the same number, and so the same job.
 
-Flow runs and task runs enclose each other. What Prefect tries again gets the numbers that it got in its first try,
-although everything inside of it is new: a call takes the next number of the innermost run that encloses it, which takes
-one from the run around it when it has no more, and so on. Only the flow run that is run by itself makes new numbers.
+Flow runs and task runs are nested. If Prefect retries a task or an inner flow, the submissions inside it get the
+numbers of its first try. To do so, a submission takes the next number of the innermost enclosing run. If that run has
+no number left, it takes one from the run around it, and so on. Only the root run creates new numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from blocks.api import ask
 
 C = TypeVar("C", bound=ContextModel)
 
-#: Prefect runs what is submitted to its task runner in threads, all of which count in the same place.
+#: Prefect's task runner runs tasks in threads, which share the numbers.
 _counting = Lock()
 
 
@@ -27,12 +27,12 @@ class Try(NamedTuple):
     """One try of a task run or of a flow run."""
 
     run_id: UUID
-    #: The time at which Prefect made the context of this try.
+    #: When Prefect created the context of this try.
     began: str
 
 
 class Numbers:
-    """The numbers that one attempt at a run gave to equal submissions."""
+    """The numbers of equal submissions in one attempt of a root run."""
 
     def __init__(self) -> None:
         self._owned: dict[tuple[str, UUID], list[int]] = {}
@@ -55,15 +55,15 @@ class Numbers:
         return owned[index]
 
 
-#: Those of the attempts that this process is at work on.
+#: The numbers of each attempt that runs in this process.
 _numbers: dict[str, Numbers] = {}
 
 
 async def number_in_run(digest: str, run_id: UUID) -> int:
-    """How many equal submissions came before this one in this attempt at the run `run_id`.
+    """How many equal submissions came before this one in this attempt of the root run `run_id`.
 
-    Equal jobs may change places from one attempt to the next: only their number counts. So an inner flow, which gets a
-    new id when the outer one is run again, finds its job.
+    The number does not depend on the ids of inner runs, which are new in each attempt. Equal jobs may change places
+    between attempts.
     """
     flows: list[FlowRunContext] = []
     root = None
@@ -78,18 +78,18 @@ async def number_in_run(digest: str, run_id: UUID) -> int:
     with _counting:
         if attempt not in _numbers:
             _numbers[attempt] = Numbers()
-            if root and not root.detached:  # else the process is another than the run's, and ends with its task
+            if root and not root.detached:  # else this is not the run's process, and it ends with its task
                 weakref.finalize(root, _numbers.pop, attempt, None)
         numbers = _numbers[attempt]
     return numbers.take(digest, tries)
 
 
 def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
-    """The tries that enclose this call in the run `root_id`, the innermost first. `flows` are those in between."""
+    """The tries that enclose this call in the run `root_id`, innermost first. `flows` are the flow runs in between."""
     tasks: dict[UUID, list[Try]] = {}
     known: set[UUID] = set()
     for task in _enclosing(TaskRunContext.get()):
-        # Around the context of each try Prefect makes one that lasts for all: the inner one tells the tries apart.
+        # Prefect wraps the context of each try in one that lasts for all tries. Only the inner one differs per try.
         if task.task_run.flow_run_id and task.task_run.id not in known:
             known.add(task.task_run.id)
             one = Try(task.task_run.id, str(task.start_time))
@@ -99,14 +99,14 @@ def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
     for flow in flows:
         if flow.flow_run:
             tries += [*tasks.pop(flow.flow_run.id, []), Try(flow.flow_run.id, str(flow.start_time))]
-    # A flow that does not wait for its tasks ends before them, and nothing tells what is around it but their parents.
+    # A flow that does not wait for its tasks ends before them. Then only the tasks' parents name the flow.
     for others in tasks.values():
         tries += others
     return tries + of_root
 
 
 def _enclosing(context: C | None) -> Iterator[C]:
-    """The context and those around it of the same kind, the innermost first, as far as they have not ended."""
+    """The context and the enclosing ones of the same kind that have not ended, innermost first."""
     while context:
         yield context
         token = context._token

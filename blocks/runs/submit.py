@@ -1,4 +1,4 @@
-"""Submitting once from a flow run, or from a script."""
+"""Submitting once from a flow run or a script: the key by which a retry of the run finds its job again."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ async def submit_from_here(
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
 ) -> JobHandle:
-    """The one job of `key`, or of this place in this flow run: `graphql_jobs.submit_once`, which says what it raises.
+    """Submit the job of `key`, or of this call in this flow run, once. Raises what `graphql_jobs.submit_once` raises.
 
-    Without `key`, the same spec that is submitted a second time in one attempt of a run is a second job; across
-    attempts the first is the first. Outside a flow run, each call without `key` is a job of its own, and what is known
-    of a `key` lasts as long as the process. Give equal jobs that are submitted in other processes (Dask, Ray) a key
-    each: they cannot be counted.
+    Without `key`, equal specs are numbered: the second submission in an attempt is a second job, and a retry of the run
+    adopts both. Outside a flow run, each call without `key` is a new job, and a `key` is known until the process ends.
+    Equal jobs that are submitted in other processes (Dask, Ray) cannot be numbered: give each a key.
     """
     run_id = await root_run_id()
     if run_id:
@@ -57,7 +56,7 @@ async def submit_from_here(
     elif run_id:
         same = submission_key(*at, json.dumps(spec.summary("")))
         submission = submission_key(*at, "run", str(run_id), same, str(await number_in_run(same, run_id)))
-    else:  # nothing says that a call is another attempt at an earlier one
+    else:  # nothing tells a retry from a new call
         submission = submission_key(*at, "call", uuid4().hex)
     return await submit_once(
         client,
@@ -72,7 +71,7 @@ async def submit_from_here(
 
 
 async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
-    """Submit `spec` and give the run to wait for. What all job blocks do."""
+    """Submit `spec` for a job block, and return the run to wait for."""
     async with credentials.get_client() as client:
         handle = await submit_from_here(credentials, client, spec, wait_at_most_s=policy.deadlines.total_s)
         return RemoteJobRun(credentials, handle, policy, folder)

@@ -1,9 +1,13 @@
 """Cancelling the jobs of a flow run when a person cancels the run.
 
-A person's cancel reaches the provider in three layers, each of which may come first, last or not at all: the flow
-itself, while it unwinds (`cancelling_with_the_run`); its hook, in a new process (`cancel_with_the_run`); and a
-deployment that an automation starts (`flows/cancel_remote_jobs.py`). What one has done, the others find written down.
-Only the last one sets the message of the run's state: Prefect's runner, which comes before it, overwrites any other.
+Three layers do this, in any order, and any of them may be missing:
+
+1. the flow itself, while it unwinds (`cancelling_with_the_run`);
+2. its hook, in a new process (`cancel_with_the_run`);
+3. a deployment that an automation starts (`clean_up_after`, called by `flows/cancel_remote_jobs.py`).
+
+Each layer writes down its results, so that the others do not repeat them. Only the third sets the message of the run's
+state: Prefect's runner overwrites any earlier message.
 """
 
 from __future__ import annotations
@@ -29,27 +33,27 @@ from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.clean_up import CleanUp, is_cancelled_still
 from tasks.cancelling.jobs import Done
 
-#: How a state's message begins that says what became of the run's jobs. The trigger in prefect.yaml leaves such states
-#: out, so that what we set starts no further clean-up.
+#: The beginning of the message that lists the results of a clean-up. The trigger in prefect.yaml ignores states with
+#: such a message, so that it does not start another clean-up.
 TOLD = "Remote jobs: "
 
 #: Our choices. A worker gives a run 30 s to end and then kills it; nothing waits for the hook but the run's state.
 _WHILE_UNWINDING_S = 20.0
 _IN_THE_HOOK_S = 60.0
-#: The runs that something around the current code cleans up after already.
+#: The runs whose jobs an enclosing `cancelling_with` cancels already.
 _protected: ContextVar[frozenset[UUID]] = ContextVar("protected", default=frozenset())
-#: The clean-ups that this process is at, by event loop and run.
+#: The clean-ups that this process is running, by event loop and run.
 _under_way: dict[tuple[asyncio.AbstractEventLoop, UUID], asyncio.Future[None]] = {}
-#: Our choice: sentences in one message of many.
+#: Our choice: how many sentences a message has at most.
 _MAX_SENTENCES = 10
 
 
 @asynccontextmanager
 async def cancelling_with_the_run() -> AsyncIterator[None]:
-    """The first layer: if a person cancels this flow run in here, its jobs are cancelled too.
+    """The first layer: if a person cancels this flow run within this context, its jobs are cancelled too.
 
-    `submit_job` and the tasks that wait do this by themselves: use it around what else a flow does while its jobs run.
-    A worker that stops looks the same from inside; then, and where it cannot be told, the jobs are left running.
+    `submit_job` and the tasks that wait do this themselves. Use it around other work that a flow does while its jobs
+    run. If a worker stops, or if it is unknown who cancelled, the jobs are left running.
     """
     async with cancelling_with(await root_run_id()):
         yield
@@ -57,14 +61,14 @@ async def cancelling_with_the_run() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def cancelling_with(run_id: UUID | None) -> AsyncIterator[None]:
-    """The same, where it is known which run this is; None: none."""
+    """The same for the given root run. Does nothing for None."""
     if run_id is None or run_id in _protected.get():
         yield
         return
     token = _protected.set(_protected.get() | {run_id})
     try:
         yield
-    except (asyncio.CancelledError, TerminationSignal):  # the signal comes as either, by what it interrupts
+    except (asyncio.CancelledError, TerminationSignal):  # which of the two depends on what the signal interrupts
         await _once_for_all(run_id)
         raise
     finally:
@@ -72,7 +76,7 @@ async def cancelling_with(run_id: UUID | None) -> AsyncIterator[None]:
 
 
 async def _once_for_all(run_id: UUID) -> None:
-    """The clean-up of the run: one for all tasks of this event loop that are cancelled together."""
+    """Run one clean-up for all tasks of this event loop that are cancelled together."""
     at = (asyncio.get_running_loop(), run_id)
     if at not in _under_way:
         _under_way[at] = asyncio.ensure_future(_as_far_as_possible(run_id, _WHILE_UNWINDING_S))
@@ -81,12 +85,12 @@ async def _once_for_all(run_id: UUID) -> None:
 
 
 async def cancel_with_the_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """The second layer, for `@flow(on_cancellation=[...])`: runs in a new process that knows nothing but the run."""
+    """The second layer, for `@flow(on_cancellation=[...])`. It runs in a new process."""
     await _as_far_as_possible(flow_run.id, _IN_THE_HOOK_S)
 
 
 async def clean_up_after(run_id: UUID) -> list[str]:
-    """The third layer: as `cancel_jobs_of`, until it is sure, and then the run's state says what happened."""
+    """The third layer: cancel the jobs, try until each result is final, and put the results into the run's state."""
     run = await _read(run_id)
     if not by_a_person(run.state):
         return []
@@ -97,9 +101,9 @@ async def clean_up_after(run_id: UUID) -> list[str]:
 
 
 async def cancel_jobs_of(run_id: UUID) -> list[str]:
-    """Cancel what a cancelled flow run left at its providers, and log it in that run: a sentence for each job.
+    """Cancel the jobs of a cancelled flow run. Log and return a sentence for each job.
 
-    Does nothing for a run that no person cancelled. May be called any number of times, by several at once.
+    Does nothing if no person cancelled the run. Safe to call repeatedly and concurrently.
     """
     run = await _read(run_id)
     if not by_a_person(run.state):
@@ -108,7 +112,7 @@ async def cancel_jobs_of(run_id: UUID) -> list[str]:
 
 
 def _summary(done: Sequence[Done]) -> str:
-    """A sentence for each job; of many, how many were cancelled, and a sentence for each of the others, up to ten."""
+    """A sentence for each job. For more than ten jobs: a total, and a sentence for each that was not cancelled."""
     if len(done) <= _MAX_SENTENCES:
         return " ".join(one.sentence for one in done)
     others = [one.sentence for one in done if not one.confirmed]
@@ -121,7 +125,9 @@ async def _read(run_id: UUID) -> FlowRun:
     try:
         return await ask(lambda client: client.read_flow_run(run_id))
     except ObjectNotFound:
-        raise InvalidInput("run", f"there is no flow run {run_id}; if it was deleted, so was what it knew.") from None
+        raise InvalidInput(
+            "run", f"there is no flow run {run_id}; if it was deleted, its entries were deleted too."
+        ) from None
 
 
 async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
@@ -134,7 +140,7 @@ async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
 
 
 async def _tell(run: FlowRun, message: str) -> None:
-    """Put the message into the run's state, where a person looks first, unless it was started again meanwhile."""
+    """Put the message into the run's state, where the UI shows it, unless the run was started again meanwhile."""
 
     async def tell(client: PrefectClient) -> None:
         now = await client.read_flow_run(run.id)

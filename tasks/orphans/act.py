@@ -1,7 +1,6 @@
-"""What is done about orphans, and how it is told: a row for each, in a table that the UI shows.
+"""Acting on orphans: report, adopt or cancel them, and publish a table with a row for each.
 
-Whatever is done can be done by several at once: a job is adopted by an idempotency key, and cancelling one twice is
-cancelling it once.
+Several runs may do this concurrently: a job is adopted by an idempotency key, and a second cancel changes nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from tasks.orphans.find import Orphan, Records
 from tasks.parameters import MAX_WAIT_S
 from tasks.run_state import UNKNOWN_STATE
 
-#: What to do about an orphan: tell, have the sensor wait for it, or cancel it at the provider.
+#: What to do with an orphan: report it, start `wait-for-jobs` for it, or cancel it at the provider.
 Action = Literal["report", "adopt", "cancel"]
-#: Plain JSON: a row of the table.
+#: A row of the table, as plain JSON.
 ReportRow = dict[str, str | None]
 
 #: The artifact's key.
@@ -50,7 +49,7 @@ async def settle(
     cancel_if_run_is_gone: bool = False,
     downstream: Sequence[str] = (),
 ) -> list[ReportRow]:
-    """Do `action` to each orphan, or in a dry run say what it would be, and give the rows. Never raises for one."""
+    """Do `action` for each orphan or say what would be done in a dry run. Returns a row for each, errors included."""
     checks = asyncio.Semaphore(_AT_ONCE)
 
     async def settled(orphan: Orphan) -> ReportRow:
@@ -69,9 +68,9 @@ async def settle(
 async def unknown_submissions(
     troubled: Mapping[UUID, FlowRun], records: Records, since: float, until: float, client: JobClient | None
 ) -> list[ReportRow]:
-    """The submissions of runs that ended badly, of which nobody knows what came.
+    """A row for each submission of unknown outcome in the runs that ended badly.
 
-    Not those of which the list of labelled jobs tells: what it lacks was not done.
+    If the provider lists labelled jobs, a submission whose job would be in the list is left out: the list decides.
     """
     references = await references_of(troubled.keys())
     elsewhere = await records_of({home for homes in references.values() for home in homes.values()})
@@ -89,7 +88,7 @@ async def unknown_submissions(
 
 
 async def publish(rows: Sequence[ReportRow], description: str) -> None:
-    """Log the rows, and put them into the artifact that the UI shows with the run and, under its key, over time."""
+    """Log the rows and publish them as an artifact, which the UI shows with the run and in the artifact's history."""
     logger = get_run_logger()
     for row in rows:
         about = f"job {row['job_id']}, {row['status']}" if row["job_id"] else row["what"]
@@ -116,18 +115,18 @@ async def _cancel(client: JobClient, orphan: Orphan, if_gone: bool, dry_run: boo
 
 
 def _why_not_cancel(orphan: Orphan, if_gone: bool) -> str:
-    """Why this job must not be cancelled by a machine; empty if it may be."""
+    """Why `reap-orphans` must not cancel this job; empty if it may."""
     if orphan.has_callers_key:
-        return "its key is a caller's own, and any run that uses it goes on with this job. Cancel it by hand."
+        return "its key is a caller's own, and any run with that key adopts this job. Cancel it by hand."
     if orphan.may_be_anothers:
-        return "only its container is labelled, and somebody may have started it there by hand. Cancel it by hand."
+        return "only its container is labelled, so that somebody may have started the job by hand. Cancel it by hand."
     if orphan.owner_is_gone and not if_gone:
-        return "its run is not known here, and may be another server's. Allow it by cancel_if_run_is_gone."
+        return "its run is not known here, but another server may have it. Allow this with cancel_if_run_is_gone."
     return ""
 
 
 async def _adopt(client: JobClient, orphan: Orphan, credentials: str, downstream: Sequence[str], dry_run: bool) -> str:
-    """Have the sensor wait for it, once, whoever asks and however often."""
+    """Start `wait-for-jobs` for the job, once for all calls."""
     if dry_run:
         return "would be adopted"
     parameters: dict[str, Any] = {
@@ -136,7 +135,7 @@ async def _adopt(client: JobClient, orphan: Orphan, credentials: str, downstream
         "credentials": credentials,
         "downstream": list(downstream),
     }
-    if orphan.created_at:  # the sensor counts from there, and the job may be older than its patience
+    if orphan.created_at:  # give_up_after_s counts from there, and the job may be older than its default
         age_s = client.session.clock.now() - orphan.created_at.timestamp()
         parameters["give_up_after_s"] = min(max(age_s, 0) + DAY_S, MAX_WAIT_S)
     text = f"{client.session.url}\n{orphan.job_id}"
@@ -156,7 +155,7 @@ def _is_unclear(record: Record, until: float) -> bool:
 
 
 def _is_listed(record: Record, client: JobClient | None, since: float) -> bool:
-    """Whether the job would be in the list of labelled jobs, if there is one."""
+    """Whether the job would be in the list of labelled jobs."""
     if client is None or record.provider != client.provider or record.at < since:
         return False
     return client.evidence(record.operation, record.location or {}) is not Evidence.NONE
@@ -171,7 +170,10 @@ def _finding(client: JobClient, orphan: Orphan, done: str) -> ReportRow:
 
 def _unknown(run: FlowRun, key: str, record: Record) -> ReportRow:
     at = instant(record.at).isoformat(timespec="seconds")
-    told = record.unknown or {"sent_at": at, "cause": "the process that sent it ended before it wrote the answer down."}
+    told = record.unknown or {
+        "sent_at": at,
+        "cause": "the process that sent it ended before it wrote down the response.",
+    }
     words = str(SubmissionUnknown(record.provider, record.operation, record.subject, told["sent_at"], told["cause"]))
     return _row(record.provider, "", "", run.id, key, told["sent_at"], words, "reported")
 

@@ -1,8 +1,8 @@
-"""Orphans: remote jobs that go on although nobody waits for them any more. ReportRow them changes nothing.
+"""Finding orphans: remote jobs that go on although no run waits for them. Nothing is changed here.
 
-A job's label says which flow run owns it. It is an orphan if it has not ended, and its run is gone, or has ended, or
-has another job for the same key. It is none if a living run names it in its parameters, as the sensor does, or uses
-the caller's own key that it carries.
+A job's label names the flow run that owns it. The job is an orphan if it has not ended and its run was deleted, has
+ended, or has another job with the same key. It is not an orphan if a living run has its id among its parameters, as
+`wait-for-jobs` does, or uses the caller's own key in the label.
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ from graphql_jobs.providers.aiware.job_lists import LabelledJob, labelled_jobs
 from graphql_jobs.submission.record import Record
 from tasks.flow_runs import is_living, living_runs, read_runs, records_of, references_of, texts_in
 
-#: What each flow run remembers of its submissions, by key.
+#: The submission records of each flow run, by key.
 Records = Mapping[UUID, Mapping[str, Record]]
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A job without an owner that waits for it, and why we think so."""
+    """A job that no run waits for, and the reason to think so."""
 
     job_id: str
     key: str
     owner: UUID
     why: str
     created_at: datetime | None = None
-    #: This server does not know the run: it was deleted, or it is another server's.
+    #: This server does not know the run: it was deleted, or another server has it.
     owner_is_gone: bool = False
     #: Its run goes on, with another job.
     owner_goes_on: bool = False
-    #: The key is the caller's own: any run that uses it goes on with this job.
+    #: The key is the caller's own: any run with that key adopts this job.
     has_callers_key: bool = False
-    #: Nothing but the job's container is labelled, and no store names the job.
+    #: Only the job's container is labelled, and no store names the job.
     may_be_anothers: bool = False
-    #: The last look at the job: as it is, or why it could not be read.
+    #: The job as last polled, or why it could not be read.
     seen: Seen | None = None
 
 
 async def find_orphans(client: AiwareClient, since: float, until: float, troubled: Records) -> list[Orphan]:
     """The orphans among the labelled jobs that were created between two instants (epoch seconds), oldest first.
 
-    `troubled` is what runs that ended badly remember: it shows the jobs that could carry no label. Jobs that were
-    submitted outside of a flow run have no owner, and are left out. Raises `RequestFailed` if there is no list.
+    `troubled` has the records of runs that ended badly: they name the jobs that cannot carry a label. Jobs that were
+    submitted outside of a flow run have no owner and are left out. Raises `RequestFailed` if the list cannot be read.
     """
     listed = await labelled_jobs(client, since, until)
     jobs = [job for job in listed if not job.state.is_terminal and _owner(job.label)]
     jobs += _unlisted(client, troubled, {job.job_id for job in listed})
     owners = await read_runs([owner for job in jobs if (owner := _owner(job.label))])
-    records = await _memories(jobs, owners)
+    records = await _records_of_owners(jobs, owners)
     suspects = [orphan for job in jobs if (orphan := _suspect(job, owners, records))]
     if suspects:
         suspects = await _without_those_in_use(suspects)
-    looks = await client.check([orphan.job_id for orphan in suspects])
-    return [replace(orphan, seen=looks[orphan.job_id]) for orphan in suspects if _goes_on(looks[orphan.job_id])]
+    seen = await client.check([orphan.job_id for orphan in suspects])
+    return [replace(orphan, seen=seen[orphan.job_id]) for orphan in suspects if _goes_on(seen[orphan.job_id])]
 
 
 def _owner(label: Label) -> UUID | None:
@@ -74,7 +74,7 @@ def _owner(label: Label) -> UUID | None:
 
 
 def _unlisted(client: AiwareClient, troubled: Records, listed: Iterable[str]) -> list[LabelledJob]:
-    """The jobs that runs remember and the list lacks: launches on a caller's target carry no label."""
+    """The jobs that records name and the list lacks: launches on a caller's target carry no label."""
     known, found = set(listed), []
     for run_id, records in troubled.items():
         for key, record in records.items():
@@ -85,8 +85,8 @@ def _unlisted(client: AiwareClient, troubled: Records, listed: Iterable[str]) ->
     return found
 
 
-async def _memories(jobs: Iterable[LabelledJob], owners: Mapping[UUID, FlowRun]) -> Records:
-    """What the owners remember, as far as it decides: that of living runs, and of jobs that may be another's."""
+async def _records_of_owners(jobs: Iterable[LabelledJob], owners: Mapping[UUID, FlowRun]) -> Records:
+    """The records that decide: those of living runs, and of runs whose job may be somebody else's."""
     wanted = {
         owner for job in jobs if (owner := _owner(job.label)) and (is_living(owners.get(owner)) or job.by_container)
     }
@@ -104,7 +104,7 @@ async def _memories(jobs: Iterable[LabelledJob], owners: Mapping[UUID, FlowRun])
 
 
 def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records) -> Orphan | None:
-    """The job as an orphan, as far as its owner tells; None if the owner goes on with it."""
+    """The job as an orphan by its owner; None if the owner waits for it."""
     owner = _owner(job.label)
     assert owner is not None  # noqa: S101 (others were left out)
     run, record = owners.get(owner), records.get(owner, {}).get(job.label.key)
@@ -127,7 +127,7 @@ def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records)
 
 
 async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
-    """The suspects that no living run names in its parameters, nor uses by a caller's own key."""
+    """The suspects that no living run names in its parameters or uses by a caller's own key."""
     homes = await homes_of(orphan.key for orphan in suspects)
     living = await living_runs()
     named = {text for run in living.values() for text in texts_in(run.parameters)}
@@ -147,9 +147,9 @@ async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
 
 
 async def _users(homes: Mapping[str, list[UUID]], living: Mapping[UUID, FlowRun]) -> dict[str, FlowRun]:
-    """For each caller's own key that a living run uses, such a run.
+    """A living run for each caller's own key that one uses.
 
-    By what the users remember, not by what the keys' homes do: a home that was deleted took that along.
+    Read from the stores of the users, not of the keys' homes: a deleted home has no entries any more.
     """
     if not homes:
         return {}
@@ -161,7 +161,7 @@ async def _users(homes: Mapping[str, list[UUID]], living: Mapping[UUID, FlowRun]
 
 
 def _goes_on(seen: Seen) -> bool:
-    """Whether the job is there and has not ended, or could not be read: then it is told as that."""
+    """Whether the job exists and has not ended. True too if it could not be read: the report says so."""
     if isinstance(seen, Job):
         return not seen.state.is_terminal
     return not isinstance(seen, JobNotFound)

@@ -93,7 +93,7 @@ async def test_where_it_cannot_be_told_who_else_waits_the_job_is_left(
     monkeypatch.setattr("tasks.timeout.who_waits_too", failing)
     state = await run()
     assert (state.name, "total_s=600" in str(state.message)) == ("TimedOut", True)
-    assert "left running, since it cannot be told whether another run waits for it too: ConnectionError" in str(
+    assert "left running, since it is unknown whether another run waits for it too: ConnectionError" in str(
         state.message
     )
     assert emulator.ledger.cancels == []

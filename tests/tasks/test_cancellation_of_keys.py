@@ -186,5 +186,5 @@ async def test_a_key_whose_runs_were_all_deleted_is_not_looked_up_for_ever(monke
             home = await new_run()
             assert (await store_of(key, home.id)).flow_run_id == home.id
             await api.delete_flow_run(home.id)
-        with pytest.raises(InvalidInput, match="2 runs kept what is known"):
+        with pytest.raises(InvalidInput, match="2 runs kept its entries"):
             await store_of(key, guest.id)
