@@ -18,7 +18,7 @@ from graphql_jobs.providers.cancelling import cancel_many
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S, OutageBudget
+from graphql_jobs.transport.retry import OUTAGE_BUDGET_S, OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
 from graphql_jobs.urls import base_url
 

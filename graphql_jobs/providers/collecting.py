@@ -20,7 +20,7 @@ from graphql_jobs.transport.part_file import FileProblem
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from graphql_jobs.transport.outage_budget import OutageBudget
+    from graphql_jobs.transport.retry import OutageBudget
 
 T = TypeVar("T")
 

@@ -14,9 +14,8 @@ from yarl import URL
 from graphql_jobs import errors
 from graphql_jobs.transport.file_check import digests_in, problem_of
 from graphql_jobs.transport.http import ReplyTooLarge
-from graphql_jobs.transport.outage_budget import OutageBudget
 from graphql_jobs.transport.part_file import PartFile, told_as
-from graphql_jobs.transport.retry import is_transient
+from graphql_jobs.transport.retry import OutageBudget, is_transient
 from graphql_jobs.urls import base_url
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class _Transfer:
         self.digests: Mapping[str, bytes] = {}
 
     async def run(self) -> None:
-        await self.budget.outlast(lambda: self.session.retried_read(self._attempt), self._may_pass)
+        await self.budget.outlast(lambda: self.session.retried(self._attempt), self._may_pass)
 
     def _may_pass(self, failure: errors.RequestFailed) -> bool:
         age_s = self.session.clock.monotonic() - self.began_at

@@ -1,7 +1,7 @@
-"""What one HTTP exchange did, recorded per request, and answers bounded in size.
+"""HTTP below GraphQL: connections, responses of bounded size, and a record of each exchange.
 
-gql keeps response headers on the transport, where concurrent requests overwrite each other's, and loses the status of
-an error answer that holds JSON; an `Exchange` of its own travels with each request instead.
+gql keeps response headers on the transport, where concurrent requests overwrite them, and loses the status of an error
+response that holds JSON. So each request carries an `Exchange` of its own.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 #: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
 MAX_REPLY_BYTES = 32 * 1024 * 1024
-#: Our choice: eight times what aiohttp takes by default. A gateway's security policy and session can have 12 kB.
+#: Our choice: eight times aiohttp's default. A gateway's security policy and session can have 12 kB.
 MAX_HEADER_BYTES = 64 * 1024
-#: Our choice: an error in words of its own is shorter.
+#: Our choice: the body of an error is shorter.
 _ERROR_BYTES = 16 * 1024
 _CHUNK_BYTES = 64 * 1024
 _AS_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -39,17 +39,17 @@ logging.getLogger("gql.transport.aiohttp").setLevel(logging.INFO)
 
 @dataclass(slots=True)
 class Exchange:
-    """One request's fate: whether its head was written, and what status and headers came back."""
+    """One request: whether its head was written, and the status and headers of the response."""
 
     sent: bool = False
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: The answer to a request that was refused, until `refusal` has read it.
+    #: The response to a refused request, until `refusal` has read it.
     response: BoundedResponse | None = None
 
     def refusal(self) -> dict[str, Any]:
-        """The JSON object that a refused request was answered with, if its body was read and is small; else empty."""
-        response, self.response = self.response, None  # an exchange outlives its answer, which may be large
+        """The JSON object in the response to a refused request, if the body was read and is small; else empty."""
+        response, self.response = self.response, None  # an exchange lives longer than its response, which may be large
         body = response.small_body() if response else b""
         try:
             said = decoded(body.decode())
@@ -59,7 +59,7 @@ class Exchange:
 
 
 class ReplyTooLarge(Exception):
-    """The answer is larger than its bound; the rest was not read."""
+    """The response is larger than its bound; the rest was not read."""
 
 
 class BoundedResponse(aiohttp.ClientResponse):
@@ -68,7 +68,7 @@ class BoundedResponse(aiohttp.ClientResponse):
     _refused: ReplyTooLarge | None = None
 
     def get_encoding(self) -> str:
-        """JSON is UTF-8 (RFC 8259 8.1), whatever the server says: some of Python's codecs take quadratic time."""
+        """UTF-8, as JSON always is (RFC 8259 8.1). Some of the codecs that a server could name take quadratic time."""
         return "utf-8"
 
     async def read(self) -> bytes:
@@ -107,11 +107,11 @@ async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> As
 
 
 def encoded(value: Any) -> str:
-    """JSON text that says what the standard library's would. Raises `TypeError` for what it refuses, too.
+    """JSON text that is equal to the standard library's. Raises `TypeError` for what that refuses, too.
 
-    orjson takes a fortieth of the time for a request that names five hundred jobs, but writes null for NaN, and refuses
-    half of a surrogate pair, a number of more than 64 bits and a key that is no text. What is nested deeply could kill
-    the process (`MAX_DEPTH`).
+    orjson takes a fortieth of the time for a request that names five hundred jobs. But it writes null for NaN, refuses
+    half of a surrogate pair, a number of more than 64 bits and a key that is not text, and can crash on deeply nested
+    values (`MAX_DEPTH`). For these, the standard library is used.
     """
     if not is_shallow(value):
         return json.dumps(value)
@@ -125,8 +125,8 @@ def encoded(value: Any) -> str:
 def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTransport:
     """gql over aiohttp with our bounds, encoder, decoder and records, and without cookies.
 
-    Unless it `reuses` connections, each request has one of its own: a connection that was kept alive may be closed by
-    the server just when a request is written to it, and then nobody can tell whether it was read.
+    Mutations need a transport that does not reuse connections: a server may close an idle connection just when a
+    request is written to it, and then it is not known whether the server read the request.
     """
     timeout = aiohttp.ClientTimeout(
         total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
@@ -146,6 +146,47 @@ def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTr
             "max_field_size": MAX_HEADER_BYTES,
         },
     )
+
+
+class Connections:
+    """The transports of a session, which are open while the session has users."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self._url, self._limits = url, limits
+        self.users = 0
+        #: By whether it reuses connections.
+        self.transports: dict[bool, AIOHTTPTransport] = {}
+
+    async def open(self) -> None:
+        """Add a user. The first one opens the transports."""
+        if not self.users:
+            self.transports = {
+                reuses: new_transport(self._url, self._limits, reuses=reuses) for reuses in (True, False)
+            }
+            for transport in self.transports.values():
+                await transport.connect()  # this only builds the client: nothing is awaited before the user counts
+        self.users += 1
+
+    async def close(self) -> bool:
+        """Remove a user. The last one closes the transports: whether this was the last."""
+        self.users -= 1
+        if not self.users:
+            transports, self.transports = self.transports, {}
+            for transport in transports.values():
+                await transport.close()
+        return not self.users
+
+    def transport(self, *, reuses: bool = True) -> AIOHTTPTransport:
+        """The transport that reuses connections, or the other one. Raises `RuntimeError` if it is not open."""
+        if reuses not in self.transports:
+            raise RuntimeError("use the session within `async with`")
+        return self.transports[reuses]
+
+    def http(self) -> aiohttp.ClientSession:
+        """The client for plain HTTP requests."""
+        http = self.transport().session
+        assert http is not None  # noqa: S101 (an open transport has one; gql types it as optional)
+        return http
 
 
 def tracing() -> aiohttp.TraceConfig:

@@ -1,4 +1,7 @@
-"""How many requests may be sent in a second, by all of a process that talk to an endpoint with one credential."""
+"""Bounds on when a request may be sent: the server's `Retry-After` delays, and our own requests per second.
+
+A session holds a `ServerDelay` and a `RateLimit`, and passes both before each request (guarantee 6).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ import logging
 import random
 from collections import deque
 from contextlib import asynccontextmanager
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from graphql_jobs.errors import InvalidInput
+from graphql_jobs.errors import InvalidInput, RateLimited
+from graphql_jobs.transport.retry import spread_s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,25 +24,76 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What the budget is counted over, and our choice of a margin: requests that left a second apart may arrive closer.
+#: Our choice: more is no limit in practice.
+MAX_REQUESTS_PER_S = 10_000.0
+#: The span that `requests_per_s` is counted over, and our choice of a margin: requests that are sent a second apart may
+#: arrive closer together.
 _SECOND_S = 1.0
 _MARGIN_SHARE = 0.1
-#: Our choice: more is no limit to speak of.
-MAX_REQUESTS_PER_S = 10_000.0
-#: Our choice: shorter pauses are not worth waking up for, and could be lost in the rounding of an instant.
-_SHORTEST_PAUSE_S = 0.001
-#: Our choice: so many requests that are sent one after the other take a quarter of a submission's time at most, if each
-#: submission sends two. The rest of the time is for answers, and for the requests of others.
+#: Our choice: shorter sleeps are not worth it, and could be lost in the rounding of an instant.
+_MIN_SLEEP_S = 0.001
+#: Our choice: the submissions that are under way together need at most a quarter of a submission's time to be sent, at
+#: two requests each. The rest of the time is for responses, and for other requests.
 _SUBMISSION_SHARE = 0.25
-_REQUESTS = 2
+_REQUESTS_PER_SUBMISSION = 2
+
+
+class ServerDelay:
+    """The delay that a server asked for with `Retry-After`. It applies to all requests of a session."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ends_at = 0.0
+        #: When the current or the last delay began, in seconds since the epoch.
+        self.active_since = 0.0
+        self._spread_s = 0.0
+
+    def extend(self, delay_s: float) -> None:
+        """Send nothing for `delay_s` seconds from now. A delay that ends later stays as it is."""
+        if not self.is_active():
+            self._spread_s, self.active_since = spread_s(), self._clock.now()
+        self._ends_at = max(self._ends_at, self._clock.now() + delay_s)
+
+    def is_active(self) -> bool:
+        """Whether the delay lasts."""
+        return self.remaining_s() > 0
+
+    def remaining_s(self, spread_s: float = 0.0) -> float:
+        """The seconds until the delay, and `spread_s` after it, is over; 0 if there is none."""
+        return max(self._ends_at + spread_s - self._clock.now(), 0.0)
+
+    def shared_remaining_s(self) -> float:
+        """The same for a poller, which sends for many waits: with a random addition, drawn once per delay.
+
+        So two processes do not send all of their polls at the same instant.
+        """
+        return self.remaining_s(self._spread_s)
+
+    def delayed_since(self) -> float:
+        """When the delay began, for a poller; inf if there is none."""
+        return self.active_since if self.shared_remaining_s() > 0 else inf
+
+    async def wait(self, at_most_s: float) -> float:
+        """Wait until the delay is over, and return 0; if it lasts longer than `at_most_s`, return its rest at once."""
+        while (remaining_s := self.remaining_s()) > 0:  # it may be extended while we wait
+            if remaining_s > at_most_s:
+                return remaining_s
+            await self._clock.sleep(remaining_s + spread_s())
+        return 0.0
+
+
+def delayed(provider: str, operation: str, subject: str, remaining_s: float) -> RateLimited:
+    """The error for a request that is not sent, since the server's delay lasts too long."""
+    detail = f"the server asked for a delay, which lasts {remaining_s:.0f} s more."
+    return RateLimited(provider, operation, subject, detail, remaining_s)
 
 
 class RateWindow:
-    """The requests that were sent of late, for one budget; the event loops of a process may share it across threads.
+    """The latest requests under one rate limit. The event loops of a process share it across threads.
 
-    No more than `requests_per_s` are sent in any second. It slides, so that as many may go at once. A rate below one is
-    one request in so many seconds; the fraction of a rate above one is cut off, since 1.5 would mean two in some
-    seconds. None: no limit. Raises `InvalidInput`.
+    At most `requests_per_s` are sent in any second, as a sliding window: so many may be sent at once. A rate below one
+    is one request in 1 / rate seconds. Above one, the fraction is cut off: 1.5 would mean two in some seconds. None: no
+    limit. Raises `InvalidInput`.
     """
 
     def __init__(self, requests_per_s: float | None) -> None:
@@ -53,25 +109,26 @@ class RateWindow:
         self._lock = Lock()
 
     def queue(self, change: int) -> None:
-        """One more waits for its turn, or one less."""
+        """Count a request that begins (1) or ceases (-1) to wait for its turn."""
         with self._lock:
             self._waiting += change
 
     def begin_submission(self, submission_s: float) -> bool:
-        """Whether another submission may begin, since all that have begun can be sent in time; then it has begun."""
-        at_once = max(int((self.requests_per_s or 1.0) * submission_s * _SUBMISSION_SHARE / _REQUESTS), 1)
+        """Begin a submission, if it and all that have begun can be sent in time. Whether it has begun."""
+        rate = self.requests_per_s or 1.0
+        at_once = max(int(rate * submission_s * _SUBMISSION_SHARE / _REQUESTS_PER_SUBMISSION), 1)
         with self._lock:
             may_begin = self._submissions < at_once
             self._submissions += may_begin
             return may_begin
 
     def end_submission(self) -> None:
-        """A submission that had begun was sent, or will not be."""
+        """Count a submission that was sent, or that will not be sent."""
         with self._lock:
             self._submissions -= 1
 
     def take(self, clock: Clock) -> float:
-        """0, and one request may be sent at once; or how long until one may be."""
+        """Count a request that is sent now, and return 0; if it must wait, return the seconds until it may be sent."""
         with self._lock:
             now = clock.monotonic()
             if (free_in_s := self._free_in_s(now, 0)) <= 0:
@@ -79,70 +136,65 @@ class RateWindow:
             return free_in_s
 
     def wait_s(self, clock: Clock) -> float:
-        """How long a request that comes now would wait for its turn, if all before it are sent."""
+        """The seconds that a new request would wait for its turn, if all that wait already are sent."""
         with self._lock:
-            windows, place = divmod(self._waiting, self.at_once)
-            return windows * self._length_s + self._free_in_s(clock.monotonic(), place)
+            windows, position = divmod(self._waiting, self.at_once)
+            return windows * self._length_s + self._free_in_s(clock.monotonic(), position)
 
-    def _free_in_s(self, now: float, place: int) -> float:
-        """Until the request that is `place` behind the next one may go."""
-        if (older := len(self._sent_at) - self.at_once + place) < 0:
+    def _free_in_s(self, now: float, position: int) -> float:
+        """The seconds until the request that is `position` behind the next one may be sent."""
+        if (older := len(self._sent_at) - self.at_once + position) < 0:
             return 0.0
         return max(self._sent_at[older] + self._length_s - now, 0.0)
 
 
 class RateLimit:
-    """Whose turn it is to send a request, among all of one event loop: in the order in which they were asked for."""
+    """Lets the requests of one event loop wait for their turn, first come, first served."""
 
     def __init__(self, clock: Clock, window: RateWindow) -> None:
         self._clock = clock
         self.window = window
-        # Not a lock, which would keep its event loop alive after the last wait, and `sharing` with it.
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._turn = asyncio.Lock()
+
+    def forget_loop(self) -> None:
+        """Drop the lock when nobody waits: one that was waited for keeps its event loop alive."""
+        self._turn = asyncio.Lock()
 
     def wait_s(self) -> float:
-        """How long a request that comes now would wait for its turn, if all before it are sent."""
-        if self.window.requests_per_s is None:
-            return 0.0
-        return self.window.wait_s(self._clock)
+        """The seconds that a new request would wait for its turn, if all that wait already are sent."""
+        return 0.0 if self.window.requests_per_s is None else self.window.wait_s(self._clock)
 
     @asynccontextmanager
     async def submission(self, submission_s: float) -> AsyncIterator[None]:
-        """Lets so many submissions in at once as can be sent within `submission_s`; the others wait for their turn."""
+        """Wait until a submission can be sent within `submission_s` seconds, with all that have begun."""
         if self.window.requests_per_s is None:
             yield
             return
-        pause_s = max(submission_s * _SUBMISSION_SHARE / 2, _SHORTEST_PAUSE_S)
+        delay_s = max(submission_s * _SUBMISSION_SHARE / 2, _MIN_SLEEP_S)
         if not (has_begun := self.window.begin_submission(submission_s)):
             logger.info("A submission waits for its turn: requests_per_s=%g is spent.", self.window.requests_per_s)
         while not has_begun:
-            await self._clock.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load, guards nothing)
+            await self._clock.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load, guards nothing)
             has_begun = self.window.begin_submission(submission_s)
         try:
             yield
         finally:
             self.window.end_submission()
 
-    async def take(self, is_active: Callable[[], bool] = lambda: False) -> bool:
-        """Return True when one request may be sent, at once; False, with nothing taken, if `is_active` by then."""
+    async def take(self, is_delayed: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for the turn of one request, and return True: send it at once.
+
+        Returns False, and counts no request, if `is_delayed` becomes true first.
+        """
         if self.window.requests_per_s is None:
-            return not is_active()
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+            return not is_delayed()
         self.window.queue(1)
         try:
-            if self._queue[0] is not turn:
-                await turn
-            return await self._take(is_active)
-        finally:  # also when it is cancelled: the next one's turn comes
-            self._queue.remove(turn)
+            async with self._turn:
+                while not is_delayed():
+                    if (free_in_s := self.window.take(self._clock)) <= 0:
+                        return True
+                    await self._clock.sleep(max(free_in_s, _MIN_SLEEP_S))
+                return False
+        finally:
             self.window.queue(-1)
-            if self._queue and not self._queue[0].done():
-                self._queue[0].set_result(None)
-
-    async def _take(self, is_active: Callable[[], bool]) -> bool:
-        while not is_active():
-            if (free_in_s := self.window.take(self._clock)) <= 0:
-                return True
-            await self._clock.sleep(max(free_in_s, _SHORTEST_PAUSE_S))
-        return False

@@ -1,4 +1,7 @@
-"""Sending one request again: when, how often, how long. Polling a job is another thing (`waiting`)."""
+"""Calling again after a failure that may pass: which failures, after what delay, for how long.
+
+Polling a job is something else (`waiting`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,7 @@ import logging
 import random
 from typing import TYPE_CHECKING, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
-from tenacity.wait import wait_base
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exception, wait_random_exponential
 
 from graphql_jobs.errors import OperationFailed, RequestFailed
 
@@ -15,82 +17,123 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from graphql_jobs.clock import Clock
+    from graphql_jobs.transport.limits import Limits
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choice: those who were told to come back at the same instant come back within this span.
+#: Our choices for one request: the upper bounds of the first delay and of all. A poll should succeed soon after an
+#: outage.
+_FIRST_DELAY_S = 0.5
+_MAX_DELAY_S = 4.0
+#: Our choices for an outage: the bounds of the delay between two tries. A result should arrive soon after an outage.
+_MIN_OUTAGE_DELAY_S = 2.0
+_MAX_OUTAGE_DELAY_S = 30.0
+#: Our choice: clients that were told to come back at the same instant come back within this span.
 _SPREAD_S = 1.0
-#: Our choices: the upper bounds of the first pause and of all. A poll should be back soon after an outage.
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 4.0
+#: Our choice: an outage of an hour does not end a job.
+OUTAGE_BUDGET_S = 3600.0
+#: A clock that is read as a float of seconds since 1970 is exact to a microsecond.
+_ROUNDING_S = 0.001
 
 
 async def retried(
-    call: Callable[[], Awaitable[T]],
-    predicate: Callable[[BaseException], bool],
-    attempts: int,
-    budget_s: float,
-    clock: Clock,
+    call: Callable[[], Awaitable[T]], predicate: Callable[[BaseException], bool], limits: Limits, clock: Clock
 ) -> T:
-    """Up to `attempts` attempts for errors that `predicate` accepts; no pause is begun that would end after `budget_s`.
+    """The result of `call`, which is called again after errors that `predicate` accepts.
 
-    The first attempt is made without tenacity, which costs as much as the rest of a request that succeeds
-    (docs/benchmarks.md); after that a fresh `AsyncRetrying`, since a shared one gives a call another call's exception.
+    `call` is made up to `limits.attempts` times, and no delay begins that would end after `limits.budget_s`. The delay
+    is random and grows; the server's `Retry-After` is added to it. Raises the last error.
     """
-    give_up_at = clock.monotonic() + budget_s
-    try:
-        return await call()
-    except Exception as failure:
-        if not predicate(failure):
-            raise
-        first = [failure]
-
-    async def attempt() -> T:
-        if first:
-            raise first.pop()
-        return await call()
+    give_up_at = clock.monotonic() + limits.budget_s
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= attempts or clock.monotonic() + state.upcoming_sleep > give_up_at
+        return state.attempt_number >= limits.attempts or clock.monotonic() + state.upcoming_sleep > give_up_at
 
+    backoff = wait_random_exponential(multiplier=_FIRST_DELAY_S, max=_MAX_DELAY_S)
+    return await _repeated(call, predicate, wait_exception(_asked_s) + backoff, stop, clock)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a read may succeed when it is sent again. An error of the operation itself is left to the next poll."""
+    return isinstance(error, RequestFailed) and error.transient and not isinstance(error, OperationFailed)
+
+
+def surely_undone(error: BaseException) -> bool:
+    """Whether a create may be sent again: that may help, and nothing can have happened yet (guarantee 2)."""
+    return isinstance(error, RequestFailed) and error.transient and error.unexecuted
+
+
+def spread_s() -> float:
+    """A random addition to a delay that many clients share, so that they do not come back together."""
+    return random.uniform(0, _SPREAD_S)  # noqa: S311 (spreads load, guards nothing)
+
+
+class OutageBudget:
+    """How long failures are tolerated after a job's end. Only time without progress counts.
+
+    `budget_s` is in seconds, by a clock that cannot be set back. With 0, the first failure is final.
+    """
+
+    def __init__(self, budget_s: float, clock: Clock) -> None:
+        self.budget_s = budget_s
+        self.clock = clock
+        self._progress_at = clock.monotonic()
+
+    @property
+    def left_s(self) -> float:
+        """The seconds that are left of it."""
+        return self._progress_at + self.budget_s - self.clock.monotonic()
+
+    def progressed(self) -> None:
+        """Something new arrived: the budget counts from now."""
+        self._progress_at = self.clock.monotonic()
+
+    async def outlast(self, call: Callable[[], Awaitable[T]], may_pass: Callable[[RequestFailed], bool]) -> T:
+        """The result of `call`, which is called again after failures that `may_pass`, until the budget is spent.
+
+        The last try is made when the budget ends, or after the server's `Retry-After`, even if that ends later.
+        """
+
+        def predicate(error: BaseException) -> bool:
+            return isinstance(error, RequestFailed) and may_pass(error)
+
+        def wait(state: RetryCallState) -> float:
+            """About as long as nothing has arrived, so that the delay grows with the outage."""
+            asked_s = wait_exception(_asked_s)(state)
+            idle_s = min(max(self.budget_s - self.left_s, _MIN_OUTAGE_DELAY_S), _MAX_OUTAGE_DELAY_S)
+            jittered_s = random.uniform(idle_s / 2, idle_s)  # noqa: S311 (spreads load, guards nothing)
+            return asked_s + spread_s() if asked_s else min(jittered_s, self.left_s)
+
+        return await _repeated(call, predicate, wait, lambda state: self.left_s < _ROUNDING_S, self.clock)
+
+
+def _asked_s(error: BaseException) -> float:
+    """The delay that the server asked for with `Retry-After`; 0 if it asked for none."""
+    return getattr(error, "retry_after_s", None) or 0.0
+
+
+async def _repeated(
+    call: Callable[[], Awaitable[T]],
+    predicate: Callable[[BaseException], bool],
+    wait: Callable[[RetryCallState], float],
+    stop: Callable[[RetryCallState], bool],
+    clock: Clock,
+) -> T:
+    async def attempt() -> T:  # tenacity awaits only a coroutine function
+        return await call()
+
+    # One for each call: a shared one gives a call the exception of another.
     retrying = AsyncRetrying(
         retry=retry_if_exception(predicate),
-        wait=_RetryAfter(),
+        wait=wait,
         stop=stop,
         sleep=clock.sleep,
         before_sleep=_log_retry,
         reraise=True,
     )
     return await retrying(attempt)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Asking again at once may help: enough for a read. An error of the operation itself is left for the next look."""
-    return isinstance(error, RequestFailed) and error.transient and not isinstance(error, OperationFailed)
-
-
-def surely_undone(error: BaseException) -> bool:
-    """Sending again may help, and nothing can have happened yet: what a create needs (guarantee 2)."""
-    return isinstance(error, RequestFailed) and error.transient and error.unexecuted
-
-
-def spread_s() -> float:
-    """A random addition to a wait that many share."""
-    return random.uniform(0, _SPREAD_S)  # noqa: S311 (spreads load, guards nothing)
-
-
-class _RetryAfter(wait_base):
-    """The wait that the server asked for, spread a little, else exponential with full jitter."""
-
-    def __init__(self) -> None:
-        self._fallback = wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked_s = getattr(error, "retry_after_s", None)
-        return self._fallback(retry_state) if asked_s is None else float(asked_s) + spread_s()
 
 
 def _log_retry(state: RetryCallState) -> None:

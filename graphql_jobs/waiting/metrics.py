@@ -105,7 +105,7 @@ class Metrics:
         self.add("statuses", statuses)
         if self._counters:
             for name in _SENT:
-                self._counters[name].add(self._session.untold(name), self._labels)
+                self._counters[name].add(self._session.newly_sent(name), self._labels)
         self.tell_sizes()
         if self._is_time_to_log(monotonic):
             logger.info("%s: %s", self._provider, self.snapshot())

@@ -11,7 +11,7 @@ from math import inf
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.job import JobState
-from graphql_jobs.transport.outage_budget import OUTAGE_BUDGET_S
+from graphql_jobs.transport.retry import OUTAGE_BUDGET_S
 
 #: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2

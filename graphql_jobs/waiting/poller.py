@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from graphql_jobs.errors import RequestFailed
 from graphql_jobs.job import Job
-from graphql_jobs.transport.server_delay import paused
+from graphql_jobs.transport.rate_limit import delayed
 from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 from graphql_jobs.waiting.metrics import Metrics
 from graphql_jobs.waiting.poll_queue import PollQueue
@@ -122,7 +122,7 @@ class Poller:
             self._breaker.delay(now)
             if now >= self._gives_up_at:
                 subject = f"{len(self._queue.jobs)} jobs"
-                self._end_overdue(paused(self._client.provider, "poll", subject, delay_s), now, now)
+                self._end_overdue(delayed(self._client.provider, "poll", subject, delay_s), now, now)
 
     def _may_send(self) -> bool:
         """Whether another request may be sent: in an outage one at a time."""

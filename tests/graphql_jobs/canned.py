@@ -75,7 +75,8 @@ class CannedSession(Session):
     def __init__(self, auth: Auth, dialect: Dialect, answers: list[Answer]) -> None:
         limits = Limits(attempts=1, budget_s=0.001)
         super().__init__("http://canned.invalid/graphql", auth, dialect, limits, FakeClock())
-        self._transport = self._fresh = CannedTransport(answers)
+        transport: Any = CannedTransport(answers)
+        self._connections.transports = {True: transport, False: transport}
 
     async def __aenter__(self) -> Self:
         """It is open."""

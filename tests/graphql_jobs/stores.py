@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.retry import OutageBudget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -16,7 +16,7 @@ from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence, Location, Recovery
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.retry import OutageBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.operation import Operation
-    from graphql_jobs.transport.outage_budget import OutageBudget
+    from graphql_jobs.transport.retry import OutageBudget
 
 
 #: Our choices: projects per page, and in all, when one is looked for by its name.

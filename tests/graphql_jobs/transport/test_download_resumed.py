@@ -13,7 +13,7 @@ import pytest
 from graphql_jobs import errors
 from graphql_jobs.transport.download import MAX_REDIRECTS, download, exact_address
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.retry import OutageBudget
 from tests.graphql_jobs.stores import ZIP, Progress, cutting, giving, ranged
 
 if TYPE_CHECKING:

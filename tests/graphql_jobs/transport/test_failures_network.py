@@ -205,7 +205,7 @@ async def test_a_kept_alive_connection_that_closed_while_idle_is_replaced(
 
     server = await serve_raw(one_answer)
     session = await open_session(server.url, limits=Limits(attempts=1))
-    connector: Any = session._http().connector
+    connector: Any = session._connections.http().connector
     for number in (1, 2, 3):
         assert (await session.read(operation, {"id": "1"})).data == {"job": {"id": "1"}}
         while any(peer.is_connected() for pool in connector._conns.values() for peer, _ in pool):  # noqa: ASYNC110

@@ -19,7 +19,7 @@ from graphql_jobs import errors
 from graphql_jobs.transport.download import download
 from graphql_jobs.transport.file_check import digests_in, problem_of
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.outage_budget import OutageBudget
+from graphql_jobs.transport.retry import OutageBudget
 from tests.graphql_jobs.stores import PAGE, ZIP, archive, giving
 
 if TYPE_CHECKING:

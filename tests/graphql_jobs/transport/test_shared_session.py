@@ -123,8 +123,7 @@ async def test_a_failure_inside_closes_the_session_too(serve: Serve) -> None:
     with pytest.raises(ZeroDivisionError):
         async with session:
             raise ZeroDivisionError
-    assert session._transport is None
-    assert session._users == 0
+    assert (session._connections.users, session._connections.transports) == (0, {})
 
 
 async def test_many_users_may_come_and_go_at_once(serve: Serve, operation: Operation) -> None:
@@ -140,7 +139,7 @@ async def test_many_users_may_come_and_go_at_once(serve: Serve, operation: Opera
 
     await asyncio.gather(*(use(number) for number in range(50)))
     session = shared_session(server.url, BearerToken("a"), DIALECT)
-    assert (session._users, session._transport, server.count) == (0, None, 50)
+    assert (session._connections.users, session._connections.transports, server.count) == (0, {}, 50)
 
 
 async def test_a_token_outlives_the_connection(serve: Serve, operation: Operation) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from graphql_jobs import errors, wait
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.transport import server_delay
+from graphql_jobs.transport import rate_limit
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.watch import Watch
 from tests.graphql_jobs.waits import (
@@ -99,7 +99,7 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its look before failed, its patience is over, and its answer comes after a pause that another one sat out."""
-    monkeypatch.setattr(server_delay, "spread_s", lambda: 0.0)
+    monkeypatch.setattr(rate_limit, "spread_s", lambda: 0.0)
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
     slow = Slow(client)

@@ -9,7 +9,7 @@ import pytest
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job
-from graphql_jobs.transport import server_delay
+from graphql_jobs.transport import rate_limit
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
@@ -48,7 +48,7 @@ async def test_processes_that_are_told_the_same_pause_do_not_come_back_together(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each adds a random time to the pause: 0.7 s here."""
-    monkeypatch.setattr(server_delay, "spread_s", lambda: 0.7)
+    monkeypatch.setattr(rate_limit, "spread_s", lambda: 0.7)
     client = scripted(until(100))
     client.failing = delays(client, 20, 40)
     await all_of(client, ["a"])
@@ -82,7 +82,7 @@ async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
     patient = asyncio.create_task(wait(client, handle("b"), rests(5, 60)))
     async with asyncio.timeout(5):  # of real time: else it would end only with the delay
         with pytest.raises(
-            errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*pause"
+            errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*delay"
         ):
             await wait(client, handle("a"), rests(5, 60, 300))
         assert 300 <= clock.now() - began_at <= 302
@@ -230,7 +230,7 @@ async def test_a_probe_costs_a_job_no_look_more(scripted: Scripted, clock: FakeC
 async def test_who_joins_in_a_pause_does_not_shorten_it(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever happens in it or in the random time after it, that time is drawn once."""
     drawn = iter([0.9] + [0.0] * 1000)
-    monkeypatch.setattr(server_delay, "spread_s", lambda: next(drawn))
+    monkeypatch.setattr(rate_limit, "spread_s", lambda: next(drawn))
     client = scripted(until(100))
     client.session.server_delay.extend(40)
     waits = [asyncio.create_task(wait(client, handle("a"), EVERY_5_S))]
