@@ -1,8 +1,11 @@
-"""From what came back to what it means: the one place where an answer becomes one of our errors.
+"""From a response, or its absence, to one of our errors. Nothing else decides which error a response means.
 
-It rests on what gql 4 raises (an answer with `errors` is a `TransportQueryError` whatever its status, a fault of the
-network a `TransportConnectionFailed` with aiohttp's error as its cause), on aiohttp's errors (a `ClientConnectorError`
-and a `ConnectionTimeoutError` come before anything is sent), and on each provider's table of codes.
+It relies on gql 4 (a response with `errors` is a `TransportQueryError` whatever its status; a network failure is a
+`TransportConnectionFailed` with aiohttp's error as its cause), on aiohttp (a `ClientConnectorError` and a
+`ConnectionTimeoutError` are raised before anything is sent), and on each provider's table of codes.
+
+A rate limit is: status 429; another 4xx with `Retry-After`, but for 408 and 413; or a 4xx or an entry of `errors` that
+says so in its code or words (throttling.py).
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 
 #: Our choice: a server that asks for more is asked again after an hour.
 MAX_RETRY_AFTER_S = 3600.0
-#: Our choice: a request names up to 500 jobs. An answer with more errors is refused as a whole, since one that is left
-#: out would make a job look absent.
+#: Our choice: a request names up to 500 jobs. A response with more errors is refused as a whole: a job whose error were
+#: left out would seem to be absent.
 MAX_ERRORS = 1_000
 
 Kind = type[errors.RequestFailed]
@@ -50,7 +53,7 @@ COMMON_CODES: Mapping[str, Kind] = {
 
 _BY_STATUS: Mapping[int, Kind] = {
     401: errors.SignInFailed,
-    # What a rejected token looks like is not published; it may be either (docs/providers/aiware.md).
+    # aiWARE does not document the status for a rejected token: it may be either (docs/providers/aiware.md).
     403: errors.SignInFailed,
     404: errors.BadEndpoint,
     405: errors.BadEndpoint,
@@ -60,15 +63,15 @@ _BY_STATUS: Mapping[int, Kind] = {
     429: errors.RateLimited,
 }
 
-#: A 4xx with `Retry-After` is a rate limit, whatever else its status means, but for these: 408 does not say whether the
-#: request was carried out, and of 413 a smaller one may pass at once (RFC 9110 15.5.9, 15.5.14).
+#: No rate limits, even with `Retry-After`: 408 does not say whether the request was carried out, and a smaller request
+#: than that of a 413 may succeed at once (RFC 9110 15.5.9, 15.5.14).
 _NOT_ONLY_A_DELAY = (408, 413)
 
-# These concern the whole request, unless they name a field and others have a value, or are wrong in another way.
+# These errors concern the whole request, unless they name a field and another field has a value or another error.
 _REQUEST_WIDE = (errors.SignInFailed, errors.RateLimited, errors.TooMuchAtOnce)
 
-# Nothing had been written when these were raised. `ClientConnectorError` is a child of `ClientOSError`, which proves
-# nothing, and so is `ConnectionTimeoutError` a sibling of `SocketTimeoutError`: match the child, never the parent.
+# aiohttp raises these before it writes anything. Match only these classes: their parents, `ClientOSError` and
+# `ServerTimeoutError`, are also raised after a request was sent.
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _WRONG_PEER = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
 _NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
@@ -76,16 +79,16 @@ _NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one provider words its errors: where the code stands in an entry of `errors`, and what each code means."""
+    """How one provider reports errors: where an entry of `errors` has its code, and what each code means."""
 
     provider: str
     code_of: Callable[[Mapping[str, object]], str]
     kinds: Mapping[str, Kind]
-    #: The id of the object that an error without a path is about, where the provider gives it.
+    #: The id of the object that an error without a path is about, if the provider gives it.
     object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
 
     def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
-        """The class for one entry of `errors`; None for a code that neither table knows, and words that say nothing."""
+        """The class for one entry of `errors`; None if neither its code nor its words are known."""
         if has_throttle_code(entry):
             return errors.RateLimited
         code = self.code_of(entry)
@@ -96,12 +99,12 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What went wrong with a request: the class of the error, the words for it, and the wait that was asked for."""
+    """What went wrong with a request: the class of the error, its text, and the delay that the server asked for."""
 
     kind: Kind
     detail: str
     retry_after_s: float | None = None
-    #: There is proof that the operation was begun, whatever the words say: a create must not be sent again.
+    #: The response proves that the operation was begun, whatever its text says: a create must not be sent again.
     begun: bool = False
 
 
@@ -110,9 +113,9 @@ def diagnose(
 ) -> Diagnosis | None:
     """What is wrong with this exchange as a whole, or None if the `data` of its `result` can be used.
 
-    `raised` is what gql raised, if it did. A status other than 2xx decides even where the body holds data; a known
-    code in the body is more exact than the status. Errors of single fields beside good data are left to the caller.
-    Raises `raised` again if it is neither the network's nor the server's doing: then it is a bug, not an outage.
+    `raised` is the exception that gql raised, if any. A status other than 2xx is a failure even if the body holds data.
+    A known code in the body is more exact than the status. Errors of single fields beside good data are left to
+    `read_response`. If neither the network nor the server caused `raised`, it is a bug, and is raised again.
     """
     entries = error_entries(result.errors if result else None)
     data = result.data if result else None
@@ -131,7 +134,7 @@ def diagnose(
 
 
 def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, object]]) -> bool:
-    """Data, an error below a root field, or a server that broke down over it: the operation had reached a resolver."""
+    """Whether the operation reached a resolver: there is data, an error below a root field, or a status 5xx."""
     has_data = isinstance(data, dict) and any(value is not None for value in data.values())
     deep = any(isinstance(path := entry.get("path"), list) and len(path) > 1 for entry in entries)
     return has_data or deep or (exchange.status or 0) >= 500
@@ -140,17 +143,17 @@ def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, 
 def diagnose_http(
     dialect: Dialect, exchange: Exchange, raised: BaseException | None, entries: Sequence[Mapping[str, object]] = ()
 ) -> Diagnosis | None:
-    """The part of `diagnose` that holds for any HTTP request; `entries` are the errors in its body."""
+    """The part of `diagnose` that applies to any HTTP request; `entries` are the errors in the body."""
     if exchange.status is not None and not 200 <= exchange.status < 300:
         return _refused_by_status(dialect, exchange, exchange.status, entries)
     return _broken(exchange, raised) if raised is not None else None
 
 
 def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
-    """Whether the errors speak of the whole request. An error at one field concerns that field alone.
+    """Whether the errors concern the whole request. An error that names a field concerns that field alone.
 
-    So it does if there is no data at all, and an error names no field, or every field was refused for a reason of the
-    whole request, such as a rejected token. A request that was too dear at one field is too dear as a whole.
+    They do if no field has a value, and an error names no field, or every field was refused for a reason that concerns
+    the whole request, such as a rejected token. A request that is too expensive at one field is so as a whole.
     """
     named = [(dialect.kind_of(entry), root_of(entry, data)) for entry in entries]
     if any(kind is errors.TooMuchAtOnce and root is not None and data[root] is None for kind, root in named):
@@ -166,21 +169,21 @@ def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Ma
 
 
 def root_of(entry: Mapping[str, object], data: Mapping[str, object]) -> str | None:
-    """The root field of `data` that an error names, if it names one."""
+    """The root field of `data` that an error names; None if it names none."""
     path = entry.get("path")
     root = path[0] if isinstance(path, list) and path else None
     return root if isinstance(root, str) and root in data else None
 
 
 def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
-    """The `errors` of an answer as a list of at most `MAX_ERRORS` objects, whatever a hostile server put there."""
+    """The `errors` of a response as a list of at most `MAX_ERRORS` objects, whatever a hostile server sends."""
     if not isinstance(reply_errors, list):
         return []
     return [entry if isinstance(entry, dict) else {"message": brief(entry)} for entry in reply_errors[:MAX_ERRORS]]
 
 
 def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
-    """The first error's code and message, and how many more there are."""
+    """The code and message of the first error, and the number of others."""
     if not entries:
         return "no reason given."
     code = dialect.code_of(entries[0])
@@ -199,13 +202,13 @@ def _refused_by_status(
     is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
     if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
         return Diagnosis(errors.RateLimited, detail, asked_s)
-    # These two are clear, and aiWARE words its 413 as invalid_input (docs/providers/aiware.md).
+    # The status alone decides on these: aiWARE's 413 has the code invalid_input (docs/providers/aiware.md).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
     return Diagnosis(known or _kind_of_status(status), detail, asked_s)
 
 
 def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """What concerns the whole request comes first, and last what says that something is not there."""
+    """The entries with those first that concern the whole request, and "not found" last."""
     kinds = [(kind not in _REQUEST_WIDE) + (kind is errors.NotFound) for kind in map(dialect.kind_of, entries)]
     return [entry for _, entry in sorted(zip(kinds, entries, strict=True), key=itemgetter(0))]
 
@@ -220,7 +223,7 @@ def _kind_of_status(status: int) -> Kind:
 
 def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
     cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
-    # These show the whole address, and a pre-signed one is a secret.
+    # The text of these shows the whole URL, and a pre-signed one is a secret.
     nameless = isinstance(cause, aiohttp.ClientResponseError | aiohttp.InvalidURL) or not str(cause)
     words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
     if isinstance(cause, ReplyTooLarge):
@@ -233,7 +236,7 @@ def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
         return Diagnosis(errors.Unreachable, words)
     if isinstance(cause, _NETWORK):
         return Diagnosis(errors.TimedOut if isinstance(cause, TimeoutError) else errors.ConnectionLost, words)
-    # After the request was written only its answer can be at fault, but for the disk.
+    # Once the request was written, all but errors of the local disk are caused by the response.
     if (exchange.sent or exchange.status is not None) and not isinstance(cause, OSError):
         kind = exchange.headers.get("Content-Type", "no content type")
         return Diagnosis(
@@ -243,7 +246,7 @@ def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
 
 
 def _fault_of_headers(cause: BaseException | None) -> str:
-    """What is wrong with the size of an answer's headers, without their text; empty if that is not the matter."""
+    """What is wrong with the size of the headers, without their text; empty if nothing is."""
     while isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
         if isinstance(cause, LineTooLong):
             return f"a header of it is longer than {MAX_HEADER_BYTES} bytes."
@@ -254,7 +257,7 @@ def _fault_of_headers(cause: BaseException | None) -> str:
 
 
 def retry_after_s(exchange: Exchange) -> float | None:
-    """The wait that the server asked for: seconds or an HTTP date (RFC 9110 10.2.3), within 0 and an hour."""
+    """The delay of `Retry-After` in seconds, from seconds or an HTTP date (RFC 9110 10.2.3): 0 to an hour, or None."""
     text = exchange.headers.get("Retry-After")
     if not text:
         return None
@@ -267,6 +270,6 @@ def retry_after_s(exchange: Exchange) -> float | None:
 
 def _until(http_date: str, server_date: str | None) -> float:
     then = http_date_or_none(http_date)
-    # By the server's own clock where it gives it, so that a skewed clock of ours does not matter.
+    # By the server's own clock, if it sends `Date`: ours may be wrong.
     now = http_date_or_none(server_date) or datetime.now(UTC)
     return (then - now).total_seconds() if then else math.nan

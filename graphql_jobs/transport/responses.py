@@ -1,4 +1,4 @@
-"""What a request gave that can be used."""
+"""A response whose data can be used, and the errors of its single fields."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer whose `data` can be used. `field_errors` holds what was wrong with single fields, by their path."""
+    """A response whose `data` can be used. `field_errors` holds the errors of single fields, by their path."""
 
     data: dict[str, Any]
     field_errors: Mapping[tuple[str | int, ...], errors.RequestFailed] = field(default_factory=dict)
-    #: Errors that name no field, by the id of the object that they do name.
+    #: Errors that name no field but an object, by its id.
     object_errors: Mapping[str, errors.RequestFailed] = field(default_factory=dict)
 
     def error_at(self, alias: str) -> errors.RequestFailed | None:
-        """An error at or below the root field `alias`, else one that names no field: for a field without a value."""
+        """Why the root field `alias` has no value: an error at or below it, else one that names no field."""
         return self.error_below(alias) or self.field_errors.get(())
 
     def error_below(self, *path: str | int, but_for: Container[object] = ()) -> errors.RequestFailed | None:
-        """The first error at or below this path, but for those at fields of these names."""
+        """The first error at or below this path, except at fields with the names `but_for`."""
         found = (error for at, error in self.field_errors.items() if at[: len(path)] == path and at[-1] not in but_for)
         return next(found, None)
 
@@ -42,11 +42,11 @@ class Response:
 def read_or_bad_reply(
     bad_answer: Callable[[str, str, str], errors.RequestFailed], read: Callable[[], T], operation: str, subject: str
 ) -> T | errors.RequestFailed:
-    """What `read` makes of a part of an answer. What it does not expect is a `bad_answer` about that part alone."""
+    """The result of `read`, which reads a part of a response; if it raises, a `bad_answer` about that part alone."""
     try:
         return read()
     except Exception as bug:
-        # Where, but not why: the text of the exception is the server's.
+        # The traceback without the exception's text, which may be the server's.
         logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
         return bad_answer(operation, subject, f"reading it raised {type(bug).__name__}.")
 
@@ -54,7 +54,7 @@ def read_or_bad_reply(
 def read_response(
     dialect: Dialect, result: ExecutionResult | None, error_of: Callable[[Diagnosis], errors.RequestFailed]
 ) -> Response:
-    """The answer of a request that did not fail as a whole; `error_of` makes the errors."""
+    """The response to a request that did not fail as a whole; `error_of` makes the errors."""
     data = result.data if result and result.data else {}
     found: dict[tuple[str | int, ...], errors.RequestFailed] = {}
     by_object: dict[str, errors.RequestFailed] = {}
@@ -64,7 +64,7 @@ def read_response(
         at = tuple(step for step in path if isinstance(step, str | int)) if isinstance(path, list) else ()
         if not at and (object_id := dialect.object_of(entry)):
             by_object[object_id] = error
-        # Of several, one that says "not found" counts least: it would be believed.
+        # Of several errors at one path, "not found" counts least: it would be taken for the truth about a job.
         if at not in found or isinstance(found[at], errors.NotFound):
             found[at] = error
     return Response(data, found, by_object)
