@@ -59,7 +59,7 @@ async def test_retry_after_delays_the_whole_endpoint(
         assert caught.value.transient
     else:
         await session.read(operation, {"id": "1"})
-    with pytest.raises(errors.RateLimited, match="pause"):
+    with pytest.raises(errors.RateLimited, match="delay"):
         await session.read(operation, {"id": "2"})
     assert server.count == 1
 
