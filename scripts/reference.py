@@ -1,4 +1,4 @@
-"""`python -m scripts.reference`: renew the tables in docs/reference that come from the code.
+"""`python -m scripts.reference`: renew the tables in docs/ref that come from the code.
 
 A table stands between `<!-- table: flow run-aiware-job -->` and `<!-- /table -->`. Flow parameters come from the flows'
 signatures and docstrings, block fields from the blocks, errors from the classes. tests/test_docs.py fails when a table

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-REFERENCE = ROOT / "docs" / "reference"
+REFERENCE = ROOT / "docs" / "ref"
 
 
 def section(page: str, heading: str = "") -> str:
