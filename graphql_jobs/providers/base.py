@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
 from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobHandle, Seen
-from graphql_jobs.parsing import instant_or_none
+from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, instant_or_none, text_or_none
 from graphql_jobs.providers.batching import BatchedPoll, BatchSize
 from graphql_jobs.providers.cancelling import cancel_many
 from graphql_jobs.providers.collecting import collected
@@ -215,15 +215,18 @@ class JobClient(ABC):
     def started(
         self,
         operation: str,
-        job_id: str | None,
+        entry: object,
         details: Mapping[str, str | None] | None = None,
         *,
+        id_name: str = "id",
         created: object = None,
     ) -> JobHandle:
-        """The handle of a job that was started, now or at the instant `created` (as the provider wrote it).
+        """The handle of a job that was started, from its entry in an answer.
 
-        Raises `SubmissionUnknown` if there is no id, or one that cannot be used.
+        `created` is the instant of its start as the provider wrote it; by default it was started now. Raises
+        `SubmissionUnknown` if the entry has no id, or one that cannot be used.
         """
+        job_id = text_or_none(entry, id_name, MAX_ANSWER_ID_CHARACTERS) if isinstance(entry, dict) else None
         if not job_id:
             raise self.session.unknown(operation, "", "the answer holds no id.")
         clean = self.session.kept_secrets.clean_id

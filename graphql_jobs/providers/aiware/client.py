@@ -123,7 +123,7 @@ class AiwareClient(JobClient):
 
     def _found(self, operation: str, record: Entry) -> JobHandle:
         target = {"target_id": text_or_none(record, "targetId")}
-        return self.started(operation, record["id"], target, created=record.get("createdDateTime"))
+        return self.started(operation, record, target, created=record.get("createdDateTime"))
 
     def _engine_spec(self, spec: JobSpec) -> EngineJobSpec:
         if isinstance(spec, EngineJobSpec):
@@ -199,8 +199,7 @@ class AiwareClient(JobClient):
 
     def _started(self, operation: str, value: object) -> JobHandle:
         entry: Entry = value if isinstance(value, dict) else {}
-        job_id = text_or_none(entry, "id", MAX_ANSWER_ID_CHARACTERS)
-        return self.started(operation, job_id, {"target_id": text_or_none(entry, "targetId")})
+        return self.started(operation, entry, {"target_id": text_or_none(entry, "targetId")})
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
         """One request and, for jobs that have ended, the proof that nothing of them is missing: see `checking`."""

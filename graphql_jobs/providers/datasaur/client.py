@@ -115,7 +115,7 @@ class DatasaurClient(JobClient):
     def _project(self, operation: str, node: Entry) -> JobHandle:
         project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)
         details = {"project_id": project_id}
-        return self.started(operation, f"{PROJECT}{project_id}", details, created=node.get("createdDate"))
+        return self.started(operation, {"id": f"{PROJECT}{project_id}"}, details, created=node.get("createdDate"))
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """What the job made: a new project's id, or the exported file, downloaded into `folder`.
@@ -155,8 +155,8 @@ class DatasaurClient(JobClient):
 
     async def _start(self, operation: Operation, wire: dict[str, Any], subject: str) -> JobHandle:
         self.session.kept_secrets.keep_queries(wire)
-        entry = reader.read_submitted(await self.session.create(operation, {"input": wire}, subject))
-        return self.started(operation.field, entry["id"] if entry else None)
+        value = await self.session.create(operation, {"input": wire}, subject)
+        return self.started(operation.field, reader.read_submitted(value))
 
     async def _export(self, spec: ExportSpec) -> JobHandle:
         operation, subject = documents.EXPORT_PROJECT, spec.subject
@@ -166,7 +166,7 @@ class DatasaurClient(JobClient):
             FILE_URL: text_or_none(entry, "fileUrl", MAX_ADDRESS_CHARACTERS),
             "file_url_expires_at": text_or_none(entry, "fileUrlExpiredAt"),
         }
-        return self.started(operation.field, text_or_none(entry, "exportId", MAX_ANSWER_ID_CHARACTERS), details)
+        return self.started(operation.field, entry, details, id_name="exportId")
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
         """One request, by `getJob` or `getJobs`: see `checking`."""
