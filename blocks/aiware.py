@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
+    BaseUrl,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
     VisibilityS,
     WaitSettings,
-    checked_base_url,
     limits_of,
     tuned,
 )
@@ -43,7 +43,7 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     _block_type_slug = "aiware-credentials"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
 
-    base_url: str = Field(
+    base_url: BaseUrl = Field(
         default="https://api.veritone.com",
         description="Address of the installation, without the path /v3/graphql.",
         json_schema_extra=NOT_EMPTY,
@@ -62,8 +62,6 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
-
-    _check_base_url = field_validator("base_url")(checked_base_url)
 
     @field_validator("token")
     @classmethod

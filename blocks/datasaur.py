@@ -11,14 +11,12 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
+    BaseUrl,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
     VisibilityS,
     WaitSettings,
-    checked_base_url,
-    checked_endpoint,
-    checked_token_url,
     limits_of,
     tuned,
 )
@@ -29,6 +27,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from graphql_jobs.transport.auth import Auth
+from graphql_jobs.urls import Url
 
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 
@@ -49,7 +48,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     _block_type_slug = "datasaur-credentials"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
 
-    base_url: str = Field(
+    base_url: BaseUrl = Field(
         default="https://app.datasaur.ai",
         description="Address of the installation, without the path /graphql.",
         json_schema_extra=NOT_EMPTY,
@@ -59,7 +58,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     token: SecretStr | None = Field(
         default=None, description="A token instead of id and secret. It expires and cannot be renewed."
     )
-    token_url: str | None = Field(
+    token_url: Url | None = Field(
         default=None, description="Address for tokens, if not /api/oauth/token of the installation."
     )
     sign_in_style: Literal["body", "basic"] = Field(
@@ -73,9 +72,6 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
-
-    _check_base_url = field_validator("base_url")(checked_base_url)
-    _check_token_url = field_validator("token_url")(checked_token_url)
 
     @model_validator(mode="after")
     def _check_sign_in(self) -> Self:
@@ -113,12 +109,10 @@ class DatasaurTargetApi(CheckedOnLoad, Block):
     _block_type_slug = "datasaur-target-api"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    endpoint: str = Field(
+    endpoint: Url = Field(
         description="Address of the model. Datasaur's servers must reach it.", json_schema_extra=NOT_EMPTY
     )
     secret_key: SecretStr = Field(description="Key that Datasaur sends to the model.", json_schema_extra=NOT_EMPTY)
-
-    _check_endpoint = field_validator("endpoint")(checked_endpoint)
 
     @field_validator("secret_key")
     @classmethod

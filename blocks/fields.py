@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 from prefect.settings import get_current_settings
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.transport.rate_limit import MAX_REQUESTS_PER_S
-from graphql_jobs.urls import address, base_url
+from graphql_jobs.urls import base_url
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
@@ -76,22 +76,15 @@ def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
     return client
 
 
-def checked_base_url(url: str) -> str:
-    """For field validators: the URL without a trailing slash. Raises `InvalidInput`, which does not show the URL."""
+def _base_url(url: str) -> str:
     checked = base_url(url)
     if checked.lower().endswith("/graphql"):
         raise InvalidInput("base_url", "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
     return checked
 
 
-def checked_token_url(url: str | None) -> str | None:
-    """The same for the address that issues tokens."""
-    return None if url is None else address(url, "token_url")
-
-
-def checked_endpoint(url: str) -> str:
-    """The same for the address of a model."""
-    return address(url, "endpoint")
+#: The address of an installation, without a trailing slash. An error does not show it.
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 def default_result_folder() -> Path:

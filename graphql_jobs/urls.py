@@ -1,9 +1,12 @@
-"""Where a service is: a base URL that was checked before anything is sent to it."""
+"""Checked URLs, as functions and as types for fields of pydantic models."""
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ValidationInfo
 
 from graphql_jobs.errors import InvalidInput
 
@@ -52,3 +55,11 @@ def address(url: str, parameter: str) -> str:
     """The URL as it is; unlike a base URL it may have a query. Raises `InvalidInput` as `base_url` does."""
     base_url(url.split("?", 1)[0].split("#", 1)[0], parameter)
     return url
+
+
+def _checked(url: str, field: ValidationInfo) -> str:
+    return address(url, field.field_name or "url")
+
+
+#: A URL, for fields of models. An error names the field and never shows the URL.
+Url = Annotated[str, AfterValidator(_checked)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
 from graphql_jobs.inputs import MAX_INT, Count, Name
 from graphql_jobs.spec import JobSpec
-from graphql_jobs.urls import address
+from graphql_jobs.urls import Url
 
 
 class _Part(BaseModel):
@@ -122,14 +122,9 @@ class EngineJobSpec(JobSpec):
     operation: ClassVar[str] = "launchSingleEngineJob"
 
     engine_id: Name = Field(description="The engine's id.")
-    upload_url: str | None = Field(default=None, repr=False, description="Media to fetch into a new data object.")
+    upload_url: Url | None = Field(default=None, repr=False, description="Media to fetch into a new data object.")
     target_id: Name | None = Field(default=None, description="An existing data object that holds the media.")
     fields: dict[Name, str] = Field(default_factory=dict, description="Values for the engine's job template.")
-
-    @field_validator("upload_url")
-    @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        return None if url is None else address(url, "upload_url")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

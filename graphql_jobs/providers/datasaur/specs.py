@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_v
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count, Name
 from graphql_jobs.spec import JobSpec
-from graphql_jobs.urls import address
+from graphql_jobs.urls import Url
 
 Role = Literal["LABELER", "REVIEWER"]
 
@@ -21,15 +21,10 @@ class AutoLabelSpec(JobSpec):
 
     project_id: Name = Field(description="The project to label.")
     labeler_email: Name = Field(description="The team member as whom labels are written.")
-    target_endpoint: str = Field(repr=False, description="Address of the model; Datasaur's servers must reach it.")
+    target_endpoint: Url = Field(repr=False, description="Address of the model; Datasaur's servers must reach it.")
     target_secret: SecretStr = Field(description="What Datasaur shows to the model to be let in.")
     lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0: all of a document.")
     role: Role | None = Field(default=None, description="In which role the labels are written.")
-
-    @field_validator("target_endpoint")
-    @classmethod
-    def _is_http(cls, url: str) -> str:
-        return address(url, "target_endpoint")
 
     @field_validator("target_secret")
     @classmethod
@@ -87,13 +82,8 @@ class ProjectDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Name = Field(description="File name with its ending.")
-    external_url: str | None = Field(default=None, repr=False, description="Address to fetch it from.")
+    external_url: Url | None = Field(default=None, repr=False, description="Address to fetch it from.")
     object_key: str | None = Field(default=None, description="Key that the upload gave.")
-
-    @field_validator("external_url")
-    @classmethod
-    def _is_http(cls, url: str | None) -> str | None:
-        return None if url is None else address(url, "external_url")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
