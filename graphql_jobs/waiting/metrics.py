@@ -183,7 +183,7 @@ def _instruments() -> tuple[dict[str, Any], Any, Any]:
     if _opentelemetry is None:
         return {}, None, None
     meter = _opentelemetry.get_meter("graphql_jobs")
-    prefix, counted = "graphql_jobs.waiting.poller", (_COUNTED | _SENT).items()
+    prefix, counted = "graphql_jobs.poller", (_COUNTED | _SENT).items()
     counters: dict[str, Any] = {name: meter.create_counter(f"{prefix}.{name}", unit) for name, unit in counted}
     counters |= {name: meter.create_up_down_counter(f"{prefix}.{name}", unit) for name, unit in _SIZED.items()}
     batch_size = meter.create_gauge(f"{prefix}.batch_size", "{job}")
