@@ -1,4 +1,4 @@
-"""What a wait saw of its jobs: kept where the provider gives no instants, so that a restart goes on counting."""
+"""Checkpoints: what a wait saw of its jobs, kept so that deadlines go on counting after a restart."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How the keys of a run's checkpoints begin; otherwise than a submission's.
+#: The beginning of a checkpoint's key in a run's store. Keys of submissions begin with another one.
 CHECKPOINTS_PREFIX = "gqs-"
-#: What follows for the checkpoints of a wait for several jobs. Those of a wait for one have the digest of its id: in a
-#: run with thousands of waits, each reads its own.
+#: The rest of the key where a wait is for several jobs. For one job it is a digest of the job's id, so that of a run's
+#: thousands of waits each reads its own.
 _OF_SEVERAL = "waits"
-#: Our choice: so often two waits of one run may get into each other's way.
+#: Our choice: how often a checkpoint is tried to be written while other waits of the run write too.
 _TRIES = 10
-#: Our choice: so long a wait stands still until a checkpoint is written; after that it is written beside the wait.
+#: Our choice: how long a wait stops for a write; one that takes longer goes on beside the wait.
 _WRITE_S = 2.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """One job. Instants are epoch seconds; `digest` stands for the statuses that were seen at `changed_at`."""
 
@@ -38,7 +38,7 @@ class Checkpoint:
     digest: str = ""
 
     def no_later_than(self, now: float) -> Checkpoint:
-        """The same, but that the clock of the attempt before was not ahead: its deadlines would come later by that."""
+        """The same with no instant in the future: an earlier attempt's clock that was ahead puts no deadline off."""
         running_since, changed_at = (at if at is None else min(at, now) for at in (self.running_since, self.changed_at))
         return Checkpoint(min(self.first_at, now), running_since, changed_at, self.digest)
 
@@ -55,24 +55,21 @@ def digest_of(job: Job) -> str:
 
 
 class Checkpoints:
-    """The checkpoints of one wait, in the store of its run. `close` it when the wait is over."""
+    """The checkpoints of one wait, in the store of its run. Close it when the wait is over."""
 
     def __init__(self, store: Store, prefix: str = CHECKPOINTS_PREFIX) -> None:
-        self._store = store
-        self._prefix = prefix
-        self._key = ""
-        self._count = 0
+        self._store, self._prefix = store, prefix
+        self._key, self._count = "", 0
         self._unwritten: dict[str, Checkpoint] = {}
         self._writing: asyncio.Task[None] | None = None
 
     async def load(self, job_ids: Collection[str]) -> dict[str, Checkpoint]:
         """The last checkpoint of each of these jobs, by its id. One that cannot be read is left out."""
-        of_several = f"{self._prefix}{_OF_SEVERAL}"
+        self._key = of_several = f"{self._prefix}{_OF_SEVERAL}"
         if len(job_ids) == 1:
             self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
             entries = {key: await self._store.read(key) for key in (of_several, self._key)}
         else:
-            self._key = of_several
             entries = dict(await self._store.read_all(self._prefix))
         self._count = len(entries.get(self._key, ()))
         checkpoints: dict[str, Checkpoint] = {}
@@ -83,33 +80,29 @@ class Checkpoints:
                     if job_id not in checkpoints or checkpoints[job_id].at <= checkpoint.at:
                         checkpoints[job_id] = checkpoint
                 except TypeError:
-                    logger.warning("What was seen of job %s before cannot be read.", job_id)
+                    logger.warning("The checkpoint of job %s cannot be read.", job_id)
         return checkpoints
 
     async def keep(self, news: Mapping[str, Checkpoint]) -> None:
-        """Write down new checkpoints. If that takes long or fails, the wait goes on: its deadlines come later."""
+        """Write new checkpoints. If that is slow or fails, the wait goes on, and a restart may put deadlines off."""
         self._unwritten |= news
-        if self._writing and not self._writing.done():
-            return
-        self._writing = asyncio.create_task(self._write())
-        await asyncio.wait({self._writing}, timeout=_WRITE_S)
-        if self._writing.done():
-            self._writing.result()
+        if not self._writing or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+            await asyncio.wait({self._writing}, timeout=_WRITE_S)
 
     async def close(self) -> None:
         """Write nothing more."""
-        if self._writing and not self._writing.done():
+        if self._writing:
             self._writing.cancel()
             await asyncio.wait({self._writing})
 
     async def _write(self) -> None:
         while self._unwritten:
             news, self._unwritten = self._unwritten, {}
-            entry = {job_id: asdict(checkpoint) for job_id, checkpoint in news.items()}
             try:
-                await self._append(entry)
+                await self._append({job_id: asdict(checkpoint) for job_id, checkpoint in news.items()})
             except Exception:  # whatever the store raises
-                logger.exception("What was seen of %d jobs could not be written down.", len(entry))
+                logger.exception("The checkpoints of %d jobs could not be written.", len(news))
 
     async def _append(self, entry: Entry) -> None:
         for _ in range(_TRIES):
@@ -117,4 +110,4 @@ class Checkpoints:
                 self._count += 1
                 return
             self._count = len(await self._store.read(self._key))
-        logger.error("What was seen of %d jobs was not written down: others wrote at the same time.", len(entry))
+        logger.error("The checkpoints of %d jobs were not written: other waits wrote at the same time.", len(entry))

@@ -1,21 +1,16 @@
-"""When to look at a job again, and when to give up. Pure: no clock, no I/O.
-
-Durations are seconds, instants are epoch seconds.
-"""
+"""When to poll a job, and when to give up. Pure: no clock, no I/O. Durations are seconds, instants epoch seconds."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from math import inf
+from math import floor, inf, log
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.job import JobState
 from graphql_jobs.transport.retry import OUTAGE_BUDGET_S
 
 #: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2
-#: Our choice: pauses grow in steps of a tenth, so that jobs of nearly the same age are looked at together.
+#: Our choice: poll intervals grow in steps of a tenth, so that jobs of nearly the same age are polled together.
 _STEP = 1.1
 
 
@@ -26,33 +21,31 @@ def _require_positive(name: str, value_s: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long a job may be left alone after a look: a quiet first period, then a share of its age, up to a cap.
+    """The poll interval of a job: `first_delay_s` at first, then the share `growth` of its age, up to `max_delay_s`.
 
-    So an end is seen late by at most that share of the time that the job took. Pauses grow in steps of a tenth; with
-    `growth` 0 all are `first_delay_s`. Defaults are our choice: a short job is seen within seconds, one of ten minutes
-    and more once a minute.
+    So the end of a job is seen late by at most that share of the time that the job took. Intervals grow in steps of a
+    tenth; with `growth` 0, all are `first_delay_s`. The defaults are our choice: the end of a short job is seen within
+    seconds, and a job that has run for ten minutes is polled once a minute.
     """
 
     first_delay_s: float = 2.0
     growth: float = 0.1
     max_delay_s: float = 60.0
-    #: All pauses that there are, the shortest first.
-    _pauses_s: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_positive("first_delay_s", self.first_delay_s)
         _require_positive("max_delay_s", self.max_delay_s)
         if not 0 <= self.growth < inf:
             raise InvalidInput("growth", f"it must be 0 or more, not {self.growth}.")
-        longest_s = max(self.max_delay_s, MIN_DELAY_S)
-        pauses_s = [max(min(self.first_delay_s, longest_s), MIN_DELAY_S)]
-        while self.growth and pauses_s[-1] < longest_s:
-            pauses_s.append(min(pauses_s[-1] * _STEP, longest_s))
-        object.__setattr__(self, "_pauses_s", tuple(pauses_s))
 
     def interval_s(self, age_s: float) -> float:
         """The interval for a job of this age: at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`)."""
-        return self._pauses_s[max(bisect_right(self._pauses_s, self.growth * age_s), 1) - 1]
+        longest_s = max(self.max_delay_s, MIN_DELAY_S)
+        shortest_s = max(min(self.first_delay_s, longest_s), MIN_DELAY_S)
+        share_s = self.growth * age_s
+        if not shortest_s < share_s < longest_s:
+            return longest_s if share_s >= longest_s else shortest_s
+        return min(share_s, shortest_s * _STEP ** floor(log(share_s / shortest_s, _STEP)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +68,29 @@ class Deadlines:
         for name in ("total_s", "queued_s", "running_s", "unchanged_s", "unseen_s"):
             _require_positive(name, getattr(self, name))
 
-    def next_at(
-        self, state: JobState, began_at: float, running_since: float | None, changed_at: float | None = None
-    ) -> tuple[float, str]:
-        """The first deadline that a job in `state` can miss: its instant and the name of its limit."""
-        at, name = began_at + self.total_s, "total_s"
-        if self.queued_s is not None and state is JobState.PENDING and running_since is None:
-            at, name = min((at, name), (began_at + self.queued_s, "queued_s"))
-        if self.running_s is not None and running_since is not None:
-            at, name = min((at, name), (running_since + self.running_s, "running_s"))
-        if self.unchanged_s is not None and changed_at is not None:
-            at, name = min((at, name), (changed_at + self.unchanged_s, "unchanged_s"))
-        if self.unseen_s is not None and changed_at is None:
-            at, name = min((at, name), (began_at + self.unseen_s, "unseen_s"))
-        return at, name
+    def next_at(self, began_at: float, running_since: float | None, changed_at: float | None) -> tuple[float, str]:
+        """The first deadline that a job can miss: its instant and its name.
+
+        `running_since`: when the job left PENDING; `changed_at`: when its status last changed. None: not so far.
+        """
+        limits = [
+            (began_at, self.total_s, "total_s"),
+            (began_at if running_since is None else None, self.queued_s, "queued_s"),
+            (running_since, self.running_s, "running_s"),
+            (changed_at, self.unchanged_s, "unchanged_s"),
+            (began_at if changed_at is None else None, self.unseen_s, "unseen_s"),
+        ]
+        return min((since + limit_s, name) for since, limit_s, name in limits if since is not None and limit_s)
 
 
 @dataclass(frozen=True, slots=True)
 class WaitPolicy:
-    """All that the caller decides about a wait.
+    """How a caller waits.
 
     `outage_budget_s`: how long every check may fail before `ProviderLost` (guarantee 1). A delay that the server
     asked for within it is sat out, until the deadline at the latest.
-    `not_found_grace_s`: how long a job may be missing, which it is right after its submission (guarantee 10).
-    Defaults are our choice: an hour of outage is a bad night and not the end of a job; the longest read-after-write
+    `not_found_grace_s`: how long a job may be missing, as it may be right after its submission (guarantee 10).
+    The defaults are our choice: an hour of outage is a bad night and not the end of a job; the longest read-after-write
     delay that anyone reports is seconds.
     """
 
@@ -106,18 +98,18 @@ class WaitPolicy:
     deadlines: Deadlines = Deadlines()
     outage_budget_s: float = OUTAGE_BUDGET_S
     not_found_grace_s: float = 30.0
-    #: What the caller's own caller set each limit by, such as a flow's parameter: pairs of our name and that one.
+    #: The parameters by which the user set the limits, such as a flow's: pairs of our name and the parameter's.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _require_positive("outage_budget_s", self.outage_budget_s)
+        grace_s = self.not_found_grace_s
+        if not 0 <= grace_s < inf:
+            problem = f"it must be 0 or more seconds, and not for ever, but is {grace_s}."
+            raise InvalidInput("not_found_grace_s", problem)
 
     def limit(self, name: str) -> str:
         """The limit for a message: `total_s=600`, or `give_up_after_s=600 (total_s=600)` where a parameter set it."""
         value_s = self.outage_budget_s if name == "outage_budget_s" else getattr(self.deadlines, name)
         parameter = dict(self.parameters).get(name)
         return f"{parameter}={value_s:g} ({name}={value_s:g})" if parameter else f"{name}={value_s:g}"
-
-    def __post_init__(self) -> None:
-        _require_positive("outage_budget_s", self.outage_budget_s)
-        if not 0 <= self.not_found_grace_s < inf:
-            raise InvalidInput(
-                "not_found_grace_s", f"it must be 0 or more seconds, and not for ever, but is {self.not_found_grace_s}."
-            )

@@ -1,4 +1,4 @@
-"""Waiting in line: each caller's part of it. The looks are shared by all who wait (`poller`)."""
+"""Wait for jobs: the caller's part. Polls are shared by all waits on a session (`poller`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def require_success(job: Job) -> Job:
-    """The job itself. Raises `JobFailed` or `JobCancelled` if it ended otherwise than well."""
+    """The job itself. Raises `JobFailed` or `JobCancelled` if it ended otherwise."""
     if job.state is JobState.CANCELLED:
         raise JobCancelled(job)
     if job.state is not JobState.SUCCEEDED:
@@ -32,8 +32,8 @@ def require_success(job: Job) -> Job:
 
 
 def snapshot(client: JobClient) -> Snapshot:
-    """What all who waited on the client's session cost so far, and how soon they saw the ends."""
-    return poller_of(client).snapshot()
+    """What all waits on the client's session cost so far, and how soon they saw the ends."""
+    return poller_of(client).metrics.snapshot()
 
 
 async def wait(
@@ -44,7 +44,7 @@ async def wait(
     on_change: Callable[[Job], None] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Job:
-    """The job in its terminal state, good or bad.
+    """The job in its terminal state, good or bad; otherwise as `wait_many`.
 
     Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`.
     """
@@ -63,45 +63,39 @@ async def wait_many(
     on_change: Callable[[Job], None] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> AsyncGenerator[tuple[JobHandle, Ended]]:
-    """Each handle with how its wait ended, as the ends come; handles of one job are waited for once.
+    """Each handle with the end of its wait, as the ends come. Of several handles of one job, one is given.
 
-    All waits on the client's session share their polls. `on_change` gets each job whose status, tasks or progress
-    changed, in the caller's own task; where it raises, the wait for that job ends as a `WaitStopped`, and the others go
-    on. The time comes from the client's session. With `checkpoints`, deadlines go on counting after a restart also
-    where the provider gives no instants.
+    `on_change` gets each job whose status, tasks or progress changed, in the caller's own task. If it raises, the wait
+    for that job ends as a `WaitStopped`, and the others go on. With `checkpoints`, deadlines go on counting after a
+    restart also where the provider gives no instants. The time comes from the client's session.
     """
     own = [client.handle(handle) for handle in handles]
     now = client.session.clock.now()
-    seen_before = await checkpoints.load({one.job_id for one in own}) if checkpoints else {}
-    before = {job_id: one.no_later_than(now) for job_id, one in seen_before.items()}
-    none_before = Checkpoint(first_at=now)
-    waiter = Waiter(
-        {one.job_id: Watch(one, policy, before.get(one.job_id, none_before)) for one in own},
-        wants_changes=bool(on_change or checkpoints),
-    )
-    left, stopped = len(waiter.watches), set[str]()
-    poller = poller_of(client)
+    kept = await checkpoints.load({one.job_id for one in own}) if checkpoints else {}
+    kept = {job_id: checkpoint.no_later_than(now) for job_id, checkpoint in kept.items()}
+    first = Checkpoint(first_at=now)
+    watches = {one.job_id: Watch(one, policy, kept.get(one.job_id, first)) for one in own}
+    waiter, poller = Waiter(watches, wants_changes=bool(on_change or checkpoints)), poller_of(client)
     poller.join(waiter)
     try:
-        while left:
+        while watches:
             ends: list[tuple[JobHandle, Ended]] = []
-            kept: dict[str, Checkpoint] = {}
+            new: dict[str, Checkpoint] = {}
             for watch, seen, ended in await waiter.news():
                 job_id = watch.handle.job_id
-                if job_id in stopped:  # it was told before that
+                if job_id not in watches:  # the wait for it has ended: `on_change` raised
                     continue
-                if on_change and (raised := _tell(on_change, watch, seen, ended)):
-                    stopped.add(job_id)
+                if on_change and (ended is None or watch.changed) and (raised := _call(on_change, seen)):
                     poller.release(waiter, job_id)
                     ended = broken(watch, client.session.clock.now(), raised, "on_change")
                     ended.__cause__ = raised
                 if ended is not None:
+                    del watches[job_id]
                     ends.append((watch.handle, ended))
-                elif checkpoints and watch.has_news(seen, before.get(job_id)):
-                    before[job_id] = kept[job_id] = watch.checkpoint
-            if checkpoints and kept:
-                await checkpoints.keep(kept)
-            left -= len(ends)
+                elif checkpoints and watch.has_news(seen, kept.get(job_id)):
+                    kept[job_id] = new[job_id] = watch.checkpoint
+            if checkpoints and new:
+                await checkpoints.keep(new)
             for end in ends:
                 yield end
     finally:
@@ -112,11 +106,11 @@ async def wait_many(
                 await checkpoints.close()
 
 
-def _tell(on_change: Callable[[Job], None], watch: Watch, seen: Seen, ended: Ended | None) -> Exception | None:
-    """Call `on_change` if there is something to tell; gives what it raises."""
-    if isinstance(seen, Job) and (ended is None or watch.changed):
-        try:
+def _call(on_change: Callable[[Job], None], seen: Seen) -> Exception | None:
+    """Call `on_change` if a poll showed a job. Gives what it raises."""
+    try:
+        if isinstance(seen, Job):
             on_change(seen)
-        except Exception as raised:
-            return raised
+    except Exception as raised:
+        return raised
     return None

@@ -1,4 +1,4 @@
-"""One who waits: the jobs, and what is new about them."""
+"""One caller of `wait_many`: the jobs that it waits for, and the news about them."""
 
 from __future__ import annotations
 
@@ -13,47 +13,41 @@ if TYPE_CHECKING:
     from graphql_jobs.waiting.watch import Ended, Watch
 
 
-#: What a look brought for one watch: what it saw, and how the wait ended, or None and something else than before.
+#: A watch, what a poll showed of its job, and how the wait ended; None for a job that changed.
 News = tuple["Watch", "Seen", "Ended | None"]
 
 
 class Waiter:
-    """A caller's watches by the ids of their jobs. Told by the poller, asked by the caller."""
+    """A caller's watches by the ids of their jobs. The poller tells news, the caller awaits them."""
 
     def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
         self.watches = dict(watches)
-        #: Whether news that are no end are worth waking the caller.
+        #: Whether the caller is told of changes too, and not only of ends.
         self.wants_changes = wants_changes
-        #: When the poller began to poll for it, by a clock that nobody sets back.
+        #: When the poller began to poll for it.
         self.joined_at = 0.0
-        #: What is logged about a job belongs to who waits for it.
+        #: The caller's context: what is logged about its jobs belongs to it.
         self.context = contextvars.copy_context()
         self._news: list[News] = []
         self._failure: BaseException | None = None
-        self._woken: asyncio.Future[None] | None = None
+        self._is_told = asyncio.Event()
 
     async def news(self) -> list[News]:
-        """What is new, as soon as there is something. Raises what the poller died of, if it did."""
-        while not self._news:
-            if self._failure:
-                raise self._failure
-            self._woken = asyncio.get_running_loop().create_future()
-            await self._woken
+        """All news, as soon as there are any. Raises the poller's failure after them."""
+        await self._is_told.wait()
+        if self._failure and not self._news:
+            raise self._failure
         news, self._news = self._news, []
+        if not self._failure:
+            self._is_told.clear()
         return news
 
     def tell(self, news: News) -> None:
-        """Add something new."""
+        """Add news."""
         self._news.append(news)
-        if self._woken:
-            self._wake()
+        self._is_told.set()
 
     def fail(self, failure: BaseException) -> None:
-        """Nothing new will come any more."""
+        """End the wait with the poller's failure: no news will come."""
         self._failure = failure
-        self._wake()
-
-    def _wake(self) -> None:
-        woken, self._woken = self._woken, None
-        if woken and not woken.done():
-            woken.set_result(None)
+        self._is_told.set()

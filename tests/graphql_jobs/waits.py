@@ -37,9 +37,9 @@ def until(end_s: float) -> Callable[[str, float], Job]:
     return lambda one, at_s: job(one, JobState.SUCCEEDED if at_s >= end_s else JobState.RUNNING)
 
 
-def rests(pause_s: float, budget_s: float, total_s: float = 86_400.0) -> WaitPolicy:
+def every(interval_s: float, budget_s: float, total_s: float = 86_400.0) -> WaitPolicy:
     """A poll every so often, an outage budget, and a deadline."""
-    return WaitPolicy(Schedule(pause_s, 0, pause_s), Deadlines(total_s=total_s), outage_budget_s=budget_s)
+    return WaitPolicy(Schedule(interval_s, 0, interval_s), Deadlines(total_s=total_s), outage_budget_s=budget_s)
 
 
 def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Task[Job]]:

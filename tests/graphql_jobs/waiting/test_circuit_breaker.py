@@ -1,88 +1,82 @@
-"""When an endpoint that gives no answers is asked again."""
+"""When an endpoint that does not answer is probed."""
 
 from __future__ import annotations
 
 from math import inf
 
-from graphql_jobs.errors import ServerFailed, SignInFailed
-from graphql_jobs.waiting.circuit_breaker import FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_REFUSED_PAUSE_S, CircuitBreaker
+import pytest
+
+from graphql_jobs.errors import RequestFailed, ServerFailed, SignInFailed
+from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 
 DOWN = ServerFailed("fake", "check", "", "HTTP 503")
 REJECTED = SignInFailed("fake", "check", "", "no")
 
 
 def failed_once() -> CircuitBreaker:
-    """One that the next failure opens."""
+    """A breaker that opens with the next failure."""
     breaker = CircuitBreaker()
     assert not breaker.fail(DOWN, 0.0)
     return breaker
 
 
-def test_one_failure_is_no_outage() -> None:
-    """A job that cannot be asked for fails again and again, and the others are answered in between: never open."""
+def test_single_failures_with_answers_between_them_are_no_outage() -> None:
+    """A job that cannot be polled fails ten times, and others are answered in between: the breaker stays closed."""
     breaker = CircuitBreaker()
     for now in range(10):
         assert not breaker.fail(DOWN, now)
-        breaker.answer(inf)
+        breaker.answer(now)
+    assert (breaker.failure, breaker.since, breaker.probe_at) == (None, inf, -inf)
 
 
-def test_it_is_closed_until_a_request_fails() -> None:
-    """Nothing is held back."""
-    breaker = CircuitBreaker()
-    assert (breaker.is_open, breaker.probe_at) == (False, -inf)
-
-
-def test_probes_are_at_growing_distances() -> None:
-    """Half a second, one, two, and then every 2.5 s: what an end is seen late by after an outage."""
-    breaker, now, pauses = failed_once(), 100.0, []
-    for _ in range(5):
-        breaker.fail(DOWN, now)
-        pauses.append(breaker.probe_at - now)
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [(DOWN, [0.5, 1, 2, 2.5, 2.5]), (REJECTED, [0.5, 1, 2, 4, 8, 16, 32, 60, 60])],
+    ids=["503", "sign-in rejected"],
+)
+def test_intervals_between_probes_grow_up_to_a_bound(failure: RequestFailed, expected: list[float]) -> None:
+    """The end of an outage is seen 2.5 s late at most. A rejected sign-in is probed once a minute at last, since too
+    many attempts may lock an account."""
+    breaker, now, intervals_s = failed_once(), 100.0, []
+    for _ in expected:
+        breaker.fail(failure, now)
+        intervals_s.append(breaker.probe_at - now)
         now = breaker.probe_at
-    assert pauses == [FIRST_PAUSE_S, 1.0, 2.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert intervals_s == expected
 
 
-def test_a_refusal_is_asked_about_ever_more_seldom() -> None:
-    """A rejected sign-in stays rejected, and too many attempts may lock an account."""
-    breaker, now = failed_once(), 0.0
-    for _ in range(20):
-        breaker.fail(REJECTED, now)
-        now = breaker.probe_at
-    breaker.fail(REJECTED, now)
-    assert breaker.probe_at - now == LONGEST_REFUSED_PAUSE_S
-
-
-def test_it_remembers_the_beginning_and_the_last_words() -> None:
-    """Opened at 100 by a 503 and again by a refusal: since 100, and the refusal is the reason."""
+def test_outage_has_its_first_instant_and_its_last_failure() -> None:
+    """Opened at 100 s by a 503, and a refusal at 101 s: the outage began at 100 s, and the refusal is the reason."""
     breaker = failed_once()
     assert breaker.fail(DOWN, 100.0)
     assert not breaker.fail(REJECTED, 101.0)
     assert (breaker.since, breaker.failure) == (100.0, REJECTED)
 
 
-def test_an_answer_closes_it_and_the_next_outage_begins_anew() -> None:
-    """Pauses are short again."""
+def test_outage_after_an_answer_begins_anew() -> None:
+    """Three failures, an answer, two failures: the second outage begins at 50 s, and its first probe is soon."""
     breaker = CircuitBreaker()
     for now in (1.0, 2.0, 3.0):
         breaker.fail(DOWN, now)
-    breaker.answer(inf)
-    assert not breaker.is_open
-    assert not breaker.fail(DOWN, 49.0)
-    assert breaker.fail(DOWN, 50.0)
-    assert breaker.probe_at == 50.0 + FIRST_PAUSE_S
+    breaker.answer(4.0)
+    assert breaker.failure is None
+    assert (breaker.fail(DOWN, 49.0), breaker.fail(DOWN, 50.0)) == (False, True)
+    assert (breaker.since, breaker.probe_at) == (50.0, 50.5)
 
 
-def test_answer_that_was_asked_for_before_an_outage_does_not_end_it() -> None:
-    """Down since 2 s; an answer to a request of 1 s closes the breaker, an answer to one of 3 s ends the outage."""
+def test_answer_to_a_request_of_before_an_outage_does_not_end_it() -> None:
+    """Down since 2 s: an answer to a request of 1 s closes the breaker, an answer to one of 3 s ends the outage."""
     breaker = failed_once()
     breaker.fail(DOWN, 2.0)
-    assert (breaker.answer(1.0), breaker.is_open, breaker.since) == (inf, False, 2.0)
-    assert (breaker.answer(3.0), breaker.since) == (2.0, inf)
+    breaker.answer(1.0)
+    assert (breaker.failure, breaker.since) == (None, 2.0)
+    breaker.answer(3.0)
+    assert breaker.since == inf
 
 
 def test_delay_of_the_server_is_an_outage_without_probes() -> None:
-    """Asked for at 5 s: since then there are no answers, and the breaker is closed."""
+    """A delay that began at 5 s: since then there are no answers, and the breaker is closed."""
     breaker = CircuitBreaker()
     breaker.delay(5.0)
     breaker.delay(9.0)
-    assert (breaker.since, breaker.is_open) == (5.0, False)
+    assert (breaker.since, breaker.failure) == (5.0, None)

@@ -79,9 +79,9 @@ async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog:
     """A wait of 25 minutes: four or five lines with the numbers, and none for a short one."""
     caplog.set_level("INFO", "graphql_jobs.waiting.metrics")
     await all_of(scripted(until(1500)), ["a"])
-    lines = [record.getMessage() for record in caplog.records if "waited for" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "waiters=" in record.getMessage()]
     assert 4 <= len(lines) <= 5
-    assert "1 jobs waited for by 1" in lines[0]
+    assert "waiters=1, jobs=1" in lines[0]
     caplog.clear()
     await all_of(scripted(until(60)), ["a"])
     assert not caplog.records
@@ -90,7 +90,7 @@ async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog:
 async def test_no_number_names_a_job(scripted: Scripted) -> None:
     """The labels of the instruments are the provider and the endpoint: a thousand jobs are no thousand time series."""
     client = scripted(until(0))
-    assert poller_of(client)._metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
+    assert poller_of(client).metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
 
 
 async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""When to look again and when to give up: pure functions of numbers."""
+"""Poll intervals and deadlines: pure functions of numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.job import JobState
 from graphql_jobs.waiting.policy import MIN_DELAY_S, Deadlines, Schedule, WaitPolicy
 
 if TYPE_CHECKING:
@@ -21,57 +20,57 @@ AGES = st.floats(min_value=-1e6, max_value=1e9)
 
 
 @given(SCHEDULES, AGES)
-def test_every_pause_lies_within_its_bounds(schedule: Schedule, age_s: float) -> None:
+def test_interval_lies_within_its_bounds(schedule: Schedule, age_s: float) -> None:
     """Never below MIN_DELAY_S and never above the cap, also for a job from the future."""
     interval_s = schedule.interval_s(age_s)
     assert MIN_DELAY_S <= interval_s <= max(schedule.max_delay_s, MIN_DELAY_S)
 
 
 @given(SCHEDULES, AGES, AGES)
-def test_an_older_job_is_never_asked_for_more_often(schedule: Schedule, one_s: float, other_s: float) -> None:
-    """The pauses grow with the age."""
+def test_older_job_is_not_polled_more_often(schedule: Schedule, one_s: float, other_s: float) -> None:
+    """Of any two ages, the greater one has no shorter interval."""
     assert schedule.interval_s(min(one_s, other_s)) <= schedule.interval_s(max(one_s, other_s))
 
 
 @given(SCHEDULES, AGES)
-def test_a_pause_is_the_share_of_the_age_or_up_to_a_tenth_less(schedule: Schedule, age_s: float) -> None:
-    """Within the bounds, a pause is at most the share, and at least the share divided by 1.1."""
+def test_interval_is_the_share_of_the_age_or_up_to_a_tenth_less(schedule: Schedule, age_s: float) -> None:
+    """Within the bounds, an interval is at most the share, and at least the share divided by 1.1."""
     interval_s = schedule.interval_s(age_s)
     longest_s = max(schedule.max_delay_s, MIN_DELAY_S)
     share_s = min(max(schedule.growth * age_s, MIN_DELAY_S, min(schedule.first_delay_s, longest_s)), longest_s)
     assert share_s / 1.1 * (1 - 1e-9) <= interval_s <= share_s * (1 + 1e-9)
 
 
-def test_the_pause_grows_with_the_age() -> None:
-    """Quiet for 2 s at first, and a minute at the most; in between a tenth of the age, in steps."""
-    pauses_s = [Schedule(2, 0.1, 60).interval_s(age_s) for age_s in (0, 20, 100, 600, 6000)]
-    assert pauses_s == pytest.approx([2, 2, 2 * 1.1**16, 60, 60])
+def test_interval_grows_with_the_age() -> None:
+    """2 s at first, a minute at most, and in between a tenth of the age, in steps."""
+    intervals_s = [Schedule(2, 0.1, 60).interval_s(age_s) for age_s in (0, 20, 100, 600, 6000)]
+    assert intervals_s == pytest.approx([2, 2, 2 * 1.1**16, 60, 60])
 
 
-def test_without_growth_the_pause_stays() -> None:
+def test_interval_without_growth_stays() -> None:
     """Every 5 s, however old the job is."""
     assert {Schedule(5, 0, 60).interval_s(age_s) for age_s in (0, 100, 1e6)} == {5}
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 @pytest.mark.parametrize("name", ["first_delay_s", "max_delay_s"])
-def test_a_pause_must_be_positive(name: str, value: float) -> None:
-    """Zero seconds between two looks would be a loop without a pause."""
+def test_interval_must_be_positive(name: str, value: float) -> None:
+    """Zero seconds between two polls would be a busy loop."""
     with pytest.raises(InvalidInput, match=name):
         Schedule(**{name: value})
 
 
 @pytest.mark.parametrize("growth", [-0.01, -1, float("nan"), float("inf")])
 def test_growth_must_not_shrink(growth: float) -> None:
-    """A negative share would ask ever more often."""
+    """With a negative share, intervals would become shorter and shorter."""
     with pytest.raises(InvalidInput, match="growth"):
         Schedule(growth=growth)
 
 
 @pytest.mark.parametrize("value", [0, -5, float("nan")])
 @pytest.mark.parametrize("name", ["total_s", "queued_s", "running_s"])
-def test_a_deadline_must_be_positive(name: str, value: float) -> None:
-    """A deadline of zero seconds is a mistake and not a wish."""
+def test_deadline_must_be_positive(name: str, value: float) -> None:
+    """A deadline of zero seconds is a mistake."""
     with pytest.raises(InvalidInput, match=name):
         Deadlines(**{name: value})
 
@@ -85,8 +84,8 @@ def test_every_bound_is_finite(name: str) -> None:
         kind(**{name: float("inf")})
 
 
-def test_the_policy_names_what_is_wrong() -> None:
-    """An outage budget of zero, a negative grace; a grace of zero is a wish that can be granted."""
+def test_error_names_the_wrong_parameter() -> None:
+    """An outage budget of zero and a negative grace are refused; a grace of zero is allowed."""
     with pytest.raises(InvalidInput, match="outage_budget_s"):
         WaitPolicy(outage_budget_s=0)
     with pytest.raises(InvalidInput, match="not_found_grace_s"):
@@ -95,28 +94,29 @@ def test_the_policy_names_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "running_since", "expected"),
+    ("running_since", "changed_at", "expected"),
     [
-        (JobState.PENDING, None, (160, "queued_s")),
-        (JobState.RUNNING, 150.0, (450, "running_s")),
-        (JobState.RUNNING, 900.0, (1100, "total_s")),
-        (JobState.RUNNING, None, (1100, "total_s")),
-        (JobState.UNKNOWN, 150.0, (450, "running_s")),
+        (None, None, (130, "unseen_s")),
+        (None, 120.0, (160, "queued_s")),
+        (150.0, 160.0, (360, "unchanged_s")),
+        (150.0, 300.0, (450, "running_s")),
+        (900.0, 950.0, (1100, "total_s")),
     ],
-    ids=["queued", "running", "total comes first", "start not known", "unknown word"],
+    ids=["not seen", "queued", "unchanged", "running", "total comes first"],
 )
-def test_the_next_deadline_is_the_first_that_the_state_can_miss(
-    state: JobState, running_since: float | None, expected: tuple[float, str]
+def test_next_deadline_is_the_first_that_the_job_can_miss(
+    running_since: float | None, changed_at: float | None, expected: tuple[float, str]
 ) -> None:
-    """Submitted at 100 with 60 s in the queue, 300 s running and 1000 s in all."""
-    assert Deadlines(1000, 60, 300).next_at(state, 100, running_since) == expected
+    """Submitted at 100 s: 30 s to show, 60 s in the queue, 300 s running, 200 s without a change, 1,000 s in all."""
+    deadlines = Deadlines(1000, queued_s=60, running_s=300, unchanged_s=200, unseen_s=30)
+    assert deadlines.next_at(100, running_since, changed_at) == expected
 
 
-@given(st.sampled_from(JobState), SECONDS, st.none() | SECONDS, st.none() | SECONDS, st.none() | SECONDS)
+@given(SECONDS, st.none() | SECONDS, st.none() | SECONDS, st.none() | SECONDS, st.none() | SECONDS)
 def test_no_deadline_lies_beyond_the_total(
-    state: JobState, total_s: float, queued_s: float | None, running_s: float | None, since: float | None
+    total_s: float, queued_s: float | None, running_s: float | None, running: float | None, changed: float | None
 ) -> None:
-    """Whatever else is set: the total bounds the wait."""
-    at, name = Deadlines(total_s, queued_s, running_s).next_at(state, 1000, since)
+    """Whatever else is set, `total_s` bounds the wait."""
+    at, name = Deadlines(total_s, queued_s, running_s).next_at(1000, running, changed)
     assert at <= 1000 + total_s
     assert name in {"total_s", "queued_s", "running_s"}

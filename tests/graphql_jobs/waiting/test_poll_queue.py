@@ -1,4 +1,4 @@
-"""The poll queue: which jobs make up the next batch, and what a delayed endpoint changes."""
+"""The poll queue: the jobs of the next batch, and the effect of a delayed endpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_no_batch_before_a_job_is_due() -> None:
     """Due at 5 s: nothing at 4.9 s."""
     queue = queue_of(a=5)
     assert taken(queue, 4.9) == []
-    assert queue.next_at == 5
+    assert queue.next_at() == 5
 
 
 def test_job_with_half_of_its_interval_behind_it_fills_a_batch() -> None:
@@ -42,12 +42,12 @@ def test_job_with_half_of_its_interval_behind_it_fills_a_batch() -> None:
     assert taken(queue_of(a=0, b=5, c=6), 0) == ["a", "b"]
 
 
-def test_job_in_flight_is_not_taken_again() -> None:
+def test_job_whose_poll_is_under_way_is_not_taken_again() -> None:
     """Not until it is put back."""
     queue = queue_of(a=0)
     [job] = queue.take(0, 100)
-    assert job.is_in_flight
-    assert (queue.take(100, 100), queue.take_one(inf), queue.next_at) == ([], [], inf)
+    assert job.is_under_way
+    assert (queue.take(100, 100), queue.take_probe(inf), queue.next_at()) == ([], [], inf)
     queue.put(job, 10)
     assert taken(queue, 10) == ["a"]
 
@@ -66,7 +66,7 @@ def test_dropped_job_is_forgotten_although_another_one_has_its_id() -> None:
     """A job is dropped and waited for anew: what was planned for the first one does not count."""
     queue = queue_of(a=1)
     queue.drop(queue.jobs["a"])
-    assert queue.next_at == inf
+    assert queue.next_at() == inf
     queue.put(queue.job("a"), 1)
     assert (taken(queue, 1), taken(queue, 99)) == (["a"], [])
 
@@ -76,8 +76,19 @@ def test_queue_does_not_grow_with_the_number_of_times_a_job_is_put() -> None:
     queue = queue_of(a=0)
     for number in range(10_000):
         queue.put(queue.jobs["a"], 1e6 - number)
-    assert len(queue._heap) < 200
+    assert len(queue._heaps[False]) < 200
     assert taken(queue, 1e6) == ["a"]
+
+
+def test_large_jobs_are_taken_alone_and_in_order() -> None:
+    """Two large jobs that are due, and another job: each has a poll of its own."""
+    queue = queue_of(a=0)
+    for job_id in ("big0", "big1"):
+        job = queue.job(job_id)
+        job.is_large = True
+        queue.put(job, 0)
+    assert (taken(queue, 0), queue.next_at(), queue.next_at(large=True)) == (["a"], inf, 0)
+    assert [job.job_id for _ in range(3) for job in queue.take(0, 1, large=True)] == ["big0", "big1"]
 
 
 def test_first_intervals_end_at_several_instants() -> None:
@@ -107,12 +118,12 @@ def test_probe_is_a_job_whose_last_poll_did_not_fail_if_there_is_one() -> None:
         queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
         for job_id, job in queue.jobs.items():
             job.is_answered = job_id == "j42"
-        assert [job.job_id for job in queue.take_one(100)] == ["j42"]
+        assert [job.job_id for job in queue.take_probe(100)] == ["j42"]
 
 
 def test_probes_do_not_follow_the_order_in_which_jobs_are_due() -> None:
     """Jobs that can never be polled would be the first ones each time."""
     queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
-    numbers = [int(job.job_id[1:]) for _ in range(100) for job in queue.take_one(100)]
+    numbers = [int(job.job_id[1:]) for _ in range(100) for job in queue.take_probe(100)]
     assert sorted(numbers) == list(range(100))
     assert any(later < earlier for earlier, later in pairwise(numbers))

@@ -15,7 +15,7 @@ from graphql_jobs import errors, wait_many
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, poller_of
+from graphql_jobs.waiting.poller import MAX_UNDER_WAY, poller_of
 from tests.clocks import FakeClock
 from tests.graphql_jobs.conftest import ScriptedClient
 
@@ -79,7 +79,7 @@ class PollerMachine(RuleBasedStateMachine):
             assert not self.asked.intersection(job_ids)
             self.asked |= set(job_ids)
             try:
-                assert self.at_once <= MAX_IN_FLIGHT
+                assert self.at_once <= MAX_UNDER_WAY
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)

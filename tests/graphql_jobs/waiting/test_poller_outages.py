@@ -19,10 +19,10 @@ from tests.graphql_jobs.waits import (
     Slow,
     cancel,
     ends,
+    every,
     handle,
     is_idle,
     job,
-    rests,
     until,
     waits_for,
 )
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("trouble", ["pauses", "outages"])
 async def test_the_time_between_two_outages_does_not_count(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
-    """Two of a minute in all; between them others are answered, while one job rests."""
+    """Two of a minute in all; between them others are answered, while one job every."""
     client = scripted(until(400))
     if trouble == "outages":
         client.failing = lambda job_ids, at_s: DOWN if 96 <= at_s < 107 or 119 <= at_s < 169 else None
-    waits = [*waits_for(client, p=rests(60, 60), a=EVERY_5_S), *waits_for(client, p=rests(60, 60))]
+    waits = [*waits_for(client, p=every(60, 60), a=EVERY_5_S), *waits_for(client, p=every(60, 60))]
     await clock.sleep(96)
     if trouble == "pauses":
         client.session.server_delay.extend(11)
@@ -66,7 +66,7 @@ async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scr
         return DOWN
 
     client.failing = away
-    waits = waits_for(client, a=rests(5, 600), p=rests(60, 100))
+    waits = waits_for(client, a=every(5, 600), p=every(60, 100))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     assert ends(waits[1]) == [errors.ProviderLost]
     assert 216 <= clock.now() - client.began_at <= 226
@@ -85,7 +85,7 @@ async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
     slow.is_slow = lambda job_ids: "s" in job_ids and 9 < clock.now() - client.began_at < 11
     waits = waits_for(client, s=EVERY_5_S)
     await clock.sleep(1)
-    waits += waits_for(client, a=rests(5, 60), p=rests(600, 60))
+    waits += waits_for(client, a=every(5, 60), p=every(600, 60))
     await clock.sleep(55)
     (answer,) = slow.slow
     answer.set()
@@ -104,7 +104,7 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "x" in job_ids and clock.now() - client.began_at > 9
-    waits = waits_for(client, x=rests(5, 5.4))
+    waits = waits_for(client, x=every(5, 5.4))
     await clock.sleep(10.2)
     client.session.server_delay.extend(0.5)
     waits += waits_for(client, n=EVERY_5_S)
@@ -138,7 +138,7 @@ async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
     """A token that is refused is tried again every minute; a wait allows 100 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 30 else None
-    waits = waits_for(client, a=rests(5, 100), b=rests(5, 1000))
+    waits = waits_for(client, a=every(5, 100), b=every(5, 1000))
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     assert ends(waits[0]) == [errors.ProviderLost]
     assert 130 <= clock.now() - client.began_at <= 141
@@ -152,7 +152,7 @@ async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
     client = scripted(until(1e9))
     client.max_batch = 1
     client.failing = lambda job_ids, at_s: DOWN if job_ids[0] in {"x", "z"} else None
-    *bad, good = waits_for(client, x=rests(7, 200), z=rests(7, 200), y=rests(20, 30))
+    *bad, good = waits_for(client, x=every(7, 200), z=every(7, 200), y=every(20, 30))
     async with asyncio.timeout(20):  # of real time: else it would ask for ever
         await asyncio.wait(bad)
     assert ends(*bad) == [errors.ProviderLost] * 2
@@ -175,7 +175,7 @@ async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted:
         await wait(client, handle(name), EVERY_5_S)
         seen_late.append(clock.now() - client.began_at - ends_at[name])
 
-    bad = waits_for(client, **{f"x{number}": rests(60, 3600) for number in range(300)})
+    bad = waits_for(client, **{f"x{number}": every(60, 3600) for number in range(300)})
     await asyncio.gather(*(one(name) for name in ends_at))
     assert max(seen_late) <= 10
     assert len(client.looks) <= 450
@@ -211,9 +211,9 @@ async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted
     """It comes long before that of the first."""
     client = scripted(until(0))
     client.session.server_delay.extend(3600)
-    (first,) = waits_for(client, a=rests(5, 3000))
+    (first,) = waits_for(client, a=every(5, 3000))
     await clock.sleep(20)
-    (second,) = waits_for(client, b=rests(5, 60, 60))
+    (second,) = waits_for(client, b=every(5, 60, 60))
     async with asyncio.timeout(20):  # of real time
         await asyncio.wait([second])
     assert 80 <= clock.now() - client.began_at <= 82
@@ -229,7 +229,7 @@ async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted
     await first
     await clock.sleep(600)
     client.session.server_delay.extend(3000)
-    (second,) = waits_for(client, b=rests(5, 60, 60))
+    (second,) = waits_for(client, b=every(5, 60, 60))
     joined_at = clock.now()
     await asyncio.wait([second])
     assert ends(second) == [errors.ProviderLost]
@@ -242,7 +242,7 @@ async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
     """The token is refused, and probes come once a minute: nobody waits for the second one to hear of it."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 12 else None
-    waits = waits_for(client, **{f"j{number}": rests(5, 7200) for number in range(5)})
+    waits = waits_for(client, **{f"j{number}": every(5, 7200) for number in range(5)})
     await clock.sleep(400)
     probes = len(client.looks)
     while len(client.looks) == probes:

@@ -12,7 +12,7 @@ from graphql_jobs.job import Job
 from graphql_jobs.transport import rate_limit
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
-from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, ends, handle, is_idle, rests, until
+from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, ends, every, handle, is_idle, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,12 +79,12 @@ async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
     client = scripted(until(3600))
     client.failing = delays(client, 10, 3600)
     began_at = clock.now()
-    patient = asyncio.create_task(wait(client, handle("b"), rests(5, 60)))
+    patient = asyncio.create_task(wait(client, handle("b"), every(5, 60)))
     async with asyncio.timeout(5):  # of real time: else it would end only with the delay
         with pytest.raises(
             errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*delay"
         ):
-            await wait(client, handle("a"), rests(5, 60, 300))
+            await wait(client, handle("a"), every(5, 60, 300))
         assert 300 <= clock.now() - began_at <= 302
         assert (await patient).job_id == "b"
     assert not [at_s for at_s, _ in client.looks if 15 < at_s < 3610]
@@ -104,7 +104,7 @@ async def test_job_is_polled_after_a_delay_before_its_wait_is_given_up(begins_s:
             return None if client.session.server_delay.active_since else DOWN
 
         client.failing = failing
-        ended = await all_of(client, [f"j{number}" for number in range(500)], rests(5, 60))
+        ended = await all_of(client, [f"j{number}" for number in range(500)], every(5, 60))
         assert {type(one) for one in ended.values()} == {Job}
 
 
@@ -120,7 +120,7 @@ async def test_server_that_asks_for_delay_after_delay_ends_the_waits_by_the_outa
         return LIMITED
 
     client.failing = failing
-    ended = await all_of(client, [f"j{number}" for number in range(1000)], rests(5, 100))
+    ended = await all_of(client, [f"j{number}" for number in range(1000)], every(5, 100))
     assert {type(one) for one in ended.values()} == {errors.ProviderLost}
     assert 100 <= clock.now() - client.began_at <= 100 + delay_s + 3
     assert is_idle(client)
@@ -131,7 +131,7 @@ async def test_who_joins_in_a_pause_gives_up_by_its_own_deadline(scripted: Scrip
     client = scripted(until(0))
     client.session.server_delay.extend(3600)
     with pytest.raises(errors.ProviderLost):
-        await wait(client, handle("a"), rests(60, 60, 60))
+        await wait(client, handle("a"), every(60, 60, 60))
     assert clock.now() - client.began_at == pytest.approx(60, abs=1)
     assert client.looks == []
 
@@ -159,7 +159,7 @@ async def test_a_bug_in_a_step_is_told_to_all_who_wait(scripted: Scripted, clock
     ends = asyncio.create_task(_all_errors(client))
     await clock.sleep(12)
 
-    def broken(now: float, at_most: int) -> list[object]:
+    def broken(now: float, at_most: int, **_: bool) -> list[object]:
         raise ZeroDivisionError("a bug")
 
     poller_of(client)._queue.take = broken  # type: ignore[method-assign, assignment]
@@ -177,11 +177,11 @@ async def _all_errors(client: ScriptedClient) -> str:
 
 
 async def test_two_short_outages_with_health_between_them_do_not_add_up(scripted: Scripted) -> None:
-    """One wait rests for 200 s, and may lose 20: it is looked at in time to know that the first one is over."""
+    """One wait every for 200 s, and may lose 20: it is looked at in time to know that the first one is over."""
     client = scripted(until(400))
     client.failing = lambda job_ids, at_s: DOWN if 210 <= at_s < 218 or 240 <= at_s < 252 else None
     waits = [
-        asyncio.create_task(wait(client, handle(name), rests(pause_s, 20)))
+        asyncio.create_task(wait(client, handle(name), every(pause_s, 20)))
         for name, pause_s in zip("ab", (5, 200), strict=True)
     ]
     await asyncio.wait(waits)
@@ -192,8 +192,8 @@ async def test_who_rests_for_long_gives_up_in_time_too(scripted: Scripted, clock
     """The service is away from 30 s on for good; a wait whose next look is due at 400 s gives up after its 20."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if at_s >= 30 else None
-    often = asyncio.create_task(wait(client, handle("a"), rests(1, 10)))
-    rarely = asyncio.create_task(wait(client, handle("b"), rests(400, 20)))
+    often = asyncio.create_task(wait(client, handle("a"), every(1, 10)))
+    rarely = asyncio.create_task(wait(client, handle("b"), every(400, 20)))
     await asyncio.wait([often, rarely])
     assert ends(often, rarely) == [errors.ProviderLost] * 2
     assert 50 <= clock.now() - client.began_at <= 53
@@ -206,10 +206,10 @@ async def test_a_job_in_flight_keeps_nobody_from_giving_up_in_a_pause(scripted: 
     slow.is_slow = lambda job_ids: "x" in job_ids
     hanging = asyncio.create_task(wait(client, handle("x"), WaitPolicy(EVERY_5_S.schedule, Deadlines(total_s=30))))
     await clock.sleep(10)
-    other = asyncio.create_task(wait(client, handle("o"), rests(400, 60, 60)))
+    other = asyncio.create_task(wait(client, handle("o"), every(400, 60, 60)))
     await clock.sleep(1)
     client.session.server_delay.extend(1000)
-    joins = asyncio.create_task(wait(client, handle("p"), rests(400, 30, 30)))
+    joins = asyncio.create_task(wait(client, handle("p"), every(400, 30, 30)))
     await asyncio.wait([other, joins])
     assert ends(other, joins) == [errors.ProviderLost] * 2
     assert clock.now() - client.began_at <= 80
@@ -221,7 +221,7 @@ async def test_a_probe_costs_a_job_no_look_more(scripted: Scripted, clock: FakeC
     """A single job, looked at every minute, in an outage of half an hour: still a look every minute."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if at_s >= 100 else None
-    waiting = asyncio.create_task(wait(client, handle("j1"), rests(60, 1800)))
+    waiting = asyncio.create_task(wait(client, handle("j1"), every(60, 1800)))
     await asyncio.wait([waiting])
     assert ends(waiting) == [errors.ProviderLost]
     assert len(client.looks) <= 36

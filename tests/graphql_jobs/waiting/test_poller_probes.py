@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from graphql_jobs import errors
 from graphql_jobs.job import Job
 from graphql_jobs.waiting.poller import poller_of
-from tests.graphql_jobs.waits import DOWN, REFUSED, Slow, cancel, ends, rests, until, waits_for
+from tests.graphql_jobs.waits import DOWN, REFUSED, Slow, cancel, ends, every, until, waits_for
 
 if TYPE_CHECKING:
     import pytest
@@ -51,7 +51,7 @@ async def test_hub_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
         return await answer(job_ids)
 
     monkeypatch.setattr(client, "check_batch", hang)
-    waits = waits_for(client, a=rests(5, 50), b=rests(5, 50))
+    waits = waits_for(client, a=every(5, 50), b=every(5, 50))
     await asyncio.wait(waits)
     assert ends(*waits) == [errors.ProviderLost] * 2
     assert len(steps) < 100
@@ -64,9 +64,9 @@ async def test_who_joins_an_outage_with_little_patience_has_a_probe_when_it_ends
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 20 else None
     steps = count_steps(client, monkeypatch)
-    waits = waits_for(client, a=rests(5, 3600), b=rests(5, 3600))
+    waits = waits_for(client, a=every(5, 3600), b=every(5, 3600))
     await clock.sleep(200)
-    (newcomer,) = waits_for(client, c=rests(5, 10))
+    (newcomer,) = waits_for(client, c=every(5, 10))
     joined_at = clock.now()
     await asyncio.wait([newcomer])
     assert clock.now() - joined_at <= 11
@@ -80,9 +80,9 @@ async def test_refused_job_ends_no_wait_for_a_job_that_was_not_polled(scripted: 
     for _ in range(10):
         client = scripted(until(1e9))
         client.failing = lambda job_ids, at_s: BAD if at_s > 20 and "a" in job_ids else None
-        waits = waits_for(client, a=rests(5, 7200))
+        waits = waits_for(client, a=every(5, 7200))
         await clock.sleep(60)
-        waits += waits_for(client, b=rests(5, 7200))
+        waits += waits_for(client, b=every(5, 7200))
         await clock.sleep(200)
         assert not any(one.done() for one in waits)
         assert any("b" in job_ids for _, job_ids in client.looks)
@@ -104,10 +104,10 @@ async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
         return await look(job_ids)
 
     slow.look = refuse_late  # type: ignore[assignment]
-    waits = waits_for(client, a=rests(5, 7200))
-    while not poller_of(client)._breaker.is_open or not slow.at_once:
+    waits = waits_for(client, a=every(5, 7200))
+    while not poller_of(client)._breaker.failure or not slow.at_once:
         await clock.sleep(1)
-    (newcomer,) = waits_for(client, b=rests(5, 7200))
+    (newcomer,) = waits_for(client, b=every(5, 7200))
     await asyncio.wait([newcomer])
     assert ends(newcomer) == [Job]
     await cancel(*waits)
@@ -120,12 +120,12 @@ async def test_job_that_was_in_flight_when_a_delay_began_is_given_up_by_its_own_
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: clock.now() - client.began_at > 90
-    (first,) = waits_for(client, a=rests(5, 60, 600))
+    (first,) = waits_for(client, a=every(5, 60, 600))
     while not slow.slow:
         await clock.sleep(1)
     await clock.sleep(1)
     client.session.server_delay.extend(3600)
-    (second,) = waits_for(client, b=rests(5, 60))
+    (second,) = waits_for(client, b=every(5, 60))
     await clock.sleep(20)
     slow.slow[0].set()
     await asyncio.wait([first])

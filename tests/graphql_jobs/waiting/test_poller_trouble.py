@@ -10,7 +10,7 @@ import pytest
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Schedule, WaitPolicy
-from graphql_jobs.waiting.poller import MAX_IN_FLIGHT, poller_of
+from graphql_jobs.waiting.poller import MAX_UNDER_WAY, poller_of
 from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> No
     slow = Slow(client)
     await all_of(client, [f"j{number}" for number in range(5000)])
     assert len(slow.asked) == 50
-    assert slow.most_at_once <= MAX_IN_FLIGHT
+    assert slow.most_at_once <= MAX_UNDER_WAY
 
 
 async def test_during_an_outage_one_request_at_a_time_asks(scripted: Scripted) -> None:
@@ -136,7 +136,7 @@ async def test_during_an_outage_one_request_at_a_time_asks(scripted: Scripted) -
     ended = await all_of(client, [f"j{number}" for number in range(1000)])
     assert all(isinstance(one, Job) for one in ended.values())
     during = [at_s for at_s, _ in client.looks if 60 <= at_s < 660]
-    assert len(during) <= 600 / 2.5 + 2 * MAX_IN_FLIGHT + 10
+    assert len(during) <= 600 / 2.5 + 2 * MAX_UNDER_WAY + 10
 
 
 async def test_polls_resume_by_themselves_after_an_outage(scripted: Scripted, clock: FakeClock) -> None:
