@@ -1,1 +1,1 @@
-"""Flows: what gets deployed. Each submits or adopts jobs, waits for them and hands over (`prefect.yaml`)."""
+"""Flows, which prefect.yaml deploys. Each submits or adopts jobs, waits for them and starts downstream deployments."""

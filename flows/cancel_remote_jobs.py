@@ -1,4 +1,4 @@
-"""Clean up after a cancelled flow run: cancel what it left running at its provider."""
+"""Clean up after a cancelled flow run: cancel the jobs that it left running at their provider."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ _RESOURCE_PREFIX = "prefect.flow-run."
 async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     """Cancel the remote jobs of a flow run that a person cancelled. An automation starts this for every such run.
 
-    Does nothing if the run was not cancelled, or if its jobs were cancelled already. What happened then stands in the
-    message of the cancelled run's state.
+    Does nothing if no person cancelled the run. The message of the cancelled run's state lists the results.
 
     Args:
         cancelled_run: Id of the flow run, or the resource of its event, prefect.flow-run.<id>.
 
     Returns:
-        A sentence for each job: what was done, or why it was left running.
+        A sentence for each job: it was cancelled, or why it was left running.
     """
     try:
         run_id = UUID(cancelled_run.strip().removeprefix(_RESOURCE_PREFIX))

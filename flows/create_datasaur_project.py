@@ -1,4 +1,4 @@
-"""Create a Datasaur project from documents and hand over."""
+"""Create a Datasaur project from documents and start the downstream deployments."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from graphql_jobs.inputs import Name
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import require_downstream, submitted
-from tasks.pipeline import Care, run_to_the_end
+from tasks.downstream_check import job_samples, require_downstream
+from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 
 
@@ -39,15 +39,15 @@ async def create_datasaur_project(
     force_resubmit: parameters.ForceResubmit = False,
     downstream: parameters.Downstream = [],  # noqa: B006 (as above)
 ) -> dict[str, Any]:
-    """Create a labeling project, wait until it is there and start the downstream deployments.
+    """Create a labeling project, wait until it exists and start the downstream deployments.
 
     Args:
         name: Name of the project. Make it unique; Datasaur does not.
-        documents: The files to label, each at an address or uploaded before.
+        documents: The files to label, each by its address or by the key of an earlier upload.
         team_id: Id of the team. Empty for the personal workspace.
-        kinds: What is labeled.
-        purpose: What the project is for.
-        settings: More of createProject's input under its own names, such as tokenLabelSets.
+        kinds: Kinds of the project, such as TOKEN_BASED for spans.
+        purpose: Purpose of the project.
+        settings: Other fields of createProject's input, such as tokenLabelSets.
         credentials: Name of the Datasaur Credentials block.
 
     Returns:
@@ -56,9 +56,10 @@ async def create_datasaur_project(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    care = Care(key, on_unknown, force_resubmit, on_timeout)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
     spec = ProjectSpec.of(
         name=name, documents=documents, team_id=team_id, kinds=kinds, purpose=purpose, settings=settings
     )
-    await require_downstream(downstream, submitted("datasaur"))
-    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream, care)
+    await require_downstream(downstream, job_samples("datasaur"))
+    block = await load_credentials("datasaur", credentials)
+    return await run_to_the_end(block, spec, policy, None, downstream, options)

@@ -1,4 +1,4 @@
-"""Look after jobs that nobody waits for any more: report them, have the sensor wait for them, or cancel them."""
+"""Find jobs that no run waits for: report them, start wait-for-jobs for them, or cancel them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blocks.load import load_block
 from graphql_jobs.clock import SystemClock, instant
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
-from tasks.downstream_check import require_deployments, watched
+from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.flow_runs import records_of, troubled_runs
 from tasks.orphans.act import Action, ReportRow, publish, settle, unknown_submissions
 from tasks.orphans.find import find_orphans
@@ -35,27 +35,27 @@ async def reap_orphans(
     cancel_if_run_is_gone: bool = False,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[ReportRow]:
-    """Find jobs at aiWARE whose flow run is gone or has ended without them, and submissions of unknown outcome.
+    """Find jobs at aiWARE whose flow run was deleted or has ended, and submissions of unknown outcome.
 
-    Nothing is changed in a dry run. May be run at any time, by several at once: each thing is done once.
+    A dry run changes nothing. Several runs may do this at any time: each action is done once.
 
     Args:
-        credentials: Name of the aiWARE Credentials block. Empty to look only at submissions of unknown outcome.
-        from_hours_ago: How far to look back, in hours: at jobs created and runs ended since then.
-        to_minutes_ago: Leave alone what is younger than this, in minutes, and may still be on its way.
-        action: Report the orphans, adopt them by starting the sensor for each, or cancel them at the provider.
-        dry_run: Say what would be done, and change nothing.
-        cancel_if_run_is_gone: Cancel also what belongs to runs that this server does not know. Only if no other Prefect
-            server uses the same account.
-        downstream: Deployments to start when an adopted job has succeeded, as flow/deployment. Each takes the parameter
+        credentials: Name of the aiWARE Credentials block. Empty to report only submissions of unknown outcome.
+        from_hours_ago: Check jobs that were created, and runs that ended, at most this many hours ago.
+        to_minutes_ago: Skip jobs and runs younger than this, in minutes: their submission may not be finished.
+        action: Report the orphans, adopt them by starting wait-for-jobs for each, or cancel them at the provider.
+        dry_run: Report what would be done, and change nothing.
+        cancel_if_run_is_gone: Also cancel the jobs of runs that this server does not know. Set this only if no other
+            Prefect server uses the same account.
+        downstream: Deployments to start once an adopted job succeeded, as flow/deployment. Each takes the parameter
             jobs.
 
     Returns:
-        The rows as plain JSON; the artifact orphans shows the same.
+        The rows of the artifact `orphans`, as plain JSON.
     """
     if from_hours_ago * _HOUR_S <= to_minutes_ago * _MINUTE_S:
         raise InvalidInput("from_hours_ago", "it must lie before to_minutes_ago.")
-    samples = watched("aiware", "all succeeded", 1)
+    samples = sensor_samples("aiware", "all succeeded", 1)
     await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)
     block = await load_block(AiwareCredentials, credentials, "credentials") if credentials else None
     client = block.get_client() if block else None

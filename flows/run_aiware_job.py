@@ -1,4 +1,4 @@
-"""Run a job on aiWARE and hand over what it made."""
+"""Run a job on aiWARE and start the downstream deployments with its result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from graphql_jobs.inputs import Name
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask, NewTarget, Route
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import require_downstream, submitted
-from tasks.pipeline import Care, run_to_the_end
+from tasks.downstream_check import job_samples, require_downstream
+from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 
 
@@ -46,18 +46,18 @@ async def run_aiware_job(
 ) -> dict[str, Any]:
     """Run one aiWARE job to its end, fetch its engine results and start the downstream deployments.
 
-    Give an engine and media for a job by the engine's own template, or tasks for a job of your own making.
+    Give an engine and media to run the engine's own job template, or give the tasks of a job.
 
     Args:
         engine_id: Id of one engine, to run it by its own job template. Leave empty if you give tasks.
         upload_url: Address of the recording that the engine fetches. Or give a target.
         target_id: Id of a data object (TDO) that holds the recording, for an engine or for tasks.
         template_fields: Values for the engine's job template, such as language. Only with an engine.
-        tasks: The tasks of a job of your own making, adapters first. Leave empty if you give an engine.
+        tasks: The tasks of a job, adapters first. Leave empty if you give an engine.
         routes: How the tasks' folders are connected. Only with tasks.
-        target: A data object (TDO) to make together with the job, instead of an existing one. Only with tasks.
-        job_config: Free JSON that is kept with the job. Only with tasks.
-        cluster_id: Where to run; empty for the organisation's default.
+        target: A data object (TDO) to create together with the job, instead of an existing one. Only with tasks.
+        job_config: JSON that aiWARE stores with the job. Only with tasks.
+        cluster_id: Id of the cluster to run on. Empty for the organisation's default.
         credentials: Name of the aiWARE Credentials block.
 
     Returns:
@@ -79,6 +79,7 @@ async def run_aiware_job(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    care = Care(key, on_unknown, force_resubmit, on_timeout)
-    await require_downstream(downstream, submitted("aiware"))
-    return await run_to_the_end(await load_credentials("aiware", credentials), spec, policy, None, downstream, care)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
+    await require_downstream(downstream, job_samples("aiware"))
+    block = await load_credentials("aiware", credentials)
+    return await run_to_the_end(block, spec, policy, None, downstream, options)

@@ -1,4 +1,4 @@
-"""Auto-label a Datasaur project and hand over."""
+"""Auto-label a Datasaur project and start the downstream deployments."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from graphql_jobs.inputs import Count, Name
 from graphql_jobs.providers.datasaur import AutoLabelSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import require_downstream, submitted
-from tasks.pipeline import Care, run_to_the_end
+from tasks.downstream_check import job_samples, require_downstream
+from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 
 
@@ -55,7 +55,7 @@ async def run_datasaur_auto_label(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    care = Care(key, on_unknown, force_resubmit, on_timeout)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
     model = await load_block(DatasaurTargetApi, target_api, "target_api")
     spec = AutoLabelSpec.of(
         project_id=project_id,
@@ -65,5 +65,6 @@ async def run_datasaur_auto_label(
         lines_per_request=lines_per_request,
         role=role,
     )
-    await require_downstream(downstream, submitted("datasaur"))
-    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, None, downstream, care)
+    await require_downstream(downstream, job_samples("datasaur"))
+    block = await load_credentials("datasaur", credentials)
+    return await run_to_the_end(block, spec, policy, None, downstream, options)

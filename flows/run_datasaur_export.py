@@ -1,4 +1,4 @@
-"""Export Datasaur projects, download the file and hand over."""
+"""Export Datasaur projects, download the file and start the downstream deployments."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from graphql_jobs.inputs import Name
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import require_downstream, submitted
-from tasks.pipeline import Care, run_to_the_end
+from tasks.downstream_check import job_samples, require_downstream
+from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 
 
@@ -55,8 +55,9 @@ async def run_datasaur_export(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    care = Care(key, on_unknown, force_resubmit, on_timeout)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
     folder = settings.result_folder(result_folder)
-    await require_downstream(downstream, submitted("datasaur", may_repeat=True))
-    return await run_to_the_end(await load_credentials("datasaur", credentials), spec, policy, folder, downstream, care)
+    await require_downstream(downstream, job_samples("datasaur", may_repeat=True))
+    block = await load_credentials("datasaur", credentials)
+    return await run_to_the_end(block, spec, policy, folder, downstream, options)

@@ -1,4 +1,4 @@
-"""An example of what comes downstream: keep finished jobs in a local SQLite file that one can look at."""
+"""An example of a downstream flow: store finished jobs in a local SQLite file."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> i
     """Store the outcomes of finished jobs in the table jobs of a SQLite file; storing one twice changes nothing.
 
     Args:
-        jobs: The outcomes, as the flows of this project hand them over.
+        jobs: The outcomes that the flows of this project hand over.
         database: Path of the SQLite file, on the worker. Empty for results.sqlite in Prefect's home.
 
     Returns:
-        How many outcomes were stored.
+        The number of outcomes stored.
     """
     for number, job in enumerate(jobs):
         if missing := {"provider", "job_id", "state"} - job.keys():

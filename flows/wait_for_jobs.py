@@ -1,4 +1,4 @@
-"""The sensor: wait for jobs that anybody submitted, then start what comes next."""
+"""The sensor: wait for jobs that anybody submitted, then start the downstream deployments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphql_jobs.inputs import Name
 from tasks import parameters
 from tasks import wait as waiting
 from tasks.downstream import start_downstream
-from tasks.downstream_check import require_deployments, watched
+from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.fetch import fetch_results
 from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.run_state import ends_in_a_state, overall_state
@@ -36,16 +36,16 @@ async def wait_for_jobs(
     max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
-    """Wait for one or many jobs of one provider, whoever submitted them, and start the downstream deployments.
+    """Wait for one or many jobs of one provider, submitted by anybody, and start the downstream deployments.
 
-    All jobs are looked at together, in few requests. The run fails if any job did not succeed.
+    All jobs are polled together, in few requests. The run fails if any job did not succeed.
 
     Args:
-        provider: Where the jobs are.
-        job_ids: Ids of the jobs. One that is named twice is waited for once.
-        credentials: Name of the credentials block. Empty for the block that is called like the provider.
-        until: Wait until all have ended, or stop with the first that did not succeed, or the first that did.
-        start_downstream_when: Start what comes next only if all jobs succeeded, if any did, or however they ended.
+        provider: The provider of the jobs.
+        job_ids: Ids of the jobs. A job that is given twice is waited for once.
+        credentials: Name of the credentials block. Empty for the block with the provider's name.
+        until: Wait until all have ended, or only until the first job fails or succeeds.
+        start_downstream_when: Start the downstream deployments if all jobs succeeded, if any did, or in any case.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
@@ -54,7 +54,7 @@ async def wait_for_jobs(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    samples = watched(provider, start_downstream_when, len(job_ids))
+    samples = sensor_samples(provider, start_downstream_when, len(job_ids))
     await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)
     block = await load_credentials(provider, credentials or provider)
     async with block.get_client() as client:

@@ -104,7 +104,7 @@ def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str
         )
 
 
-def submitted(provider: str, *, may_repeat: bool = False) -> Samples:
+def job_samples(provider: str, *, may_repeat: bool = False) -> Samples:
     """The outcomes that a flow which submits a job may hand over."""
     done = _job(provider, JobState.SUCCEEDED)
     samples = {
@@ -117,10 +117,10 @@ def submitted(provider: str, *, may_repeat: bool = False) -> Samples:
     return samples
 
 
-def watched(provider: str, when: str, number: int) -> Samples:
+def sensor_samples(provider: str, when: str, number: int) -> Samples:
     """The outcomes that the sensor may hand over for `number` jobs with this `start_downstream_when`."""
     done = _job(provider, JobState.SUCCEEDED)
-    samples = dict(submitted(provider))
+    samples = dict(job_samples(provider))
     samples["without a result"] = [outcome(provider, done.job_id, done)]
     if when != "all succeeded" and (when == "always" or number > 1):
         lost = errors.JobNotFound(provider, done.job_id, "the provider does not know it.")

@@ -26,7 +26,7 @@ _WAY_OUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Care:
+class JobOptions:
     """The parameters of a flow that say how its job is submitted, and what happens if the job is late."""
 
     key: str | None = None
@@ -41,7 +41,7 @@ async def run_to_the_end(
     policy: WaitPolicy,
     folder: Path | None,
     downstream: Sequence[str],
-    care: Care = Care(),
+    options: JobOptions = JobOptions(),
 ) -> dict[str, Any]:
     """Submit, wait, fetch and hand over. Returns the `outcome`. A retry of the run adopts the job of the first attempt.
 
@@ -49,14 +49,14 @@ async def run_to_the_end(
     """
     async with credentials.get_client(), cancelling_with_the_run():
         handle = await submit_job(
-            credentials, spec, care.key, care.on_unknown, care.force_resubmit, policy.deadlines.total_s
+            credentials, spec, options.key, options.on_unknown, options.force_resubmit, policy.deadlines.total_s
         )
         try:
             job = require_success(await wait_for_job(credentials, handle, policy))
         except JobNotFound as lost:
             raise JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {_WAY_OUT}") from None
         except WaitTimedOut as timeout:
-            raise await after_timeout(timeout, credentials, handle, care.on_timeout) from None
+            raise await after_timeout(timeout, credentials, handle, options.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder, policy)
         finished = outcome_of(handle, job, result)
         await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
