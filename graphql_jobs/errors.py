@@ -1,37 +1,37 @@
 """Everything that this package raises.
 
     GraphqlJobsError
-    ├── InvalidInput               what the caller gave cannot work; nothing was sent
+    ├── InvalidInput               the caller's input cannot work; nothing was sent
     ├── RequestFailed              one request gave no usable answer; says nothing about any job
     │   ├── Unreachable            not sent: refused, unknown host, connect timeout
     │   ├── ConnectionLost         sent, and no whole answer came back
     │   │   └── TimedOut           not in time
     │   ├── ServerFailed           5xx, or the provider's own words for "my fault"
-    │   ├── RateLimited            429; refused before any work, with the wait that the server asked for
-    │   ├── TooMuchAtOnce          the request was too big or too dear: ask for less
+    │   ├── RateLimited            429; refused before any work, with the delay that the server asked for
+    │   ├── TooMuchAtOnce          the request was too large: ask for less
     │   │   └── AnswerTooLarge     it was answered, with more than we read
     │   ├── SignInFailed           the credentials were not accepted
-    │   ├── NotAllowed             known, but without the right
+    │   ├── NotAllowed             the account lacks the right
     │   ├── RequestRefused         the server says that the request is wrong
-    │   ├── NotFound               the object that was asked for is not there
-    │   ├── OperationFailed        the server answered with an error that it gave no known code
+    │   ├── NotFound               the requested object does not exist
+    │   ├── OperationFailed        the server answered with an error without a known code
     │   ├── BadReply               not GraphQL, not the promised shape, or too large
     │   └── BadEndpoint            TLS, redirect or a path that does not exist: the address is wrong
     ├── SubmissionUnknown          a create was sent and nobody knows whether it happened
     ├── JobError                   about one job
-    │   ├── JobEnded               it ended otherwise than well
+    │   ├── JobEnded               it failed or was cancelled
     │   │   ├── JobFailed          the provider says so
-    │   │   └── JobCancelled       somebody cancelled it there
+    │   │   └── JobCancelled       someone cancelled it there
     │   ├── JobNotFound            the provider does not know it (any more)
     │   ├── CancelRefused          the provider would not, or cannot, cancel it
-    │   └── ResultUnavailable      the job is fine, its result cannot be had
+    │   └── ResultUnavailable      the job succeeded, its result cannot be fetched
     └── WaitStopped                we stopped waiting; the job may still finish
         ├── WaitTimedOut           a deadline passed
-        ├── CheckRefused           the provider does not let us ask
+        ├── CheckRefused           the first poll was refused for good
         └── ProviderLost           the outage lasted longer than its budget
 
-Three different things are three different classes: a check that failed (`RequestFailed`), a job that failed
-(`JobFailed`), and a wait that we gave up (`WaitStopped`). All take positional arguments and survive pickling.
+Three different things are three different classes: a failed request (`RequestFailed`), a failed job (`JobFailed`), and
+a wait that stopped (`WaitStopped`). All take positional arguments and survive pickling.
 No message holds a secret: the session removes the ones it knows before it builds one.
 """
 
@@ -74,7 +74,7 @@ class InvalidInput(GraphqlJobsError, ValueError):
 
 
 class RequestFailed(GraphqlJobsError):
-    """One request gave no usable answer; the job that it was about may be perfectly well.
+    """One request gave no usable answer. It says nothing about the job.
 
     `subject` says what was asked about ("job 20072915_mrEONv6h0H"), `detail` what came back.
     """
@@ -130,7 +130,7 @@ class ServerFailed(RequestFailed):
 
 
 class RateLimited(RequestFailed):
-    """Refused before any work was done; `retry_after_s` is the wait that the server asked for, if it did."""
+    """Refused before any work was done. `retry_after_s` is the delay that the server asked for, if any."""
 
     transient = True
     unexecuted = True
@@ -147,7 +147,7 @@ class TooMuchAtOnce(RequestFailed):
 
 
 class AnswerTooLarge(TooMuchAtOnce):
-    """The request was answered, with more than the bound: it was done, and its answer was not read."""
+    """The request was carried out, but its answer is larger than the bound and was not read."""
 
     unexecuted = False
     meaning = "the answer was too large"
@@ -177,7 +177,7 @@ class RequestRefused(RequestFailed):
 
 
 class NotFound(RequestFailed):
-    """The object that the request names is not there, or not visible to this account."""
+    """The object that the request names does not exist, or this account may not see it."""
 
     unexecuted = True
     meaning = "not found"
@@ -185,7 +185,7 @@ class NotFound(RequestFailed):
 
 
 class OperationFailed(RequestFailed):
-    """The operation ran and ended with an error of which only the text is known.
+    """The operation ended with an error without a known code; only its text is known.
 
     Datasaur publishes no codes, so this may be anything: a wait goes on, within its outage budget.
     """
@@ -195,7 +195,7 @@ class OperationFailed(RequestFailed):
 
 
 class BadReply(RequestFailed):
-    """The answer is not GraphQL, has not the promised shape, or is larger than the bound."""
+    """The answer is not GraphQL, does not have the promised shape, or is larger than the bound."""
 
     transient = True
     meaning = "the answer cannot be read"
@@ -242,7 +242,7 @@ class JobError(GraphqlJobsError):
 
 
 class JobEnded(JobError):
-    """A job that ended otherwise than well. Carries the last `job` that was read."""
+    """The job failed or was cancelled. Carries the last `job` that was read."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job.provider, job.job_id, job.describe())
@@ -255,7 +255,7 @@ class JobFailed(JobEnded):
 
 
 class JobCancelled(JobEnded):
-    """Somebody cancelled the job at the provider."""
+    """Someone cancelled the job at the provider."""
 
 
 class JobNotFound(JobError):
@@ -267,7 +267,7 @@ class CancelRefused(JobError):
 
 
 class ResultUnavailable(JobError):
-    """The job itself is fine; what it made could not be fetched."""
+    """The job succeeded, but its result could not be fetched."""
 
 
 _LEFT = "The job was left as it is and may still finish: wait for it again by its id."
@@ -290,8 +290,8 @@ class WaitTimedOut(WaitStopped):
 
 
 class CheckRefused(WaitStopped):
-    """The first look was refused in a way that no repetition mends. `detail` is the refusal."""
+    """The first poll was refused for good: sign-in, rights or address. `detail` is the refusal."""
 
 
 class ProviderLost(WaitStopped):
-    """Every check failed for longer than the outage budget. `detail` is the last failure."""
+    """Every poll failed for longer than the outage budget. `detail` is the last failure."""
