@@ -176,15 +176,13 @@ def _entries(
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
         is_told = alias in reply.data
-        # Taken out, so that its store is free again before the next one is read.
+        # Taken out, so that its memory is free again before the next one is read.
         entry = reply.data.pop(alias, None)
         if entry is None:
             seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
-        elif not isinstance(entry, dict) or (
-            entry.get("id") != job_id and text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id
-        ):
+        elif not isinstance(entry, dict) or text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id:
             seen[job_id] = _bad(client, job_id, "the answer is about another job.")
-        elif type(entry.get("status")) is not str and (failure := _status_failure(client, reply, alias, job_id, entry)):
+        elif failure := _status_failure(client, reply, alias, job_id, entry):
             seen[job_id] = failure
         else:
             yield job_id, _as_page(client, reply, alias, job_id, entry)
@@ -210,7 +208,9 @@ def _status_failure(
 ) -> errors.RequestFailed | None:
     """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
     status = entry.get("status", ...)
-    failure = reply.error_below(alias, "status") if reply.field_errors else None
+    if isinstance(status, str):
+        return None
+    failure = reply.error_below(alias, "status")
     if failure is None and status is None:
         return None
     return _bad(client, job_id, f"its status cannot be read{f': {failure.detail}' if failure else '.'}")
@@ -219,7 +219,7 @@ def _status_failure(
 def _as_page(client: Client, reply: Response, alias: str, job_id: str, entry: Entry) -> Page:
     tasks = entry.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
-    failure = reply.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE) if reply.field_errors else None
+    failure = reply.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE)
     if not isinstance(tasks, dict) or not isinstance(records, list):
         if failure is None or isinstance(failure, errors.NotFound):
             failure = _bad(client, job_id, "the list of its tasks is missing.")

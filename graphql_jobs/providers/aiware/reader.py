@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from graphql_jobs import errors
 from graphql_jobs.job import MAX_FAILURES, Job, JobFailure, JobState, JobTask
 from graphql_jobs.label import Label
-from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, objects, short_or_none, text_or_none
+from graphql_jobs.parsing import Entry, objects, short_or_none, text_or_none
 from graphql_jobs.providers.aiware.documents import TASK_PAGE
 from graphql_jobs.providers.status_table import StatusTable
 from graphql_jobs.transport.diagnosis import Dialect, Kind
@@ -69,10 +69,6 @@ def object_of(entry: Mapping[str, object]) -> str | None:
 DIALECT = Dialect(PROVIDER, code_of, CODES, object_of)
 
 
-# By identity, and looked up once: hashing an enum's member, or diagnosis it on its class, costs as much as a row.
-_FAILED, _CANCELLED = JobState.FAILED, JobState.CANCELLED
-
-
 def read_job(
     entry: Entry, records: Sequence[object], *, lenient: bool = False, clean: Callable[[str], str] = str
 ) -> Job:
@@ -85,7 +81,7 @@ def read_job(
     bounded = _Bounded(clean)
     tasks = tuple([read_task(record, bounded.clean) for record in records if isinstance(record, dict)])
     failures: tuple[JobFailure, ...] = ()
-    if [None for task in tasks if task.failure]:  # a generator would cost as much as reading a task
+    if any(task.failure for task in tasks):
         excused = _excused(objects(records))
         tasks = tuple([task._replace(excused=task.task_id in excused) for task in tasks])
         failures = tuple([task.failure for task in tasks if task.failure and not task.excused])
@@ -131,26 +127,19 @@ SHOWN_ALONE = frozenset({"engineId", "startedDateTime", "failureReason", "failur
 
 def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
     """One record of a job's tasks."""
-    # Runs for each task of each job: what is short text is taken as it is, and only the rest is looked at.
-    task_id, raw_status, engine_id = entry.get("id"), entry.get("status"), entry.get("engineId")
-    started = entry.get("startedDateTime")
-    if not (
-        isinstance(task_id, str)
-        and isinstance(raw_status, str)
-        and isinstance(engine_id, str)
-        and (started is None or isinstance(started, str))
-        and len(task_id) + len(raw_status) + len(engine_id) + len(started or "") <= MAX_WORD_CHARACTERS
-    ):
-        task_id, raw_status = text_or_none(entry, "id") or "", text_or_none(entry, "status") or ""
-        engine_id = text_or_none(entry, "engineId")
-        started = started if isinstance(started, int | float) else text_or_none(entry, "startedDateTime")
-    task_id = task_id.strip()
+    task_id, raw_status = (text_or_none(entry, "id") or "").strip(), text_or_none(entry, "status") or ""
     if raw_status not in STATES:
         raw_status = clean(raw_status)
     state = STATES[raw_status]
-    failed = state is _FAILED or state is _CANCELLED
-    failure = _read_failure(entry, task_id, raw_status, clean) if failed else None
-    return JobTask._make((task_id, state, raw_status, engine_id, started, failure, False))
+    has_failed = state in {JobState.FAILED, JobState.CANCELLED}
+    return JobTask(
+        task_id,
+        state,
+        raw_status,
+        text_or_none(entry, "engineId"),
+        short_or_none(entry.get("startedDateTime")),
+        _read_failure(entry, task_id, raw_status, clean) if has_failed else None,
+    )
 
 
 #: Our choice: more than the reasons and messages of all failures that are handed over.

@@ -150,7 +150,7 @@ class _Told:
         if failure := errors_at.get(()) or errors_at.get(("result",)):
             return failure
         if self._is_in_place:
-            failure = self._reply.error_below("result", self._job_ids.index(job_id)) if errors_at else None
+            failure = self._reply.error_below("result", self._job_ids.index(job_id))
         else:
             failure = self._reply.error_at("result")
         if failure:
@@ -181,17 +181,13 @@ def _missing_part(
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
         return reply.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
-    if reply.field_errors and entry.get("resultId") is None:
-        return reply.error_below(*at, "resultId")
-    return None
+    return reply.error_below(*at, "resultId") if entry.get("resultId") is None else None
 
 
 def _id_of(item: object) -> str | None:
     if not isinstance(item, dict):
         return None
-    job_id = item.get("id")
-    # Runs for each job of each poll: text is taken as it is.
-    return job_id if type(job_id) is str else text_or_none(item, "id")
+    return text_or_none(item, "id")
 
 
 def _bad(client: Client, operation: str, job_id: str, detail: str) -> errors.RequestFailed:

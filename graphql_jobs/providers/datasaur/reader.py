@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
 from graphql_jobs.job import MAX_FAILURES, Job, JobFailure, JobState
-from graphql_jobs.parsing import MAX_WORD_CHARACTERS, Entry, brief, objects, short_or_none, text_or_none
+from graphql_jobs.parsing import Entry, brief, objects, short_or_none, text_or_none
 from graphql_jobs.providers.status_table import StatusTable
 from graphql_jobs.transport.diagnosis import COMMON_CODES, Dialect, Kind
 
@@ -44,42 +43,15 @@ def code_of(entry: Mapping[str, object]) -> str:
 DIALECT = Dialect(PROVIDER, code_of, CODES)
 
 
-_new_tuple = tuple.__new__  # what `_make` of a named tuple calls, after two calls of its own
-_FIELDS = itemgetter("id", "status", "progress", "errors", "resultId", "createdAt", "updatedAt")
-
-
 def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
-    """One job. `progress` is shown and decides nothing; `clean` cuts and redacts the provider's words."""
-    # Runs for each job of each look: what is short text is taken as it is, and only the rest is looked at.
-    try:
-        job_id, raw_status, progress, failures, result_id, created, modified = _FIELDS(entry)
-    except KeyError:  # the page's own query asks for less
-        return _read_odd_job(entry, clean)
-    if (
-        failures
-        or result_id
-        or not (type(job_id) is type(raw_status) is type(created) is type(modified) is str)
-        or raw_status not in STATES
-        or len(raw_status) + len(created) + len(modified) > MAX_WORD_CHARACTERS
-    ):
-        return _read_odd_job(entry, clean)
-    progress = progress if type(progress) is int else None
-    return _new_tuple(
-        Job,
-        (PROVIDER, job_id, STATES[raw_status], raw_status, (), (), progress, created, modified, None, None),
-    )
-
-
-def _read_odd_job(entry: Entry, clean: Callable[[str], str]) -> Job:
+    """One job. `progress` is shown and decides nothing; `clean` cuts the provider's words and removes secrets."""
     raw_status = text_or_none(entry, "status") or ""
-    if raw_status not in STATES:
-        raw_status = clean(raw_status)
     progress, failures = entry.get("progress"), entry.get("errors")
     return Job(
         PROVIDER,
         str(entry.get("id")),
         STATES[raw_status],
-        raw_status,
+        raw_status if raw_status in STATES else clean(raw_status),
         (),
         _read_failures(objects(failures), clean) if failures else (),
         progress if type(progress) is int else None,
