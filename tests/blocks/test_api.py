@@ -48,7 +48,7 @@ def failing(error: Exception, until_s: float, clock: FakeClock) -> Callable[[], 
     ],
     ids=str,
 )
-async def test_call_outlives_an_outage_of_59_minutes(error: Exception) -> None:
+async def test_call_survives_an_outage_of_59_minutes(error: Exception) -> None:
     """Answers 503 for 59 minutes, then the answer: the caller gets the answer."""
     clock = FakeClock()
     assert await persistent(failing(error, 59 * 60, clock), clock=clock) == "answer"
@@ -58,7 +58,7 @@ async def test_call_outlives_an_outage_of_59_minutes(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [*map(status, [400, 401, 403, 404, 409, 422]), ObjectNotFound(status(404)), ValueError("no")], ids=str
 )
-async def test_answer_that_is_no_outage_is_raised_at_once(error: Exception) -> None:
+async def test_error_that_is_no_outage_is_raised_immediately(error: Exception) -> None:
     """404: the caller gets it after one call."""
     clock = FakeClock()
     with pytest.raises(type(error)):

@@ -67,7 +67,7 @@ def assert_told(error: InvalidInput, name: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEW)
-async def test_a_saved_block_that_cannot_work_is_told_by_name_and_field(name: str) -> None:
+async def test_loading_a_wrong_block_names_the_block_and_its_fields(name: str) -> None:
     """`credentials: aiWARE Credentials block 'no-scheme': base_url: the URL must start with https:// or ...`."""
     kind, data, field = NEW[name]
     await saved(kind, f"bad-{name}", data)
@@ -78,7 +78,7 @@ async def test_a_saved_block_that_cannot_work_is_told_by_name_and_field(name: st
 
 
 @pytest.mark.parametrize("sync", [False, True])
-async def test_prefects_own_load_tells_the_same(sync: bool) -> None:
+async def test_prefects_own_load_names_the_same(sync: bool) -> None:
     """A user's code loads by `AiwareCredentials.aload(name)`, or without await in a synchronous flow."""
     name = f"bad-own-load-{sync}".lower()
     await saved(AiwareCredentials, name, {"token": ""})
@@ -89,7 +89,7 @@ async def test_prefects_own_load_tells_the_same(sync: bool) -> None:
     assert_told(raised.value, name, "token")
 
 
-async def test_a_block_within_a_block_is_told_with_its_path() -> None:
+async def test_wrong_field_of_an_inner_block_is_named_with_its_path() -> None:
     """A job block whose credentials were spoilt after it was saved: `credentials.base_url: ...`."""
     inner = await saved(AiwareCredentials, "bad-inner", {"base_url": "nowhere", "token": S3CRET})
     reference = {"$ref": {"block_document_id": str(inner)}}
@@ -99,7 +99,7 @@ async def test_a_block_within_a_block_is_told_with_its_path() -> None:
     assert_told(raised.value, "bad-outer", "credentials.base_url")
 
 
-async def test_a_block_whose_inner_block_was_deleted_is_told() -> None:
+async def test_block_whose_inner_block_was_deleted_is_refused() -> None:
     """The model's block is gone: the auto-label block cannot be loaded, and says which field lacks it."""
     credentials = await saved(DatasaurCredentials, "bad-label-credentials", SIGN_IN)
     model = await saved(
@@ -120,7 +120,7 @@ async def test_a_block_whose_inner_block_was_deleted_is_told() -> None:
     assert_told(raised.value, "bad-label", "target_api")
 
 
-async def test_a_field_of_another_version_does_no_harm() -> None:
+async def test_unknown_field_of_a_saved_block_is_ignored() -> None:
     """What an older or newer version saved beside ours is passed over; what it lacks has its default."""
     await saved(AiwareCredentials, "from-elsewhere", {"token": S3CRET, "max_tries": 3})
     block = await load_credentials("aiware", "from-elsewhere")
@@ -128,13 +128,13 @@ async def test_a_field_of_another_version_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a\0b", "a\nb", "x" * 300, "a#b", "%00"])
-async def test_a_name_that_none_can_have_is_an_unknown_block(name: str) -> None:
+async def test_impossible_name_is_an_unknown_block(name: str) -> None:
     """A NUL has no place in an address: such a name is refused like a typo, not by the HTTP client."""
     with pytest.raises(InvalidInput, match=r"credentials: there is no aiWARE Credentials block"):
         await load_block(AiwareCredentials, name, "credentials")
 
 
-async def test_another_provider_has_no_credentials() -> None:
+async def test_unknown_provider_is_refused() -> None:
     """A run's inputs that somebody edited: refused by name."""
     with pytest.raises(InvalidInput, match="acme"):
         await load_credentials("acme", "x")  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ JOBS: dict[str, tuple[type[Block], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job_block_that_cannot_work_is_refused_when_it_is_made(name: str) -> None:
+def test_wrong_job_block_is_refused_when_it_is_created(name: str) -> None:
     """An engine id of blanks is found out in the form, not when the first job is submitted."""
     kind, fields, parameter = JOBS[name]
     nested: dict[str, Any] = {"credentials": {"token": S3CRET}}

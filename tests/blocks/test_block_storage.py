@@ -42,7 +42,7 @@ SAVED: dict[str, Block] = {
 
 
 @pytest.mark.parametrize("name", SAVED)
-async def test_a_block_comes_back_as_it_was_saved(name: str) -> None:
+async def test_block_comes_back_as_it_was_saved(name: str) -> None:
     """Saved, loaded by its name: the same fields, the secrets and nested blocks among them."""
     block = SAVED[name]
     await block.asave(name, overwrite=True)
@@ -53,7 +53,7 @@ async def test_a_block_comes_back_as_it_was_saved(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAVED)
-async def test_the_api_shows_no_secret_of_a_block(name: str) -> None:
+async def test_api_shows_no_secret_of_a_block(name: str) -> None:
     """The document without include_secrets, which is what the UI asks for, holds asterisks."""
     block = SAVED[name]
     await block.asave(name, overwrite=True)
@@ -64,7 +64,7 @@ async def test_the_api_shows_no_secret_of_a_block(name: str) -> None:
     assert "****" in text
 
 
-async def test_the_database_file_holds_no_secret_in_clear(prefect_server: Path) -> None:
+async def test_database_file_holds_no_secret_in_clear(prefect_server: Path) -> None:
     """After all blocks were saved, neither the file nor its journal contains the secret; but the block's name."""
     for name, block in SAVED.items():
         await block.asave(name, overwrite=True)
@@ -74,7 +74,7 @@ async def test_the_database_file_holds_no_secret_in_clear(prefect_server: Path) 
     assert S3CRET.encode() not in content
 
 
-async def test_an_unknown_block_is_refused_with_the_ones_there_are() -> None:
+async def test_unknown_block_is_refused_with_the_list_of_saved_ones() -> None:
     """`credentials: there is no aiWARE Credentials block named 'typo'. Saved ones: ..., stored-aiware, ...`."""
     await SAVED["stored-aiware"].asave("stored-aiware", overwrite=True)
     with pytest.raises(InvalidInput, match=r"'typo'.*Saved ones: .*stored-aiware") as raised:
@@ -82,7 +82,7 @@ async def test_an_unknown_block_is_refused_with_the_ones_there_are() -> None:
     assert raised.value.parameter == "credentials"
 
 
-async def test_the_name_of_another_providers_block_is_refused() -> None:
+async def test_name_of_another_providers_block_is_refused() -> None:
     """A Datasaur block's name where aiWARE's is wanted: not found, and not loaded as something else."""
     await SAVED["stored-datasaur"].asave("stored-datasaur", overwrite=True)
     with pytest.raises(InvalidInput) as raised:
@@ -91,7 +91,7 @@ async def test_the_name_of_another_providers_block_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b", "../aiware", "what?", "x y", "ä", "%2e%2e"])
-async def test_an_odd_name_is_an_unknown_block(name: str) -> None:
+async def test_odd_name_is_an_unknown_block(name: str) -> None:
     """A name with a slash, a question mark or an umlaut is looked up as it is, and not found."""
     with pytest.raises(InvalidInput, match="target_api: "):
         await load_block(DatasaurTargetApi, name, "target_api")
@@ -137,7 +137,7 @@ async def _slugs() -> set[str]:
         return {found.slug for found in await client.read_block_types()}
 
 
-async def test_a_type_that_nobody_registered_has_no_saved_blocks() -> None:
+async def test_unregistered_block_type_has_no_saved_blocks() -> None:
     """The server answers 404 for the type itself: the message says that none is saved, and is no HTTP error."""
 
     class NeverRegistered(Block):

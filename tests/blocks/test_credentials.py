@@ -37,7 +37,7 @@ MAKERS: Mapping[str, Callable[[str], Block]] = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS)
-def test_a_url_that_cannot_work_or_carries_credentials_is_refused(make: Callable[[str], Block], url: str) -> None:
+def test_wrong_url_or_url_with_credentials_is_refused(make: Callable[[str], Block], url: str) -> None:
     """ftp, no host, user:password@, ?token=...: refused when the block is made, by the field's name, never shown."""
     with pytest.raises(ValidationError) as raised:
         make(url)
@@ -50,7 +50,7 @@ def test_a_url_that_cannot_work_or_carries_credentials_is_refused(make: Callable
     [f"https://someone:{S3CRET}/x@api.example.invalid", f"https://someone:{S3CRET}\u2100@api.example.invalid"],
     ids=["password with a slash", "password with an odd character"],
 )
-def test_a_url_that_cannot_be_parsed_is_not_shown_either(url: str) -> None:
+def test_unparsable_url_is_not_shown(url: str) -> None:
     """Python's own words for such a URL hold a part of it: "Port could not be cast to integer value as 's3cret'"."""
     with pytest.raises(ValidationError) as raised:
         AiwareCredentials(base_url=url, token=SecretStr("t"))
@@ -58,7 +58,7 @@ def test_a_url_that_cannot_be_parsed_is_not_shown_either(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid", f"https://me:{S3CRET}@x.invalid/token"], ids=["ftp", "user info"])
-def test_the_address_of_the_tokens_is_checked_like_the_base_url(url: str) -> None:
+def test_token_url_is_checked_like_the_base_url(url: str) -> None:
     """The client secret goes there: an address that cannot work is refused when the block is made, by its name."""
     with pytest.raises(ValidationError, match="token_url") as raised:
         DatasaurCredentials(**SIGN_IN, token_url=url)
@@ -66,7 +66,7 @@ def test_the_address_of_the_tokens_is_checked_like_the_base_url(url: str) -> Non
 
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid", f"https://me:{S3CRET}@x.invalid"], ids=["ftp", "user info"])
-def test_the_address_of_a_model_is_checked_when_its_block_is_made(url: str) -> None:
+def test_endpoint_of_a_model_is_checked_when_its_block_is_created(url: str) -> None:
     """An address that Datasaur could never call is refused at the form, not when the first project is labeled."""
     with pytest.raises(ValidationError, match="endpoint") as raised:
         DatasaurTargetApi(endpoint=url, secret_key=SecretStr(S3CRET))
@@ -86,7 +86,7 @@ def test_the_address_of_a_model_is_checked_when_its_block_is_made(url: str) -> N
     ],
     ids=lambda given: "+".join(given) or "nothing",
 )
-def test_datasaur_takes_exactly_one_way_to_sign_in(given: dict[str, Any]) -> None:
+def test_datasaur_credentials_need_exactly_one_way_to_sign_in(given: dict[str, Any]) -> None:
     """Id and secret, or a token alone; half a pair, both or nothing is refused without showing any of it."""
     with pytest.raises(ValidationError, match="client_id and client_secret, or a token") as raised:
         DatasaurCredentials(**given)
@@ -94,7 +94,7 @@ def test_datasaur_takes_exactly_one_way_to_sign_in(given: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("given", [SIGN_IN, {"token": S3CRET}], ids=["id and secret", "token"])
-def test_datasaur_takes_either_way_to_sign_in(given: dict[str, Any]) -> None:
+def test_datasaur_signs_in_either_way(given: dict[str, Any]) -> None:
     """Each of the two ways alone is accepted."""
     assert DatasaurCredentials(**given).base_url == "https://app.datasaur.ai"
 
@@ -115,7 +115,7 @@ def test_no_secret_shows_in_a_blocks_text_or_dump(block: Block) -> None:
         assert S3CRET not in text
 
 
-def test_a_client_outside_of_async_code_is_refused_with_what_to_do() -> None:
+def test_client_outside_of_async_code_is_refused_with_advice() -> None:
     """Sessions belong to an event loop: without one the error says "async def", not "no running event loop"."""
     for block in (AiwareCredentials(token=SecretStr("t")), DatasaurCredentials(token=SecretStr("t"))):
         with pytest.raises(InvalidInput, match="async def") as raised:
@@ -135,21 +135,21 @@ BAD_TOKENS = {
 
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
 @pytest.mark.parametrize("kind", [AiwareCredentials, DatasaurCredentials])
-def test_a_token_that_cannot_be_sent_is_refused_when_the_block_is_made(kind: type[Block], token: str) -> None:
+def test_token_that_cannot_be_sent_is_refused_when_the_block_is_created(kind: type[Block], token: str) -> None:
     """Blanks, a line break in its midst, or the word Bearer before it: the error names the field, not the value."""
     with pytest.raises(ValidationError, match="token") as raised:
         kind(token=token)
     assert S3CRET not in str(raised.value)
 
 
-def test_a_line_break_at_the_end_of_a_token_is_forgiven() -> None:
+def test_line_break_at_the_end_of_a_token_is_stripped() -> None:
     """Nearly every paste from a terminal has one; it is not sent."""
     assert AiwareCredentials(token=SecretStr(f"{S3CRET}\n")).token.get_secret_value().strip() == S3CRET
 
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret"])
 @pytest.mark.parametrize("value", ["  ", f"{S3CRET}\0"], ids=["blank", "a NUL"])
-def test_an_id_or_secret_that_cannot_be_sent_is_refused_when_the_block_is_made(field: str, value: str) -> None:
+def test_client_id_or_secret_that_cannot_be_sent_is_refused(field: str, value: str) -> None:
     """A client secret of blanks is none."""
     with pytest.raises(ValidationError, match=field) as raised:
         DatasaurCredentials(**{**SIGN_IN, field: value})
@@ -157,7 +157,7 @@ def test_an_id_or_secret_that_cannot_be_sent_is_refused_when_the_block_is_made(f
 
 
 @pytest.mark.parametrize("url", ["", "  ", "tokens.example.invalid", "none"])
-def test_a_token_url_that_is_no_url_is_refused(url: str) -> None:
+def test_token_url_that_is_no_url_is_refused(url: str) -> None:
     """The form sends an empty text where somebody cleared a field: that is no address to send a secret to."""
     with pytest.raises(ValidationError, match="token_url"):
         DatasaurCredentials(**SIGN_IN, token_url=url)
@@ -165,7 +165,7 @@ def test_a_token_url_that_is_no_url_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v3/graphql", "/graphql", "/graphql/", "/v3/GraphQL"])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_a_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Block], path: str) -> None:
+def test_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Block], path: str) -> None:
     """The path is added to it, so that every request would end as 404."""
     with pytest.raises(ValidationError, match="Leave that out"):
         make(f"https://api.example.invalid{path}")
@@ -174,7 +174,7 @@ def test_a_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Bl
 @pytest.mark.parametrize("field", ["visibility_s", "submission_s"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e9])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_seconds_that_nobody_means_are_refused(make: Callable[[str], Block], value: float, field: str) -> None:
+def test_absurd_seconds_are_refused(make: Callable[[str], Block], value: float, field: str) -> None:
     """A search that lasts for 30 years ends never."""
     block = make("https://api.example.invalid")
     with pytest.raises(ValidationError, match=field):
@@ -188,7 +188,7 @@ async def test_two_clients_in_one_loop_share_one_session(emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize("name", MAKERS)
-async def test_a_budget_and_a_size_of_batches_reach_the_client(name: str) -> None:
+async def test_rate_limit_and_batch_size_reach_the_client(name: str) -> None:
     """requests_per_s is the session's, max_batch the client's; left empty, there is no budget and the usual size."""
     block = MAKERS[name]("https://budget.example.invalid")
     assert isinstance(block, AiwareCredentials | DatasaurCredentials)
@@ -212,9 +212,7 @@ async def test_a_budget_and_a_size_of_batches_reach_the_client(name: str) -> Non
         ("max_batch", 1.5),
     ],
 )
-def test_a_budget_or_a_size_that_cannot_be_is_refused_when_the_block_is_made(
-    field: str, value: float, name: str
-) -> None:
+def test_wrong_rate_limit_or_batch_size_is_refused(field: str, value: float, name: str) -> None:
     """No request per second would be a wait for ever."""
     block = MAKERS[name]("https://api.example.invalid")
     secrets = {"token": S3CRET} if name == "aiware" else SIGN_IN

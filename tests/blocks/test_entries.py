@@ -52,7 +52,7 @@ def keys(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("submissions", "at_most"), [(300, 1), (5_000, 38)])
-async def test_run_remembers_any_number_of_submissions(
+async def test_store_holds_any_number_of_submissions(
     submissions: int, at_most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """5,000 submissions of three entries each: all are read, in 38 requests; 300 of them in one."""
@@ -61,7 +61,7 @@ async def test_run_remembers_any_number_of_submissions(
     assert client.requests <= at_most
 
 
-async def test_one_key_may_have_more_entries_than_one_request_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_may_have_more_entries_than_one_request_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     """3,456 checkpoints under one key."""
     client = pretend(monkeypatch, {f"gqs-waits-{number}": "{}" for number in range(3_456)})
     assert await read_entries(uuid4(), "gqs-waits-") == client.values
@@ -69,7 +69,7 @@ async def test_one_key_may_have_more_entries_than_one_request_brings(monkeypatch
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_server")
-async def test_memory_of_a_run_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_store_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a real server, with parts of five entries: all records, references and users of a run with 40 submissions."""
     monkeypatch.setattr(entries, "PAGE", 5)
 

@@ -79,7 +79,7 @@ async def trigger(block: JobBlock[Any]) -> RemoteJobRun:
     return run
 
 
-async def test_an_engine_job_is_walked_whole(make: Make, emulator: Emulator) -> None:
+async def test_engine_job_block_triggers_waits_and_fetches(make: Make, emulator: Emulator) -> None:
     """Load by name, trigger, wait, fetch: one job at aiWARE, and what its engine wrote."""
     run = await trigger(await stored(make("engine")))
     await run.wait_for_completion()
@@ -92,7 +92,7 @@ async def test_an_engine_job_is_walked_whole(make: Make, emulator: Emulator) -> 
     assert job.spec["fields"] == [{"fieldName": "language", "fieldValue": "en"}]
 
 
-async def test_an_auto_label_is_walked_whole(make: Make, emulator: Emulator) -> None:
+async def test_auto_label_block_triggers_waits_and_fetches(make: Make, emulator: Emulator) -> None:
     """Load by name, trigger, wait, fetch: the labels are in the project, so the result is empty."""
     run = await trigger(await stored(make("auto-label")))
     await run.wait_for_completion()
@@ -100,7 +100,7 @@ async def test_an_auto_label_is_walked_whole(make: Make, emulator: Emulator) -> 
     assert [done.operation for done in emulator.ledger.submissions] == ["autoLabelTokenBasedProject"]
 
 
-async def test_an_export_is_walked_whole(make: Make, tmp_path: Path) -> None:
+async def test_export_block_triggers_waits_and_fetches(make: Make, tmp_path: Path) -> None:
     """Load by name, trigger, wait, fetch: a zip in the folder that the block names."""
     run = await trigger(await stored(make("export")))
     await run.wait_for_completion()
@@ -110,7 +110,7 @@ async def test_an_export_is_walked_whole(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
-async def test_fetching_waits_for_the_end_if_nobody_has(kind: str, make: Make) -> None:
+async def test_fetch_result_waits_for_the_end_first(kind: str, make: Make) -> None:
     """trigger, then fetch_result at once: it waits, and gives what the job made."""
     run = await trigger(make(kind))
     assert isinstance(await run.fetch_result(), dict)
@@ -119,7 +119,7 @@ async def test_fetching_waits_for_the_end_if_nobody_has(kind: str, make: Make) -
 
 
 @pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
-async def test_a_job_that_fails_raises_why(kind: str, make: Make, emulator: Emulator) -> None:
+async def test_failed_job_raises_its_reason(kind: str, make: Make, emulator: Emulator) -> None:
     """Waiting and fetching both raise `JobFailed` with the provider's reason and the job's id."""
     emulator.faults.add(JobFault("job_fails", failure_message="the engine crashed"))
     run = await trigger(make(kind))
@@ -130,7 +130,7 @@ async def test_a_job_that_fails_raises_why(kind: str, make: Make, emulator: Emul
         await run.fetch_result()
 
 
-async def test_a_job_that_takes_too_long_is_left_running(make: Make, emulator: Emulator) -> None:
+async def test_job_that_misses_its_deadline_is_left_running(make: Make, emulator: Emulator) -> None:
     """give_up_after_s=600 and a job that never starts: `WaitTimedOut` after 600 s, with the id to wait for again."""
     emulator.faults.add(JobFault("stuck"))
     run = await trigger(make("engine"))
@@ -140,7 +140,7 @@ async def test_a_job_that_takes_too_long_is_left_running(make: Make, emulator: E
     assert emulator.ledger.cancels == []
 
 
-async def test_a_queued_aiware_job_can_be_cancelled(make: Make, emulator: Emulator) -> None:
+async def test_queued_aiware_job_can_be_cancelled(make: Make, emulator: Emulator) -> None:
     """Cancelled before a task runs: confirmed by reading the job, and a wait then raises `JobCancelled`."""
     run = await trigger(make("engine"))
     outcome = await run.cancel()
@@ -150,7 +150,7 @@ async def test_a_queued_aiware_job_can_be_cancelled(make: Make, emulator: Emulat
         await run.wait_for_completion()
 
 
-async def test_a_running_aiware_job_is_not_cancelled_and_runs_on(make: Make, emulator: Emulator) -> None:
+async def test_running_aiware_job_is_left_running(make: Make, emulator: Emulator) -> None:
     """Once a task runs aiWARE refuses: `CancelRefused` says "left running", and the job still succeeds."""
     run = await trigger(make("engine"))
     emulator.clock.advance(4)
@@ -160,7 +160,7 @@ async def test_a_running_aiware_job_is_not_cancelled_and_runs_on(make: Make, emu
 
 
 @pytest.mark.parametrize("kind", ["auto-label", "export"])
-async def test_a_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulator: Emulator) -> None:
+async def test_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulator: Emulator) -> None:
     """Datasaur has no cancel: nothing is sent, and the error says that the job was left running."""
     run = await trigger(make(kind))
     asked = len(emulator.ledger.requests)
@@ -170,7 +170,7 @@ async def test_a_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulato
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "truncate", "server_error_after"])
-async def test_a_trigger_whose_answer_is_lost_finds_its_job(kind: Any, make: Make, emulator: Emulator) -> None:
+async def test_trigger_whose_response_is_lost_finds_its_job(kind: Any, make: Make, emulator: Emulator) -> None:
     """The answer is lost after the job was made: found in its own container, so one job at aiWARE, and it succeeds."""
     emulator.faults.add(Fault(kind, operation="launchSingleEngineJob"))
     run = await trigger(make("engine"))
@@ -179,7 +179,7 @@ async def test_a_trigger_whose_answer_is_lost_finds_its_job(kind: Any, make: Mak
     assert emulator.ledger.count("launchSingleEngineJob") == 1
 
 
-async def test_a_trigger_whose_answer_is_lost_repeats_an_export(make: Make, emulator: Emulator) -> None:
+async def test_trigger_whose_response_is_lost_repeats_an_export(make: Make, emulator: Emulator) -> None:
     """An export may be sent again without harm: two at Datasaur, and the second one's file is fetched."""
     emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
     run = await trigger(make("export"))
@@ -188,7 +188,7 @@ async def test_a_trigger_whose_answer_is_lost_repeats_an_export(make: Make, emul
     assert emulator.ledger.submissions[1].job_id == run.handle.job_id
 
 
-async def test_a_trigger_whose_answer_is_lost_labels_once(make: Make, emulator: Emulator) -> None:
+async def test_trigger_whose_response_is_lost_labels_once(make: Make, emulator: Emulator) -> None:
     """An auto-label job leaves no trace: `SubmissionUnknown`, and one job at Datasaur, not two."""
     emulator.faults.add(Fault("drop_after", operation="autoLabelTokenBasedProject"))
     with pytest.raises(SubmissionUnknown, match="autoLabelTokenBasedProject"):
@@ -197,7 +197,7 @@ async def test_a_trigger_whose_answer_is_lost_labels_once(make: Make, emulator: 
 
 
 @pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
-async def test_outside_a_flow_run_each_trigger_is_a_job(kind: str, make: Make, emulator: Emulator) -> None:
+async def test_outside_a_flow_run_each_trigger_is_a_new_job(kind: str, make: Make, emulator: Emulator) -> None:
     """A script that triggers a block twice means two jobs: nothing says that the second is an attempt at the first."""
     block = make(kind)
     job_ids = [(await trigger(block)).handle.job_id for _ in range(2)]
@@ -210,7 +210,7 @@ async def test_outside_a_flow_run_each_trigger_is_a_job(kind: str, make: Make, e
     [{}, {"upload_url": MEDIA_URL, "target_id": "1"}, {"upload_url": "ftp://x.invalid/a"}],
     ids=["no media", "two media", "ftp"],
 )
-def test_engine_job_that_cannot_work_is_refused(source: dict[str, Any], aiware: AiwareCredentials) -> None:
+def test_wrong_engine_job_block_is_refused(source: dict[str, Any], aiware: AiwareCredentials) -> None:
     """No media, two media or an address that is not http(s): the block is not made, and the error names the field."""
     with pytest.raises(ValidationError, match="upload_url"):
         AiwareEngineJob(credentials=aiware, engine_id=ENGINE_ID, **source)

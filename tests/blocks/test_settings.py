@@ -14,7 +14,7 @@ from tests.graphql_jobs.waits import DOWN, handle, job
 LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged_at_most_s", "unseen_at_most_s")
 
 
-def test_a_block_has_the_limits_of_the_flows() -> None:
+def test_job_block_has_the_limits_of_the_flows() -> None:
     """Each by the flows' name for it, and in the place of the policy that it has in a flow's."""
     values = {name: 100.0 + number for number, name in enumerate((*LIMITS, "max_poll_interval_s"))}
     policy = WaitSettings.model_validate(values).policy()
@@ -32,7 +32,7 @@ def test_by_default_a_block_waits_for_a_day() -> None:
 
 @pytest.mark.parametrize("name", [*LIMITS, "max_poll_interval_s"])
 @pytest.mark.parametrize("value_s", [0, -1, float("inf"), float("nan")])
-def test_a_limit_that_is_none_is_refused(name: str, value_s: float) -> None:
+def test_wrong_limit_is_refused(name: str, value_s: float) -> None:
     """Nothing waits for ever, nor for no time."""
     with pytest.raises(ValidationError, match=name):
         WaitSettings.model_validate({name: value_s})

@@ -34,7 +34,7 @@ def test_no_two_threads_get_one_number() -> None:
     assert sorted(given) == list(range(40))
 
 
-def test_new_try_gets_the_numbers_of_the_first_and_new_ones_when_it_needs_more() -> None:
+def test_retry_gets_the_numbers_of_the_first_try_and_then_new_ones() -> None:
     """A task submits twice and is tried again, beside a flow that goes on: 0 and 1 again, then 3."""
     numbers = Numbers()
     assert [numbers.take("spec", within((A, 1))) for _ in range(2)] == [0, 1]
@@ -42,7 +42,7 @@ def test_new_try_gets_the_numbers_of_the_first_and_new_ones_when_it_needs_more()
     assert [numbers.take("spec", within((A, 2))) for _ in range(3)] == [0, 1, 3]
 
 
-def test_new_task_run_in_a_new_try_of_its_parent_gets_the_number_of_the_former_one() -> None:
+def test_new_task_run_in_a_retry_of_its_parent_gets_the_same_number() -> None:
     """B in the first try of A, C in the second: one number; C tried again: the same."""
     numbers = Numbers()
     assert numbers.take("spec", within((B, 1), (A, 1))) == 0
@@ -50,21 +50,21 @@ def test_new_task_run_in_a_new_try_of_its_parent_gets_the_number_of_the_former_o
     assert numbers.take("spec", within((C, 2), (A, 2))) == 0
 
 
-def test_child_that_is_late_counts_in_the_try_that_began_it() -> None:
+def test_late_child_counts_in_the_try_that_started_it() -> None:
     """B is begun in the first try of A and counts only after C, begun in the second, did: one number."""
     numbers = Numbers()
     assert numbers.take("spec", within((C, 1), (A, 2))) == 0
     assert numbers.take("spec", within((B, 1), (A, 1))) == 0
 
 
-def test_siblings_get_different_numbers_whoever_is_tried_again() -> None:
+def test_siblings_get_different_numbers_whichever_is_retried() -> None:
     """A and B, each tried twice, in mixed order: 0 and 1, twice."""
     numbers = Numbers()
     order = [(A, 1), (A, 2), (B, 1), (A, 3), (B, 2)]
     assert [numbers.take("spec", within(one)) for one in order] == [0, 0, 1, 0, 1]
 
 
-def test_other_specs_have_numbers_of_their_own() -> None:
+def test_other_specs_are_numbered_separately() -> None:
     """Two specs in one task: both are number 0."""
     numbers = Numbers()
     assert [numbers.take(spec, within((A, 1))) for spec in ("one", "other")] == [0, 0]

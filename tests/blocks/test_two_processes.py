@@ -35,7 +35,7 @@ async def owner() -> None:
     """The flow of the runs that submit."""
 
 
-async def test_the_same_key_submitted_by_two_processes_at_once(live_emulator: Emulator) -> None:
+async def test_same_key_submitted_by_two_processes_at_once(live_emulator: Emulator) -> None:
     """A hundred rounds, four operations in turn: a hundred jobs, and both processes have the same one each time.
 
     Every other time with a caller's key by two flow runs, else by one flow run that two workers run.

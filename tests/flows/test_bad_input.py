@@ -104,13 +104,13 @@ async def assert_refused(run: Run, emulator: Emulator, case: Case, changed: dict
 
 
 @pytest.mark.parametrize("title", BAD)
-async def test_it_is_refused_by_name_and_nothing_is_sent(title: str, run: Run, emulator: Emulator) -> None:
+async def test_bad_input_is_refused_by_name_and_nothing_is_sent(title: str, run: Run, emulator: Emulator) -> None:
     """An empty list of job ids: the run fails with "job_ids: ...", and the provider saw no request."""
     case, changed, parameter = BAD[title]
     await assert_refused(run, emulator, case, changed, parameter)
 
 
-async def test_all_wrong_parameters_are_told_at_once(run: Run) -> None:
+async def test_all_wrong_parameters_are_named_together(run: Run) -> None:
     """Two typos in one form are two corrections, not two runs."""
     state = await run(EXPORT, role="BOSS", give_up_after_s=-1)
     assert state.message is not None
@@ -133,20 +133,18 @@ async def test_zero_and_negative_seconds_are_refused(case: Case, name: str, run:
 
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
-async def test_an_unknown_credentials_block_is_refused(case: Case, run: Run, emulator: Emulator) -> None:
+async def test_unknown_credentials_block_is_refused(case: Case, run: Run, emulator: Emulator) -> None:
     """A typo in the block's name: the message names the parameter, the name, and what is saved."""
     await assert_refused(run, emulator, case, {"credentials": "typo"}, "credentials: there is no")
 
 
-async def test_an_unknown_model_is_refused(run: Run, emulator: Emulator) -> None:
+async def test_unknown_model_is_refused(run: Run, emulator: Emulator) -> None:
     """The same for the block of the model that labels."""
     await assert_refused(run, emulator, LABEL, {"target_api": "typo"}, "target_api: there is no")
 
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
-async def test_a_downstream_deployment_that_cannot_work_is_refused(
-    case: Case, run: Run, emulator: Emulator, deploy: Deploy
-) -> None:
+async def test_wrong_downstream_deployment_is_refused(case: Case, run: Run, emulator: Emulator, deploy: Deploy) -> None:
     """Not there, not of the form flow/deployment, or without the parameter `jobs`: found before a job is submitted."""
     deaf = await deploy("deaf-to-jobs", {"type": "object", "properties": {"other": {"type": "string"}}})
     for name in ("not/there", "no-slash", deaf):
@@ -154,20 +152,18 @@ async def test_a_downstream_deployment_that_cannot_work_is_refused(
 
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid/a.mp4", f"https://me:{S3CRET}@x.invalid/a.mp4", "https:///a.mp4"])
-async def test_media_at_an_address_that_cannot_work_is_refused(url: str, run: Run, emulator: Emulator) -> None:
+async def test_wrong_media_url_is_refused(url: str, run: Run, emulator: Emulator) -> None:
     """ftp, with a password, or without a host: named as the flow's own parameter calls it."""
     await assert_refused(run, emulator, ENGINE, {"upload_url": url}, "upload_url")
 
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid/a.txt", f"https://me:{S3CRET}@x.invalid/a.txt", "a.txt"])
-async def test_a_document_at_an_address_that_cannot_work_is_refused(url: str, run: Run, emulator: Emulator) -> None:
+async def test_wrong_document_url_is_refused(url: str, run: Run, emulator: Emulator) -> None:
     """The same for the documents of a new project."""
     await assert_refused(run, emulator, PROJECT, {"documents": document(external_url=url)}, "external_url")
 
 
-async def test_a_model_at_an_address_that_cannot_work_is_refused_by_the_flows_parameter(
-    run: Run, emulator: Emulator
-) -> None:
+async def test_wrong_model_url_is_refused_by_the_flows_parameter(run: Run, emulator: Emulator) -> None:
     """A block with an ftp address: either it cannot be made, or the flow names its parameter target_api."""
     try:
         block = DatasaurTargetApi(endpoint="ftp://model.invalid", secret_key=SecretStr("x"))
@@ -186,7 +182,7 @@ async def test_a_model_at_an_address_that_cannot_work_is_refused_by_the_flows_pa
     ],
     ids=["routes with an engine", "media with tasks", "fields with tasks"],
 )
-async def test_a_parameter_that_would_be_ignored_is_refused(
+async def test_parameter_without_effect_is_refused(
     case: Case, changed: dict[str, Any], parameter: str, run: Run, emulator: Emulator
 ) -> None:
     """The docstring says "only with tasks": who gives it with an engine gets an error, not another job than meant."""
@@ -194,13 +190,13 @@ async def test_a_parameter_that_would_be_ignored_is_refused(
 
 
 @pytest.mark.parametrize("title", ["a route to no folder", "media and target", "neither engine nor tasks"])
-async def test_bad_input_has_a_state_of_its_own(title: str, run: Run) -> None:
+async def test_bad_input_ends_in_its_own_state(title: str, run: Run) -> None:
     """The run's state is called InvalidInput, as tasks/run_state.py promises, and not just Failed."""
     case, changed, _ = BAD[title]
     assert (await run(case, **changed)).name == "InvalidInput"
 
 
-async def test_an_error_says_once_what_is_wrong(run: Run) -> None:
+async def test_error_says_each_problem_once(run: Run) -> None:
     """No "upload_url: upload_url: ... Nothing was sent. Nothing was sent."."""
     state = await run(ENGINE, upload_url="ftp://x.invalid/a.mp4")
     assert state.message is not None

@@ -70,7 +70,7 @@ class Fuse:
 @pytest.mark.parametrize(
     ("kind", "unwinds"), [("engine", True), ("engine", False), ("tasks", False), ("tasks on a target", True)]
 )
-async def test_a_cancel_in_the_middle_of_any_step_leaves_no_queued_job(
+async def test_cancel_during_any_step_leaves_no_queued_job(
     kind: str, unwinds: bool, aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held before and after each request and each entry in turn; then the layers come as they would on a worker."""

@@ -45,9 +45,7 @@ async def family(make_run: MakeRun, deploy: Deploy, children: int) -> tuple[OneR
     return run, [OneRun(run_aiware_job, run_id, PARAMETERS) for run_id in started]
 
 
-async def test_two_children_of_one_run_have_a_job_each_and_keep_it(
-    make_run: MakeRun, deploy: Deploy, emulator: Emulator
-) -> None:
+async def test_two_child_runs_have_and_keep_one_job_each(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
     """The same spec in both: two jobs. The parent is deleted and each is run again: the same two jobs."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, children = await family(make_run, deploy, 2)
@@ -63,7 +61,9 @@ async def test_two_children_of_one_run_have_a_job_each_and_keep_it(
     assert jobs(emulator) == made
 
 
-async def test_a_persons_cancel_of_a_child_is_the_childs(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
+async def test_cancel_of_a_child_run_cancels_only_its_job(
+    make_run: MakeRun, deploy: Deploy, emulator: Emulator
+) -> None:
     """The parent is cancelled: nothing. The child is: its job, and not its sibling's."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, children = await family(make_run, deploy, 2)
@@ -77,9 +77,7 @@ async def test_a_persons_cancel_of_a_child_is_the_childs(make_run: MakeRun, depl
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [first]
 
 
-async def test_a_childs_job_is_an_orphan_when_the_child_has_ended(
-    make_run: MakeRun, deploy: Deploy, emulator: Emulator
-) -> None:
+async def test_job_of_an_ended_child_run_is_an_orphan(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
     """The parent has ended and the child waits: no orphan. The child has crashed: one."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, [child] = await family(make_run, deploy, 1)
@@ -92,7 +90,9 @@ async def test_a_childs_job_is_an_orphan_when_the_child_has_ended(
     assert (row["job_id"], row["run"]) == (jobs(emulator)[0], str(child.id))
 
 
-async def test_a_flow_inside_of_a_child_is_the_childs(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
+async def test_flow_called_in_a_child_run_belongs_to_the_child(
+    make_run: MakeRun, deploy: Deploy, emulator: Emulator
+) -> None:
     """What is called as a function remembers where it is called: in the child, and not in that one's parent."""
     deployment = await deploy("with-a-flow-inside", {"type": "object", "properties": {}})
 

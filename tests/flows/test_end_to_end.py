@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_flow_submits_once_waits_and_hands_over_once(
+async def test_flow_submits_waits_and_hands_over_once(
     name: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """One submission, one downstream run with the outcome; waiting for the same job again starts no second one."""
@@ -50,7 +50,7 @@ async def result_of(run: Run, case: Case, **changed: Any) -> dict[str, Any]:
     return made
 
 
-async def test_an_aiware_engine_job_gives_its_engine_results(run: Run, emulator: Emulator) -> None:
+async def test_aiware_engine_job_gives_its_engine_results(run: Run, emulator: Emulator) -> None:
     """The engine's own template on a recording, with fields and a cluster: records of that engine."""
     fields = {"language": "en"}
     result = await result_of(run, SUBMITTING["aiware engine"], template_fields=fields, cluster_id="rt-1")
@@ -61,7 +61,7 @@ async def test_an_aiware_engine_job_gives_its_engine_results(run: Run, emulator:
     }
 
 
-async def test_an_aiware_job_of_ones_own_tasks_is_sent_as_it_was_given(run: Run, emulator: Emulator) -> None:
+async def test_aiware_job_with_tasks_is_sent_as_given(run: Run, emulator: Emulator) -> None:
     """Two tasks, their folders and the route between them, on a target that exists."""
     out, into = ({"reference_id": way, "mode": "chunk", "type": way} for way in ("output", "input"))
     target = emulator.aiware.add_tdo({"name": "recording"})
@@ -80,7 +80,7 @@ async def test_an_aiware_job_of_ones_own_tasks_is_sent_as_it_was_given(run: Run,
     assert (spec["targetId"], spec["clusterId"]) == (target.id, "rt-1")
 
 
-async def test_an_auto_label_uses_the_model_of_the_block(run: Run, emulator: Emulator) -> None:
+async def test_auto_label_uses_the_model_of_the_block(run: Run, emulator: Emulator) -> None:
     """The endpoint comes from the target API block; lines and role from the parameters."""
     state = await run(SUBMITTING["auto-label"], lines_per_request=5, role="REVIEWER")
     assert (await state.result())["result"] == "{}"
@@ -90,14 +90,14 @@ async def test_an_auto_label_uses_the_model_of_the_block(run: Run, emulator: Emu
     assert spec["role"] == "REVIEWER"
 
 
-async def test_an_export_is_downloaded_into_the_folder(run: Run, tmp_path: Path) -> None:
+async def test_export_is_downloaded_into_the_folder(run: Run, tmp_path: Path) -> None:
     """A whole zip, and nothing else, in the folder that the parameter names."""
     result = await result_of(run, SUBMITTING["export"], result_folder=str(tmp_path / "new"), format="CSV")
     assert files_in(tmp_path / "new") == {result["file"]: result["size_bytes"]}
     assert zipfile.is_zipfile(result["file"])
 
 
-async def test_a_folder_in_the_home_is_understood(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_may_begin_with_a_tilde(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~/results` is a folder of the person's home, as it is for the job blocks and for store_results."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ async def test_a_folder_in_the_home_is_understood(run: Run, tmp_path: Path, monk
     assert Path(result["file"]).parent == tmp_path / "results"
 
 
-async def test_a_new_project_gives_its_id(run: Run, emulator: Emulator) -> None:
+async def test_new_project_gives_its_id(run: Run, emulator: Emulator) -> None:
     """The id of the project that the job made; settings go into createProject's input."""
     case = SUBMITTING["project"]
     result = await result_of(run, case, team_id="5", settings={"tagNames": ["a"]}, kinds=["ROW_BASED"])
@@ -114,7 +114,7 @@ async def test_a_new_project_gives_its_id(run: Run, emulator: Emulator) -> None:
     assert (project.team_id, project.tags, project.kinds) == ("5", ("a",), ("ROW_BASED",))
 
 
-async def test_several_deployments_follow(run: Run, deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_several_deployments_are_started(run: Run, deploy: Deploy, runs_of: RunsOf) -> None:
     """Two names, one of them twice: one run of each."""
     names = [await deploy("follows-1"), await deploy("follows-2")]
     state = await run(SUBMITTING["export"], downstream=[*names, names[0]])

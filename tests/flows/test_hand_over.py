@@ -35,7 +35,7 @@ def takes(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_deployment_that_does_not_take_our_outcomes_is_refused_before_a_job_is_paid(
+async def test_deployment_that_does_not_take_outcomes_is_refused_before_the_submission(
     name: str, run: Run, emulator: Emulator, deploy: Deploy
 ) -> None:
     """No other fields than job_id and state: `InvalidInput` with deployment and reason; nothing is submitted."""
@@ -46,7 +46,7 @@ async def test_a_deployment_that_does_not_take_our_outcomes_is_refused_before_a_
     assert "Additional properties" in str(state.message)
 
 
-async def test_a_deployment_that_needs_each_result_is_refused(run: Run, emulator: Emulator, deploy: Deploy) -> None:
+async def test_deployment_that_needs_each_result_is_refused(run: Run, emulator: Emulator, deploy: Deploy) -> None:
     """A result may be too large to be handed over, and is null then: told before, by name."""
     downstream = await deploy("needs-result", takes(WITH_RESULT))
     state = await run(SUBMITTING["aiware engine"], downstream=[downstream])
@@ -58,7 +58,7 @@ async def test_a_deployment_that_needs_each_result_is_refused(run: Run, emulator
 @pytest.mark.parametrize(
     ("when", "fits"), [("all succeeded", True), ("any succeeded", False), ("always", False)], ids=str
 )
-async def test_the_sensor_judges_by_what_it_may_hand_over(
+async def test_sensor_checks_deployments_with_the_outcomes_it_may_hand_over(
     when: str, fits: bool, run: Run, emulator: Emulator, deploy: Deploy
 ) -> None:
     """A deployment that takes jobs which succeeded alone fits where only those are handed over."""
@@ -69,7 +69,7 @@ async def test_the_sensor_judges_by_what_it_may_hand_over(
     assert state.name == ("Completed" if fits else "InvalidInput")
 
 
-async def test_a_failed_hand_over_says_why_and_is_whole_when_the_run_is_run_again(
+async def test_failed_hand_over_says_why_and_is_completed_by_a_retry(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deployment becomes narrow while the job runs: `HandOverFailed` with the reason, twice; once it is mended, the
@@ -96,7 +96,7 @@ async def test_a_failed_hand_over_says_why_and_is_whole_when_the_run_is_run_agai
     assert json.loads(outcome["result"])["engine_results"]
 
 
-async def test_the_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
     """Two jobs that anybody submitted: what they made, as from the flow that submitted them; of 21 jobs, nothing."""
     for number, has_results in ((2, True), (21, False)):
         downstream = await deploy(f"after-{number}-with-results")
@@ -107,7 +107,7 @@ async def test_the_sensor_hands_over_results(run: Run, emulator: Emulator, deplo
         assert [bool(result and json.loads(result)["engine_results"]) for result in results] == [has_results] * number
 
 
-async def test_an_outage_longer_than_its_budget_after_the_end_is_no_refused_submission(
+async def test_outage_longer_than_its_budget_after_the_end_is_no_refused_submission(
     run: Run, emulator: Emulator
 ) -> None:
     """The results are away for longer than the whole wait may take: `ResultUnavailable`, and the job is there once."""
@@ -119,14 +119,14 @@ async def test_an_outage_longer_than_its_budget_after_the_end_is_no_refused_subm
     assert 900 <= emulator.clock.now() - began_at < 1100
 
 
-async def test_an_outage_after_the_end_is_sat_out(run: Run, emulator: Emulator) -> None:
+async def test_outage_after_the_end_is_tolerated(run: Run, emulator: Emulator) -> None:
     """The results are away for 50 minutes: Completed."""
     over_at = emulator.clock.now() + 3000
     emulator.faults.add(Fault("drop_after", operation="engineResults", times=None, until_at=over_at))
     assert (await run(SUBMITTING["aiware engine"])).name == "Completed"
 
 
-async def test_a_relative_result_folder_is_an_absolute_path_in_the_outcome(
+async def test_relative_result_folder_is_an_absolute_path_in_the_outcome(
     run: Run, emulator: Emulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes downstream runs in another folder."""
@@ -135,7 +135,7 @@ async def test_a_relative_result_folder_is_an_absolute_path_in_the_outcome(
     assert json.loads(outcome["result"])["file"].startswith(str(tmp_path / "out"))
 
 
-def test_the_cause_is_the_servers_words_and_keeps_its_end() -> None:
+def test_cause_is_the_servers_message_with_its_end() -> None:
     """A text of the server's that repeats 10,000 characters of parameters: its beginning and its end."""
     said = f"Error creating flow run: {'x' * 10_000} is not of type 'integer'"
     request = httpx.Request("POST", "http://prefect.invalid/api")

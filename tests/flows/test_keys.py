@@ -42,7 +42,7 @@ async def test_two_runs_with_one_key_share_one_job(
     assert len(await runs_of(downstream)) == 1
 
 
-async def test_an_export_with_a_key_is_made_for_each_run(run: Run, emulator: Emulator) -> None:
+async def test_export_with_a_key_is_repeated_for_each_run(run: Run, emulator: Emulator) -> None:
     """Each run needs a file of its own, and an export does no harm: two of them."""
     for _ in range(2):
         assert (await run(SUBMITTING["export"], key="shared export")).name == "Completed"
@@ -50,7 +50,7 @@ async def test_an_export_with_a_key_is_made_for_each_run(run: Run, emulator: Emu
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_two_runs_with_one_key_at_once_share_one_job(
+async def test_concurrent_runs_with_one_key_share_one_job(
     name: str, run: Run, live_emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Three runs at the same moment: one submits, the others adopt; one job, handed over once."""
@@ -65,7 +65,7 @@ async def test_two_runs_with_one_key_at_once_share_one_job(
     assert len(await runs_of(downstream)) == 1
 
 
-async def test_a_key_of_another_operation_is_another_key(run: Run, emulator: Emulator) -> None:
+async def test_key_of_another_operation_is_another_key(run: Run, emulator: Emulator) -> None:
     """The same word for an engine, for tasks, a project and labels: four jobs."""
     for name in ADOPTED:
         assert (await run(SUBMITTING[name], key="one word for all")).name == "Completed"
@@ -84,7 +84,7 @@ async def test_a_key_of_another_operation_is_another_key(run: Run, emulator: Emu
         ("project", {"name": "another"}, "name: 'new' then, 'another' now"),
     ],
 )
-async def test_a_key_that_was_used_for_another_job_is_refused(
+async def test_key_that_was_used_for_another_job_is_refused(
     name: str, changed: dict[str, Any], difference: str, run: Run, emulator: Emulator
 ) -> None:
     """InvalidInput: the key, when it was used, and what differs, field by field, then and now. Nothing was sent."""
@@ -99,7 +99,7 @@ async def test_a_key_that_was_used_for_another_job_is_refused(
     assert len(emulator.ledger.requests) == asked
 
 
-async def test_a_signature_that_was_renewed_makes_no_other_job(run: Run, emulator: Emulator) -> None:
+async def test_renewed_signature_of_a_url_makes_no_other_job(run: Run, emulator: Emulator) -> None:
     """The same recording under a freshly signed address is the same job; another recording is not."""
     case, address = SUBMITTING["aiware engine"], "https://media.example.invalid/b.mp4"
     for signature in ("one", "two"):
@@ -110,7 +110,7 @@ async def test_a_signature_that_was_renewed_makes_no_other_job(run: Run, emulato
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_key_that_cannot_be_one_is_refused(name: str, run: Run, emulator: Emulator) -> None:
+async def test_wrong_key_is_refused(name: str, run: Run, emulator: Emulator) -> None:
     """Empty, blank, or of 201 characters: the flow's own check of its parameters names it, and nothing is sent."""
     for key in ("", "  ", "k" * 201):
         state = await run(SUBMITTING[name], key=key)
@@ -120,7 +120,7 @@ async def test_a_key_that_cannot_be_one_is_refused(name: str, run: Run, emulator
 
 
 @pytest.mark.parametrize("key", ["", "  ", "k" * 201])
-async def test_the_task_refuses_a_key_that_cannot_be_one(key: str, emulator: Emulator) -> None:
+async def test_task_refuses_a_wrong_key(key: str, emulator: Emulator) -> None:
     """The same in a flow of one's own: `InvalidInput` by the parameter's name, and nothing is sent."""
 
     @flow
@@ -134,13 +134,13 @@ async def test_the_task_refuses_a_key_that_cannot_be_one(key: str, emulator: Emu
     assert emulator.ledger.requests == []
 
 
-async def test_a_key_of_200_characters_is_one(run: Run) -> None:
+async def test_key_may_have_200_characters(run: Run) -> None:
     """The longest that is allowed works."""
     assert (await run(LABEL, key="k" * 200)).name == "Completed"
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_a_key_outlives_the_run_that_used_it_first(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_key_survives_the_run_that_used_it_first(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """The first run is deleted, and with it what was known: the key works on, with a fresh job that others share."""
     case, key = SUBMITTING[name], f"outlives {name}"
     first = await make_run(case, key=key)
@@ -153,7 +153,7 @@ async def test_a_key_outlives_the_run_that_used_it_first(name: str, make_run: Ma
     assert made(emulator) == case.makes * 2
 
 
-async def test_a_failed_job_of_a_key_is_submitted_anew_by_any_run(run: Run, emulator: Emulator) -> None:
+async def test_failed_job_of_a_key_is_submitted_again_by_any_run(run: Run, emulator: Emulator) -> None:
     """Run 1's job fails; run 2 with the key submits a second one, and run 3 goes on with that."""
     emulator.faults.add(JobFault("job_fails"))
     states = [await run(LABEL, key="fails first") for _ in range(3)]
@@ -162,7 +162,7 @@ async def test_a_failed_job_of_a_key_is_submitted_anew_by_any_run(run: Run, emul
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_a_forced_submission_is_a_new_job_once_per_run(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_forced_submission_is_a_new_job_once_per_run(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """Run 1 has a job. Run 2 forces a second one, and keeps it when it is run again; run 3 goes on with the second."""
     case, key = SUBMITTING[name], f"forced {name}"
     assert (await (await make_run(case, key=key))()).name == "Completed"
@@ -175,18 +175,14 @@ async def test_a_forced_submission_is_a_new_job_once_per_run(name: str, make_run
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_a_run_that_forces_from_its_first_attempt_on_has_one_job(
-    name: str, make_run: MakeRun, emulator: Emulator
-) -> None:
+async def test_run_that_forces_in_each_attempt_has_one_job(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """There was nothing to force: its first job is the new one, and the next attempt goes on with it."""
     forcing = await make_run(SUBMITTING[name], force_resubmit=True)
     assert [(await forcing()).name for _ in range(3)] == ["Completed"] * 3
     assert made(emulator) == SUBMITTING[name].makes
 
 
-async def test_a_forced_job_that_failed_is_submitted_anew_and_not_forced_again(
-    make_run: MakeRun, emulator: Emulator
-) -> None:
+async def test_failed_forced_job_is_submitted_again_but_not_forced(make_run: MakeRun, emulator: Emulator) -> None:
     """The forced job fails, the next attempt submits another, and the one after that goes on with it."""
     assert (await (await make_run(LABEL, key="forced and fails"))()).name == "Completed"
     emulator.faults.add(JobFault("job_fails"))

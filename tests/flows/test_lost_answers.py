@@ -26,7 +26,7 @@ NOT_DONE = ["drop_before", "garbage"]
 
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("name", FOUND)
-async def test_a_job_whose_answer_is_lost_is_found_again(
+async def test_job_whose_response_is_lost_is_found(
     name: str, kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The run goes on with the job that was made: sent once, one job under one key, completed, handed over once."""
@@ -43,7 +43,7 @@ async def test_a_job_whose_answer_is_lost_is_found_again(
 
 @pytest.mark.parametrize("kind", NOT_DONE)
 @pytest.mark.parametrize("name", FOUND)
-async def test_a_submission_that_never_arrived_is_sent_again_once_that_is_sure(
+async def test_submission_that_never_arrived_is_sent_again_once_that_is_sure(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
     """It broke before the work: looked for over the visibility delay, not there, sent again; one job."""
@@ -59,7 +59,7 @@ async def test_a_submission_that_never_arrived_is_sent_again_once_that_is_sure(
 
 @pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
-async def test_a_container_whose_answer_is_lost_is_made_again(
+async def test_container_whose_response_is_lost_is_created_again(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
     """One container too many does no harm, and none holds a job but the last: one job."""
@@ -72,7 +72,7 @@ async def test_a_container_whose_answer_is_lost_is_made_again(
 
 
 @pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
-async def test_an_export_whose_answer_is_lost_is_made_again(
+async def test_export_whose_response_is_lost_is_sent_again(
     kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """A second export does no harm, and only its answer tells where the file is: completed with the second."""
@@ -86,7 +86,7 @@ async def test_an_export_whose_answer_is_lost_is_made_again(
 
 
 @pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
-async def test_an_auto_label_whose_answer_is_lost_is_not_sent_again(
+async def test_auto_label_whose_response_is_lost_is_not_sent_again(
     kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Nothing shows such a job: SubmissionUnknown says what was sent, when, and what to do; a second attempt at the run
@@ -112,7 +112,7 @@ async def test_an_auto_label_whose_answer_is_lost_is_not_sent_again(
 
 
 @pytest.mark.parametrize("kind", [*LOST, *NOT_DONE])
-async def test_an_auto_label_is_sent_again_where_the_caller_says_so(
+async def test_auto_label_is_sent_again_with_on_unknown_resubmit(
     kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """on_unknown="resubmit": two jobs at most, completed with the second, which later attempts go on with."""
@@ -128,7 +128,7 @@ async def test_an_auto_label_is_sent_again_where_the_caller_says_so(
     assert len(await runs_of(downstream)) == 1
 
 
-async def test_an_unknown_submission_of_a_key_is_sent_again_by_a_run_that_says_so(run: Run, emulator: Emulator) -> None:
+async def test_unknown_submission_of_a_key_is_sent_again_with_on_unknown_resubmit(run: Run, emulator: Emulator) -> None:
     """Run 1 ended as SubmissionUnknown and so does run 2 with its key; run 3 takes the risk, and run 4 adopts."""
     emulator.faults.add(Fault("drop_after", operation=LABEL.operation))
     states = [await run(LABEL, key="unknown", on_unknown=how) for how in ("fail", "fail", "resubmit", "fail")]
@@ -138,7 +138,7 @@ async def test_an_unknown_submission_of_a_key_is_sent_again_by_a_run_that_says_s
     assert (await states[3].result())["job_id"] == jobs(emulator)[1]
 
 
-async def test_every_answer_is_lost_and_the_last_job_is_not_multiplied(run: Run, emulator: Emulator) -> None:
+async def test_job_is_submitted_once_though_every_response_is_lost(run: Run, emulator: Emulator) -> None:
     """on_unknown="resubmit" and every answer is lost: it ends as SubmissionUnknown, which says how often."""
     emulator.faults.add(Fault("drop_after", operation=LABEL.operation, times=None))
     state = await run(LABEL, on_unknown="resubmit")
@@ -147,7 +147,7 @@ async def test_every_answer_is_lost_and_the_last_job_is_not_multiplied(run: Run,
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
-async def test_a_job_that_shows_late_is_found(name: str, run: Run, emulator: Emulator) -> None:
+async def test_job_that_shows_late_is_found(name: str, run: Run, emulator: Emulator) -> None:
     """The answer is lost and the job stays hidden for 20 of the 30 s that aiWARE may take: found, not sent again."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault("drop_after", operation=case.operation), JobFault("not_visible", delay_s=20))
@@ -157,7 +157,7 @@ async def test_a_job_that_shows_late_is_found(name: str, run: Run, emulator: Emu
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
-async def test_a_job_that_may_stay_hidden_for_longer_than_the_wait_is_not_sent_again(
+async def test_job_that_may_stay_hidden_longer_than_the_wait_is_not_sent_again(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
     """A wait of 5 s, and a job that shows after 20 s: SubmissionUnknown says so; the next attempt finds the job."""
@@ -174,7 +174,7 @@ async def test_a_job_that_may_stay_hidden_for_longer_than_the_wait_is_not_sent_a
 
 
 @pytest.mark.parametrize("name", FOUND)
-async def test_a_provider_that_cannot_be_asked_is_asked_by_the_next_attempt(
+async def test_unreachable_provider_is_searched_by_the_next_attempt(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
     """The answer is lost and then nothing answers: SubmissionUnknown, nothing is sent; later the job is found."""

@@ -90,7 +90,7 @@ def failing_api() -> Iterator[FailingApi]:
 
 @pytest.mark.parametrize("name", ["auto-label", "aiware engine"])
 @pytest.mark.parametrize("key", [None, "own key"])
-async def test_run_outlives_a_failure_of_each_call(
+async def test_run_survives_a_failure_of_each_call(
     name: str, key: str | None, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Each call fails twice, once before and once after its work: one job, one downstream run, Completed."""
@@ -104,7 +104,7 @@ async def test_run_outlives_a_failure_of_each_call(
     assert all(word in asked for word in ("/input", "/deployments/name/", "/create_flow_run", "/block_documents/"))
 
 
-async def test_sensor_outlives_a_failure_of_each_call(
+async def test_sensor_survives_a_failure_of_each_call(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The same for jobs that somebody else submitted."""

@@ -105,7 +105,7 @@ async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(
     assert operations == {"jobs": 7, "job": 1}
 
 
-async def test_only_what_may_be_cancelled_is_cancelled(emulator: Emulator) -> None:
+async def test_only_jobs_that_may_be_cancelled_are_cancelled(emulator: Emulator) -> None:
     """Of the twenty: twelve of ended or busy runs; those that run are refused, those of unknown runs are left."""
     await plant_healthy(emulator)
     orphans = await plant_orphans(emulator)
@@ -122,7 +122,7 @@ async def test_only_what_may_be_cancelled_is_cancelled(emulator: Emulator) -> No
     assert {row["job_id"] for row in again} == orphans - cancelled
 
 
-async def test_jobs_of_runs_that_are_gone_are_cancelled_if_told_so(emulator: Emulator) -> None:
+async def test_jobs_of_unknown_runs_are_cancelled_only_if_allowed(emulator: Emulator) -> None:
     """Only where no other Prefect server uses the account: a run that is not here may be there."""
     gone = plant(emulator, uuid4())
     [row] = await reap(emulator, action="cancel", dry_run=False, cancel_if_run_is_gone=True)
@@ -130,7 +130,7 @@ async def test_jobs_of_runs_that_are_gone_are_cancelled_if_told_so(emulator: Emu
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [gone]
 
 
-async def test_two_at_once_cancel_each_job_once(emulator: Emulator) -> None:
+async def test_concurrent_runs_cancel_each_job_once(emulator: Emulator) -> None:
     """Ten orphans, three reapers: ten cancels that were accepted, and no finding that says otherwise."""
     run = await run_in(Crashed())
     orphans = {plant(emulator, run) for _ in range(10)}
@@ -142,7 +142,7 @@ async def test_two_at_once_cancel_each_job_once(emulator: Emulator) -> None:
     assert done == {"cancelled (status 'aborted')."}
 
 
-async def test_two_at_once_adopt_each_job_once(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_concurrent_runs_adopt_each_job_once(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
     """Five orphans, three reapers: five runs of the sensor, which the next reaper takes for what they are."""
     sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
     before = {run.id for run in await runs_of(sensor)}
@@ -163,7 +163,7 @@ async def test_two_at_once_adopt_each_job_once(emulator: Emulator, deploy: Deplo
     assert "ended: TimedOut" in row["done"]
 
 
-async def test_the_adopter_hands_over(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_adopting_run_hands_over(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
     """What is to follow is passed to the sensor; one that does not exist is refused before anything starts."""
     sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
     following = await deploy("after-adoption")
@@ -175,7 +175,7 @@ async def test_the_adopter_hands_over(emulator: Emulator, deploy: Deploy, runs_o
     assert one.parameters["downstream"] == [following]
 
 
-async def test_a_sensor_that_is_not_deployed_is_told(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_sensor_deployment_is_reported(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The orphan is found, and why it could not be adopted stands beside it."""
     monkeypatch.setattr("tasks.orphans.act.SENSOR", "never/deployed")
     plant(emulator, await run_in(Crashed()))
@@ -183,7 +183,7 @@ async def test_a_sensor_that_is_not_deployed_is_told(emulator: Emulator, monkeyp
     assert row["done"].startswith("not adopted: never/deployed: ObjectNotFound")
 
 
-async def test_what_is_outside_of_the_window_is_left(emulator: Emulator) -> None:
+async def test_jobs_outside_of_the_window_are_left(emulator: Emulator) -> None:
     """Created 3 h, 1 h and 1 min ago; a window from 2 h to 10 min ago: the second alone."""
     run, made = await run_in(Crashed()), []
     for pause_s in (7200, 3540, 60):
@@ -195,13 +195,13 @@ async def test_what_is_outside_of_the_window_is_left(emulator: Emulator) -> None
     assert [row["job_id"] for row in found if row["job_id"]] == made
 
 
-async def test_a_window_that_ends_before_it_begins_is_refused() -> None:
+async def test_window_that_ends_before_it_begins_is_refused() -> None:
     """An hour back, to two hours ago."""
     state = await ending(from_hours_ago=1, to_minutes_ago=120)
     assert (state.name, "from_hours_ago" in str(state.message)) == ("InvalidInput", True)
 
 
-async def test_a_job_that_ended_or_is_gone_is_no_orphan(emulator: Emulator) -> None:
+async def test_job_that_ended_or_was_deleted_is_no_orphan(emulator: Emulator) -> None:
     """The run remembers three jobs that no list shows: one has ended, one is gone, one goes on."""
     run = await run_in(Crashed())
     ended = emulator.aiware.plant(status="complete", tasks=[PlantedTask()])
@@ -211,9 +211,7 @@ async def test_a_job_that_ended_or_is_gone_is_no_orphan(emulator: Emulator) -> N
     assert [row["job_id"] for row in await reap(emulator)] == [left.id]
 
 
-async def test_a_run_that_is_started_again_meanwhile_keeps_its_job(
-    emulator: Emulator, aiware: AiwareCredentials
-) -> None:
+async def test_run_that_is_retried_meanwhile_keeps_its_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Crashed when it was looked at, retried before the cancel: left running."""
     run = await run_in(Crashed())
     plant(emulator, run)
@@ -226,7 +224,7 @@ async def test_a_run_that_is_started_again_meanwhile_keeps_its_job(
     assert emulator.ledger.cancels == []
 
 
-async def test_the_findings_stand_in_an_artifact(emulator: Emulator) -> None:
+async def test_rows_are_published_as_an_artifact(emulator: Emulator) -> None:
     """One table under the key orphans, with a row that says what, whose, why and what was done."""
     run = await run_in(Crashed())
     job_id = plant(emulator, run)
@@ -242,7 +240,7 @@ async def test_the_findings_stand_in_an_artifact(emulator: Emulator) -> None:
     assert "dry run" in (mine.description or "")
 
 
-async def test_memory_that_was_edited_by_hand_stops_nobody(emulator: Emulator) -> None:
+async def test_store_that_was_edited_by_hand_does_not_stop_the_others(emulator: Emulator) -> None:
     """A living run's entries make no sense: its jobs are left alone, the others are found."""
     strange = await run_in(Running())
     await RunStore(strange.id).append(new_key(), 0, {"kind": "nonsense"})
@@ -251,7 +249,7 @@ async def test_memory_that_was_edited_by_hand_stops_nobody(emulator: Emulator) -
     assert [row["job_id"] for row in await reap(emulator)] == [left]
 
 
-async def test_a_provider_that_cannot_be_asked_fails_the_run(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_unreachable_provider_fails_the_run(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """No list, no verdict: the run says so."""
     aiware.token = type(aiware.token)("wrong")
     await aiware.asave("aiware-wrong", overwrite=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
-async def test_a_job_that_a_living_run_names_is_no_orphan(emulator: Emulator) -> None:
+async def test_job_in_the_parameters_of_a_living_run_is_no_orphan(emulator: Emulator) -> None:
     """Its own run has ended, and a sensor waits for it, or will."""
     ended = await run_in(Completed())
     waited_for, left = plant(emulator, ended), plant(emulator, ended)
@@ -30,7 +30,7 @@ async def test_a_job_that_a_living_run_names_is_no_orphan(emulator: Emulator) ->
     assert [row["job_id"] for row in await reap(emulator)] == [left]
 
 
-async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> None:
+async def test_callers_key_belongs_to_all_runs_that_use_it(emulator: Emulator) -> None:
     """The first run died, the second goes on with its job: no orphan. Both dead: one, which no machine cancels."""
     key = new_key()
     first, second = await run_in(Running()), await run_in(Running())
@@ -51,7 +51,7 @@ async def test_a_callers_key_belongs_to_all_that_use_it(emulator: Emulator) -> N
     assert emulator.ledger.cancels == []
 
 
-async def test_a_living_run_that_uses_anothers_key_keeps_its_job(emulator: Emulator) -> None:
+async def test_living_run_that_uses_another_runs_key_keeps_its_job(emulator: Emulator) -> None:
     """It submitted for a key whose entries the first run keeps: the job is in that run's store, not in its own."""
     key = new_key()
     home, owner = await run_in(Running()), await run_in(Running())
@@ -62,7 +62,7 @@ async def test_a_living_run_that_uses_anothers_key_keeps_its_job(emulator: Emula
     assert [row["job_id"] for row in await reap(emulator)] == [surplus]
 
 
-async def test_a_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
+async def test_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
     """On the caller's own target nothing is labelled: the run that ended badly remembers the job."""
     job = emulator.aiware.plant(fault=JobFault("stuck"))
     run, key = await run_in(Crashed()), new_key()

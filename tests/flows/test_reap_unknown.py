@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
-async def test_a_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: Emulator) -> None:
+async def test_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: Emulator) -> None:
     """Nobody saw the answer to an auto-label job: which run, what was sent, when; also without aiWARE."""
     run, key = await run_in(Failed(name="SubmissionUnknown"), run_datasaur_auto_label), new_key()
     sent: dict[str, Any] = {
@@ -39,7 +39,7 @@ async def test_a_submission_to_datasaur_of_unknown_outcome_is_reported(emulator:
         assert "lost." in row["why"]
 
 
-async def test_a_crash_between_sending_and_writing_down_is_reported(emulator: Emulator) -> None:
+async def test_crash_after_a_create_is_reported(emulator: Emulator) -> None:
     """An intent and nothing after it; resolved ones, and aiWARE's, which its list would show, are not told."""
     run, open_key = await run_in(Crashed(), run_datasaur_auto_label), new_key()
     sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
@@ -53,7 +53,7 @@ async def test_a_crash_between_sending_and_writing_down_is_reported(emulator: Em
     assert (row["key"], "ended before it wrote" in row["why"]) == (open_key, True)
 
 
-async def test_an_unknown_outcome_under_anothers_roof_is_reported_once(emulator: Emulator) -> None:
+async def test_unknown_outcome_in_another_runs_store_is_reported_once(emulator: Emulator) -> None:
     """Two runs with one caller's key, whose entries the first keeps: one finding for the key."""
     key = new_key()
     first, second = [await run_in(Running(), run_datasaur_auto_label) for _ in range(2)]
@@ -68,7 +68,7 @@ async def test_an_unknown_outcome_under_anothers_roof_is_reported_once(emulator:
     assert len({row["run"] for row in found}) == 1
 
 
-async def test_a_run_whose_memory_says_nothing_is_told_by_its_state(emulator: Emulator) -> None:
+async def test_run_with_an_empty_store_is_reported_by_its_state(emulator: Emulator) -> None:
     """SubmissionUnknown, and what was sent could not be written down: the state's message."""
     run = await run_in(Failed(name="SubmissionUnknown", message="datasaur x, sent at noon"), run_datasaur_auto_label)
     [row] = await unknown_of(run, emulator)

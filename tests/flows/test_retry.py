@@ -24,7 +24,7 @@ ENGINE_JOB = EngineJobSpec(engine_id=ENGINE_ID, upload_url="https://media.exampl
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_failed_job_is_submitted_anew(
+async def test_failed_job_is_submitted_again(
     name: str, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The job fails, a person clicks "Retry": a second job, which succeeds and is handed over; the first is not."""
@@ -53,7 +53,7 @@ async def test_two_failed_jobs_make_a_third(make_run: MakeRun, emulator: Emulato
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_a_wait_that_timed_out_goes_on_with_its_job(
+async def test_retry_after_a_timeout_adopts_the_job(
     name: str, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Given up after 2 s, the job ends later: run again, late success is success; one submission, handed over once."""
@@ -74,7 +74,7 @@ async def test_a_wait_that_timed_out_goes_on_with_its_job(
 
 
 @pytest.mark.parametrize("name", ADOPTED)
-async def test_a_run_that_is_run_again_after_success_submits_nothing(
+async def test_retry_after_success_submits_nothing(
     name: str, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Completed twice with the same job: nothing more was made, and nothing more was handed over."""
@@ -91,7 +91,7 @@ async def test_a_run_that_is_run_again_after_success_submits_nothing(
     assert len(await runs_of(downstream)) == 1
 
 
-async def test_an_export_is_sent_again_since_only_its_answer_tells_where_the_file_is(
+async def test_retry_sends_an_export_again(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The file's address is a secret and is not kept: a second export, which does no harm; handed over once."""
@@ -104,7 +104,7 @@ async def test_an_export_is_sent_again_since_only_its_answer_tells_where_the_fil
 
 @pytest.mark.parametrize("kind", ["redirect", "body_too_large"])
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_refused_submission_is_sent_by_the_next_attempt(
+async def test_refused_submission_is_sent_by_the_next_attempt(
     name: str, kind: Any, make_run: MakeRun, emulator: Emulator
 ) -> None:
     """Refused, so surely nothing was started: RequestFailed; the next attempt submits one job."""
@@ -122,7 +122,7 @@ async def twice() -> list[str]:
     return [(await submit_job(credentials, ENGINE_JOB)).job_id for _ in range(2)]
 
 
-async def test_the_same_spec_twice_in_one_run_is_two_jobs(make_run: MakeRun, emulator: Emulator) -> None:
+async def test_same_spec_twice_in_one_run_is_two_jobs(make_run: MakeRun, emulator: Emulator) -> None:
     """Two calls with one spec: two jobs under two keys; run again, the same two in the same order."""
     run = await make_run(twice)
     first, again = [await (await run()).result() for _ in range(2)]
@@ -131,9 +131,7 @@ async def test_the_same_spec_twice_in_one_run_is_two_jobs(make_run: MakeRun, emu
     assert list(emulator.ledger.jobs_by_key().values()) == [[job_id] for job_id in first]
 
 
-async def test_an_attempt_that_ends_between_two_submissions_makes_only_the_second(
-    make_run: MakeRun, emulator: Emulator
-) -> None:
+async def test_retry_after_one_of_two_submissions_sends_only_the_second(make_run: MakeRun, emulator: Emulator) -> None:
     """The second of two is refused: the next attempt goes on with the first and submits the second."""
     emulator.faults.add(Fault("forbidden", operation="launchSingleEngineJob", skip=1))
     run = await make_run(twice)

@@ -21,7 +21,7 @@ CHECKS = ("job", "getJob", "getJobs")
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_job_that_fails_fails_the_run_with_its_reason(
+async def test_job_that_fails_fails_the_run_with_its_reason(
     name: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """JobFailed with the provider's own words; nothing comes next."""
@@ -36,14 +36,14 @@ async def test_a_job_that_fails_fails_the_run_with_its_reason(
     assert await runs_of(downstream) == []
 
 
-async def test_a_complete_job_with_a_failed_task_fails_the_run(run: Run, emulator: Emulator) -> None:
+async def test_complete_job_with_a_failed_task_fails_the_run(run: Run, emulator: Emulator) -> None:
     """Guarantee 4: aiWARE says complete, one task failed: JobFailed, naming the task's reason."""
     emulator.faults.add(JobFault("failed_task_in_complete", failure_message="no audio"))
     state = await run(SUBMITTING["aiware engine"])
     assert (state.name, "no audio" in str(state.message)) == ("JobFailed", True)
 
 
-async def test_a_lenient_block_believes_a_complete_job(run: Run, emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_lenient_block_accepts_a_complete_job(run: Run, emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The same job with `lenient` in the credentials: completed."""
     await aiware.model_copy(update={"lenient": True}).asave("lenient", overwrite=True)
     emulator.faults.add(JobFault("failed_task_in_complete"))
@@ -51,7 +51,9 @@ async def test_a_lenient_block_believes_a_complete_job(run: Run, emulator: Emula
 
 
 @pytest.mark.parametrize("word", ["aborted", "cancelled"])
-async def test_a_job_that_somebody_cancelled_makes_a_cancelled_run(word: str, run: Run, emulator: Emulator) -> None:
+async def test_job_that_was_cancelled_at_the_provider_makes_a_cancelled_run(
+    word: str, run: Run, emulator: Emulator
+) -> None:
     """Cancelled at the provider: the run is cancelled, not failed, so that nothing tries it again."""
     job = emulator.aiware.plant(status=word, tasks=[])
     state = await run(WAITING, job_ids=[job.id])
@@ -70,7 +72,7 @@ async def test_a_job_that_somebody_cancelled_makes_a_cancelled_run(word: str, ru
     ids=["in all", "queued", "running", "an unknown word"],
 )
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
-async def test_a_deadline_is_its_own_end(
+async def test_missed_deadline_is_timed_out(
     name: str, limits: dict[str, float], fault: JobFault, run: Run, emulator: Emulator
 ) -> None:
     """TimedOut, with the deadline, the last status and the id to wait for again; the job is left alone."""
@@ -88,7 +90,7 @@ async def test_a_deadline_is_its_own_end(
 
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
-async def test_a_job_that_nobody_knows_is_lost(provider: str, run: Run, emulator: Emulator) -> None:
+async def test_unknown_job_is_lost(provider: str, run: Run, emulator: Emulator) -> None:
     """A wrong id, after the grace that a new job gets: JobLost, with the id and the provider."""
     state = await run(WAITING, provider=provider, job_ids=["nobody-knows"])
     assert (state.type, state.name) == (StateType.FAILED, "JobLost")
@@ -98,7 +100,7 @@ async def test_a_job_that_nobody_knows_is_lost(provider: str, run: Run, emulator
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
-async def test_a_job_that_is_gone_is_lost(name: str, run: Run, emulator: Emulator) -> None:
+async def test_deleted_job_is_lost(name: str, run: Run, emulator: Emulator) -> None:
     """Submitted, seen, and deleted at the provider: JobLost, not submitted again, and the message says how to."""
     emulator.faults.add(JobFault("gone", delay_s=4))
     state = await run(SUBMITTING[name])
@@ -109,7 +111,7 @@ async def test_a_job_that_is_gone_is_lost(name: str, run: Run, emulator: Emulato
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
-async def test_an_outage_longer_than_an_hour_is_not_a_failed_job(name: str, run: Run, emulator: Emulator) -> None:
+async def test_outage_longer_than_an_hour_is_not_a_failed_job(name: str, run: Run, emulator: Emulator) -> None:
     """503 for ever after the submission: ProviderLost after the budget of an hour; the job may still finish."""
     emulator.faults.add(*[Fault("server_error", operation=check, times=None, status=503) for check in CHECKS])
     began_at = emulator.clock.now()
@@ -121,7 +123,7 @@ async def test_an_outage_longer_than_an_hour_is_not_a_failed_job(name: str, run:
 
 @pytest.mark.parametrize("kind", ["server_error", "drop_before", "truncate", "rate_limited", "garbage"])
 @pytest.mark.parametrize("name", ["aiware engine", "export"])
-async def test_polls_that_fail_for_minutes_fail_no_healthy_job(
+async def test_polls_that_fail_for_minutes_do_not_fail_the_job(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
     """Five minutes of 503, broken connections, cut answers or 429: the run completes, with one submission."""
@@ -134,7 +136,7 @@ async def test_polls_that_fail_for_minutes_fail_no_healthy_job(
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_submission_that_was_refused_for_now_is_sent_again(name: str, run: Run, emulator: Emulator) -> None:
+async def test_temporarily_refused_submission_is_sent_again(name: str, run: Run, emulator: Emulator) -> None:
     """429 twice, which proves that nothing was done: the run completes, with one submission."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault("rate_limited", operation=case.operation, times=2, retry_after=1))
@@ -144,9 +146,7 @@ async def test_a_submission_that_was_refused_for_now_is_sent_again(name: str, ru
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
-async def test_a_token_that_is_rejected_fails_the_run_without_showing_it(
-    name: str, run: Run, emulator: Emulator
-) -> None:
+async def test_rejected_token_fails_the_run_and_is_not_shown(name: str, run: Run, emulator: Emulator) -> None:
     """Every token is refused: RequestFailed says to renew the credentials block; no token in the message."""
     emulator.faults.add(Fault("unauthorized", times=None))
     emulator.accounts.revoke_all()
@@ -159,7 +159,7 @@ async def test_a_token_that_is_rejected_fails_the_run_without_showing_it(
 
 
 @pytest.mark.parametrize("kind", ["forbidden", "redirect", "body_too_large"])
-async def test_a_refused_submission_is_told_by_operation_and_provider(kind: Any, run: Run, emulator: Emulator) -> None:
+async def test_refused_submission_names_operation_and_provider(kind: Any, run: Run, emulator: Emulator) -> None:
     """Not authorised, moved or too large: RequestFailed with provider and operation, and nothing of gql.
 
     The job's container is there by then; there is no job.
@@ -186,14 +186,14 @@ async def test_without_its_container_no_job_is_submitted(kind: Any, run: Run, em
     assert emulator.ledger.count("createJob") == 0
 
 
-async def test_a_token_that_expires_on_the_way_is_renewed(run: Run, emulator: Emulator) -> None:
+async def test_expired_token_is_renewed(run: Run, emulator: Emulator) -> None:
     """The provider forgets the token while the job runs: a new one is fetched, and the run completes."""
     emulator.faults.add(Fault("unauthorized", operation="getJob", skip=1))
     assert (await run(SUBMITTING["auto-label"])).name == "Completed"
     assert emulator.ledger.tokens_issued == 2
 
 
-async def test_a_file_that_cannot_be_had_is_not_a_failed_job(run: Run, emulator: Emulator) -> None:
+async def test_unavailable_file_is_not_a_failed_job(run: Run, emulator: Emulator) -> None:
     """The export is delivered and its address gives 503: ResultUnavailable, with the job's id and no signature."""
     emulator.faults.add(Fault("server_error", operation="download", times=None, status=503))
     state = await run(SUBMITTING["export"])

@@ -48,7 +48,7 @@ async def test_storing_twice_changes_nothing(tmp_path: Path) -> None:
     assert [json.loads(outcome) for *_, outcome in once] == [job("1"), job("2")]
 
 
-async def test_a_later_outcome_replaces_the_earlier_one(tmp_path: Path) -> None:
+async def test_later_outcome_replaces_the_earlier_one(tmp_path: Path) -> None:
     """A job that was UNKNOWN and then succeeded: one row, with the later state."""
     file = tmp_path / "jobs.sqlite"
     await store([{"provider": "aiware", "job_id": "1", "state": "UNKNOWN", "error": "gone"}], file)
@@ -63,7 +63,7 @@ async def test_hostile_text_is_stored_as_text(tmp_path: Path) -> None:
     assert [row[1] for row in rows(file)] == ["1'); DROP TABLE jobs; --"]
 
 
-async def test_an_entry_that_is_no_outcome_stores_nothing_and_says_what_lacks(tmp_path: Path) -> None:
+async def test_entry_that_is_no_outcome_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
     """A list with one good and one malformed entry: the run fails by the parameter's name, and stores neither."""
     file = tmp_path / "jobs.sqlite"
     with pytest.raises(Exception, match="jobs") as raised:
@@ -72,7 +72,7 @@ async def test_an_entry_that_is_no_outcome_stores_nothing_and_says_what_lacks(tm
     assert not file.exists() or rows(file) == []
 
 
-async def test_without_a_path_it_goes_into_prefects_home() -> None:
+async def test_default_database_is_in_prefects_home() -> None:
     """results.sqlite, beside the files of the results."""
     await store([job("in-the-home")], None)
     file = PREFECT_HOME / "graphql-jobs" / "results" / "results.sqlite"
@@ -80,7 +80,7 @@ async def test_without_a_path_it_goes_into_prefects_home() -> None:
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_it_stores_what_each_flow_hands_over(
+async def test_outcome_of_each_flow_is_stored(
     name: str, run: Run, deploy: Deploy, runs_of: RunsOf, tmp_path: Path
 ) -> None:
     """The parameters of the run that a flow started, given to the flow as a worker would: one row of that job."""
@@ -94,7 +94,7 @@ async def test_it_stores_what_each_flow_hands_over(
     assert result == outcome["result"]
 
 
-async def test_it_stores_what_the_sensor_hands_over(
+async def test_outcomes_of_the_sensor_are_stored(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, tmp_path: Path
 ) -> None:
     """Good, failed and lost jobs, with "always": three rows with their states."""

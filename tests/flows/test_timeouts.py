@@ -17,7 +17,7 @@ AIWARE, DATASAUR = ["aiware engine", "aiware tasks"], ["auto-label", "export", "
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_queued_job_is_cancelled(name: str, run: Run, emulator: Emulator) -> None:
+async def test_queued_job_is_cancelled(name: str, run: Run, emulator: Emulator) -> None:
     """Never began to run, on_timeout="cancel": cancelled at aiWARE, once, and the state says that and the deadline."""
     emulator.faults.add(JobFault("stuck"))
     state = await run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
@@ -29,7 +29,7 @@ async def test_a_queued_job_is_cancelled(name: str, run: Run, emulator: Emulator
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_running_job_is_left_running_if_the_provider_refuses(name: str, run: Run, emulator: Emulator) -> None:
+async def test_running_job_is_left_running_if_the_provider_refuses(name: str, run: Run, emulator: Emulator) -> None:
     """aiWARE refuses once a task runs: the state says that it was to be cancelled, and that it was left running."""
     emulator.faults.add(JobFault("stuck", word="running"))
     state = await run(SUBMITTING[name], running_at_most_s=60, on_timeout="cancel")
@@ -40,7 +40,7 @@ async def test_a_running_job_is_left_running_if_the_provider_refuses(name: str, 
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str, run: Run, emulator: Emulator) -> None:
+async def test_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str, run: Run, emulator: Emulator) -> None:
     """Hidden for 20 s and given up after 5: it may show for `visibility_s`, and is asked for until then."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
@@ -51,7 +51,7 @@ async def test_a_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str,
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_job_that_another_run_waits_for_is_left_to_it(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_late_job_that_another_run_waits_for_is_left(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """Two runs with one key: the second's deadline passes while the first waits, and then with the first one dead."""
     emulator.faults.add(JobFault("stuck"))
     case, given = SUBMITTING[name], {"key": f"overdue {name}", "give_up_after_s": 600}
@@ -66,7 +66,7 @@ async def test_a_job_that_another_run_waits_for_is_left_to_it(name: str, make_ru
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == jobs(emulator)
 
 
-async def test_of_two_runs_that_give_up_together_the_last_one_cancels(make_run: MakeRun, emulator: Emulator) -> None:
+async def test_last_of_two_runs_that_time_out_cancels(make_run: MakeRun, emulator: Emulator) -> None:
     """The first has stopped waiting, and its run is not over yet: it keeps nobody from cancelling."""
     emulator.faults.add(JobFault("stuck"))
     case, given = SUBMITTING["aiware engine"], {"key": "given up together", "give_up_after_s": 600}
@@ -80,7 +80,7 @@ async def test_of_two_runs_that_give_up_together_the_last_one_cancels(make_run: 
     assert "It was cancelled: cancelled" in str((await second()).message)
 
 
-async def test_where_it_cannot_be_told_who_else_waits_the_job_is_left(
+async def test_job_is_left_if_other_waiting_runs_are_unknown(
     make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prefect's API fails just then: TimedOut names the deadline, and the job is left running."""
@@ -100,7 +100,7 @@ async def test_where_it_cannot_be_told_who_else_waits_the_job_is_left(
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """So that the next attempt does not wait for a job that was cancelled and has vanished since."""
     emulator.faults.add(JobFault("stuck"))
     run = await make_run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
@@ -110,9 +110,7 @@ async def test_a_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, 
 
 
 @pytest.mark.parametrize("name", DATASAUR)
-async def test_at_datasaur_the_job_is_left_running_and_the_state_says_so(
-    name: str, run: Run, emulator: Emulator
-) -> None:
+async def test_datasaur_job_is_left_running_and_the_state_says_so(name: str, run: Run, emulator: Emulator) -> None:
     """There is no cancel: "left running at Datasaur", plainly."""
     emulator.faults.add(JobFault("stuck"))
     state = await run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
@@ -121,7 +119,7 @@ async def test_at_datasaur_the_job_is_left_running_and_the_state_says_so(
     assert emulator.ledger.cancels == []
 
 
-async def test_a_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator: Emulator) -> None:
+async def test_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator: Emulator) -> None:
     """aiWARE answers the cancel with 503 for ever: TimedOut still names the deadline, and the failure."""
     emulator.faults.add(JobFault("stuck"), Fault("server_error", operation="cancelJob", times=None, status=503))
     state = await run(SUBMITTING["aiware engine"], give_up_after_s=600, on_timeout="cancel")
@@ -131,7 +129,7 @@ async def test_a_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator
 
 
 @pytest.mark.parametrize("name", AIWARE)
-async def test_a_job_that_was_cancelled_for_its_deadline_is_submitted_anew(
+async def test_job_that_was_cancelled_for_its_deadline_is_submitted_again(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
     """The next attempt does not go on with a cancelled job: a second one, which succeeds."""
@@ -143,7 +141,7 @@ async def test_a_job_that_was_cancelled_for_its_deadline_is_submitted_anew(
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_job_that_ends_in_time_is_not_cancelled(name: str, run: Run, emulator: Emulator) -> None:
+async def test_job_that_ends_in_time_is_not_cancelled(name: str, run: Run, emulator: Emulator) -> None:
     """on_timeout="cancel" with a job that is quick: completed, and nothing was cancelled."""
     assert (await run(SUBMITTING[name], on_timeout="cancel")).name == "Completed"
     assert emulator.ledger.cancels == []

@@ -54,7 +54,7 @@ async def test_all_good_jobs_complete_the_run(
     assert started.parameters == {"jobs": outcomes}
 
 
-async def test_one_look_is_one_request_for_all_jobs(run: Run, emulator: Emulator) -> None:
+async def test_one_poll_is_one_request_for_all_jobs(run: Run, emulator: Emulator) -> None:
     """100 Datasaur jobs: the first look names all, and no pause of 2 s has more than two requests."""
     job_ids = [emulator.datasaur.plant().id for _ in range(100)]
     assert (await run(WAITING, provider="datasaur", job_ids=job_ids)).name == "Completed"
@@ -75,7 +75,7 @@ async def test_one_look_is_one_request_for_all_jobs(run: Run, emulator: Emulator
         ("always", ("good",), True),
     ],
 )
-async def test_what_comes_next_starts_when_it_was_asked_to(
+async def test_downstream_starts_as_start_downstream_when_says(
     when: str, kinds: tuple[str, ...], starts: bool, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """All, any, always: with all outcomes, the failed and the lost ones among them."""
@@ -91,7 +91,7 @@ async def test_what_comes_next_starts_when_it_was_asked_to(
         assert told == {job_id: states[kind] for job_id, kind in zip(job_ids, kinds, strict=True)}
 
 
-async def test_a_mix_of_ends_fails_the_run_and_says_how_many(run: Run, emulator: Emulator) -> None:
+async def test_run_with_mixed_ends_fails_and_counts_them(run: Run, emulator: Emulator) -> None:
     """Good, failed and lost: "2 of 3 jobs did not succeed", with both ids and the reason."""
     _, failed, lost = job_ids = plant(emulator, "good", "failed", "lost")
     state = await run(WAITING, job_ids=job_ids)
@@ -103,7 +103,7 @@ async def test_a_mix_of_ends_fails_the_run_and_says_how_many(run: Run, emulator:
     assert "no audio" in message
 
 
-async def test_the_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
     """One failed, one stuck for ever: over when the first fails; what comes next does not start."""
     downstream = await deploy("after-first-failure")
     began_at = emulator.clock.now()
@@ -115,7 +115,7 @@ async def test_the_first_failure_ends_the_run(run: Run, emulator: Emulator, depl
     assert await runs_of(downstream) == []
 
 
-async def test_a_wait_that_stops_early_does_not_use_up_what_comes_next(
+async def test_wait_that_stops_early_does_not_use_up_the_hand_over(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Stopped at the first failure with "always", then waited for whole: the whole outcome is handed over too."""
@@ -128,7 +128,7 @@ async def test_a_wait_that_stops_early_does_not_use_up_what_comes_next(
     assert set(job_ids) in handed_over
 
 
-async def test_a_sensor_that_runs_twice_starts_what_comes_next_once(
+async def test_sensor_that_runs_twice_starts_downstream_once(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The same jobs in another order, in a second run: no second downstream run."""
@@ -139,7 +139,7 @@ async def test_a_sensor_that_runs_twice_starts_what_comes_next_once(
     assert len(await runs_of(downstream)) == 1
 
 
-async def test_sensor_that_is_run_again_after_its_hand_over_starts_nothing_else(
+async def test_retried_sensor_starts_nothing_twice(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first success is handed over, then the process dies; run again, another job is the first: one run follows."""
@@ -162,7 +162,7 @@ async def test_sensor_that_is_run_again_after_its_hand_over_starts_nothing_else(
     assert [outcome["job_id"] for outcome in started.parameters["jobs"]] == [early]
 
 
-async def test_job_whose_end_was_not_known_is_handed_over_again_when_it_is(
+async def test_job_with_unknown_end_is_handed_over_again_once_it_is_known(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """The sensor gave up before the job's end; run again, it has ended: a second run follows, and no third."""
@@ -177,7 +177,7 @@ async def test_job_whose_end_was_not_known_is_handed_over_again_when_it_is(
     assert sorted(states) == ["SUCCEEDED", "UNKNOWN"]
 
 
-async def test_the_credentials_block_may_have_any_name(run: Run, emulator: Emulator, aiware: Any) -> None:
+async def test_credentials_block_may_have_any_name(run: Run, emulator: Emulator, aiware: Any) -> None:
     """Empty means the block that is called like the provider; a name means that one."""
     await aiware.asave("another-name", overwrite=True)
     [job_id] = plant(emulator, "good")
@@ -185,7 +185,7 @@ async def test_the_credentials_block_may_have_any_name(run: Run, emulator: Emula
     assert (await run(WAITING, job_ids=[job_id], credentials=None)).name == "Completed"
 
 
-async def test_a_look_is_at_most_the_longest_pause_away(run: Run, emulator: Emulator) -> None:
+async def test_polls_are_at_most_max_poll_interval_s_apart(run: Run, emulator: Emulator) -> None:
     """max_poll_interval_s=5 for a job that never starts, for ten minutes: no two looks are further apart."""
     await run(WAITING, job_ids=plant(emulator, "stuck"), max_poll_interval_s=5, give_up_after_s=600)
     looks = [record.at for record in emulator.ledger.requests]
@@ -201,7 +201,7 @@ async def test_a_look_is_at_most_the_longest_pause_away(run: Run, emulator: Emul
         ("lost", {"unseen_at_most_s": 120}, "unseen_s=120"),
     ],
 )
-async def test_it_has_the_limits_of_the_flows_that_submit(
+async def test_sensor_has_the_limits_of_the_flows_that_submit(
     kind: str, limits: dict[str, float], named: str, run: Run, emulator: Emulator
 ) -> None:
     """A job in which nothing changes, and one that does not show: TimedOut, by the name of the limit."""

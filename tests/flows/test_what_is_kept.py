@@ -37,7 +37,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_it_is_small_and_holds_no_secret(name: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_store_is_small_and_holds_no_secret(name: str, make_run: MakeRun, emulator: Emulator) -> None:
     """Each entry under 2 kB, whatever was submitted; no token, no secret, no signature, no query of an address."""
     run = await make_run(SUBMITTING[name], **GIVEN[name], key=f"kept {name}")
     assert (await run()).name == "Completed"
@@ -54,7 +54,7 @@ async def test_it_is_small_and_holds_no_secret(name: str, make_run: MakeRun, emu
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_it_goes_when_the_run_is_deleted(name: str, make_run: MakeRun, prefect_server: Any) -> None:
+async def test_store_is_deleted_with_its_run(name: str, make_run: MakeRun, prefect_server: Any) -> None:
     """Deleted in the UI: the API gives no entries any more."""
     run = await make_run(SUBMITTING[name])
     assert (await run()).name == "Completed"
@@ -64,9 +64,7 @@ async def test_it_goes_when_the_run_is_deleted(name: str, make_run: MakeRun, pre
     assert await run.inputs() == {}
 
 
-async def test_a_refused_submission_leaves_a_note_that_nothing_was_started(
-    make_run: MakeRun, emulator: Emulator
-) -> None:
+async def test_refused_submission_leaves_a_note_that_nothing_was_started(make_run: MakeRun, emulator: Emulator) -> None:
     """Intent, then void: whoever reads it later knows that there is no job."""
     emulator.faults.add(Fault("body_too_large", operation=LABEL.operation))
     run = await make_run(LABEL)
@@ -106,7 +104,7 @@ EDITS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str | None], str]] = {
 
 
 @pytest.mark.parametrize("title", EDITS)
-async def test_what_was_edited_by_hand_is_refused(title: str, make_run: MakeRun, emulator: Emulator) -> None:
+async def test_entry_that_was_edited_by_hand_is_refused(title: str, make_run: MakeRun, emulator: Emulator) -> None:
     """InvalidInput that says what cannot be read; nothing is sent, and no second job made."""
     kind, change, words = EDITS[title]
     run = await make_run(ENGINE)
@@ -132,7 +130,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, kind: str, times: int = 1) -> None:
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_without_its_intent_nothing_is_submitted(
+async def test_nothing_is_submitted_before_its_intent_is_written(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prefect's API fails before the intent is kept: the run fails and made nothing; the next attempt makes one job."""
@@ -147,7 +145,7 @@ async def test_without_its_intent_nothing_is_submitted(
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
-async def test_without_its_room_no_job_is_submitted(
+async def test_no_job_is_submitted_before_its_container_is_written(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It fails after the container was made: no job where nobody would look; the next attempt makes both."""
@@ -161,7 +159,7 @@ async def test_without_its_room_no_job_is_submitted(
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
-async def test_a_job_that_could_not_be_written_down_is_waited_for(
+async def test_job_that_could_not_be_written_down_is_waited_for(
     name: str,
     make_run: MakeRun,
     emulator: Emulator,
@@ -182,7 +180,7 @@ async def test_a_job_that_could_not_be_written_down_is_waited_for(
 
 
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks", "project"])
-async def test_a_job_that_was_not_written_down_is_found_by_the_next_attempt(
+async def test_job_that_was_not_written_down_is_found_by_the_next_attempt(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its handle was never kept: the next attempt finds the job at the provider, and submits none."""

@@ -52,7 +52,7 @@ async def run_everything(run: Run, emulator: Emulator, downstream: str) -> None:
     await run(SUBMITTING["aiware engine"])
 
 
-async def test_no_secret_stands_in_clear_anywhere(
+async def test_no_secret_is_stored_in_clear(
     run: Run,
     emulator: Emulator,
     deploy: Deploy,
@@ -92,9 +92,7 @@ async def test_no_secret_stands_in_clear_anywhere(
     assert {place: len(hits) for place, hits in found.items() if hits} == {}
 
 
-async def test_the_library_below_us_logs_no_secret_when_it_is_told_to_log_all(
-    run: Run, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_libraries_log_no_secret_at_debug_level(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     """gql logs each request's variables at DEBUG, and Datasaur's auto-label has the model's key among them."""
     caplog.set_level(logging.DEBUG)
     await run(SUBMITTING["auto-label"])

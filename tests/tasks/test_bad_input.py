@@ -43,7 +43,7 @@ BAD: dict[str, tuple[str, Call]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_it_is_refused_by_name_and_nothing_is_sent(
+async def test_bad_input_is_refused_by_name_and_nothing_is_sent(
     name: str, aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """`check_job(block, "../jobs/1")`: `InvalidInput` with the parameter's name, and an empty ledger."""
@@ -60,7 +60,7 @@ async def test_it_is_refused_by_name_and_nothing_is_sent(
     assert emulator.ledger.requests == []
 
 
-async def test_a_job_that_is_named_twice_is_checked_and_waited_for_once(
+async def test_job_that_is_given_twice_is_checked_and_waited_for_once(
     datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
     """The same id three times, once with blanks around it: one status per look, one outcome."""
@@ -76,7 +76,7 @@ async def test_a_job_that_is_named_twice_is_checked_and_waited_for_once(
     assert max(record.statuses_read for record in emulator.ledger.requests) == 1
 
 
-async def test_a_handle_with_blanks_around_its_id_is_the_same_job(
+async def test_handle_with_blanks_around_its_id_is_the_same_job(
     datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
     """A handle whose id was pasted with a blank at its end: waited for, as a bare id with a blank is."""
@@ -90,7 +90,7 @@ async def test_a_handle_with_blanks_around_its_id_is_the_same_job(
     assert (await mine()).job_id == job.id
 
 
-async def test_a_bare_id_where_a_list_is_wanted_is_refused(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_string_instead_of_a_list_of_ids_is_refused(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """`wait_for_jobs(block, "2791851b")` means one job, and must not ask for the jobs "2", "7", "9" and so on."""
 
     @flow
@@ -105,7 +105,7 @@ async def test_a_bare_id_where_a_list_is_wanted_is_refused(aiware: AiwareCredent
 
 
 @pytest.mark.parametrize("field", ["outage_budget_s", "not_found_grace_s"])
-def test_a_policy_takes_no_negative_seconds(field: str) -> None:
+def test_policy_takes_no_negative_seconds(field: str) -> None:
     """-1 second is refused by the field's name when the policy is made."""
     with pytest.raises(InvalidInput, match=field):
         WaitPolicy(**{field: -1.0})  # type: ignore[arg-type]

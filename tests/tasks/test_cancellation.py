@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
-async def test_a_queued_job_is_cancelled_once_however_often_one_asks(
+async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """Three clean-ups at once and one more: one sentence, one message, and the job was cancelled."""
@@ -58,7 +58,7 @@ async def test_a_queued_job_is_cancelled_once_however_often_one_asks(
     assert {state.message for state in states if state.is_cancelled()} == {BY_HAND.message, TOLD + sentence}
 
 
-async def test_a_running_job_is_left_and_said_to_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """aiWARE refuses once a task runs: each layer asks, and the state says "left running"."""
     run = await new_run()
     await submit(aiware, TASKS, run)
@@ -72,7 +72,7 @@ async def test_a_running_job_is_left_and_said_to_run(aiware: AiwareCredentials, 
     assert [cancel.accepted for cancel in emulator.ledger.cancels] == [False, False]
 
 
-async def test_a_later_cancel_of_the_same_run_asks_anew(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_later_cancel_of_the_same_run_cancels_again(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Refused while it ran; the run went on with its job and was cancelled again, when the job had ended."""
     run = await new_run()
     await submit(aiware, TASKS, run)
@@ -85,7 +85,7 @@ async def test_a_later_cancel_of_the_same_run_asks_anew(aiware: AiwareCredential
     assert "it had already ended: SUCCEEDED" in (await clean_up_after(run.id))[0]
 
 
-async def test_a_job_that_is_gone_is_said_to_be(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_that_was_deleted_is_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Deleted at the provider in the meantime: nothing to cancel, no error."""
     emulator.faults.add(JobFault("gone", delay_s=5))
     run = await new_run()
@@ -95,7 +95,7 @@ async def test_a_job_that_is_gone_is_said_to_be(aiware: AiwareCredentials, emula
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: it does not exist any more."]
 
 
-async def test_a_job_that_does_not_show_yet_is_asked_for_until_it_must(
+async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """Hidden for its first 20 s, cancelled at once: not the last word of the first layers; the last one cancels it."""
@@ -111,7 +111,7 @@ async def test_a_job_that_does_not_show_yet_is_asked_for_until_it_must(
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_job_that_never_shows_is_given_up_when_it_would_have_to(
+async def test_job_that_never_shows_is_given_up_after_visibility_s(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """Gone as soon as it was made: the last layer looks until `visibility_s` after the submission, and not for ever."""
@@ -124,7 +124,7 @@ async def test_a_job_that_never_shows_is_given_up_when_it_would_have_to(
     assert emulator.clock.now() - made_at == pytest.approx(aiware.visibility_s, abs=1)
 
 
-async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
+async def test_job_whose_id_was_not_written_down_is_found_by_its_key(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """The process died with the answer; the job shows only after a while: the last layer finds and cancels it."""
@@ -139,7 +139,7 @@ async def test_a_job_whose_id_was_never_written_down_is_found_by_its_key(
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_job_that_may_be_anothers_is_not_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_that_may_be_somebody_elses_is_not_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A launch on a shared target carries no label: nothing tells that the job there is ours."""
     run = await new_run()
     target_id = await shared_target(aiware)
@@ -150,7 +150,9 @@ async def test_a_job_that_may_be_anothers_is_not_cancelled(aiware: AiwareCredent
     assert emulator.ledger.cancels == []
 
 
-async def test_where_surely_nothing_was_started_nothing_is_said(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_submission_that_surely_started_nothing_is_not_reported(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
     """A submission that was refused, and a run that submitted nothing: no sentence, and the state stays as it is."""
     emulator.faults.add(Fault("forbidden", "createJob", times=None))
     run = await new_run()
@@ -176,7 +178,7 @@ async def test_where_surely_nothing_was_started_nothing_is_said(aiware: AiwareCr
     ],
     ids=lambda state: f"{state.name} {state.message or ''}".strip(),
 )
-async def test_what_no_person_cancelled_is_left_alone(
+async def test_run_that_no_person_cancelled_keeps_its_jobs(
     state: State[Any], aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """A stop, a crash, a failure, a job that was cancelled at its provider: no request, and the state stays."""
@@ -228,7 +230,7 @@ async def test_datasaur_has_no_cancel_and_the_state_says_so(
     )
 
 
-async def test_one_jobs_trouble_keeps_no_other_from_being_cancelled(
+async def test_error_with_one_job_does_not_stop_the_other_cancels(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """Credentials that are gone, store that was edited by hand, and a healthy job: a sentence each, one cancel."""
@@ -249,9 +251,7 @@ async def test_one_jobs_trouble_keeps_no_other_from_being_cancelled(
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [good]
 
 
-async def test_a_provider_that_cannot_be_reached_is_asked_again_next_time(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_unreachable_provider_is_tried_by_the_next_layer(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """An outage of the whole budget: "not known", which is not the last word."""
     run = await new_run()
     job_id = await submit(aiware, TASKS, run)
@@ -266,7 +266,7 @@ async def test_a_provider_that_cannot_be_reached_is_asked_again_next_time(
     assert await message_of(run) == TOLD + again
 
 
-def test_the_trigger_leaves_out_the_message_that_the_clean_up_sets() -> None:
+def test_trigger_ignores_the_message_of_the_clean_up() -> None:
     """Else the clean-up of a run would start another, without end."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
-async def test_a_run_that_is_started_again_meanwhile_keeps_its_jobs(
+async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person presses Retry while the clean-up waits for the job to show: no cancel, and the state stays."""
@@ -38,7 +38,7 @@ async def test_a_run_that_is_started_again_meanwhile_keeps_its_jobs(
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_clean_up_of_an_earlier_cancel_leaves_the_next_ones_to_it(
+async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retried and cancelled once more while it waits: the state looks the same, the attempt is another."""
@@ -59,7 +59,7 @@ async def test_a_clean_up_of_an_earlier_cancel_leaves_the_next_ones_to_it(
 
 
 @pytest.mark.parametrize("then", ["running", "cancelled again"])
-async def test_what_was_done_is_not_told_of_another_attempt(
+async def test_results_of_an_earlier_attempt_are_not_reported_again(
     then: str, aiware: AiwareCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancelled at the provider, and started again before that was told: the new attempt's state is not touched."""
@@ -81,9 +81,7 @@ async def test_what_was_done_is_not_told_of_another_attempt(
     assert await message_of(run) == (None if then == "running" else BY_HAND.message)
 
 
-async def test_only_a_cancel_that_was_confirmed_is_written_down_as_such(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_only_confirmed_cancels_are_recorded_as_confirmed(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Cancelled: `confirmed`, so that the job is not gone on with when it vanishes; refused, since it runs: not."""
     cancelled, refused = await new_run(), await new_run()
     await submit(aiware, TASKS, cancelled)

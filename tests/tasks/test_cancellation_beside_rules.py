@@ -59,7 +59,7 @@ async def test_job_of_a_rule_is_not_cancelled(
     assert said
 
 
-async def test_launch_that_cannot_be_told_from_the_job_of_a_rule_is_left_running(
+async def test_launch_that_may_be_the_job_of_a_rule_is_left_running(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Two jobs of the engine after our launch: the sentence names both, and neither is cancelled."""
@@ -75,7 +75,7 @@ async def test_launch_that_cannot_be_told_from_the_job_of_a_rule_is_left_running
     assert len([job for job in emulator.aiware.jobs if job in said]) == 2
 
 
-async def test_block_that_was_spoilt_leaves_the_job_as_it_is_and_is_named(
+async def test_wrong_credentials_block_is_named_and_leaves_the_job(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Somebody emptied the token since the job was submitted: the sentence names block and field, and no secret."""

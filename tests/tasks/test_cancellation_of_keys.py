@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
-async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_of_another_living_run_is_left(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A caller's own key: the run that submitted goes on, so its job does; once it has ended, the job is cancelled."""
     owner, guest = await new_run(), await new_run()
     job_id = await submit(aiware, TASKS, owner, "shared", await store_of(key_of("shared"), owner.id))
@@ -44,7 +44,9 @@ async def test_a_job_of_another_living_run_is_that_runs(aiware: AiwareCredential
     assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_job_that_another_guest_waits_for_is_left_to_it(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_that_another_run_with_the_key_waits_for_is_left(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
     """The run that submitted has ended, two others wait: the first to be cancelled leaves it, the second does not."""
     owner, first, second = [await new_run() for _ in range(3)]
     for run in (owner, first, second):
@@ -58,9 +60,7 @@ async def test_a_job_that_another_guest_waits_for_is_left_to_it(aiware: AiwareCr
     assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_runs_that_are_cancelled_together_leave_the_job_to_none(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Both are Cancelling: neither waits any more, and whichever cleans up first cancels."""
     first, second = await new_run(), await new_run()
     for run in (first, second):
@@ -70,9 +70,7 @@ async def test_runs_that_are_cancelled_together_leave_the_job_to_none(
     assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """The first run of a key is cancelled, its job too; the next submits anew; then the first's clean-up comes."""
     first, second = await new_run(), await new_run()
     old = await submit(aiware, TASKS, first, "again", await store_of(key_of("again"), first.id))
@@ -87,7 +85,7 @@ async def test_a_late_clean_up_leaves_the_job_that_another_run_submitted_since(
     assert await clean_up_after(second.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
 
 
-async def test_a_job_that_was_taken_over_from_another_run_is_cancelled_with_the_run_that_took_it(
+async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
     """Run 1's job ended badly, run 2 submitted anew and crashed, and run 1 goes on with that job: it is run 1's."""
@@ -104,7 +102,7 @@ async def test_a_job_that_was_taken_over_from_another_run_is_cancelled_with_the_
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old, new]
 
 
-async def test_another_runs_job_is_left_and_said_to_be(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_of_another_run_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Run 1's job ended badly, run 2 submitted anew and crashed; run 1 did not take that over, and is cancelled."""
     first, second = await new_run(), await new_run()
     key = key_of("not taken over")
@@ -120,7 +118,7 @@ async def test_another_runs_job_is_left_and_said_to_be(aiware: AiwareCredentials
 
 
 @pytest.mark.parametrize("hidden", ["job", "id"])
-async def test_a_run_that_begins_to_use_the_key_meanwhile_keeps_the_job(
+async def test_run_that_starts_to_use_the_key_meanwhile_keeps_the_job(
     hidden: str, aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins while the clean-up waits for the job to show: it is asked again before the cancel is sent."""
@@ -143,9 +141,7 @@ async def test_a_run_that_begins_to_use_the_key_meanwhile_keeps_the_job(
     assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
-async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancelled_with_its_own_run(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_replaced_job_is_cancelled_with_its_own_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Run 2 forced a new job before run 1 could write its own down: each run's cancel takes its own job along."""
     first, second = await new_run(), await new_run()
     key = key_of("replaced")
@@ -167,7 +163,7 @@ async def test_a_job_that_a_forced_one_replaced_while_it_was_submitted_is_cancel
     assert await clean_up_after(second.id) == [f"aiware job {new.job_id}: cancelled (status 'aborted')."]
 
 
-async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
+async def test_deleted_run_cannot_be_cleaned_up() -> None:
     """`InvalidInput`: its store went with it."""
     run = await new_run()
     async with get_client() as api:
@@ -176,7 +172,7 @@ async def test_of_a_run_that_was_deleted_nothing_is_known() -> None:
         await clean_up_after(run.id)
 
 
-async def test_a_key_whose_runs_were_all_deleted_is_not_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_whose_runs_were_all_deleted_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each home of the key is gone: the next one counts, up to a bound, and then the key has to be another."""
     monkeypatch.setattr(store, "_MAX_HOMES", 2)
     key, guest = key_of("deleted"), await new_run()

@@ -54,7 +54,7 @@ async def test_each_job_costs_one_cancel_and_one_note(
     assert len(emulator.ledger.cancels) == JOBS
 
 
-async def test_who_else_waits_is_asked_for_callers_keys_alone(
+async def test_other_waiting_runs_are_read_only_for_callers_keys(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two jobs with a caller's own key among ten: their users are read once for each, and no other's."""
@@ -78,7 +78,7 @@ async def test_who_else_waits_is_asked_for_callers_keys_alone(
     assert len(emulator.ledger.cancels) == 10
 
 
-async def test_clean_up_outlives_an_outage_of_prefects_api(
+async def test_clean_up_survives_an_outage_of_prefects_api(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request to it is lost three times before it is answered: the job is cancelled, and the state says so."""
@@ -103,7 +103,7 @@ async def test_clean_up_outlives_an_outage_of_prefects_api(
     assert len(lost) >= 5
 
 
-def test_the_message_names_what_was_left_before_all() -> None:
+def test_message_names_the_jobs_that_were_left_first() -> None:
     """198 of 200 were cancelled: the number, and a sentence for each of the two others."""
     done = [Done("job a: left running."), Done("job b: not known.")]
     done += [Done(f"job {number}: cancelled.", True, True) for number in range(198)]

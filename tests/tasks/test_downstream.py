@@ -30,7 +30,7 @@ async def starting(deployment: str, keys: list[str]) -> Any:
     return [await tasks.start_deployment(deployment, {"jobs": [JOB]}, key) for key in keys]
 
 
-async def test_the_same_key_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_same_key_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
     """Twice in one flow and again in another: one flow run, and its id each time."""
     name = await deploy("once")
     ids = [*await starting(name, ["k", "k"]), *await starting(name, ["k"])]
@@ -39,7 +39,7 @@ async def test_the_same_key_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> N
     assert run.parameters == {"jobs": [JOB]}
 
 
-async def test_the_same_key_at_the_same_time_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_same_key_at_the_same_time_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
     """Four flows at once with one key: one flow run."""
     name = await deploy("once-at-once")
     given = await asyncio.gather(*[starting(name, ["k"]) for _ in range(4)])
@@ -54,7 +54,7 @@ async def test_another_key_starts_another_run(deploy: Deploy, runs_of: RunsOf) -
     assert len(await runs_of(name)) == 2
 
 
-def test_a_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
+def test_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
     """Each of the five makes another key; the order of the jobs and a repeated one do not."""
     one, two = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
     key = downstream_key("f/d", "aiware", "https://x.invalid", [one, two])
@@ -69,14 +69,14 @@ def test_a_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
     assert len({key, *others}) == 6
 
 
-def test_a_job_that_was_done_again_counts_as_the_first() -> None:
+def test_repeated_job_counts_as_the_first() -> None:
     """Export 2 repeats export 1, whose file nobody can fetch any more: what was started for 1 is not started for 2."""
     first, again = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
     key = downstream_key("f/d", "datasaur", "https://x.invalid", [first])
     assert downstream_key("f/d", "datasaur", "https://x.invalid", [again | {"repeats": "1"}]) == key
 
 
-async def test_a_deployment_that_is_named_twice_is_started_once(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_deployment_that_is_given_twice_is_started_once(deploy: Deploy, runs_of: RunsOf) -> None:
     """The same name twice in `downstream`: one run."""
     name = await deploy("named-twice")
 
@@ -88,7 +88,7 @@ async def test_a_deployment_that_is_named_twice_is_started_once(deploy: Deploy, 
     assert len(await runs_of(name)) == 1
 
 
-async def test_the_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, runs_of: RunsOf) -> None:
     """A sensor that waited for 2,000 jobs starts what comes next, although Prefect bounds parameters to 512 KiB."""
     name = await deploy("two-thousand")
     job: dict[str, Any] = {
@@ -112,7 +112,7 @@ async def test_the_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Depl
     assert len(await runs_of(name)) == 1
 
 
-async def test_the_largest_result_that_is_handed_over_fits_into_a_parameter(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_largest_result_that_is_handed_over_fits_into_a_parameter(deploy: Deploy, runs_of: RunsOf) -> None:
     """A result at our bound, of characters that take several bytes: Prefect's server accepts it."""
     name = await deploy("large")
     result = {"text": "\u20ac" * ((MAX_RESULT_CHARACTERS - 12) // 6)}
@@ -128,7 +128,7 @@ async def test_the_largest_result_that_is_handed_over_fits_into_a_parameter(depl
 
 
 @pytest.mark.parametrize("name", ["nobody/knows", "no-slash", "too/many/slashes", "/", " / "])
-async def test_a_deployment_that_is_not_there_is_refused(name: str) -> None:
+async def test_missing_deployment_is_refused(name: str) -> None:
     """An unknown name, or one that is not flow/deployment: `InvalidInput` with the parameter and the name."""
     with pytest.raises(InvalidInput) as raised:
         await require_deployments([name], "downstream", "jobs")
@@ -136,14 +136,14 @@ async def test_a_deployment_that_is_not_there_is_refused(name: str) -> None:
     assert repr(name) in str(raised.value)
 
 
-async def test_a_deployment_whose_flow_takes_no_jobs_is_refused(deploy: Deploy) -> None:
+async def test_deployment_whose_flow_takes_no_jobs_is_refused(deploy: Deploy) -> None:
     """A flow without the parameter `jobs` could not be told which: refused with the parameter's name."""
     name = await deploy("deaf", {"type": "object", "properties": {"other": {"type": "string"}}})
     with pytest.raises(InvalidInput, match="has no parameter 'jobs'"):
         await require_deployments([name], "downstream", "jobs")
 
 
-async def test_a_deployment_that_needs_more_is_refused_unless_it_has_it(deploy: Deploy) -> None:
+async def test_deployment_with_another_required_parameter_is_refused(deploy: Deploy) -> None:
     """A second required parameter: refused by its name; accepted where the deployment gives it a value."""
     schema = {"type": "object", "properties": {"jobs": {}, "database": {}}, "required": ["jobs", "database"]}
     wanting = await deploy("wanting", schema)
@@ -172,7 +172,7 @@ async def test_references_and_templates_in_a_result_reach_downstream_as_text(dep
     assert json.loads(run.parameters["jobs"][0]["result"]) == hostile
 
 
-async def test_one_deployment_that_is_gone_keeps_no_other_from_its_run(deploy: Deploy, runs_of: RunsOf) -> None:
+async def test_deleted_deployment_does_not_stop_the_others(deploy: Deploy, runs_of: RunsOf) -> None:
     """The first of two was deleted meanwhile: the second starts, and the error names the first and the job."""
     name = await deploy("still-there")
     done = outcome("aiware", "job-1", Job("aiware", "job-1", JobState.SUCCEEDED, "complete"))

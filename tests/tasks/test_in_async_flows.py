@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 
 
-async def test_a_job_from_submission_to_what_comes_next(
+async def test_job_from_submission_to_downstream(
     aiware: AiwareCredentials, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Submit, check, wait, fetch, start downstream, in one flow of one's own; and the runs' names say what they did."""
@@ -64,7 +64,7 @@ async def test_a_job_from_submission_to_what_comes_next(
     } <= set(names)
 
 
-async def test_a_job_of_ones_own_tasks_can_be_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_with_tasks_can_be_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """createJob, then cancel while it is queued: confirmed, and once at the provider."""
 
     @flow
@@ -77,7 +77,7 @@ async def test_a_job_of_ones_own_tasks_can_be_cancelled(aiware: AiwareCredential
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [outcome.job_id]
 
 
-async def test_a_cancel_that_cannot_be_is_refused(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+async def test_cancel_without_support_is_refused(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
     """Datasaur has no cancel: `CancelRefused`, and no request."""
 
     @flow
@@ -89,7 +89,7 @@ async def test_a_cancel_that_cannot_be_is_refused(datasaur: DatasaurCredentials,
     assert emulator.ledger.requests == []
 
 
-async def test_an_export_goes_into_the_folder_that_one_names(datasaur: DatasaurCredentials, tmp_path: Path) -> None:
+async def test_export_is_saved_in_the_given_folder(datasaur: DatasaurCredentials, tmp_path: Path) -> None:
     """`fetch_result(..., folder)` downloads the zip there."""
 
     @flow
@@ -102,7 +102,7 @@ async def test_an_export_goes_into_the_folder_that_one_names(datasaur: DatasaurC
     assert files_in(tmp_path) == {result["file"]: result["size_bytes"]}
 
 
-async def test_the_result_of_a_failed_job_is_not_fetched(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_result_of_a_failed_job_is_not_fetched(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """`fetch_result` with a job that failed raises `JobFailed`, and asks for nothing."""
     planted = emulator.aiware.plant(status="failed", tasks=[])
 
@@ -117,7 +117,7 @@ async def test_the_result_of_a_failed_job_is_not_fetched(aiware: AiwareCredentia
     assert emulator.ledger.count("engineResults") == 0
 
 
-async def test_one_bad_id_spoils_no_other(
+async def test_bad_id_does_not_affect_the_others(
     aiware: AiwareCredentials, datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
     """check_jobs with 99 jobs and one unknown id, at each provider: 99 jobs and one `JobNotFound`, in one request."""

@@ -29,7 +29,7 @@ ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 OFTEN = WaitPolicy(Schedule(0.05, 1, 0.05))
 
 
-async def test_an_aiware_job_from_submission_to_what_comes_next(
+async def test_aiware_job_from_submission_to_downstream(
     live_emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
     """Submit, check one and many, wait for one and many, fetch, start downstream, all from sync code."""
@@ -85,7 +85,7 @@ async def test_datasaur_jobs_submitted_side_by_side(live_emulator: Emulator, tmp
     }
 
 
-async def test_a_cancel_from_sync_code(live_emulator: Emulator) -> None:
+async def test_cancel_from_sync_code(live_emulator: Emulator) -> None:
     """A Datasaur job: refused. An aiWARE job with an id that cannot be one: `InvalidInput`. Neither is sent."""
     aiware, datasaur = aiware_credentials(live_emulator), datasaur_credentials(live_emulator)
 
@@ -100,7 +100,7 @@ async def test_a_cancel_from_sync_code(live_emulator: Emulator) -> None:
     assert live_emulator.ledger.requests == []
 
 
-async def test_a_job_without_beginning_is_cancelled_from_sync_code(live_emulator: Emulator) -> None:
+async def test_queued_job_is_cancelled_from_sync_code(live_emulator: Emulator) -> None:
     """Submitted to start far later, cancelled at once: confirmed."""
     live_emulator.faults.add(JobFault("stuck"))
     credentials = aiware_credentials(live_emulator)

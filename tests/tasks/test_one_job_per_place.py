@@ -47,7 +47,7 @@ def made(emulator: Emulator) -> int:
     return len([one for one in emulator.ledger.submissions if one.job_id])
 
 
-async def test_the_same_spec_twice_is_two_jobs(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_same_spec_twice_is_two_jobs(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Two calls, two jobs; the second attempt gets the same two."""
     seen: list[set[str]] = []
 
@@ -61,7 +61,7 @@ async def test_the_same_spec_twice_is_two_jobs(emulator: Emulator, aiware: Aiwar
     assert made(emulator) == 2
 
 
-async def test_the_order_of_calls_does_not_matter(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_order_of_calls_does_not_matter(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Different specs, at once, in another order each time: no attempt after the first submits anything."""
     orders = iter([[SPEC, OTHER, SPEC], [OTHER, SPEC, SPEC], [SPEC, SPEC, OTHER]])
 
@@ -73,7 +73,7 @@ async def test_the_order_of_calls_does_not_matter(emulator: Emulator, aiware: Ai
     assert made(emulator) == 3
 
 
-async def test_a_task_that_prefect_retries_submits_no_second_job(
+async def test_task_that_prefect_retries_submits_no_second_job(
     emulator: Emulator, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi
 ) -> None:
     """Somebody gave the task retries: the unknown outcome stays unknown, and is sent once."""
@@ -93,7 +93,7 @@ async def test_a_task_that_prefect_retries_submits_no_second_job(
     assert emulator.ledger.count(spec.operation) == 1
 
 
-async def test_an_inner_flow_finds_its_job_when_the_outer_one_is_run_again(
+async def test_inner_flow_finds_its_job_when_the_outer_one_is_retried(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Prefect gives an inner flow a new id in each attempt; its job is the same."""
@@ -114,9 +114,7 @@ async def test_an_inner_flow_finds_its_job_when_the_outer_one_is_run_again(
 
 
 @pytest.mark.parametrize("which", ["inner", "outer"])
-async def test_a_flow_with_retries_of_its_own_submits_once(
-    which: str, emulator: Emulator, aiware: AiwareCredentials
-) -> None:
+async def test_flow_with_retries_submits_once(which: str, emulator: Emulator, aiware: AiwareCredentials) -> None:
     """`retries` of an inner or an outer flow, in the same process: one job per place."""
     fail = iter([True, True, False])
 
@@ -147,7 +145,7 @@ async def test_two_runs_are_two_jobs(emulator: Emulator, aiware: AiwareCredentia
     assert made(emulator) == 2
 
 
-async def test_outside_a_flow_the_memory_is_the_process(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_outside_a_flow_the_store_is_the_process(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """A key shares a job, and no key makes one each time."""
     keys = ("order-7", "order-7", None, None)
     async with aiware.get_client() as client:

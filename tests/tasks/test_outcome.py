@@ -35,7 +35,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_state_is_named_for_what_happened(name: str) -> None:
+def test_state_is_named_after_the_error(name: str) -> None:
     """Failed, cancelled, timed out and lost are told apart by the state's name; its message is the error's."""
     error, kind = NAMES[name]
     state = run_state(error)
@@ -43,20 +43,20 @@ def test_a_state_is_named_for_what_happened(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_error_of_a_state_survives_pickling(name: str) -> None:
+def test_error_of_a_state_survives_pickling(name: str) -> None:
     """Prefect pickles a state's data where results are persisted."""
     error, _ = NAMES[name]
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_an_outcome_is_plain_json() -> None:
+def test_outcome_is_plain_json() -> None:
     """Job and result as dicts and text, and nothing else."""
     made = outcome("aiware", "1", job(), {"engine_results": []})
     assert json.loads(json.dumps(made)) == made
     assert (made["state"], made["result"]) == ("SUCCEEDED", '{"engine_results": []}')
 
 
-def test_an_outcome_without_a_job_says_why() -> None:
+def test_outcome_without_a_job_has_its_error() -> None:
     """A job that was lost: state UNKNOWN, and the error's text."""
     assert outcome("aiware", "3", LOST) == {
         "provider": "aiware",
@@ -66,7 +66,7 @@ def test_an_outcome_without_a_job_says_why() -> None:
     }
 
 
-def test_a_result_too_large_for_a_parameter_is_left_out_and_its_size_told() -> None:
+def test_result_too_large_for_a_parameter_is_replaced_by_its_size() -> None:
     """One character over the bound: result None, and how large it is. At the bound it stands."""
     fits = {"x": "y" * (MAX_RESULT_CHARACTERS - len('{"x": ""}'))}
     assert outcome("aiware", "1", job(), fits)["result"] == json.dumps(fits)
@@ -75,12 +75,12 @@ def test_a_result_too_large_for_a_parameter_is_left_out_and_its_size_told() -> N
     assert made["result_omitted_characters"] == MAX_RESULT_CHARACTERS + 1
 
 
-def test_a_run_in_which_all_succeeded_has_no_state_of_its_own() -> None:
+def test_run_whose_jobs_all_succeeded_has_no_special_state() -> None:
     """Two good jobs: None, so that the run completes."""
     assert overall_state({"1": job("1"), "2": job("2")}) is None
 
 
-def test_a_run_for_one_job_ends_like_the_job() -> None:
+def test_run_for_one_job_ends_like_the_job() -> None:
     """One failed job: its own message, without counting."""
     failed = job("1", JobState.FAILED)
     state = overall_state({"1": failed})
@@ -88,7 +88,7 @@ def test_a_run_for_one_job_ends_like_the_job() -> None:
     assert (state.name, state.message) == ("JobFailed", str(errors.JobFailed(failed)))
 
 
-def test_a_run_for_many_jobs_counts_and_names_those_that_did_not_succeed() -> None:
+def test_run_for_many_jobs_counts_and_names_its_failures() -> None:
     """One good, one failed, one lost: "2 of 3", and both ids with their reasons."""
     state = overall_state({"1": job("1"), "2": job("2", JobState.FAILED), "3": LOST})
     assert state is not None
@@ -99,7 +99,7 @@ def test_a_run_for_many_jobs_counts_and_names_those_that_did_not_succeed() -> No
     assert "job 3: " in state.message
 
 
-def test_the_state_of_a_mixed_run_does_not_depend_on_which_job_ended_first() -> None:
+def test_state_of_a_mixed_run_does_not_depend_on_which_job_ended_first() -> None:
     """One job failed, one was cancelled: the run failed, in whichever order they ended."""
     failed, cancelled = job("1", JobState.FAILED), job("2", JobState.CANCELLED)
     states = [overall_state({"1": failed, "2": cancelled}), overall_state({"2": cancelled, "1": failed})]

@@ -160,7 +160,7 @@ async def test_run_is_read_and_tagged_once(
     assert not any(one.startswith("PATCH") for one in made)
 
 
-async def test_cancel_while_a_create_is_on_its_way_finds_the_job(
+async def test_cancel_while_a_create_is_pending_finds_the_job(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held after the provider made the job and before its answer is read: the job is found by its key and cancelled."""
@@ -187,7 +187,7 @@ async def test_cancel_while_a_create_is_on_its_way_finds_the_job(
     assert [one.job_id for one in emulator.ledger.cancels if one.accepted] == [made]
 
 
-async def test_jobs_of_others_that_a_run_waits_for_are_left(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_jobs_that_others_submitted_are_left_running(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A sensor of a user's own, that waits for a job which it did not submit: its cancel is no cancel of the job."""
     emulator.faults.add(JobFault("stuck", times=None))  # before the job begins, which would end by itself
     async with aiware.get_client() as client:

@@ -13,7 +13,7 @@ NO_TASKS = {"jobs_as_they_end", "cancel_with_the_run", "cancelling_with_the_run"
 ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name not in NO_TASKS}
 
 
-def test_there_is_a_task_for_each_remote_action() -> None:
+def test_each_remote_action_has_a_task() -> None:
     """Submit, check one, check many, wait for one and for many, cancel, fetch, start downstream: real Task objects."""
     assert set(ALL) == {
         *("submit_job", "check_job", "check_jobs", "wait_for_job", "wait_for_jobs"),
@@ -38,7 +38,7 @@ def test_prefect_retries_no_task(task: Task[..., object]) -> None:
 
 
 @pytest.mark.parametrize("task", ALL.values(), ids=ALL)
-def test_a_task_reads_well_in_the_ui(task: Task[..., object]) -> None:
+def test_task_has_a_readable_name_in_the_ui(task: Task[..., object]) -> None:
     """A name in words, and a description that is one sentence or more."""
     assert " " in task.name
     assert "_" not in task.name

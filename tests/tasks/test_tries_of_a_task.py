@@ -147,7 +147,7 @@ async def test_sync_task_with_retries_submits_each_job_once(
     assert made(live_emulator) == 3
 
 
-async def test_whatever_encloses_a_submission_may_be_tried_again(
+async def test_any_run_around_a_submission_may_be_retried(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
     """A flow, an inner flow, and a task in a task, each tried three times, equal jobs in each: three jobs."""
@@ -177,7 +177,7 @@ async def test_whatever_encloses_a_submission_may_be_tried_again(
     assert made(live_emulator) == 3
 
 
-async def test_children_of_a_failed_try_that_still_run_share_their_jobs_with_those_of_the_next_one(
+async def test_late_children_of_a_failed_try_share_jobs_with_the_next_try(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
     """A task maps over three items and fails at once; its next try maps again while the first three run: three jobs."""
@@ -205,7 +205,7 @@ async def test_children_of_a_failed_try_that_still_run_share_their_jobs_with_tho
     assert made(live_emulator) == 3
 
 
-async def test_run_again_after_tries_finds_all_its_jobs(
+async def test_retry_of_a_run_with_task_retries_finds_all_its_jobs(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
     """Two tasks with equal jobs, one of them tried again; then the run is run again: two jobs."""
@@ -225,7 +225,7 @@ async def test_run_again_after_tries_finds_all_its_jobs(
     assert made(live_emulator) == 2
 
 
-async def test_equal_jobs_are_counted_however_many_runs_there_were_in_between(
+async def test_equal_jobs_are_numbered_across_nested_runs(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
     """1,500 other attempts are counted between two equal submissions of one run: two jobs."""
@@ -240,7 +240,7 @@ async def test_equal_jobs_are_counted_however_many_runs_there_were_in_between(
     assert made(live_emulator) == 2
 
 
-async def test_what_was_counted_goes_with_the_attempt(live_emulator: Emulator, credentials: AiwareCredentials) -> None:
+async def test_numbers_are_dropped_after_the_attempt(live_emulator: Emulator, credentials: AiwareCredentials) -> None:
     """A process that runs flows for months keeps nothing of those that have ended."""
     before = dict(_numbers)
 

@@ -32,7 +32,7 @@ async def waiting(block: Any, job_ids: list[str], policy: WaitPolicy, until: Any
 waiting.should_validate_parameters = False
 
 
-async def test_each_job_has_an_end_of_its_own(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_each_job_ends_by_itself(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Good, failed, cancelled, stuck and unknown at once: each by its id with what became of it."""
     plant = emulator.aiware.plant
     ids = {
@@ -53,7 +53,7 @@ async def test_each_job_has_an_end_of_its_own(aiware: AiwareCredentials, emulato
     assert isinstance(how["unknown"], JobNotFound)
 
 
-async def test_the_first_failure_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_first_failure_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """One of three fails at 7 s, another is stuck: with "first failure" the wait ends then, without the stuck one."""
     plant = emulator.aiware.plant
     good, failed, stuck = (
@@ -67,7 +67,7 @@ async def test_the_first_failure_ends_the_wait(aiware: AiwareCredentials, emulat
     assert emulator.clock.now() - began_at < 60
 
 
-async def test_the_first_success_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_first_success_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """One of three failed before, one is done at 7 s, one is stuck: with "first success" the wait ends then."""
     plant = emulator.aiware.plant
     failed, good, stuck = plant(status="failed", tasks=[]).id, plant().id, plant(fault=JobFault("stuck")).id
@@ -75,7 +75,9 @@ async def test_the_first_success_ends_the_wait(aiware: AiwareCredentials, emulat
     assert list(ended) == [failed, good]
 
 
-async def test_what_ended_in_time_is_given_beside_what_did_not(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_jobs_that_ended_are_returned_beside_those_that_timed_out(
+    aiware: AiwareCredentials, emulator: Emulator
+) -> None:
     """Two of 30 jobs are stuck: after the deadline 28 outcomes and two `WaitTimedOut`, in one task run."""
     good = [emulator.aiware.plant().id for _ in range(28)]
     stuck = [emulator.aiware.plant(fault=JobFault("stuck")).id for _ in range(2)]
@@ -84,7 +86,7 @@ async def test_what_ended_in_time_is_given_beside_what_did_not(aiware: AiwareCre
     assert {job_id for job_id, how in ended.items() if succeeded(how)} == set(good)
 
 
-async def test_ends_are_given_as_they_come_in_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_ends_are_yielded_as_they_come_in_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """A flow works on each job as soon as it has ended, while the others run on; it is one task run, told in full."""
     early, late = emulator.aiware.plant(status="complete", tasks=[]).id, emulator.aiware.plant().id
     seen: list[tuple[str, float]] = []
@@ -104,7 +106,7 @@ async def test_ends_are_given_as_they_come_in_one_task_run(aiware: AiwareCredent
     assert name.startswith("wait for jobs")
 
 
-async def test_a_flow_may_stop_listening(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_flow_may_leave_the_loop_early(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """`break` after the first end: the task run completes, and the stuck job is asked for no more."""
     early = emulator.aiware.plant(status="complete", tasks=[]).id
     stuck = emulator.aiware.plant(fault=JobFault("stuck")).id
@@ -122,7 +124,7 @@ async def test_a_flow_may_stop_listening(aiware: AiwareCredentials, emulator: Em
     assert len(emulator.ledger.requests) == asked
 
 
-async def test_bad_input_comes_out_of_the_loop(aiware: AiwareCredentials) -> None:
+async def test_bad_input_is_raised_from_the_loop(aiware: AiwareCredentials) -> None:
     """An empty list: `InvalidInput`, as from `wait_for_jobs`."""
 
     @flow
@@ -134,14 +136,14 @@ async def test_bad_input_comes_out_of_the_loop(aiware: AiwareCredentials) -> Non
         await mine()
 
 
-async def test_an_unknown_job_is_a_failure_too(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+async def test_unknown_job_is_a_failure_too(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
     """ "first failure" with an id that nobody knows: over after the grace, without the stuck job."""
     stuck = emulator.datasaur.plant(fault=JobFault("stuck")).id
     ended = await waiting(datasaur, [stuck, "nobody"], WaitPolicy(not_found_grace_s=5), "first failure")
     assert list(ended) == ["nobody"]
 
 
-async def test_a_job_that_shows_late_is_not_lost(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_job_that_shows_late_is_not_lost(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """Not visible for 10 s after its submission, with a grace of 30 s: it succeeds."""
     job_id = emulator.aiware.plant(fault=JobFault("not_visible", delay_s=10)).id
     ended = await waiting(aiware, [job_id], WaitPolicy())
@@ -150,7 +152,7 @@ async def test_a_job_that_shows_late_is_not_lost(aiware: AiwareCredentials, emul
 
 @pytest.mark.parametrize("kind", ["server_error", "drop_before", "drop_after", "truncate", "garbage", "data_null"])
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
-async def test_a_poll_that_fails_fails_no_job(
+async def test_failed_poll_is_no_failed_job(
     kind: Any, provider: str, aiware: AiwareCredentials, datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
     """Twenty polls in a row fail, more than one request's retries: the job is waited for and succeeds."""
@@ -165,7 +167,7 @@ async def test_a_poll_that_fails_fails_no_job(
     assert sum(record.fault == kind for record in emulator.ledger.requests) >= 20
 
 
-async def test_an_outage_longer_than_its_budget_is_its_own_end(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_outage_longer_than_its_budget_is_provider_lost(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """The provider answers 503 for ever: `ProviderLost` after outage_budget_s, not a failed job."""
     job_id = emulator.aiware.plant().id
     emulator.faults.add(Fault("server_error", operation="job", times=None, status=503))
@@ -176,7 +178,7 @@ async def test_an_outage_longer_than_its_budget_is_its_own_end(aiware: AiwareCre
     assert 300 <= emulator.clock.now() - began_at < 300 + 120
 
 
-async def test_a_rejected_token_ends_the_wait_at_once(emulator: Emulator, secrets: set[str]) -> None:
+async def test_rejected_token_ends_the_wait_immediately(emulator: Emulator, secrets: set[str]) -> None:
     """A token that the provider does not accept: `CheckRefused` after one request, and no token in its text."""
     block = AiwareCredentials(base_url=emulator.url, token=SecretStr("not-the-right-token"))
     block.get_client().session.clock = driven(emulator)
@@ -187,7 +189,7 @@ async def test_a_rejected_token_ends_the_wait_at_once(emulator: Emulator, secret
     assert len(emulator.ledger.requests) == 1
 
 
-async def test_a_thousand_jobs_are_two_requests_a_look(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
+async def test_poll_of_a_thousand_jobs_takes_two_requests(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
     """1,000 jobs that have all ended: one look, which is two requests and one sign-in."""
     job_ids = [emulator.datasaur.plant(status="DELIVERED").id for _ in range(1000)]
     ended = await waiting(datasaur, job_ids, WaitPolicy())
