@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
-    BaseUrl,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
@@ -23,6 +22,7 @@ from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
+from graphql_jobs.urls import BaseUrl
 
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 

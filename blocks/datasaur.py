@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
     NOT_EMPTY,
-    BaseUrl,
     MaxBatch,
     RequestsPerS,
     SubmissionS,
@@ -27,7 +26,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from graphql_jobs.transport.auth import Auth
-from graphql_jobs.urls import Url
+from graphql_jobs.urls import BaseUrl, Url
 
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 from prefect.settings import get_current_settings
-from pydantic import AfterValidator, BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.transport.rate_limit import MAX_REQUESTS_PER_S
-from graphql_jobs.urls import base_url
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
@@ -74,17 +73,6 @@ def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
     client.visibility_s = block.visibility_s
     client.max_batch = block.max_batch or client.max_batch
     return client
-
-
-def _base_url(url: str) -> str:
-    checked = base_url(url)
-    if checked.lower().endswith("/graphql"):
-        raise InvalidInput("base_url", "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
-    return checked
-
-
-#: The address of an installation, without a trailing slash. An error does not show it.
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 def default_result_folder() -> Path:

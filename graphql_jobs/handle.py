@@ -1,31 +1,38 @@
-"""The handle of a job, plain JSON that any process can wait with, and what came of a cancel."""
+"""The handle of a job, which any process can wait with, and the outcome of a cancel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from graphql_jobs.errors import InvalidInput, JobNotFound, RequestFailed
 from graphql_jobs.job import Job
-from graphql_jobs.kept_addresses import keep_address, kept_address
 
 #: Our choice: long enough for every id seen (76 characters, aiWARE's older tasks), short enough to log.
 MAX_ID_CHARACTERS = 200
-#: In a handle's details: the id of the job that it does again. What comes next is started once for both.
+#: In a handle's details: the id of the job that it repeats. Downstream is started once for both.
 REPEATS = "repeats"
-#: The name of the address of an export's file.
+#: The name of an export's URL in a handle's details.
 FILE_URL = "file_url"
+
+#: The URLs that were taken out of handles, by endpoint, job and name. Anyone can download with them, and a handle goes
+#: into parameters, results and databases (guarantee 7). Another process does not have them: it exports again.
+_urls: dict[tuple[str, str, str], str] = {}
+_changing_urls = Lock()
+#: Our choice: beyond so many, the oldest are dropped.
+_MAX_URLS = 10_000
 
 
 class JobHandle(BaseModel):
     """All that is needed to wait for, read, cancel or collect a job, from any process and on any later day.
 
-    Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the answer to the
-    submission told, such as an aiWARE job's `target_id`, and which job a repeated one `REPEATS`. An address among them,
-    such as a Datasaur export's `file_url`, lets anyone download for some hours: it is taken out of the handle and stays
-    in this process (`address`).
+    Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the response to the
+    submission says, such as an aiWARE job's `target_id`, and which job a repeated one `REPEATS`. A URL among them, such
+    as a Datasaur export's `file_url`, lets anyone download for some hours: it is taken out of the handle and stays in
+    this process (`address`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -38,9 +45,14 @@ class JobHandle(BaseModel):
     details: dict[str, str] = Field(default_factory=dict, repr=False)
 
     @model_validator(mode="after")
-    def _put_addresses_aside(self) -> Self:
+    def _take_urls_out(self) -> Self:
         for name in [name for name, value in self.details.items() if name == FILE_URL or "://" in value]:
-            keep_address(self.details.pop(name), self.endpoint, self.job_id, name)
+            with _changing_urls:
+                key = (self.endpoint, self.job_id, name)
+                _urls.pop(key, None)
+                _urls[key] = self.details.pop(name)
+                if len(_urls) > _MAX_URLS:
+                    del _urls[next(iter(_urls))]
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -48,8 +60,8 @@ class JobHandle(BaseModel):
         return self.model_dump(mode="json")
 
     def address(self, name: str) -> str | None:
-        """The address that the answer to the submission told, if this process has read that answer."""
-        return kept_address(self.endpoint, self.job_id, name)
+        """A URL from the response to the submission, if this process has read that response; else None."""
+        return _urls.get((self.endpoint, self.job_id, name))
 
     @classmethod
     def from_json(cls, plain: object) -> Self:
@@ -64,7 +76,7 @@ class JobHandle(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CancelOutcome:
-    """What came of a cancel. `confirmed`: the provider was read again and no longer runs the job."""
+    """The outcome of a cancel. `confirmed`: the job was read again, and the provider no longer runs it."""
 
     job_id: str
     confirmed: bool
@@ -72,5 +84,5 @@ class CancelOutcome:
     job: Job | None = field(default=None, repr=False)
 
 
-#: What one poll of one job can give. A failed check concerns the check, not the job.
+#: The result of one poll of one job. A `RequestFailed` concerns the poll, not the job.
 Seen = Job | JobNotFound | RequestFailed

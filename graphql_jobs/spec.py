@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from graphql_jobs.addresses import without_queries
 from graphql_jobs.inputs import invalid_input
+from graphql_jobs.urls import without_queries
 
 #: Our choice: longer values are kept as a digest.
 _SHOWN_CHARACTERS = 100

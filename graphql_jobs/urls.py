@@ -1,45 +1,81 @@
-"""Checked URLs, as functions and as types for fields of pydantic models."""
+"""URLs: checked before a request is sent, and found in JSON, where their queries may be secrets. Pure.
+
+A URL of a field is a `Url`, or a `BaseUrl` for the address of a service. Both are text, as it was given.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ValidationInfo
 
 from graphql_jobs.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from urllib.parse import SplitResult
+
 # A name or an IPv4 address. Source: RFC 1123 2.1; underscores are in use inside clusters.
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
+_AFTER_SCHEME = re.compile(r"[^\s\"'<>\\]+")
+#: Our choice: so many characters before "://" are searched for a scheme. Without a bound this takes quadratic time.
+_SCHEME_CHARACTERS = 30
 
 
 def base_url(url: str, parameter: str = "base_url") -> str:
-    """The URL without a trailing slash.
+    """The URL of a service without a trailing slash.
 
-    Raises `InvalidInput` unless it is http(s) with a host, and without user, password, query or fragment: what a URL
-    carries ends up in logs, so credentials belong into the credentials block.
+    Raises `InvalidInput` unless it is http(s) with a host, without user name, password, query and fragment, and without
+    the path of the API: a URL is logged, so credentials belong into the credentials block. No message shows the URL.
     """
-    shown = "the URL"  # never its text: what cannot be parsed may hold a password
+    parts = _checked(url, parameter)
+    if parts.query or parts.fragment:
+        raise InvalidInput(parameter, "the URL carries a query or fragment; give the address alone.")
+    if parts.path.lower().rstrip("/").endswith("/graphql"):
+        raise InvalidInput(parameter, "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
+    return parts.geturl().rstrip("/")
+
+
+def checked_url(url: str, parameter: str) -> str:
+    """The URL as it is; it may have a query and a fragment. Raises `InvalidInput` as `base_url` does."""
+    _checked(url.split("?", 1)[0].split("#", 1)[0], parameter)
+    return url
+
+
+def _named(check: Any) -> AfterValidator:
+    """A validator that names the field in its error."""
+
+    def of_field(url: str, info: ValidationInfo) -> str:
+        return str(check(url, info.field_name or "url"))
+
+    return AfterValidator(of_field)
+
+
+BaseUrl = Annotated[str, _named(base_url)]
+Url = Annotated[str, _named(checked_url)]
+
+
+def _checked(url: str, parameter: str) -> SplitResult:
     try:
         parts = urlsplit(url.strip())
         port = parts.port  # parsed on access; a bad one raises
     except ValueError:
-        raise InvalidInput(parameter, f"{shown} cannot be parsed.") from None
+        raise InvalidInput(parameter, "the URL cannot be parsed.") from None
     if parts.username is not None or parts.password is not None:
-        raise InvalidInput(parameter, f"{shown} carries a user name or password; keep them in a credentials block.")
+        raise InvalidInput(parameter, "the URL carries a user name or password; keep them in a credentials block.")
     if parts.scheme not in {"http", "https"}:
-        raise InvalidInput(parameter, f"{shown} must start with https:// or http://, which it does not.")
+        raise InvalidInput(parameter, "the URL must start with https:// or http://, which it does not.")
     if not parts.hostname:
-        raise InvalidInput(parameter, f"{shown} names no host.")
+        raise InvalidInput(parameter, "the URL names no host.")
     if port == 0 or not _can_be_a_host(parts.hostname):
-        raise InvalidInput(parameter, f"{shown} names a host or a port that cannot be one.")
-    if parts.query or parts.fragment:
-        raise InvalidInput(parameter, f"{shown} carries a query or fragment; give the address alone.")
+        raise InvalidInput(parameter, "the URL names a host or a port that cannot be one.")
     if any(character.isspace() or not character.isprintable() for character in parts.geturl()):
-        raise InvalidInput(parameter, f"{shown} holds white space or control characters.")
-    return parts.geturl().rstrip("/")
+        raise InvalidInput(parameter, "the URL holds white space or control characters.")
+    return parts
 
 
 def _can_be_a_host(host: str) -> bool:
@@ -51,15 +87,36 @@ def _can_be_a_host(host: str) -> bool:
         return False
 
 
-def address(url: str, parameter: str) -> str:
-    """The URL as it is; unlike a base URL it may have a query. Raises `InvalidInput` as `base_url` does."""
-    base_url(url.split("?", 1)[0].split("#", 1)[0], parameter)
-    return url
+def urls_in(plain: object) -> Iterator[str]:
+    """All URLs in plain JSON, also in names of fields and within texts.
+
+    Takes linear time and no recursion, since a caller may submit JSON of any size and depth.
+    """
+    left = [plain]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield from _urls_of(one)
+        elif isinstance(one, dict):
+            left += [part for item in reversed(one.items()) for part in item]
+        elif isinstance(one, list | tuple):
+            left += reversed(one)
 
 
-def _checked(url: str, field: ValidationInfo) -> str:
-    return address(url, field.field_name or "url")
+def _urls_of(text: str) -> Iterator[str]:
+    end = 0
+    while (at := text.find("://", end)) >= 0:
+        scheme = _SCHEME.search(text, max(end, at - _SCHEME_CHARACTERS), at)
+        end = at + 3
+        if scheme and (rest := _AFTER_SCHEME.match(text, end)):
+            end = rest.end()
+            yield text[scheme.start() : end]
 
 
-#: A URL, for fields of models. An error names the field and never shows the URL.
-Url = Annotated[str, AfterValidator(_checked)]
+def without_queries(plain: Any) -> Any:
+    """The same plain JSON, with each text that is a URL cut before its query."""
+    if isinstance(plain, str):
+        return plain.partition("?")[0] if next(_urls_of(plain), "") == plain.strip() else plain
+    if isinstance(plain, dict):
+        return {name: without_queries(value) for name, value in plain.items()}
+    return [without_queries(value) for value in plain] if isinstance(plain, list) else plain

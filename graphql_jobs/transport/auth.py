@@ -1,4 +1,4 @@
-"""Signing in: the token that a request carries, and what to do when it is not accepted."""
+"""Credentials: the token that a request carries, and whether a new one may help when it is refused."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from graphql_jobs.errors import InvalidInput
 if TYPE_CHECKING:
     from graphql_jobs.clock import Clock
 
-#: Our choice: a token is renewed when a tenth of its life, and at most a minute, is left.
+#: Our choice: a token is renewed when a tenth of its lifetime is left, or a minute if that is less.
 _EARLY_SHARE = 0.1
 _EARLY_MAX_S = 60.0
 #: Used when the answer has no `expires_in` (RFC 6749 5.1 allows that): Datasaur's documented hour.
 _DEFAULT_LIFETIME_S = 3600.0
 
-#: Our choice: a token that is said to live for longer is renewed all the same.
+#: Our choice: a token with a longer lifetime is renewed after a week.
 _MAX_LIFETIME_S = 7 * 86_400.0
 
-#: Replaced tokens that are still secrets: they live on at the provider, and requests with them may be in flight.
+#: So many replaced tokens are still kept out of messages: they stay valid at the provider, and are in pending requests.
 _REMEMBERED_TOKENS = 8
 
-#: Posts a form with headers and gives the JSON object of the answer, whose `access_token` can stand in a header.
+#: Posts a form with headers and returns the JSON object of the response, whose `access_token` `fits_a_header`.
 #: Raises `RequestFailed`.
 PostForm = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Mapping[str, object]]]
 
@@ -35,25 +35,25 @@ class Auth(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal credentials, and no help in diagnosis them out."""
+        """Equal for equal credentials; the credentials cannot be derived from it."""
         ...
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """All that must never be shown."""
+        """The texts that no message may hold."""
         ...
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """The bearer token to send now. Raises `RequestFailed` if it could not be had. Never called twice at once."""
+        """The bearer token to send now. Raises `RequestFailed`. Never called twice at once."""
         ...
 
     def reject(self, token: str) -> bool:
-        """The server did not accept `token`. True if asking for another may help."""
+        """Take note that the server refused `token`. Whether a new sign-in may help."""
         ...
 
 
 class BearerToken:
-    """A token that somebody else made: an aiWARE API key, or a token of either provider."""
+    """A token that was made elsewhere: an aiWARE API key, or a token of either provider."""
 
     def __init__(self, token: str) -> None:
         self._token = _clean("token", token)
@@ -75,16 +75,16 @@ class BearerToken:
         return self._token
 
     def reject(self, token: str) -> bool:
-        """There is no other."""
+        """False: there is no other token."""
         return False
 
 
 class ClientCredentials:
-    """OAuth 2 client credentials (RFC 6749 4.4), as Datasaur gives them out.
+    """OAuth 2 client credentials (RFC 6749 4.4), as Datasaur issues them.
 
-    The token is fetched once for any number of concurrent requests, renewed before it expires and when the server
-    rejects it. `style` says where id and secret go: in the form ("body", as Datasaur's documentation shows) or into
-    an HTTP Basic header ("basic", as its sample clients do).
+    Concurrent requests share one token, which is renewed before it expires and when the server refuses it. `style` says
+    where id and secret are sent: in the form ("body", as in Datasaur's documentation) or in an HTTP Basic header
+    ("basic", as in its sample clients). Source: docs/providers/datasaur.md.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ClientCredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The client secret, what Basic makes of it, and the latest tokens."""
+        """The client secret, its form in a Basic header, and the latest tokens."""
         return (self._client_secret, self._basic(), *self._given)
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
@@ -115,7 +115,7 @@ class ClientCredentials:
         return self._current
 
     def reject(self, token: str) -> bool:
-        """Forget `token`; a rejection of one that was already replaced changes nothing."""
+        """Drop `token`. If it was replaced already, nothing changes."""
         if token == self._current:
             self._current = None
         return True
@@ -139,14 +139,14 @@ class ClientCredentials:
 
 
 def _lifetime_s(expires_in: object) -> float:
-    """How long a token may be used, by what a server says of it."""
+    """How long a token may be used, from the server's `expires_in`."""
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:  # NaN is not
         return _DEFAULT_LIFETIME_S
     return float(min(expires_in, _MAX_LIFETIME_S))
 
 
-def can_stand_in_a_header(token: object) -> bool:
-    """Whether `token` is text that HTTP lets into a header, and not empty."""
+def fits_a_header(token: object) -> bool:
+    """Whether `token` is text that an HTTP header can hold, and not blank."""
     return isinstance(token, str) and bool(token.strip()) and token.isprintable() and token.isascii()
 
 
@@ -154,8 +154,8 @@ def _clean(parameter: str, secret: str) -> str:
     stripped = secret.strip()
     if not stripped:
         raise InvalidInput(parameter, "it is empty.")
-    if not can_stand_in_a_header(stripped):
-        raise InvalidInput(parameter, "it holds characters that cannot stand in an HTTP header.")
+    if not fits_a_header(stripped):
+        raise InvalidInput(parameter, "it holds characters that an HTTP header cannot hold.")
     return stripped
 
 

@@ -1,4 +1,4 @@
-"""Whether a create was sent: who gives up on a submission knows then whether anything is unknown."""
+"""Records when creates are sent, so that a submission that is given up is known to be in doubt or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _sent_at: ContextVar[list[float] | None] = ContextVar("sent_at", default=None)
 
 @contextmanager
 def noted_creates(sent_at: list[float]) -> Iterator[None]:
-    """`sent_at` gets the instants at which creates are sent from within this block."""
+    """Append to `sent_at` the instant of each create that is sent within this block."""
     token = _sent_at.set(sent_at)
     try:
         yield
@@ -23,6 +23,6 @@ def noted_creates(sent_at: list[float]) -> Iterator[None]:
 
 
 def note_create(at: float) -> None:
-    """A create is sent now."""
+    """Record that a create is sent at the instant `at`, in seconds since the epoch."""
     if (sent_at := _sent_at.get()) is not None:
         sent_at.append(at)

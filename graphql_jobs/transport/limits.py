@@ -1,4 +1,4 @@
-"""How long and how often one request may try."""
+"""Time-outs and attempts of requests."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long and how often a request may try. Seconds; our choices, in the order of aiohttp's phases.
+    """Time-outs and attempts of a session's requests. Durations in seconds; the defaults are our choices.
 
-    `connect_s` bounds name look-up, TCP and TLS together with the wait for a pooled connection, `read_s` the silence
-    between two reads, `request_s` one attempt as a whole, `budget_s` and `attempts` all attempts of one request,
-    `submission_s` all requests of one submission: for so long another process leaves it alone. `requests_per_s` bounds
-    what all requests of a session do together, sign-in and downloads included; None: no limit.
+    `connect_s` bounds name look-up, TCP and TLS, and the wait for a pooled connection; `read_s` the silence between two
+    reads; `request_s` one attempt as a whole; `attempts` and `budget_s` all attempts of one request. `submission_s`
+    bounds all requests of one submission: for that long, other processes leave it alone. `requests_per_s` bounds all
+    requests of a session, including sign-in and downloads; None: no limit.
     """
 
     connect_s: float = 10.0

@@ -1,7 +1,7 @@
-"""A GraphQL document parsed and printed once, bound to variables per request.
+"""A GraphQL document that is parsed and printed once, and bound to variables per request.
 
-gql prints the syntax tree again on every execute, which costs more than all the rest of a batched check
-(measured with gql 4.4: 138 against 10 microseconds per status at 100 aliases).
+gql prints the syntax tree again on every execute, which costs more than the rest of a batched poll (measured with gql
+4.4: 138 against 10 microseconds per status at 100 aliases).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Operation:
         self.name = definition.name.value
         self.field = first.name.value
         self.is_mutation = definition.operation is OperationType.MUTATION
-        #: The key under which the first root field's value stands in `data`.
+        #: The key of the first root field's value in `data`.
         self.alias = first.alias.value if first.alias else self.field
 
     def bind(self, variables: Mapping[str, object]) -> GraphQLRequest:
-        """A request for this operation; the operation itself is never changed, so any number may be in flight."""
+        """A request for this operation. The operation is not changed, so any number may be pending."""
         return _BoundOperation(self, variables)
 
     def __repr__(self) -> str:

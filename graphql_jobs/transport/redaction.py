@@ -7,8 +7,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from graphql_jobs.addresses import addresses_in
 from graphql_jobs.transport.spelling import in_base64, readings, resolved
+from graphql_jobs.urls import urls_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -207,7 +207,7 @@ class KeptSecrets(Secrets):
 
     def keep_queries(self, plain: object) -> None:
         """The same for each address in plain JSON, such as what is about to be sent."""
-        for url in addresses_in(plain):
+        for url in urls_in(plain):
             self.keep_query(url)
 
 

@@ -1,6 +1,6 @@
-"""One session for all that talks to the same endpoint with the same credential in one event loop (guarantee 5).
+"""One session per event loop, endpoint and credential (guarantee 5).
 
-Its budget of requests is that of the process: Prefect gives each task that is submitted to threads a loop of its own.
+The rate limit is shared by the whole process: Prefect runs each task that is submitted to threads in a loop of its own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ _windows: dict[tuple[str, str, float | None], RateWindow] = {}
 
 
 def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
-    """The session of this event loop for this endpoint and credential; made if there is none yet.
+    """The session of this event loop for this endpoint and credential; the first call makes it, with its `limits`.
 
-    Call it in async code. A session is bound to its loop, since aiohttp's connections are. The first caller's limits
-    hold for all.
+    Call it in async code: aiohttp's connections are bound to an event loop. Raises `InvalidInput` outside of it.
     """
     try:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The sign-in of a session: one at a time, and its outcome is that of all requests that wait for it."""
+"""The sign-in of a session: one at a time. All requests that wait for it get its result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql_jobs.errors import RequestFailed, SignInFailed
 from graphql_jobs.parsing import decoded
-from graphql_jobs.transport.auth import can_stand_in_a_header
+from graphql_jobs.transport.auth import fits_a_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.diagnosis import Kind
     from graphql_jobs.transport.redaction import KeptSecrets
 
-#: Our choice: tokens with many claims have some thousand characters, and servers refuse longer headers.
+#: Our choice: tokens with many claims have a few thousand characters, and servers refuse longer headers.
 _MAX_TOKEN_CHARACTERS = 16_000
 
 
 class Requests(Protocol):
-    """What a sign-in needs of its session."""
+    """The part of a session that a sign-in uses."""
 
     auth: Auth
     clock: Clock
@@ -43,24 +43,25 @@ class Requests(Protocol):
 
 
 class SignIn:
-    """Gives the token of one session in one event loop."""
+    """Provides the token of one session."""
 
     def __init__(self, session: Requests) -> None:
         self._session = session
-        # A lock that was waited for keeps its event loop alive, and `sharing` forgets loops that are gone.
+        # A lock that was waited for keeps its event loop alive, so a session drops this object when it closes.
         self._lock = asyncio.Lock()
         self._failures = 0
         self._failure: RequestFailed | None = None
 
     async def token(self) -> str:
-        """The token to send. Raises `RequestFailed`, and the request that needs the token was not sent.
+        """The token to send. Raises `RequestFailed`: then the request that needs the token was not sent.
 
-        A failure is also that of the requests that waited for it: one after the other, each would wait as long again.
+        A failure is raised by all requests that waited for this sign-in. If each signed in again, one after the other,
+        the last would wait for the time-outs of all.
         """
         failures = self._failures
         async with self._lock:
             if self._failure and self._failures > failures:
-                raise copy(self._failure)  # each has a traceback of its own
+                raise copy(self._failure)  # each needs a traceback of its own
             try:
                 return await self._session.auth.token(self.post_form, self._session.clock)
             except RequestFailed as failure:
@@ -69,9 +70,9 @@ class SignIn:
                 raise
 
     async def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Mapping[str, object]:
-        """Sign in, once: the request that needs the token is what is tried again.
+        """Sign in once, without retries: the request that needs the token is retried as a whole.
 
-        What RFC 6749 5.2 answers with 400 is a matter of the credentials.
+        A 400 means that the credentials were refused (RFC 6749 5.2).
         """
         kinds: Mapping[int, Kind] = {400: SignInFailed}
         self._session.kept_secrets.keep_query(url)
@@ -85,7 +86,7 @@ class SignIn:
 
 
 def _is_token(value: object) -> bool:
-    return can_stand_in_a_header(value) and len(str(value)) <= _MAX_TOKEN_CHARACTERS
+    return fits_a_header(value) and len(str(value)) <= _MAX_TOKEN_CHARACTERS
 
 
 async def _json(response: aiohttp.ClientResponse) -> object:

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 
 from graphql_jobs import errors
-from graphql_jobs.addresses import addresses_in
 from graphql_jobs.parsing import MAX_DEPTH, brief, decoded, http_date_or_none
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec
 from graphql_jobs.providers.aiware.reader import DIALECT
@@ -22,6 +21,7 @@ from graphql_jobs.transport.diagnosis import MAX_ERRORS
 from graphql_jobs.transport.http import Exchange
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
+from graphql_jobs.urls import urls_in
 from graphql_jobs.waiting.metrics import _skew_s
 from tests.clocks import FakeClock
 
@@ -204,7 +204,7 @@ def test_addresses_are_looked_for_in_linear_time(text: str) -> None:
     json.dumps(text)
     json_s = time.perf_counter() - started
     started = time.perf_counter()
-    list(addresses_in({"data": [text]}))
+    list(urls_in({"data": [text]}))
     assert time.perf_counter() - started < 2_000 * json_s + 1
 
 
@@ -213,4 +213,4 @@ def test_addresses_are_found_at_any_depth() -> None:
     plain: object = "https://h/?s=1"
     for _ in range(5_000):
         plain = {"a": [plain]}
-    assert list(addresses_in(plain)) == ["https://h/?s=1"]
+    assert list(urls_in(plain)) == ["https://h/?s=1"]

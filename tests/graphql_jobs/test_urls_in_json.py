@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import LocalStore, errors
-from graphql_jobs.addresses import addresses_in, without_queries
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ProjectDocument, ProjectSpec
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.redaction import KeptSecrets, redacted
+from graphql_jobs.urls import urls_in, without_queries
 from tests.graphql_jobs.submitting import ENGINE, LABEL, jobs, submitted
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_a_signature_that_a_server_repeats_is_not_shown(
 def test_addresses_are_found_wherever_they_stand() -> None:
     """In lists, in names of fields, within a text."""
     plain = {"a": ["https://h/1?s=1", 7, None, {"b": "see <http://h/2?s=2>, please"}], "https://h/3?s=3": True}
-    assert list(addresses_in(plain)) == ["https://h/1?s=1", "http://h/2?s=2", "https://h/3?s=3"]
+    assert list(urls_in(plain)) == ["https://h/1?s=1", "http://h/2?s=2", "https://h/3?s=3"]
     assert without_queries({"a": ["https://h/1?s=1", "why?"]}) == {"a": ["https://h/1", "why?"]}
 
 
