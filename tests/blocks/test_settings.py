@@ -43,7 +43,7 @@ def test_wrong_limit_is_refused(name: str, value_s: float) -> None:
     [("give_up_after_s", "total_s"), ("queued_at_most_s", "queued_s"), ("unseen_at_most_s", "unseen_s")],
 )
 def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -> None:
-    """Whoever set `give_up_after_s` in a form reads `give_up_after_s=60`; in a script it is `total_s=60`."""
+    """Set in a form, the limit is called `give_up_after_s=60`; set in a script, `total_s=60`."""
     seen = errors.JobNotFound("fake", "a", "") if name == "unseen_at_most_s" else job("a", JobState.PENDING)
     for policy, told in (
         (wait_policy(**{"give_up_after_s": 600.0, name: 60.0}), f"the deadline {name}=60 ({limit}=60) passed"),

@@ -33,7 +33,7 @@ PROJECT_ID = "HvdyIL2iwZn"
 class Case:
     """A flow that submits, parameters with which it works, and the field of the API that starts its job.
 
-    `room` makes the container that the job gets for itself, where it gets one.
+    `container` creates the container of the job, if it has one.
     """
 
     flow: Any
@@ -123,7 +123,7 @@ class OneRun:
         return state
 
     async def set_state(self, state: State[Any]) -> None:
-        """Put the run into a state, as whoever ends or loses it would."""
+        """Put the run into a state, as Prefect or a person would."""
         async with get_client() as client:
             await client.set_flow_run_state(self.id, state, force=True)
 

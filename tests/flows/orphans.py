@@ -65,7 +65,7 @@ def plant(emulator: Emulator, owner: object, key: str | None = None, status: str
     return emulator.aiware.plant(config=label.to_json(), status=status, tasks=[PlantedTask(status or "")]).id
 
 
-async def remember(run: FlowRun, key: str, emulator: Emulator, job_id: str | None = None, **intent: Any) -> None:
+async def store_job(run: FlowRun, key: str, emulator: Emulator, job_id: str | None = None, **intent: Any) -> None:
     """What the run would have written down: an intent and, with `job_id`, the handle."""
     entry: dict[str, Any] = {
         "kind": "intent",

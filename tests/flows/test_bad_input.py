@@ -1,4 +1,4 @@
-"""The issue's list of bad input: a clear error that names the parameter, and nothing sent."""
+"""Bad input ends in an error that names the parameter, and nothing is sent."""
 
 from __future__ import annotations
 

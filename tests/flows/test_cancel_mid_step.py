@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 AN_INSTANT = "2026-01-01T00:00:00Z"
-#: Some looks at a job that stays in the queue.
+#: Some polls of a job that stays in the queue.
 SHORT_WAIT = {"give_up_after_s": 2}
 #: Far more steps than a run has.
 TOO_MANY = 100
@@ -53,7 +53,7 @@ class Fuse:
     async def _step(self) -> None:
         self.at -= 1
         if self.at == 0:  # and never again: what cleans up goes through
-            self.clock.stop()  # else a look that is held would be made again, and the run be over before its cancel
+            self.clock.stop()  # else a held poll would be repeated, and the run would end before its cancel
             self.reached.set()
             await asyncio.Event().wait()
 

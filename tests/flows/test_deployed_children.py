@@ -93,7 +93,7 @@ async def test_job_of_an_ended_child_run_is_an_orphan(make_run: MakeRun, deploy:
 async def test_flow_called_in_a_child_run_belongs_to_the_child(
     make_run: MakeRun, deploy: Deploy, emulator: Emulator
 ) -> None:
-    """What is called as a function remembers where it is called: in the child, and not in that one's parent."""
+    """A flow that is called as a function uses the store of the child run that calls it, not of the child's parent."""
     deployment = await deploy("with-a-flow-inside", {"type": "object", "properties": {}})
 
     @flow

@@ -46,7 +46,7 @@ async def test_job_whose_response_is_lost_is_found(
 async def test_submission_that_never_arrived_is_sent_again_once_that_is_sure(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
-    """It broke before the work: looked for over the visibility delay, not there, sent again; one job."""
+    """The request failed before the work: searched for during the visibility delay, not found, sent again: one job."""
     case, began_at = SUBMITTING[name], emulator.clock.now()
     emulator.faults.add(Fault(kind, operation=case.operation))
     state = await run(case)
@@ -179,7 +179,7 @@ async def test_unreachable_provider_is_searched_by_the_next_attempt(
 ) -> None:
     """The answer is lost and then nothing answers: SubmissionUnknown, nothing is sent; later the job is found."""
     case = SUBMITTING[name]
-    # A project is looked for before it is made too, and the container of a launch is read before the launch is sent.
+    # A project is searched for before it is created too, and a launch reads its container first.
     emulator.faults.add(
         Fault("drop_after", operation=case.operation),
         Fault("server_error", operation="jobs", times=None, skip=1 if name == "aiware engine" else 0),

@@ -30,8 +30,8 @@ from tests.flows.orphans import (
     new_key,
     plant,
     reap,
-    remember,
     run_in,
+    store_job,
 )
 from tests.flows.orphans import emulator as emulator
 
@@ -54,7 +54,7 @@ async def plant_orphans(emulator: Emulator) -> set[str]:
     await delete(gone)
     orphans |= {plant(emulator, gone), plant(emulator, gone, status="reprocessing"), plant(emulator, uuid4())}
     living, key = await run_in(Running()), new_key()
-    await remember(living, key, emulator, plant(emulator, living, key))
+    await store_job(living, key, emulator, plant(emulator, living, key))
     return orphans | {plant(emulator, living, key), plant(emulator, living, key)}
 
 
@@ -76,7 +76,7 @@ async def plant_healthy(emulator: Emulator) -> None:
 
 
 async def everything(emulator: Emulator) -> dict[UUID, Any]:
-    """All that a reaper could change of the runs that own jobs: their states and what they remember."""
+    """All that `reap-orphans` could change in the runs that own jobs: their states and stores."""
     labels = [Label.in_json(job.config) for job in emulator.aiware.jobs.values()]
     owners = {UUID(label.owner) for label in labels if label and label.owner.count("-") == 4}
     runs = await read_runs(owners)
@@ -153,7 +153,7 @@ async def test_concurrent_runs_adopt_each_job_once(emulator: Emulator, deploy: D
     started = [one for one in await runs_of(sensor) if one.id not in before]
     assert sorted(one.parameters["job_ids"][0] for one in started) == sorted(orphans)
     assert {(one.parameters["provider"], one.parameters["credentials"]) for one in started} == {("aiware", "aiware")}
-    # The sensor's patience counts from the job's creation.
+    # give_up_after_s counts from the job's creation.
     assert all(one.parameters["give_up_after_s"] > 24 * 3600 + YOUNG_S for one in started)
     assert await reap(emulator) == []
     async with get_client() as client:
@@ -202,17 +202,17 @@ async def test_window_that_ends_before_it_begins_is_refused() -> None:
 
 
 async def test_job_that_ended_or_was_deleted_is_no_orphan(emulator: Emulator) -> None:
-    """The run remembers three jobs that no list shows: one has ended, one is gone, one goes on."""
+    """The store names three jobs that no list shows: one has ended, one was deleted, one goes on."""
     run = await run_in(Crashed())
     ended = emulator.aiware.plant(status="complete", tasks=[PlantedTask()])
     left = emulator.aiware.plant(fault=JobFault("stuck"))
     for job_id in (ended.id, "job-that-nobody-knows", left.id):
-        await remember(run, new_key(), emulator, job_id)
+        await store_job(run, new_key(), emulator, job_id)
     assert [row["job_id"] for row in await reap(emulator)] == [left.id]
 
 
 async def test_run_that_is_retried_meanwhile_keeps_its_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Crashed when it was looked at, retried before the cancel: left running."""
+    """Crashed when it was read, retried before the cancel: left running."""
     run = await run_in(Crashed())
     plant(emulator, run)
     async with aiware.get_client() as client, get_client() as prefect:

@@ -13,7 +13,7 @@ from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import Label
 from graphql_jobs.emulator import JobFault
 from tests.flows.orphans import emulator as emulator
-from tests.flows.orphans import new_key, plant, reap, remember, run_in
+from tests.flows.orphans import new_key, plant, reap, run_in, store_job
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
@@ -37,7 +37,7 @@ async def test_callers_key_belongs_to_all_runs_that_use_it(emulator: Emulator) -
     job_id = plant(emulator, first, key)
     for run in (first, second):
         assert (await store_of(key, run.id)).flow_run_id == first.id
-    await remember(first, key, emulator, job_id)
+    await store_job(first, key, emulator, job_id)
     async with get_client() as client:
         await client.set_flow_run_state(first.id, Crashed(), force=True)
         assert await reap(emulator, action="cancel", dry_run=False) == []
@@ -58,16 +58,16 @@ async def test_living_run_that_uses_another_runs_key_keeps_its_job(emulator: Emu
     for run in (home, owner):
         await store_of(key, run.id)
     job_id, surplus = plant(emulator, owner, key), plant(emulator, owner, key)
-    await remember(home, key, emulator, job_id)
+    await store_job(home, key, emulator, job_id)
     assert [row["job_id"] for row in await reap(emulator)] == [surplus]
 
 
 async def test_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
-    """On the caller's own target nothing is labelled: the run that ended badly remembers the job."""
+    """On the caller's own target nothing is labelled: the store of the run that ended badly names the job."""
     job = emulator.aiware.plant(fault=JobFault("stuck"))
     run, key = await run_in(Crashed()), new_key()
     location = {"target_id": "7", "engine_id": "e"}
-    await remember(run, key, emulator, job.id, operation="launchSingleEngineJob", location=location)
+    await store_job(run, key, emulator, job.id, operation="launchSingleEngineJob", location=location)
     [row] = await reap(emulator, action="cancel", dry_run=False)
     assert (row["job_id"], row["run"], row["done"]) == (job.id, str(run.id), "cancelled (status 'aborted').")
 
@@ -77,7 +77,7 @@ async def test_another_job_in_our_container_is_not_cancelled(emulator: Emulator)
     run, key = await run_in(Crashed()), new_key()
     tdo = emulator.aiware.add_tdo({"details": Label(key, str(run.id)).to_json()})
     ours, theirs = [emulator.aiware.plant(target_id=tdo.id, fault=JobFault("stuck")).id for _ in range(2)]
-    await remember(run, key, emulator, ours, operation="launchSingleEngineJob")
+    await store_job(run, key, emulator, ours, operation="launchSingleEngineJob")
     done = {row["job_id"]: row["done"] for row in await reap(emulator, action="cancel", dry_run=False)}
     assert done.keys() == {ours, theirs}
     assert "by hand" in done[theirs]

@@ -12,7 +12,7 @@ from blocks.runs.caller_keys import store_of
 from blocks.runs.store import RunStore
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from tests.flows.orphans import emulator as emulator
-from tests.flows.orphans import new_key, remember, run_in, unknown_of
+from tests.flows.orphans import new_key, run_in, store_job, unknown_of
 
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
@@ -29,7 +29,7 @@ async def test_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: E
         "subject": "project p1",
         "location": {},
     }
-    await remember(run, key, emulator, **sent)
+    await store_job(run, key, emulator, **sent)
     await RunStore(run.id).append(key, 1, {"kind": "unknown", "sent_at": "2026-01-02T03:04:05+00:00", "cause": "lost."})
     for parameters in ({}, {"credentials": None, "to_minutes_ago": 0}):
         [row] = await unknown_of(run, emulator, **parameters)
@@ -43,12 +43,12 @@ async def test_crash_after_a_create_is_reported(emulator: Emulator) -> None:
     """An intent and nothing after it; resolved ones, and aiWARE's, which its list would show, are not told."""
     run, open_key = await run_in(Crashed(), run_datasaur_auto_label), new_key()
     sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
-    await remember(run, open_key, emulator, **sent)
+    await store_job(run, open_key, emulator, **sent)
     resolved, void, ours = new_key(), new_key(), new_key()
-    await remember(run, resolved, emulator, "some-job", **sent)
-    await remember(run, void, emulator, **sent)
+    await store_job(run, resolved, emulator, "some-job", **sent)
+    await store_job(run, void, emulator, **sent)
     await RunStore(run.id).append(void, 1, {"kind": "void"})
-    await remember(run, ours, emulator)
+    await store_job(run, ours, emulator)
     [row] = await unknown_of(run, emulator)
     assert (row["key"], "ended before it wrote" in row["why"]) == (open_key, True)
 
@@ -60,7 +60,7 @@ async def test_unknown_outcome_in_another_runs_store_is_reported_once(emulator: 
     for run in (first, second):
         await store_of(key, run.id)
     sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
-    await remember(first, key, emulator, **sent)
+    await store_job(first, key, emulator, **sent)
     async with get_client() as client:
         for run in (first, second):
             await client.set_flow_run_state(run.id, Failed(name="SubmissionUnknown", message="why"), force=True)

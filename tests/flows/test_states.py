@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
-# The operations with which a job is looked at.
+# The operations that poll a job.
 CHECKS = ("job", "getJob", "getJobs")
 
 

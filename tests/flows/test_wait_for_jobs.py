@@ -55,13 +55,13 @@ async def test_all_good_jobs_complete_the_run(
 
 
 async def test_one_poll_is_one_request_for_all_jobs(run: Run, emulator: Emulator) -> None:
-    """100 Datasaur jobs: the first look names all, and no pause of 2 s has more than two requests."""
+    """100 Datasaur jobs: the first poll names all, and no interval of 2 s has more than two requests."""
     job_ids = [emulator.datasaur.plant().id for _ in range(100)]
     assert (await run(WAITING, provider="datasaur", job_ids=job_ids)).name == "Completed"
-    looks = [record for record in emulator.ledger.requests if record.operation == ("getJobs",)]
-    assert looks[0].statuses_read == 100
-    assert len(looks) <= 2 * (7 / 2 + 1)  # jobs take 7 s
-    assert len(looks) == len(emulator.ledger.requests) - 1  # and one sign-in
+    polls = [record for record in emulator.ledger.requests if record.operation == ("getJobs",)]
+    assert polls[0].statuses_read == 100
+    assert len(polls) <= 2 * (7 / 2 + 1)  # jobs take 7 s
+    assert len(polls) == len(emulator.ledger.requests) - 1  # and one sign-in
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,11 @@ async def test_credentials_block_may_have_any_name(run: Run, emulator: Emulator,
 
 
 async def test_polls_are_at_most_max_poll_interval_s_apart(run: Run, emulator: Emulator) -> None:
-    """max_poll_interval_s=5 for a job that never starts, for ten minutes: no two looks are further apart."""
+    """max_poll_interval_s=5 for a job that does not start for ten minutes: no two polls are further apart."""
     await run(WAITING, job_ids=plant(emulator, "stuck"), max_poll_interval_s=5, give_up_after_s=600)
-    looks = [record.at for record in emulator.ledger.requests]
-    assert len(looks) > 600 / 5
-    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 5
+    polls = [record.at for record in emulator.ledger.requests]
+    assert len(polls) > 600 / 5
+    assert max(later - earlier for earlier, later in itertools.pairwise(polls)) <= 5
 
 
 @pytest.mark.parametrize(
@@ -208,5 +208,5 @@ async def test_sensor_has_the_limits_of_the_flows_that_submit(
     began_at = emulator.clock.now()
     state = await run(WAITING, job_ids=plant(emulator, kind), **limits)
     assert (state.name, named in str(state.message)) == ("TimedOut", True)
-    # A change counts from the look that saw it, and looks are 2 s apart at first.
+    # A change counts from the poll that saw it, and polls are 2 s apart at first.
     assert emulator.clock.now() - began_at == pytest.approx(float(named.partition("=")[2]), abs=3)

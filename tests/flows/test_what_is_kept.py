@@ -1,4 +1,4 @@
-"""What a run remembers of its submissions in Prefect's API: little, plain, without secrets, and gone with the run."""
+"""The store of a run in Prefect's API: small, plain JSON, without secrets, deleted with the run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_store_is_deleted_with_its_run(name: str, make_run: MakeRun, prefe
 
 
 async def test_refused_submission_leaves_a_note_that_nothing_was_started(make_run: MakeRun, emulator: Emulator) -> None:
-    """Intent, then void: whoever reads it later knows that there is no job."""
+    """Intent, then void: a later reader knows that there is no job."""
     emulator.faults.add(Fault("body_too_large", operation=LABEL.operation))
     run = await make_run(LABEL)
     assert (await run()).name == "RequestFailed"
@@ -148,7 +148,7 @@ async def test_nothing_is_submitted_before_its_intent_is_written(
 async def test_no_job_is_submitted_before_its_container_is_written(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It fails after the container was made: no job where nobody would look; the next attempt makes both."""
+    """The write fails after the container was created: no job is sent. The next attempt creates both."""
     case = SUBMITTING[name]
     failing(monkeypatch, "container")
     run = await make_run(case)

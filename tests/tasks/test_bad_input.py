@@ -63,7 +63,7 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_sent(
 async def test_job_that_is_given_twice_is_checked_and_waited_for_once(
     datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
-    """The same id three times, once with blanks around it: one status per look, one outcome."""
+    """The same id three times, once with blanks around it: one status per poll, one outcome."""
     job_id = emulator.datasaur.plant().id
 
     @flow

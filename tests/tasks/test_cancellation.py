@@ -114,7 +114,7 @@ async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
 async def test_job_that_never_shows_is_given_up_after_visibility_s(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Gone as soon as it was made: the last layer looks until `visibility_s` after the submission, and not for ever."""
+    """Deleted immediately: the last layer tries until `visibility_s` after the submission, not for ever."""
     emulator.faults.add(JobFault("gone"))
     run = await new_run()
     made_at = emulator.clock.now()

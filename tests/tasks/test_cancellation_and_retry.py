@@ -41,7 +41,7 @@ async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(
 async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retried and cancelled once more while it waits: the state looks the same, the attempt is another."""
+    """Retried and cancelled once more while it waits: the same state, but another attempt."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=5))
     run = await new_run()

@@ -140,7 +140,7 @@ async def test_bad_id_does_not_affect_the_others(
 
 
 async def test_waiting_for_many_is_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """50 jobs until their ends: one task run in all, and as many requests as looks, however many jobs there are."""
+    """50 jobs until their ends: one task run, and one request per poll."""
     job_ids = [emulator.aiware.plant().id for _ in range(50)]
 
     @flow
@@ -153,10 +153,10 @@ async def test_waiting_for_many_is_one_task_run(aiware: AiwareCredentials, emula
     flow_run_id, ended = await mine()
     assert {job.state for job in ended.values()} == {JobState.SUCCEEDED}
     assert len(ended) == 50
-    looks = [set(record.job_ids) for record in emulator.ledger.requests]
-    assert looks[0] == set(job_ids)
+    polls = [set(record.job_ids) for record in emulator.ledger.requests]
+    assert polls[0] == set(job_ids)
     # Jobs take 7 s, a pause is 2 s, and what is not nearly due comes in a second request.
-    assert len(looks) <= 2 * (7 / 2 + 1)
+    assert len(polls) <= 2 * (7 / 2 + 1)
     names = await task_run_names(flow_run_id, 1)
     assert len(names) == 1
     assert names[0].startswith("wait for jobs")

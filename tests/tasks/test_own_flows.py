@@ -82,8 +82,8 @@ async def begun(own: Flow[..., Any], emulator: Emulator, aiware: AiwareCredentia
     clock: FakeClock = aiware.get_client().session.clock  # type: ignore[assignment] # the fixture's
     engine: Any = run_flow
     going = asyncio.create_task(engine(own, flow_run=run, return_type="state"))
-    looks = emulator.ledger.count("job")
-    while len(emulator.ledger.submissions) < jobs or emulator.ledger.count("job") < looks + 3:
+    polls = emulator.ledger.count("job")
+    while len(emulator.ledger.submissions) < jobs or emulator.ledger.count("job") < polls + 3:
         assert not going.done(), going.result()
         await asyncio.sleep(0.01)
     clock.stop()

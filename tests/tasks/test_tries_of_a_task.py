@@ -101,7 +101,7 @@ async def nested(credentials: AiwareCredentials, name: str) -> None:
 async def test_task_with_retries_submits_each_job_once(
     way: str, step: Step, live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
-    """Three items of which two are equal, each submitted twice, and each task tried twice: six jobs."""
+    """Three items, two of them equal, each submitted twice, and each task tried twice: six jobs."""
     fail = Failing(1)
     names = ["a", "b", "b"]
 

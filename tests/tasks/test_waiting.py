@@ -190,7 +190,7 @@ async def test_rejected_token_ends_the_wait_immediately(emulator: Emulator, secr
 
 
 async def test_poll_of_a_thousand_jobs_takes_two_requests(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
-    """1,000 jobs that have all ended: one look, which is two requests and one sign-in."""
+    """1,000 jobs that have all ended: one poll, which is two requests and one sign-in."""
     job_ids = [emulator.datasaur.plant(status="DELIVERED").id for _ in range(1000)]
     ended = await waiting(datasaur, job_ids, WaitPolicy())
     assert len(ended) == 1000
