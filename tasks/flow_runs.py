@@ -63,7 +63,8 @@ class Submission:
     """One submission that a run made or adopted."""
 
     key: str
-    home: RunStore
+    #: The store with its entries: the run's own, or that of another run for a caller's own key.
+    store: RunStore
     #: None if the entries cannot be parsed.
     record: Record | None
     #: Whether the key is a caller's own, so that other runs may use it too.
@@ -106,7 +107,7 @@ async def who_waits_too(submission: Submission, run_id: UUID) -> str:
     """
     if not submission.is_shared:
         return ""
-    others = await read_runs(await submission.home.users_of(submission.key) - {run_id})
+    others = await read_runs(await submission.store.users_of(submission.key) - {run_id})
     for run in others.values():
         if is_living(run) and not (run.state and run.state.is_cancelling()):
             return f"run {run.name!r} ({run.id}) waits for it too"

@@ -37,7 +37,7 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
         run_id = await root_run_id()
         kept = await _find(run_id, handle.job_id) if run_id else None
         if run_id and kept:  # before the check, so that of two runs that time out together one cancels
-            await kept.home.remove_user(kept.key, run_id)
+            await kept.store.remove_user(kept.key, run_id)
     except (
         Exception
     ) as error:  # whatever Prefect's client raises: another run may wait for the job, so it is not cancelled

@@ -25,7 +25,7 @@ Outcomes = dict[str, Ended]
 
 #: Our choice: up to so many jobs each have a line in the log. Of more, only jobs that did not succeed and every tenth
 #: of the way have one.
-_TOLD_ONE_BY_ONE = 20
+_LOGGED_ONE_BY_ONE = 20
 
 
 @task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
@@ -83,7 +83,7 @@ async def jobs_as_they_end(
     ends: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue()
     stopped = asyncio.Event()
     run_id = await root_run_id()
-    telling = asyncio.create_task(_tell(credentials, jobs, policy, ends, stopped))
+    waiting = asyncio.create_task(_put_ends(credentials, jobs, policy, ends, stopped))
     try:
         while True:
             async with cancelling_with(run_id):  # not around the caller's code, which runs at `yield`
@@ -93,18 +93,18 @@ async def jobs_as_they_end(
             yield end
     finally:
         stopped.set()
-        await telling
+        await waiting
 
 
 @task(name="wait for jobs", cache_policy=NO_CACHE)
-async def _tell(
+async def _put_ends(
     credentials: JobCredentials,
     jobs: Sequence[JobHandle | str],
     policy: WaitPolicy,
-    told: asyncio.Queue[tuple[str, Ended] | None],
+    ends_seen: asyncio.Queue[tuple[str, Ended] | None],
     stopped: asyncio.Event,
 ) -> None:
-    """Put each end into `told`, and None after the last one, until `stopped`."""
+    """Put each end into `ends_seen`, and None after the last one, until `stopped`."""
     stop = asyncio.create_task(stopped.wait())
     try:
         async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
@@ -115,12 +115,12 @@ async def _tell(
                     coming.cancel()
                     await asyncio.wait({coming})
                 elif end := coming.result():
-                    told.put_nowait(end)
+                    ends_seen.put_nowait(end)
                 else:
                     break
     finally:
         stop.cancel()
-        told.put_nowait(None)
+        ends_seen.put_nowait(None)
 
 
 async def _ends(
@@ -138,7 +138,7 @@ async def _ends(
         async with aclosing(wait_many(client, handles, policy, checkpoints=await checkpoints_of_this_run())) as ends:
             async for handle, ended in ends:
                 number += 1
-                if total <= _TOLD_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
+                if total <= _LOGGED_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
                     words = ended.describe() if isinstance(ended, Job) else str(ended)
                     logger.info("%d of %d ended: job %s: %s", number, total, handle.job_id, words)
                 yield handle.job_id, ended

@@ -50,7 +50,7 @@ async def note_cancelled(submission: Submission, of: str, sentence: str, *, conf
 
     A later attempt of the run does not adopt a job whose cancel was confirmed, even if the provider no longer knows it.
     """
-    home, key, record = submission.home, submission.key, submission.record
+    home, key, record = submission.store, submission.key, submission.record
     assert record is not None  # noqa: S101 (it named the job)
     entry = {"kind": "cancelled", "of": of, "message": sentence} | ({"confirmed": True} if confirmed else {})
     treated = record.intent
@@ -199,7 +199,7 @@ class CleanUp:
         if not client.can_cancel or client.recoveries.get(record.operation) is not Recovery.FIND:
             return Done(f"{what}: it is unknown whether it was started. If it was, it was left running.", True)
         search_s = client.visibility_s if self.is_last else min(client.visibility_s, EARLY_LAYER_S)
-        label = Label(submission.key, record.owner or str(submission.home.flow_run_id))
+        label = Label(submission.key, record.owner or str(submission.store.flow_run_id))
         found = await _search_for(search_s, clock, partial(find_again, client, label, record))
         if not found:
             seen = f"not found within {search_s:.0f} s"

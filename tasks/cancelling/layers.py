@@ -35,7 +35,7 @@ from tasks.cancelling.jobs import Done
 
 #: The beginning of the message that lists the results of a clean-up. The trigger in prefect.yaml ignores states with
 #: such a message, so that it does not start another clean-up.
-TOLD = "Remote jobs: "
+MESSAGE_PREFIX = "Remote jobs: "
 
 #: Our choices. A worker gives a run 30 s to end and then kills it; nothing waits for the hook but the run's state.
 _WHILE_UNWINDING_S = 20.0
@@ -96,7 +96,7 @@ async def clean_up_after(run_id: UUID) -> list[str]:
         return []
     done = await CleanUp(run, is_last=True).all()
     if done:
-        await _tell(run, TOLD + _summary(done))
+        await _set_message(run, MESSAGE_PREFIX + _summary(done))
     return [one.sentence for one in done]
 
 
@@ -139,13 +139,13 @@ async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
         log.exception("The jobs of this run could not all be cancelled while it ended; the clean-up goes on with it.")
 
 
-async def _tell(run: FlowRun, message: str) -> None:
+async def _set_message(run: FlowRun, message: str) -> None:
     """Put the message into the run's state, where the UI shows it, unless the run was started again meanwhile."""
 
-    async def tell(client: PrefectClient) -> None:
+    async def set_it(client: PrefectClient) -> None:
         now = await client.read_flow_run(run.id)
         state = now.state
         if state and state.is_cancelled() and is_cancelled_still(run, now) and state.message != message:
             await client.set_flow_run_state(run.id, Cancelled(name=state.name, message=message), force=True)
 
-    await ask(tell)
+    await ask(set_it)

@@ -55,12 +55,12 @@ async def settle(
     async def settled(orphan: Orphan) -> ReportRow:
         async with checks:
             if action == "report":
-                return _finding(client, orphan, "reported")
+                return _orphan_row(client, orphan, "reported")
             if not isinstance(orphan.seen, Job):
-                return _finding(client, orphan, f"left, since it could not be read: {orphan.seen}")
+                return _orphan_row(client, orphan, f"left, since it could not be read: {orphan.seen}")
             if action == "cancel":
-                return _finding(client, orphan, await _cancel(client, orphan, cancel_if_run_is_gone, dry_run))
-            return _finding(client, orphan, await _adopt(client, orphan, credentials, downstream, dry_run))
+                return _orphan_row(client, orphan, await _cancel(client, orphan, cancel_if_run_is_gone, dry_run))
+            return _orphan_row(client, orphan, await _adopt(client, orphan, credentials, downstream, dry_run))
 
     return await asyncio.gather(*map(settled, orphans))
 
@@ -80,7 +80,7 @@ async def unknown_submissions(
         unclear = {key: record for key, record in {**records[run_id], **adopted}.items() if _is_unclear(record, until)}
         for key, record in unclear.items():
             if not _is_listed(record, client, since):
-                found.setdefault(key, _unknown(run, key, record))
+                found.setdefault(key, _unknown_row(run, key, record))
         if not unclear and run.state_name == UNKNOWN_STATE:
             words = (run.state.message if run.state else "") or "the run does not say which."
             found[str(run_id)] = _row("", "", "", run_id, "", str(run.end_time), words, "reported")
@@ -161,21 +161,23 @@ def _is_listed(record: Record, client: JobClient | None, since: float) -> bool:
     return client.evidence(record.operation, record.location or {}) is not Evidence.NONE
 
 
-def _finding(client: JobClient, orphan: Orphan, done: str) -> ReportRow:
+def _orphan_row(client: JobClient, orphan: Orphan, done: str) -> ReportRow:
     seen = orphan.seen
     status = seen.describe() if isinstance(seen, Job) else f"could not be read: {seen}"
     at = orphan.created_at.isoformat(timespec="seconds") if orphan.created_at else None
     return _row(client.provider, orphan.job_id, status, orphan.owner, orphan.key, at, orphan.why, done)
 
 
-def _unknown(run: FlowRun, key: str, record: Record) -> ReportRow:
+def _unknown_row(run: FlowRun, key: str, record: Record) -> ReportRow:
     at = instant(record.at).isoformat(timespec="seconds")
-    told = record.unknown or {
+    unknown = record.unknown or {
         "sent_at": at,
         "cause": "the process that sent it ended before it wrote down the response.",
     }
-    words = str(SubmissionUnknown(record.provider, record.operation, record.subject, told["sent_at"], told["cause"]))
-    return _row(record.provider, "", "", run.id, key, told["sent_at"], words, "reported")
+    words = str(
+        SubmissionUnknown(record.provider, record.operation, record.subject, unknown["sent_at"], unknown["cause"])
+    )
+    return _row(record.provider, "", "", run.id, key, unknown["sent_at"], words, "reported")
 
 
 def _row(

@@ -21,7 +21,7 @@ from blocks.runs.store import RunStore
 from graphql_jobs.submission.record import Record, read_record
 from scripts.demo_runs import save_blocks
 from scripts.stack import Stack
-from tasks.cancelling.layers import TOLD
+from tasks.cancelling.layers import MESSAGE_PREFIX
 from tests.expected_errors import OF_CANCELLING, check_logs
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ async def told(client: PrefectClient, run: FlowRun) -> str:
 
     async def look() -> bool:
         state = (await client.read_flow_run(run.id)).state
-        return state is not None and state.is_cancelled() and (state.message or "").startswith(TOLD)
+        return state is not None and state.is_cancelled() and (state.message or "").startswith(MESSAGE_PREFIX)
 
     await until(look, f"the state of run {run.name} to tell what became of its job")
     state = (await client.read_flow_run(run.id)).state

@@ -17,7 +17,7 @@ import pytest
 from prefect.states import Cancelling
 
 from scripts.stack import ROOT
-from tasks.cancelling.layers import TOLD, clean_up_after
+from tasks.cancelling.layers import MESSAGE_PREFIX, clean_up_after
 from tests.cancelling.conftest import GIVE_UP_AFTER_S, QUEUED, job_of, start, told, until, waiting
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def test_under_serve_a_cancel_is_one_and_a_stop_is_none(
         asked_at = time.time()
         await client.set_flow_run_state(cancelled.id, Cancelling())
         job, other = await job_of(cancelled), await job_of(left)
-        assert await told(client, cancelled) == f"{TOLD}aiware job {job}: cancelled (status 'aborted')."
+        assert await told(client, cancelled) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
         logger.info("Under serve, the cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at)
         await stop_as_a_container_is(server, tmp_path / "serve.log")
     state = (await client.read_flow_run(left.id)).state

@@ -14,7 +14,7 @@ from blocks.runs.store import RunStore
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import JobFault
 from graphql_jobs.transport.session import Session
-from tasks.cancelling.layers import TOLD, cancel_with_the_run, clean_up_after
+from tasks.cancelling.layers import MESSAGE_PREFIX, cancel_with_the_run, clean_up_after
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def end_as_a_worker_does(run: FlowRun) -> None:
         said = await clean_up_after(run.id)
         state = (await api.read_flow_run(run.id)).state
     assert state is not None
-    assert state.message == (TOLD + " ".join(said) if said else None)
+    assert state.message == (MESSAGE_PREFIX + " ".join(said) if said else None)
 
 
 def not_cancelled(emulator: Emulator) -> list[str]:

@@ -16,7 +16,7 @@ from graphql_jobs.errors import RequestFailed
 from graphql_jobs.providers.aiware import EngineJobSpec
 from graphql_jobs.providers.datasaur import AutoLabelSpec, ExportSpec
 from scripts.stack import ROOT
-from tasks.cancelling.layers import TOLD, cancel_jobs_of, cancel_with_the_run, clean_up_after
+from tasks.cancelling.layers import MESSAGE_PREFIX, cancel_jobs_of, cancel_with_the_run, clean_up_after
 from tests.tasks.cancelled_runs import (
     BY_HAND,
     ENGINE_ID,
@@ -51,11 +51,11 @@ async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
     sentence = f"aiware job {job_id}: cancelled (status 'aborted')."
     assert await asyncio.gather(*(clean_up_after(run.id) for _ in range(3))) == [[sentence]] * 3
     assert await clean_up_after(run.id) == [sentence]
-    assert await message_of(run) == TOLD + sentence
+    assert await message_of(run) == MESSAGE_PREFIX + sentence
     assert sum(cancel.accepted for cancel in emulator.ledger.cancels) == 1
     async with get_client() as api:
         states = await api.read_flow_run_states(run.id)
-    assert {state.message for state in states if state.is_cancelled()} == {BY_HAND.message, TOLD + sentence}
+    assert {state.message for state in states if state.is_cancelled()} == {BY_HAND.message, MESSAGE_PREFIX + sentence}
 
 
 async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
@@ -68,7 +68,7 @@ async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emula
     await end(run)
     [sentence] = await clean_up_after(run.id)
     assert "left running at aiWARE: RUNNING" in sentence
-    assert await message_of(run) == TOLD + sentence
+    assert await message_of(run) == MESSAGE_PREFIX + sentence
     assert [cancel.accepted for cancel in emulator.ledger.cancels] == [False, False]
 
 
@@ -263,11 +263,11 @@ async def test_unreachable_provider_is_tried_by_the_next_layer(aiware: AiwareCre
     again = (await clean_up_after(run.id))[0]
     assert job_id in again
     assert "not known" not in again
-    assert await message_of(run) == TOLD + again
+    assert await message_of(run) == MESSAGE_PREFIX + again
 
 
 def test_trigger_ignores_the_message_of_the_clean_up() -> None:
     """Else the clean-up of a run would start another, without end."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]
-    assert trigger["match"] == {"prefect.state-message": f"!{TOLD}*"}
+    assert trigger["match"] == {"prefect.state-message": f"!{MESSAGE_PREFIX}*"}

@@ -14,7 +14,7 @@ from blocks.api import one_client
 from blocks.runs.caller_keys import store_of
 from graphql_jobs.emulator import Pace
 from tasks.cancelling.jobs import Done
-from tasks.cancelling.layers import TOLD, _summary, clean_up_after
+from tasks.cancelling.layers import MESSAGE_PREFIX, _summary, clean_up_after
 from tests.clocks import FakeClock
 from tests.tasks.cancelled_runs import TASKS, end, key_of, message_of, new_run, submit
 from tests.tasks.requests import counted
@@ -47,7 +47,7 @@ async def test_each_job_costs_one_cancel_and_one_note(
     assert len(emulator.ledger.requests) - before <= JOBS + 4
     assert sum(path.endswith("/input") for path in made) == JOBS
     assert len(made) - JOBS < 25, made
-    assert await message_of(run) == f"{TOLD}{JOBS} of {JOBS} jobs were cancelled."
+    assert await message_of(run) == f"{MESSAGE_PREFIX}{JOBS} of {JOBS} jobs were cancelled."
     with counted(monkeypatch) as made:
         assert sorted(await clean_up_after(run.id)) == sorted(said)
     assert len(made) < 20
@@ -99,7 +99,7 @@ async def test_clean_up_survives_an_outage_of_prefects_api(
     monkeypatch.setattr("blocks.api._clock", FakeClock())
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
     monkeypatch.undo()
-    assert await message_of(run) == f"{TOLD}aiware job {job_id}: cancelled (status 'aborted')."
+    assert await message_of(run) == f"{MESSAGE_PREFIX}aiware job {job_id}: cancelled (status 'aborted')."
     assert len(lost) >= 5
 
 

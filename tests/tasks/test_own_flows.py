@@ -17,7 +17,7 @@ from graphql_jobs.emulator import JobFault, Pace
 from graphql_jobs.providers.aiware import EngineJobSpec
 from graphql_jobs.transport.session import Session
 from tasks import fetch_result, jobs_as_they_end, submit_job, wait_for_job, wait_for_jobs
-from tasks.cancelling.layers import TOLD, clean_up_after
+from tasks.cancelling.layers import MESSAGE_PREFIX, clean_up_after
 from tests.tasks.cancelled_runs import ENGINE_ID, TASKS, message_of
 from tests.tasks.requests import counted
 
@@ -115,7 +115,7 @@ async def test_own_flow_cancels_its_jobs_when_its_run_is_cancelled(
     assert len(accepted) == jobs
     assert len(emulator.ledger.cancels) == jobs  # one clean-up, however many tasks unwind
     assert len(await clean_up_after(run.id)) == jobs
-    assert (await message_of(run) or "").startswith(TOLD)
+    assert (await message_of(run) or "").startswith(MESSAGE_PREFIX)
 
 
 @pytest.mark.parametrize("own", [as_in_the_readme, by_block])
