@@ -1,0 +1,26 @@
+"""The flow in the README runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from graphql_jobs.emulator import Emulator
+
+README = Path(__file__).parent.parent.parent / "README.md"
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved", "aiware")]
+
+
+async def test_flow_in_the_readme_fetches_the_results_of_one_job(emulator: Emulator) -> None:
+    """Its code is taken from the page: it submits one job and returns the engine's results."""
+    [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(code, names)
+    result = await names["transcribe"]("https://media.example.com/a")
+    assert result["engine_results"]
+    assert len([one for one in emulator.ledger.submissions if one.job_id]) == 1
