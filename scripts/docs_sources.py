@@ -62,7 +62,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _shown(path: str) -> str:
     text = (ROOT / path).read_text()
-    if path.endswith(".md"):
-        return text
     language = _LANGUAGES.get(Path(path).suffix, "text")
     return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n``````` {language}\n{text}\n```````\n"

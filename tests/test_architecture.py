@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -166,7 +167,7 @@ def test_readme_names_the_folders_that_there_are() -> None:
     """Each folder in the README's picture exists, and each folder of the layers is in it."""
     text = (ROOT / "README.md").read_text()
     picture = text.split("## The tree", 1)[1].split("```")[1]
-    drawn = {line.split()[0].rstrip("/") for line in picture.splitlines() if line.strip()}
+    drawn = set(re.findall(r"([\w-]+)/", picture))
     there = {
         path.name for package in PACKAGES for path in [ROOT / package, *(ROOT / package).rglob("*")] if path.is_dir()
     } - {"__pycache__"}

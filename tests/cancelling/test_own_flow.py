@@ -1,4 +1,4 @@
-"""A flow of a user's own, as in the README, is cancelled under `serve`, on a worker and in a process of its own."""
+"""A flow of a user's own, as in the guide, is cancelled under `serve`, on a worker and in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flow of a user's own, as in the README, cancels its jobs by itself when a person cancels its run."""
+"""A flow of a user's own, as in the guide, cancels its jobs by itself when a person cancels its run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEC = EngineJobSpec(engine_id=ENGINE_ID, upload_url="https://media.example.com/
 
 
 @flow
-async def as_in_the_readme() -> dict[str, Any]:
+async def as_in_the_guide() -> dict[str, Any]:
     """Submit, wait, fetch."""
     credentials = await AiwareCredentials.aload("aiware")
     handle = await submit_job(credentials, SPEC)
@@ -102,7 +102,7 @@ async def cancel(run: FlowRun, going: asyncio.Task[Any], clock: FakeClock) -> No
 
 
 @pytest.mark.parametrize(
-    ("own", "jobs"), [(as_in_the_readme, 1), (for_many, 3), (as_they_end, 3), (side_by_side, 3), (by_block, 1)]
+    ("own", "jobs"), [(as_in_the_guide, 1), (for_many, 3), (as_they_end, 3), (side_by_side, 3), (by_block, 1)]
 )
 async def test_own_flow_cancels_its_jobs_when_its_run_is_cancelled(
     own: Flow[..., Any], jobs: int, aiware: AiwareCredentials, emulator: Emulator
@@ -118,7 +118,7 @@ async def test_own_flow_cancels_its_jobs_when_its_run_is_cancelled(
     assert (await message_of(run) or "").startswith(MESSAGE_PREFIX)
 
 
-@pytest.mark.parametrize("own", [as_in_the_readme, by_block])
+@pytest.mark.parametrize("own", [as_in_the_guide, by_block])
 async def test_own_flow_that_is_stopped_leaves_its_job(
     own: Flow[..., Any], aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
@@ -178,9 +178,9 @@ async def test_cancel_while_a_create_is_pending_finds_the_job(
 
     monkeypatch.setattr(Session, "_send", sending)
     async with get_client() as api:
-        run = await api.create_flow_run(as_in_the_readme)
+        run = await api.create_flow_run(as_in_the_guide)
     engine: Any = run_flow
-    going = asyncio.create_task(engine(as_in_the_readme, flow_run=run, return_type="state"))
+    going = asyncio.create_task(engine(as_in_the_guide, flow_run=run, return_type="state"))
     await held.wait()
     await cancel(run, going, clock)
     [made] = [one.job_id for one in emulator.ledger.submissions if one.job_id]

@@ -1,4 +1,4 @@
-"""The flow in the README runs as it stands there."""
+"""The flow in docs/how-to/write-your-own-flow.md runs as it stands there."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
 
-README = Path(__file__).parent.parent.parent / "README.md"
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "how-to" / "write-your-own-flow.md"
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved", "aiware")]
 
 
-async def test_flow_in_the_readme_fetches_the_results_of_one_job(emulator: Emulator) -> None:
+async def test_flow_in_the_guide_fetches_the_results_of_one_job(emulator: Emulator) -> None:
     """Its code is taken from the page: it submits one job and returns the engine's results."""
-    [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    names: dict[str, Any] = {"__name__": "readme"}
+    code, *_ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "guide"}
     exec(code, names)
     result = await names["transcribe"]("https://media.example.com/a")
     assert result["engine_results"]
