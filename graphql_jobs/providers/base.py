@@ -1,6 +1,6 @@
-"""The contract that an adapter fulfils: submit, check, cancel, collect, with a plain handle in between.
+"""The base class of an adapter: submit, check, cancel and fetch results, with a serialisable handle in between.
 
-An adapter is a `JobClient` with a status table, documents and pure readers of its own; see `providers/`.
+docs/how-to/add-a-provider.md shows a complete adapter. How many jobs one request polls: providers/batching.py.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class JobClient(ABC):
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
         """The jobs at `location` that may have come of an `operation` with `label` since that instant, oldest first.
 
-        Raises `RequestFailed` if the answer may hide one, `Undecided` if one may be ours or somebody else's.
+        Raises `RequestFailed` if the answer may lack one, `Undecided` if one of them may be someone else's job.
         """
         raise NotImplementedError  # asked for only where `recoveries` says FIND
 
@@ -169,7 +169,7 @@ class JobClient(ABC):
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
-        """The handle for a bare id, or the given handle if it is one of ours. Raises `InvalidInput`."""
+        """The handle for a bare id, or the given handle if it fits this client. Raises `InvalidInput`."""
         if isinstance(job, str):
             return JobHandle(provider=self.provider, endpoint=self.session.url, job_id=self._checked(job, parameter))
         if job.provider != self.provider:

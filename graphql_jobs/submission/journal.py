@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _DIED = "the process that sent it ended before it wrote the answer down."
-#: Our choice: so much of a cause is kept.
+#: Our choice: the length to which a cause is cut.
 _CAUSE_CHARACTERS = 500
-#: Our choice: so many others may write just before us, before we stop.
+#: Our choice: an entry is tried so many times if other processes write in between.
 _WRITES = 100
-#: Our choice: an attempt that failed or was cancelled takes so long to note that it sent nothing.
+#: Our choice: for how long an attempt that sent nothing tries to note that.
 _VOID_S = 5.0
 
 
 class Journal:
-    """What is known under one key. `by` is this process, or rather this attempt."""
+    """The entries of one key. `by` is the id of this attempt."""
 
     def __init__(self, store: Store, key: str, by: str) -> None:
         self.key = key
@@ -60,17 +60,17 @@ class Journal:
         return True
 
     async def note(self, record: Record, entry: Entry) -> None:
-        """Write what helps the next attempt; that it fails must not hide what happened."""
+        """Write an entry that helps the next attempt. A failure to do so is logged, and does not hide the outcome."""
         try:
             await self.append(record, entry)
         except Exception:  # whatever the store raises
             logger.exception("The outcome of submission %s could not be written down.", self.key)
 
     async def void_own(self) -> None:
-        """Note that surely nothing came of this attempt's last intent, if that was written at all.
+        """Note that nothing came of this attempt's last intent, if that was written.
 
-        For an attempt that ends before it sent anything. What was written is read back, since the write of the intent
-        may have been what failed. That the note cannot be written is logged: the next attempt then knows nothing.
+        For an attempt that ends before it has sent a create. The entries are read again, since the write of the intent
+        may have failed. If the note cannot be written, that is logged, and the outcome stays unknown.
         """
         try:
             async with asyncio.timeout(_VOID_S):
@@ -81,9 +81,9 @@ class Journal:
             logger.exception("That nothing came of submission %s could not be written down.", self.key)
 
     async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
-        """Write the handle of the record's last intent down, and give the job to go on with.
+        """Write the handle of the record's last intent, and give the handle of the job to go on with.
 
-        A job that runs is worth more than its note: if that fails, go on with it.
+        If it cannot be written, that is logged and the handle is given all the same, since the job runs.
         """
         intent = record.intent
         entry = {"kind": "handle", "handle": handle.to_json(), "intent": intent}
@@ -110,7 +110,7 @@ class Journal:
     async def adopt(self, record: Record, owner: str) -> None:
         """Note that `owner` goes on with the job of the record, which another owner submitted.
 
-        That it fails is logged: then a clean-up after `owner` may take the job for another's, and say so.
+        A failure is logged: a clean-up after `owner` then leaves the job, and says that it is another's.
         """
         try:
             for _ in range(_WRITES):

@@ -1,11 +1,16 @@
-"""What the entries of one submission add up to. Pure.
+"""The entries of one submission, and the record that they add up to. Pure.
 
-Entries, in the order in which they are written: `intent` before anything is sent; `room` with the container that was
-made for the job; then `handle`, or `void` (surely nothing came of it), or `unknown` (nobody can tell). A new `intent`
-begins anew: after a void one, after a job that failed, or because the caller said so. A `handle` after a `void`, or
-after another `handle`, is a job that showed late. A `handle` names the number of its intent: the job of an intent that
-a forced one has replaced does not become the job of the key. `adopted` names an owner that goes on with a job which
-another owner submitted. `cancelled` is what came of a person's cancel.
+The kinds of entries, in the order in which they are written:
+
+- `intent`: before anything is sent. A later intent begins anew: after a void one, after a job that failed, or because
+  of `force_resubmit`.
+- `container`: the container that was made for the job.
+- `handle`: the job, with the number of its intent. After a `void` or another `handle`, it is a job that became visible
+  late. The job of an intent that a forced one has replaced does not become the job of the key.
+- `void`: nothing came of the intent; with `given_up`, its job was not visible, and may still become so.
+- `unknown`: nobody can tell whether there is a job.
+- `adopted`: an owner that goes on with the job which another owner submitted.
+- `cancelled`: what came of a person's cancel.
 """
 
 from __future__ import annotations
@@ -26,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Record:
-    """One submission as far as it got. `count` is the number of the next entry."""
+    """One submission so far. `count` is the number of the next entry."""
 
     count: int = 0
-    #: Who wrote the last intent, when (epoch seconds), and what was to be submitted.
+    #: The attempt that wrote the last intent.
     by: str = ""
-    #: The flow run that wrote it: the job is that run's.
+    #: The flow run that wrote it, which owns the job.
     owner: str = ""
     #: The owners that go on with the job: the one that wrote the last intent, and those that adopted its job.
     holders: frozenset[str] = frozenset()
@@ -40,6 +45,7 @@ class Record:
     #: The numbers of all intents, each with its owner, and the number of the last one that was forced.
     intents: dict[int, str] = field(default_factory=dict)
     forced_intent: int = 0
+    #: When the last intent, or its container, was written, in epoch seconds.
     at: float = 0.0
     provider: str = ""
     credentials: str = ""
@@ -47,9 +53,9 @@ class Record:
     key: str = ""
     subject: str = ""
     spec: dict[str, str] = field(default_factory=dict)
-    #: Ids that the provider showed before the intent: none of them is ours.
+    #: The ids of jobs that the provider had before the intent: none of them is this submission's.
     before: frozenset[str] = frozenset()
-    #: Where the job would be found. None: a container is to be made for it, and before there is one, no job can exist.
+    #: Where the job would be found. None: no job can exist before a container is made for it.
     location: Location | None = None
     handle: JobHandle | None = None
     #: The first job that was kept since the submission began, or since the caller asked for a new one.
@@ -61,14 +67,14 @@ class Record:
     #: Those of them whose handle came only after the forced intent, each with the owner that submitted it.
     late: tuple[tuple[JobHandle, str], ...] = ()
     void: bool = False
-    #: Whether an intent since the last job was given up because its job was not to be seen: it may still show.
+    #: Whether an intent since the last job was given up: its job was not visible, and may still become so.
     given_up: bool = False
     unknown: dict[str, Any] | None = None
-    #: The owners who asked for a new job whatever there was, and had it.
+    #: The owners that asked for a new job by `force_resubmit`, and got it.
     forced_by: frozenset[str] = frozenset()
     #: What came of each cancel of this job, in a sentence, by what was cancelled.
     cancelled: dict[str, str] = field(default_factory=dict)
-    #: Whether the provider was read again after one of them, and no longer ran the job.
+    #: Whether the job was polled after one of them, and no longer ran.
     cancel_confirmed: bool = False
 
     @property
@@ -78,7 +84,7 @@ class Record:
 
     @property
     def is_open(self) -> bool:
-        """An intent of which nothing more is known: somebody is at work on it, or died."""
+        """Whether the outcome of the last intent is not known yet: a process is at work on it, or died."""
         return self.count > 0 and self.handle is None and not self.void and self.unknown is None
 
     @property

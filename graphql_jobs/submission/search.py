@@ -130,8 +130,8 @@ class Search:
     async def _until_visible(self, record: Record, visible_at: float) -> list[JobHandle]:
         """The jobs of the last intent, oldest first; none if none is there at `visible_at`.
 
-        Where a job that is found may belong to someone else, an early one proves nothing, since ours may still be
-        hidden: it is ours only if it is the only one at `visible_at`. Raises `Undecided`.
+        Without evidence, a job that is found early proves nothing, since the submission's own may still be hidden: it
+        is taken only if it is the only one at `visible_at`. Raises `Undecided`.
         """
         delay_s, is_proof = FIRST_DELAY_S, self._is_proof(record)
         while True:

@@ -165,61 +165,61 @@ async def _pages(
     variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
     variables |= {"offset": offset, "limit": documents.TASK_PAGE}
     subject = f"job {job_ids[0]}" + (f" and {len(job_ids) - 1} more" if len(job_ids) > 1 else "")
-    reply = await client.session.read(documents.check_jobs(size), variables, subject)
-    return _entries(client, reply, job_ids, seen)
+    response = await client.session.read(documents.check_jobs(size), variables, subject)
+    return _entries(client, response, job_ids, seen)
 
 
 def _entries(
-    client: Client, reply: Response, job_ids: Sequence[str], seen: dict[str, Seen]
+    client: Client, response: Response, job_ids: Sequence[str], seen: dict[str, Seen]
 ) -> Iterator[tuple[str, Page]]:
-    strangers = reply.object_errors.keys() - set(job_ids)
+    strangers = response.object_errors.keys() - set(job_ids)
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
-        is_told = alias in reply.data
+        is_told = alias in response.data
         # Taken out, so that its memory is free again before the next one is read.
-        entry = reply.data.pop(alias, None)
+        entry = response.data.pop(alias, None)
         if entry is None:
-            seen[job_id] = _absent(client, reply, alias, job_id, is_certain=is_told and not strangers)
+            seen[job_id] = _absent(client, response, alias, job_id, is_certain=is_told and not strangers)
         elif not isinstance(entry, dict) or text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id:
             seen[job_id] = _bad(client, job_id, "the answer is about another job.")
-        elif failure := _status_failure(client, reply, alias, job_id, entry):
+        elif failure := _status_failure(client, response, alias, job_id, entry):
             seen[job_id] = failure
         else:
-            yield job_id, _as_page(client, reply, alias, job_id, entry)
+            yield job_id, _as_page(client, response, alias, job_id, entry)
 
 
-def _absent(client: Client, reply: Response, alias: str, job_id: str, *, is_certain: bool) -> Seen:
+def _absent(client: Client, response: Response, alias: str, job_id: str, *, is_certain: bool) -> Seen:
     """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
-    own, general = reply.field_errors.get((alias,)), reply.field_errors.get(())
+    own, general = response.field_errors.get((alias,)), response.field_errors.get(())
     if general is None or isinstance(general, errors.NotFound):  # any other may be why there is no entry
-        own = own or reply.object_errors.get(job_id)
+        own = own or response.object_errors.get(job_id)
     if isinstance(own, errors.NotFound):
         return client.not_found(job_id)
-    failure = own or reply.error_at(alias)
+    failure = own or response.error_at(alias)
     if failure and not isinstance(failure, errors.NotFound):
         return failure
-    if is_certain and not reply.error_below(alias):
+    if is_certain and not response.error_below(alias):
         return client.not_found(job_id)
     return _bad(client, job_id, f"it is not in the answer{f': {failure.detail}' if failure else '.'}")
 
 
 def _status_failure(
-    client: Client, reply: Response, alias: str, job_id: str, entry: Entry
+    client: Client, response: Response, alias: str, job_id: str, entry: Entry
 ) -> errors.RequestFailed | None:
     """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
     status = entry.get("status", ...)
     if isinstance(status, str):
         return None
-    failure = reply.error_below(alias, "status")
+    failure = response.error_below(alias, "status")
     if failure is None and status is None:
         return None
     return _bad(client, job_id, f"its status cannot be read{f': {failure.detail}' if failure else '.'}")
 
 
-def _as_page(client: Client, reply: Response, alias: str, job_id: str, entry: Entry) -> Page:
+def _as_page(client: Client, response: Response, alias: str, job_id: str, entry: Entry) -> Page:
     tasks = entry.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
-    failure = reply.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE)
+    failure = response.error_below(alias, "tasks", but_for=reader.SHOWN_ALONE)
     if not isinstance(tasks, dict) or not isinstance(records, list):
         if failure is None or isinstance(failure, errors.NotFound):
             failure = _bad(client, job_id, "the list of its tasks is missing.")

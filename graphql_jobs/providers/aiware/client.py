@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
     from graphql_jobs.transport.session import Before, Session
 
-#: Our choice: on a shared target, jobs are looked for from this long before the intent, since clocks differ.
+#: Our choice: on a shared target, a search begins this long before the intent, since clocks differ.
 _CLOCK_SKEW_S = 600.0
 
 
@@ -102,14 +102,12 @@ class AiwareClient(JobClient):
             return {"target_id": await self.create_target(**(tdo | own | {"details": details})), "exclusive": True}
         engine = self._engine_spec(spec)
         target_id = await self.create_target_with_asset(engine.upload_url or "", **tdo, details=label.to_json())
-        # A rule of the organisation may have started jobs there by now: of a launch, nothing else tells them from ours.
+        # A rule of the organisation may have started jobs there by now; only their ids tell them from a launch.
         foreign_ids = [record["id"] for record in await jobs_on_target(self, target_id, None)]
         return {"target_id": target_id, "exclusive": True, "engine_id": engine.engine_id, "foreign_ids": foreign_ids}
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
-        """The jobs on the target with our label, or, where a launch can carry none, those of the engine that nobody
-        else labelled.
-        """
+        """The jobs on the target with the label or, for a launch, those of the engine without another's label."""
         from_at = None if location.get("exclusive") else since - _CLOCK_SKEW_S
         return [
             self._found(operation, record) for record in await candidates(self, operation, location, label, from_at)
@@ -143,9 +141,9 @@ class AiwareClient(JobClient):
 
     async def _make_target(self, operation: Operation, tdo: dict[str, Any]) -> str:
         self.session.kept_secrets.keep_queries(tdo)
-        reply = await self.session.read(operation, {"input": tdo}, "new target")
-        value = reply.data.get(operation.alias)
-        if value is None and (failure := reply.error_at(operation.alias)):
+        response = await self.session.read(operation, {"input": tdo}, "new target")
+        value = response.data.get(operation.alias)
+        if value is None and (failure := response.error_at(operation.alias)):
             raise failure
         target_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not target_id:

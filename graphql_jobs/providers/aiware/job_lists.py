@@ -1,4 +1,4 @@
-"""Lists of jobs: those on one target, where ours would be, and those that carry our label, whoever runs them."""
+"""Lists of jobs: the jobs on one target, to find a lost one there, and the jobs with our label in a time window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_non
 from graphql_jobs.providers.aiware import documents
 from graphql_jobs.providers.aiware.documents import CREATE_JOB
 from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_ours
-from graphql_jobs.providers.paging import Look
+from graphql_jobs.providers.paging import PagedRead
 from graphql_jobs.providers.recovery import Undecided
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ logger = logging.getLogger(__name__)
 
 #: Our choice: a page brings each job's free JSON along, so it is halved when the server finds it too much.
 PAGE = 100
-#: Our choices: the reaper's list may have a thousand pages, and twice as many where the server caps them.
+#: Our choices: the list of `reap-orphans` may have a thousand pages, and twice as many if the server caps them.
 LIST_S, MAX_PAGES = 1800.0, 2_000
-#: Our choices: a server that never ends its list is not followed for ever.
+#: Our choices: the end of a list that a server never ends.
 MAX_JOBS = 100_000
 MAX_JOBS_ON_TARGET = 1_500
 # A smaller page may pass: caps on pages are not published (docs/providers/aiware.md).
@@ -42,19 +42,19 @@ _MAY_BE_THE_SIZE = (errors.TooMuchAtOnce, errors.RequestRefused)
 
 @dataclass(frozen=True, slots=True)
 class LabelledJob:
-    """A job in a list. `state` is by the provider's word alone: what matters is read by a check (guarantee 4)."""
+    """A job in a list. `state` is the provider's word alone; only a check proves it (guarantee 4)."""
 
     job_id: str
     label: Label
     state: JobState
     raw_status: str
     created_at: datetime | None = None
-    #: The label stands on the job's container alone, where somebody else may have started another job by hand.
+    #: Only the job's container has the label, and someone else may have started another job in it by hand.
     by_container: bool = False
 
     @classmethod
     def of_handle(cls, handle: JobHandle, label: Label) -> LabelledJob:
-        """The job of a handle, for one that could carry no label."""
+        """The job of a handle, for a job that cannot have a label."""
         return cls(handle.job_id, label, JobState.UNKNOWN, "", handle.submitted_at)
 
 
@@ -66,9 +66,9 @@ async def labelled_jobs(client: JobClient, since: float, until: float) -> list[L
     subject, window = "jobs by time", {"from": _iso(since), "to": _iso(until)}
     found: dict[str, LabelledJob] = {}
     offset, size = 0, PAGE
-    look = Look(client.session, "jobs", subject, LIST_S, "our limit", MAX_PAGES)
+    pages = PagedRead(client.session, "jobs", subject, LIST_S, "our limit", MAX_PAGES)
     while offset < MAX_JOBS:
-        look.turn()
+        pages.next_page()
         try:
             records = await _page(client, documents.LIST_JOBS, window | {"offset": offset, "limit": size}, subject)
         except _MAY_BE_THE_SIZE:
@@ -94,28 +94,28 @@ async def jobs_on_target(client: JobClient, target_id: str, since: float | None)
     """
     subject = f"jobs on target {target_id}"
     variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
-    look = Look(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
-    found, pages = await _whole_list(client, variables, subject, look)
-    if pages > 1 and since is not None:
-        # A job that goes away between two pages moves another one out of checkpoint.
-        again, _ = await _whole_list(client, variables, subject, look)
+    pages = PagedRead(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
+    found, count = await _whole_list(client, variables, subject, pages)
+    if count > 1 and since is not None:
+        # A job that disappears between two pages moves another one to a page that was read before.
+        again, _ = await _whole_list(client, variables, subject, pages)
         if again.keys() != found.keys():
             raise client.session.bad_answer("jobs", subject, "the list changed while it was read.")
     return list(found.values())
 
 
 async def _whole_list(
-    client: JobClient, variables: dict[str, Any], subject: str, look: Look
+    client: JobClient, variables: dict[str, Any], subject: str, pages: PagedRead
 ) -> tuple[dict[str, Entry], int]:
-    """The records by their ids, to an empty page, and how many pages were not empty."""
+    """The records by their ids, up to an empty page, and the number of pages that were not empty."""
     found: dict[str, Entry] = {}
-    pages = 0
+    count = 0
     while len(found) < MAX_JOBS_ON_TARGET:
-        look.turn()
+        pages.next_page()
         records = await _page(client, documents.FIND_JOBS, variables | {"offset": len(found)}, subject, whole=True)
         if not records:
-            return found, pages
-        pages += 1
+            return found, count
+        count += 1
         for record in records:
             job_id = text_or_none(record, "id", MAX_ANSWER_ID_CHARACTERS) if record else None
             if not record or not job_id:
@@ -131,8 +131,8 @@ async def candidates(
 ) -> list[Entry]:
     """The records of the jobs at `location` that may have come of our submission there.
 
-    A launch carries no label, and a rule of the organisation may start jobs in each new container. In one of our own, a
-    job of our engine is ours only if it is the only one that was not there before our launch: else `Undecided`.
+    A launch has no label, and a rule of the organisation may start jobs in each new container. In an exclusive
+    container, a job of our engine is ours only if it is the only one that came after the launch: else `Undecided`.
     """
     there = await jobs_on_target(client, location["target_id"], since)
     left = [record for record in there if record["id"] not in location.get("foreign_ids", ())]
@@ -151,9 +151,9 @@ async def candidates(
 
 
 def read_labelled(record: object, clean: Callable[[str], str] = str) -> LabelledJob | None:
-    """The job of a record; None for one without a label, which is somebody else's.
+    """The job of a record; None for a job without a label, which is someone else's.
 
-    The label stands in the job's own JSON, or, where a launch has none, in that of the container made for it.
+    The label is in the job's own JSON or, for a launch, in the JSON of the container that was made for it.
     """
     if not isinstance(record, dict):
         return None
@@ -174,12 +174,12 @@ def read_labelled(record: object, clean: Callable[[str], str] = str) -> Labelled
 async def _page(
     client: JobClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
 ) -> list[Entry | None]:
-    """As many records as there are, also those that are null: they count in the offset.
+    """The records of one page, null for a record that is none, since it counts in the offset.
 
-    An error below a field, such as a target that nobody may read, spoils no list, unless it has to be `whole`.
+    An error below a field, such as a target that may not be read, fails the list only if it has to be `whole`.
     """
-    reply = await client.session.read(document, variables, subject)
-    value, failure = reply.data.get("jobs"), reply.error_at("jobs")
+    response = await client.session.read(document, variables, subject)
+    value, failure = response.data.get("jobs"), response.error_at("jobs")
     records = value.get("records") if isinstance(value, dict) else None
     if isinstance(records, list) and not (whole and failure):
         return [record if isinstance(record, dict) else None for record in records]

@@ -180,7 +180,7 @@ def read_engine_results(data: Entry) -> list[Entry] | None:
 
 
 def is_readable(record: Entry) -> bool:
-    """Whether what tells a job of ours from others has the promised shape: its own JSON, and the engines of its tasks.
+    """Whether the parts that tell our jobs from others can be read: the job's own JSON, and the engines of its tasks.
 
     A list of tasks that is missing as a whole tells nothing, and the job may be ours.
     """

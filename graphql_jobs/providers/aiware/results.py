@@ -17,11 +17,11 @@ async def engine_records(session: Session, job_id: str) -> list[dict[str, Any]]:
     A list that is missing, or holds something else, is an answer that cannot be read, and not an empty result.
     """
     with exact_numbers():
-        reply = await session.read(documents.ENGINE_RESULTS, {"jobId": job_id}, f"job {job_id}")
-    records = reader.read_engine_results(reply.data)
+        response = await session.read(documents.ENGINE_RESULTS, {"jobId": job_id}, f"job {job_id}")
+    records = reader.read_engine_results(response.data)
     # An error that names no field takes nothing away from a list that is there.
-    is_told = reply.data.get("engineResults") is not None
-    if failure := reply.error_below("engineResults") if is_told else reply.error_at("engineResults"):
+    is_told = response.data.get("engineResults") is not None
+    if failure := response.error_below("engineResults") if is_told else response.error_at("engineResults"):
         raise failure
     if records is None:
         raise session.bad_answer("engineResults", f"job {job_id}", "the list of results is missing or not whole.")

@@ -58,15 +58,15 @@ async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Se
 
 
 async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
-    reply = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
-    entry = reply.data.get("result", ...)
+    response = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
+    entry = response.data.get("result", ...)
     if entry is None:
-        if client.had_no_list and not reply.error_at("result"):  # null may be its answer to whatever is asked
+        if client.had_no_list and not response.error_at("result"):  # null may be its answer to whatever is asked
             return await _check_many(client, [job_id])
-        return {job_id: reply.error_at("result") or client.not_found(job_id)}
+        return {job_id: response.error_at("result") or client.not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
         return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
-    if failure := _missing_part(client, reply, ("result",), entry):
+    if failure := _missing_part(client, response, ("result",), entry):
         return {job_id: failure}
     job = _read(client, job_id, entry)
     if not isinstance(job, Job) or not job.state.is_terminal:
@@ -84,10 +84,10 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
     left = job_ids
     while left:
         subject = f"job {left[0]}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
-        reply = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
-        told = _Told(client, reply, left, frozenset(job_ids).difference(left))
+        response = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
+        told = _Told(client, response, left, frozenset(job_ids).difference(left))
         for job_id, (number, entry) in told.entries.items():
-            if failure := _missing_part(client, reply, ("result", number), entry):
+            if failure := _missing_part(client, response, ("result", number), entry):
                 seen[job_id] = failure
             else:
                 seen[job_id] = _read(client, job_id, entry)
@@ -119,12 +119,12 @@ class _Told:
     that were told `before` may be told again.
     """
 
-    def __init__(self, client: Client, reply: Response, job_ids: Sequence[str], before: Container[str]) -> None:
-        self._client, self._reply, self._job_ids = client, reply, job_ids
-        items = reply.data.get("result")
+    def __init__(self, client: Client, response: Response, job_ids: Sequence[str], before: Container[str]) -> None:
+        self._client, self._response, self._job_ids = client, response, job_ids
+        items = response.data.get("result")
         client.had_no_list = not isinstance(items, list)
         if not isinstance(items, list):
-            raise reply.error_at("result") or self.bad("the answer holds no list of jobs.")
+            raise response.error_at("result") or self.bad("the answer holds no list of jobs.")
         wanted = frozenset(job_ids)
         #: Each job that is told, with its place in the list.
         self.entries: dict[str, tuple[int, Entry]] = {}
@@ -142,17 +142,17 @@ class _Told:
         self.missing = [job_id for job_id in job_ids if job_id not in self.entries]
         self._is_odd = bool(odd)
         #: Whether a job is left out, and nothing stands in its place.
-        self.is_short = not odd and nulls < len(self.missing) and not reply.error_at("result")
+        self.is_short = not odd and nulls < len(self.missing) and not response.error_at("result")
 
     def absence(self, job_id: str) -> Seen:
         """What it means that a job is missing. An error that took its place is a poll that failed."""
-        errors_at = self._reply.field_errors
+        errors_at = self._response.field_errors
         if failure := errors_at.get(()) or errors_at.get(("result",)):
             return failure
         if self._is_in_place:
-            failure = self._reply.error_below("result", self._job_ids.index(job_id))
+            failure = self._response.error_below("result", self._job_ids.index(job_id))
         else:
-            failure = self._reply.error_at("result")
+            failure = self._response.error_at("result")
         if failure:
             return failure
         return self.bad("an entry of the list is no such job.") if self._is_odd else self._client.not_found(job_id)
@@ -165,23 +165,23 @@ class _Told:
 async def _check_project(client: Client, job_id: str) -> Seen:
     """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
     project_id = job_id.removeprefix(PROJECT)
-    reply = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
-    entry = reply.data.get("result", ...)
+    response = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
+    entry = response.data.get("result", ...)
     if entry is None:
-        return reply.error_at("result") or client.not_found(job_id)
+        return response.error_at("result") or client.not_found(job_id)
     if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
         return client.session.bad_answer("getProject", f"project {project_id}", "the answer holds no such project.")
     return Job(reader.PROVIDER, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
 
 def _missing_part(
-    client: Client, reply: Response, at: tuple[str | int, ...], entry: Entry
+    client: Client, response: Response, at: tuple[str | int, ...], entry: Entry
 ) -> errors.RequestFailed | None:
     """Why a part of a job that matters cannot be read: its status, or what it made. Any other part may be missing."""
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
-        return reply.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
-    return reply.error_below(*at, "resultId") if entry.get("resultId") is None else None
+        return response.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
+    return response.error_below(*at, "resultId") if entry.get("resultId") is None else None
 
 
 def _id_of(item: object) -> str | None:

@@ -19,7 +19,7 @@ from graphql_jobs.providers.collecting import AGAIN
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
-from graphql_jobs.providers.paging import Look
+from graphql_jobs.providers.paging import PagedRead
 from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.download import download
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.retry import OutageBudget
 
 
-#: Our choices: projects per page, and in all, when one is looked for by its name.
+#: Our choices: projects per page, and in all, in a search by name.
 _FIND_PAGE = 50
 _FIND_PROJECTS = 1_000
-#: Our choice: projects are looked for from this long before the intent. Clocks that differ by more get through no TLS;
-#: an older project is told by having been there before the intent, so that a longer time costs only a longer note.
+#: Our choice: a search begins this long before the intent. TLS fails if clocks differ by more. An older project is
+#: known by its id, which was noted before the intent, so that a longer time costs only a longer note.
 _CLOCK_SKEW_S = 86_400.0
 
 
@@ -80,7 +80,7 @@ class DatasaurClient(JobClient):
         return {"name": spec.name, "team_id": spec.team_id} if isinstance(spec, ProjectSpec) else {}
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
-        """The projects of that name: each shows once it is made, and its job never does, so the handle is its own."""
+        """The projects of that name, each with a handle of its own, since no list shows the job that made it."""
         named = [node for node in await self._projects(location) if node.get("name") == location["name"]]
         handles = [self._project(operation, node) for node in named]
         oldest = instant(since - _CLOCK_SKEW_S)
@@ -88,20 +88,20 @@ class DatasaurClient(JobClient):
         return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
 
     async def _projects(self, location: Location) -> list[Entry]:
-        """All projects whose names contain the name in `location`: one that is missing would be made again."""
+        """All projects whose names contain the name in `location`. A project missing from it would be made again."""
         subject = f"projects named {location['name']!r}"
         variables = {"teamId": location.get("team_id"), "keyword": location["name"]}
         found: dict[str, Entry] = {}
         read = 0
-        look = Look(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
+        pages = PagedRead(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
         while read < _FIND_PROJECTS:
-            look.turn()
+            pages.next_page()
             variables["page"] = {"skip": read, "take": _FIND_PAGE}
-            reply = await self.session.read(documents.FIND_PROJECTS, variables, subject)
+            response = await self.session.read(documents.FIND_PROJECTS, variables, subject)
             # Any error, also one that names no field: it may be why a project is missing.
-            if failure := reply.error_at("result"):
+            if failure := response.error_at("result"):
                 raise failure
-            page = reader.read_projects(reply.data.get("result"))
+            page = reader.read_projects(response.data.get("result"))
             if page is None:
                 raise self.session.bad_answer("getProjects", subject, "the answer holds no whole list of projects.")
             found |= {text_or_none(node, "id") or "": node for node in page.nodes}
@@ -118,9 +118,9 @@ class DatasaurClient(JobClient):
         return self.started(operation, {"id": f"{PROJECT}{project_id}"}, details, created=node.get("createdDate"))
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """What the job made: a new project's id, or the exported file, downloaded into `folder`.
+        """The id of a new project, or the exported file, downloaded into `folder`.
 
-        An auto-label job writes labels into its project and has no result of its own: then it is empty.
+        The result of an auto-label job is empty, since the labels are in its project.
         """
         if file_url := handle.address(FILE_URL):
             # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon is not allowed in a file name.
