@@ -45,7 +45,7 @@ def checking(look: Callable[[str, str], tuple[Any, Any]]) -> Callable[[web.Reque
     return answer
 
 
-async def test_an_engine_job_is_launched_as_documented(
+async def test_engine_job_is_launched_as_documented(
     serve: Serve, open_session: OpenSession, sample: Callable[[str], Any]
 ) -> None:
     """The sample of single-engine jobs: the handle has id, target, operation and the instant of the submission."""
@@ -66,7 +66,7 @@ async def test_an_engine_job_is_launched_as_documented(
     assert client.handle(handle) == handle
 
 
-async def test_a_job_of_tasks_is_created_with_its_input(serve: Serve, open_session: OpenSession) -> None:
+async def test_job_of_tasks_is_created_with_its_input(serve: Serve, open_session: OpenSession) -> None:
     """`createJob` gets what the spec says, under the provider's names."""
     server = await serve({"data": {"createJob": {"id": "20072915_a", "targetId": None, "status": "pending"}}})
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id="e", payload={"url": "x"})], target_id="9")
@@ -77,7 +77,7 @@ async def test_a_job_of_tasks_is_created_with_its_input(serve: Serve, open_sessi
     }
 
 
-async def test_a_spec_of_another_provider_is_refused(open_session: OpenSession) -> None:
+async def test_spec_of_another_provider_is_refused(open_session: OpenSession) -> None:
     """Nothing is sent."""
     client = AiwareClient(await open_session("http://127.0.0.1:9"))
     with pytest.raises(errors.InvalidInput, match="ExportSpec"):
@@ -85,7 +85,7 @@ async def test_a_spec_of_another_provider_is_refused(open_session: OpenSession) 
 
 
 @pytest.mark.parametrize("job_id", [None, "", 7.5, ["x"], "x" * 201, "a\ud800", "../../etc", "a b"])
-async def test_a_created_job_without_a_usable_id_is_an_unknown_submission(
+async def test_created_job_without_a_usable_id_is_an_unknown_submission(
     job_id: object, serve: Serve, open_session: OpenSession
 ) -> None:
     """The job may exist, and its id cannot be used: `SubmissionUnknown`, sent once."""
@@ -97,9 +97,7 @@ async def test_a_created_job_without_a_usable_id_is_an_unknown_submission(
 
 
 @pytest.mark.parametrize(("jobs", "requests"), [(1, 1), (2, 1), (100, 1), (101, 2), (1000, 10)])
-async def test_a_hundred_jobs_are_one_request(
-    jobs: int, requests: int, serve: Serve, open_session: OpenSession
-) -> None:
+async def test_hundred_jobs_are_one_request(jobs: int, requests: int, serve: Serve, open_session: OpenSession) -> None:
     """A thousand are ten; each id is in the answer."""
     server = await serve(checking(lambda alias, job_id: (job(job_id), None)))
     ids = [f"j{number}" for number in range(jobs)]
@@ -109,7 +107,7 @@ async def test_a_hundred_jobs_are_one_request(
     assert server.count == requests
 
 
-async def test_an_id_that_was_given_twice_is_asked_for_once(serve: Serve, open_session: OpenSession) -> None:
+async def test_id_that_was_given_twice_is_asked_for_once(serve: Serve, open_session: OpenSession) -> None:
     """And white space around an id does not make it another."""
     server = await serve(checking(lambda alias, job_id: (job(job_id), None)))
     seen = await AiwareClient(await open_session(server.url)).check(["a", "a", " a "])
@@ -118,7 +116,7 @@ async def test_an_id_that_was_given_twice_is_asked_for_once(serve: Serve, open_s
 
 
 @pytest.mark.parametrize("bad", ["", "  ", "a/b", "a b", "a;b", "x" * 201, "j\u00f6b", '"'])
-async def test_what_is_no_job_id_is_refused_before_sending(bad: str, open_session: OpenSession) -> None:
+async def test_invalid_job_id_is_refused_before_sending(bad: str, open_session: OpenSession) -> None:
     """Named, and nothing sent: there is no server at all."""
     client = AiwareClient(await open_session("http://127.0.0.1:9"))
     for attempt in (client.check(["a", bad]), client.cancel(bad), client.retry(bad), client.engine_results(bad)):
@@ -140,7 +138,7 @@ MEMBERS: dict[str, tuple[Any, Any, type]] = {
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-async def test_a_bad_member_concerns_that_member_alone(name: str, serve: Serve, open_session: OpenSession) -> None:
+async def test_error_at_one_alias_concerns_that_job_alone(name: str, serve: Serve, open_session: OpenSession) -> None:
     """The second of three jobs is bad in some way: the others are read (guarantee 5)."""
     value, error, kind = MEMBERS[name]
 
@@ -165,9 +163,7 @@ async def test_unknown_ids_alone_are_jobs_that_are_not_found(
     assert all(isinstance(one, errors.JobNotFound) for one in seen.values())
 
 
-async def test_a_part_that_is_not_found_does_not_make_the_job_not_found(
-    serve: Serve, open_session: OpenSession
-) -> None:
+async def test_part_that_is_not_found_does_not_make_the_job_not_found(serve: Serve, open_session: OpenSession) -> None:
     """The standby of its first task was deleted; the job runs."""
     entry = not_found("j0") | {"path": ["j0", "tasks", "records", 0, "standbyTask"]}
     server = await serve({"data": {"j0": job("a", "running", [{"id": "t", "status": "running"}])}, "errors": [entry]})
@@ -175,7 +171,7 @@ async def test_a_part_that_is_not_found_does_not_make_the_job_not_found(
     assert not isinstance(seen["a"], errors.JobNotFound)
 
 
-async def test_a_request_that_failed_as_a_whole_stands_at_each_of_its_jobs(
+async def test_request_that_failed_as_a_whole_stands_at_each_of_its_jobs(
     serve: Serve, open_session: OpenSession
 ) -> None:
     """502 for all, also for one of them alone: each says why; both requests were tried as often as a read is."""
@@ -194,7 +190,7 @@ async def test_no_further_batch_is_tried_when_the_endpoint_is_gone(serve: Serve,
     assert server.count == 1
 
 
-async def test_a_batch_that_is_too_dear_is_asked_for_in_halves(serve: Serve, open_session: OpenSession) -> None:
+async def test_batch_that_is_too_expensive_is_halved(serve: Serve, open_session: OpenSession) -> None:
     """The server answers capacity_exceeded above five aliases: ten jobs are still all seen."""
 
     async def answer(request: web.Request) -> web.StreamResponse:

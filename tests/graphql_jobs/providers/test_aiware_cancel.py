@@ -29,7 +29,7 @@ def shown(status: str | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("word", ["aborted", "cancelled"])
-async def test_a_cancel_is_confirmed_by_reading_the_job(
+async def test_cancel_is_confirmed_by_reading_the_job(
     word: str, serve: Serve, open_session: OpenSession, clock: FakeClock, sample: Callable[[str], Any]
 ) -> None:
     """Accepted, still queued twice, then aborted: confirmed after two pauses."""
@@ -41,7 +41,7 @@ async def test_a_cancel_is_confirmed_by_reading_the_job(
     assert len(clock.slept) == 2
 
 
-async def test_a_job_that_is_gone_after_an_accepted_cancel_counts_as_cancelled(
+async def test_job_that_is_gone_after_an_accepted_cancel_counts_as_cancelled(
     serve: Serve, open_session: OpenSession
 ) -> None:
     """aiWARE may delete it: not found is then what was wished for."""
@@ -50,7 +50,7 @@ async def test_a_job_that_is_gone_after_an_accepted_cancel_counts_as_cancelled(
     assert (outcome.confirmed, outcome.job) == (True, None)
 
 
-async def test_a_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, open_session: OpenSession) -> None:
+async def test_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, open_session: OpenSession) -> None:
     """The first answer was lost, the second says no, and the job is aborted: confirmed."""
     server = await serve(REFUSED, shown("aborted"))
     assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed
@@ -65,7 +65,7 @@ async def test_a_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, o
         ([CANCELLED, shown("running")], "without effect"),
     ],
 )
-async def test_a_cancel_without_effect_says_what_was_left(
+async def test_cancel_without_effect_says_what_was_left(
     steps: list[Any], words: str, serve: Serve, open_session: OpenSession
 ) -> None:
     """Refused, too late, or accepted and ignored: `CancelRefused` with the state of the job."""
@@ -85,7 +85,7 @@ async def test_a_cancel_without_effect_says_what_was_left(
         ([CANCELLED, (502, "")], errors.ServerFailed),
     ],
 )
-async def test_a_cancel_that_nobody_can_judge_raises_why(
+async def test_cancel_of_unknown_outcome_raises_the_cause(
     steps: list[Any], kind: type[Exception], serve: Serve, open_session: OpenSession
 ) -> None:
     """An unknown job, a rejected token, an outage: none of them is a refusal."""
@@ -94,7 +94,7 @@ async def test_a_cancel_that_nobody_can_judge_raises_why(
         await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).cancel("a")
 
 
-async def test_a_cancel_whose_answer_was_lost_is_sent_again(serve: Serve, open_session: OpenSession) -> None:
+async def test_cancel_whose_answer_was_lost_is_sent_again(serve: Serve, open_session: OpenSession) -> None:
     """Cancelling twice does no harm: 502, then accepted."""
     server = await serve((502, ""), CANCELLED, shown("aborted"))
     assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed

@@ -43,7 +43,7 @@ async def test_many_cancels_are_confirmed_by_one_read(
     assert len(emulator.ledger.requests) - before[1] == JOBS + 1
 
 
-async def test_nothing_is_sent_for_a_job_that_the_caller_keeps(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_cancel_is_not_sent_if_before_raises(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """`before` raises for one of three: the other two are cancelled, and its outcome is what it raised."""
     emulator.aiware.pace = Pace(queued_s=600)
     first, kept, last = await submitted(aiware, 3)
@@ -58,9 +58,7 @@ async def test_nothing_is_sent_for_a_job_that_the_caller_keeps(aiware: AiwareCre
     assert {cancel.job_id for cancel in emulator.ledger.cancels} == {first, last}
 
 
-async def test_the_caller_is_asked_again_before_a_cancel_is_sent_again(
-    aiware: AiwareCredentials, emulator: Emulator
-) -> None:
+async def test_before_is_called_for_each_attempt_of_a_cancel(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """The first cancel is answered by 503; before the second the caller says no: it is not sent."""
     emulator.aiware.pace = Pace(queued_s=600)
     [job_id] = await submitted(aiware, 1)
@@ -80,7 +78,7 @@ async def test_the_caller_is_asked_again_before_a_cancel_is_sent_again(
     assert emulator.ledger.cancels == []
 
 
-async def test_one_jobs_failure_does_not_hide_the_others(aiware: AiwareCredentials, emulator: Emulator) -> None:
+async def test_failed_cancel_does_not_hide_the_others(aiware: AiwareCredentials, emulator: Emulator) -> None:
     """One of three is not known: `JobNotFound` for it, and the others are cancelled."""
     emulator.aiware.pace = Pace(queued_s=600)
     first, last = await submitted(aiware, 2)

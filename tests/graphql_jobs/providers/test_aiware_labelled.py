@@ -60,7 +60,7 @@ async def test_all_pages_are_read(count: int, requests: int, serve: Serve, open_
 
 
 @pytest.mark.parametrize("refuses", [False, True])
-async def test_a_server_with_smaller_pages_is_read_to_its_end(
+async def test_server_with_smaller_pages_is_read_to_its_end(
     refuses: bool, serve: Serve, open_session: OpenSession
 ) -> None:
     """30 at most, whether it says so or gives fewer without a word: all 65 jobs."""
@@ -68,7 +68,7 @@ async def test_a_server_with_smaller_pages_is_read_to_its_end(
     assert len(await listed(listing, serve, open_session)) == 65
 
 
-async def test_the_window_is_asked_for_in_iso_text(serve: Serve, open_session: OpenSession) -> None:
+async def test_window_is_asked_for_in_iso_text(serve: Serve, open_session: OpenSession) -> None:
     """Both ends, in UTC."""
     listing = Listing([])
     await listed(listing, serve, open_session)
@@ -76,7 +76,7 @@ async def test_the_window_is_asked_for_in_iso_text(serve: Serve, open_session: O
     assert listing.asked[0]["to"] == "2027-01-15T08:00:00+00:00"
 
 
-async def test_what_is_no_job_of_ours_is_passed_over(serve: Serve, open_session: OpenSession) -> None:
+async def test_jobs_without_a_label_are_skipped(serve: Serve, open_session: OpenSession) -> None:
     """Nulls, texts, no label, another's label, an id that cannot be one, and a job that comes twice."""
     others: list[Any] = [None, "text", record(1, jobConfig=None), record(2, jobConfig={"key": "x"})]
     bad = [record(3, id=None), record(4, id="a/../b"), record(5, id="x" * 900), record(6, jobConfig="text")]
@@ -85,14 +85,14 @@ async def test_what_is_no_job_of_ours_is_passed_over(serve: Serve, open_session:
 
 
 @pytest.mark.parametrize("answer", [{"jobs": None}, {"jobs": []}, {"jobs": {}}, {"jobs": {"records": {}}}])
-async def test_an_answer_without_a_list_is_an_error(answer: Any, serve: Serve, open_session: OpenSession) -> None:
+async def test_answer_without_a_list_is_an_error(answer: Any, serve: Serve, open_session: OpenSession) -> None:
     """To take it for an empty list would hide every orphan."""
     client = AiwareClient(await open_session((await serve({"data": answer})).url, limits=Limits(attempts=1)))
     with pytest.raises(errors.RequestFailed):
         await labelled_jobs(client, 0.0, 1.0)
 
 
-async def test_a_target_that_may_not_be_read_spoils_no_list(serve: Serve, open_session: OpenSession) -> None:
+async def test_unreadable_target_does_not_fail_a_list(serve: Serve, open_session: OpenSession) -> None:
     """An error at one record's target: the jobs are there all the same."""
     denied = {"name": "not_allowed", "message": "no", "path": ["jobs", "records", 0, "target"]}
     whole = {"data": {"jobs": {"records": [record(0, target=None)]}}, "errors": [denied]}
@@ -101,7 +101,7 @@ async def test_a_target_that_may_not_be_read_spoils_no_list(serve: Serve, open_s
     assert job.job_id == "job-0"
 
 
-async def test_a_list_without_an_end_is_not_followed(
+async def test_list_without_an_end_is_not_followed(
     serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same full page for ever: an error, and not half of a list."""
@@ -111,7 +111,7 @@ async def test_a_list_without_an_end_is_not_followed(
         await labelled_jobs(AiwareClient(await open_session(server.url)), 0.0, 1.0)
 
 
-def test_the_label_of_the_job_counts_before_that_of_its_container() -> None:
+def test_label_of_the_job_counts_before_that_of_its_container() -> None:
     """Its own JSON first; a launch has none, and then the container's details tell."""
     other = Label("gqj-2", "another-run")
     both = read_labelled(record(0, target={"details": other.to_json()}))
@@ -122,7 +122,7 @@ def test_the_label_of_the_job_counts_before_that_of_its_container() -> None:
     assert (launched.label, launched.by_container) == (other, True)
 
 
-def test_the_state_is_by_the_table() -> None:
+def test_state_is_by_the_table() -> None:
     """Known words, and one that nobody knows: not an end."""
     words = ["queued", "running", "complete", "failed", "aborted", "reprocessing"]
     jobs = [read_labelled(record(0, status=word)) for word in words]

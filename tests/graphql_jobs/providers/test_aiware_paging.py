@@ -65,7 +65,7 @@ async def test_all_tasks_are_paged_through(count: int, requests: int, serve: Ser
 
 
 @pytest.mark.parametrize("bad", [0, 29, 30, 59, 60, 64])
-async def test_a_failed_task_on_any_page_is_found(bad: int, serve: Serve, open_session: OpenSession) -> None:
+async def test_failed_task_on_any_page_is_found(bad: int, serve: Serve, open_session: OpenSession) -> None:
     """The 65th of 65 tasks failed: the job failed, although it says complete."""
     pages = Pages({"a": tasks(65, bad)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
@@ -73,7 +73,7 @@ async def test_a_failed_task_on_any_page_is_found(bad: int, serve: Serve, open_s
     assert seen.state is JobState.FAILED
 
 
-async def test_a_lenient_client_believes_the_job(serve: Serve, open_session: OpenSession) -> None:
+async def test_lenient_client_believes_the_job(serve: Serve, open_session: OpenSession) -> None:
     """The same job, succeeded by the caller's wish."""
     pages = Pages({"a": tasks(65, 64)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url), lenient=True).check(["a"]))["a"]
@@ -89,7 +89,7 @@ async def test_only_jobs_with_a_full_page_are_asked_again(serve: Serve, open_ses
     assert [len(one.tasks) for one in seen.values() if isinstance(one, Job)] == [5, 65, 31]
 
 
-async def test_the_status_of_the_first_page_counts(serve: Serve, open_session: OpenSession) -> None:
+async def test_status_of_the_first_page_counts(serve: Serve, open_session: OpenSession) -> None:
     """Running on the first page, complete on the second: running, since the first page's tasks are older."""
 
     class Finishing(Pages):
@@ -103,7 +103,7 @@ async def test_the_status_of_the_first_page_counts(serve: Serve, open_session: O
     assert seen.state is JobState.RUNNING
 
 
-async def test_a_null_among_the_tasks_does_not_end_the_pages(serve: Serve, open_session: OpenSession) -> None:
+async def test_null_among_the_tasks_does_not_end_the_pages(serve: Serve, open_session: OpenSession) -> None:
     """The third of 40 tasks is null, the 36th failed: the second page is still read, the job is not believed."""
     listed: list[Any] = tasks(40, 35)
     listed[2] = None
@@ -112,7 +112,7 @@ async def test_a_null_among_the_tasks_does_not_end_the_pages(serve: Serve, open_
     assert not (isinstance(seen, Job) and seen.state is JobState.SUCCEEDED)
 
 
-async def test_a_job_that_vanishes_between_two_pages_is_not_believed(serve: Serve, open_session: OpenSession) -> None:
+async def test_job_that_vanishes_between_two_pages_is_not_believed(serve: Serve, open_session: OpenSession) -> None:
     """Complete on page one, null on page two, where a task may have failed."""
 
     class Vanishing(Pages):
@@ -124,7 +124,7 @@ async def test_a_job_that_vanishes_between_two_pages_is_not_believed(serve: Serv
     assert not isinstance(seen, Job)
 
 
-async def test_a_job_with_endless_tasks_concerns_that_job_alone(
+async def test_job_with_endless_tasks_concerns_that_job_alone(
     serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound is 90 tasks and one job has 200: an error at it, the other job is read."""
@@ -137,7 +137,7 @@ async def test_a_job_with_endless_tasks_concerns_that_job_alone(
 
 @pytest.mark.parametrize("bad", [None, 9, 10, 19])
 @pytest.mark.parametrize("cap", [1, 2, 10, 19, 29])
-async def test_pages_that_are_capped_in_silence_hide_no_task(
+async def test_silently_capped_pages_hide_no_task(
     cap: int, bad: int | None, serve: Serve, open_session: OpenSession
 ) -> None:
     """The server gives ten tasks where thirty were asked for, and the twentieth failed: the job failed."""
@@ -254,7 +254,7 @@ async def test_state_other_than_complete_needs_no_whole_list(
 
 
 @pytest.mark.parametrize(("status", "kind"), [("complete", errors.BadReply), ("running", Job)])
-async def test_a_poll_of_one_job_ends_in_time_however_slow_its_pages_are(
+async def test_poll_of_one_job_ends_in_time_however_slow_its_pages_are(
     status: str, kind: type, serve: Serve, open_session: OpenSession, clock: FakeClock
 ) -> None:
     """A page takes a minute: after half an hour, a job that says complete is not believed, and any other one is."""

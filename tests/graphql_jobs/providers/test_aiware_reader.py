@@ -46,7 +46,7 @@ def complete(*tasks: dict[str, Any], lenient: bool = False) -> Job:
     return reader.read_job({"id": "j", "status": "complete"}, list(tasks), lenient=lenient)
 
 
-def test_the_sample_of_the_seed_page_is_read_into_its_job(sample: Callable[[str], Any]) -> None:
+def test_sample_of_the_seed_page_is_read_into_its_job(sample: Callable[[str], Any]) -> None:
     """The page's answer: a running job with four tasks, one of them complete, none failed."""
     entry = sample("aiware/job_running")["data"]["job"]
     job = reader.read_job(entry, reader.read_records(entry["tasks"]))
@@ -64,7 +64,7 @@ def test_white_space_around_a_task_id_is_dropped(sample: Callable[[str], Any]) -
     assert all(one.task_id == one.task_id.strip() for one in job.tasks)
 
 
-def test_the_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, GraphQLSchema]) -> None:
+def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, GraphQLSchema]) -> None:
     """The twelve words of TaskStatus, which Job.status has as its type, each have a state."""
     words = schemas["aiware"].type_map["TaskStatus"]
     assert isinstance(words, GraphQLEnumType)
@@ -98,7 +98,7 @@ def test_each_word_has_its_state(word: str, state: JobState) -> None:
     assert reader.read_task({"id": "t", "status": word}).state is state
 
 
-def test_an_invented_word_is_no_end_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_status_is_not_terminal_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """A word like Edge's "reprocessing" in two answers: UNKNOWN twice, one warning."""
     with caplog.at_level(logging.WARNING):
         states = [reader.read_job({"id": "j", "status": "reprocessing_once"}, []).state for _ in range(2)]
@@ -108,7 +108,7 @@ def test_an_invented_word_is_no_end_and_is_reported_once(caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("bad", ["failed", "aborted", "cancelled"])
-def test_a_complete_job_with_a_bad_task_failed(bad: str) -> None:
+def test_complete_job_with_a_bad_task_failed(bad: str) -> None:
     """Guarantee 4: complete, but its second task failed: FAILED, and the task is named."""
     job = complete(task("t1", "complete"), task("t2", bad))
     assert job.state is JobState.FAILED
@@ -143,7 +143,7 @@ def test_lenient_believes_the_job(bad: str) -> None:
         "never started",
     ],
 )
-def test_a_failure_that_a_standby_made_good_does_not_count(tasks: tuple[dict[str, Any], ...]) -> None:
+def test_failure_with_a_completed_standby_does_not_count(tasks: tuple[dict[str, Any], ...]) -> None:
     """The primary failed and its standby completed: the job succeeded."""
     job = complete(*tasks)
     assert job.state is JobState.SUCCEEDED
@@ -161,18 +161,18 @@ def test_a_failure_that_a_standby_made_good_does_not_count(tasks: tuple[dict[str
     ],
     ids=["standby failed", "standby never ran", "its own standby", "standbys in a circle", "another one's standby"],
 )
-def test_a_failure_that_no_standby_made_good_counts(tasks: tuple[dict[str, Any], ...]) -> None:
+def test_failure_without_a_completed_standby_counts(tasks: tuple[dict[str, Any], ...]) -> None:
     """Primary and standby both failed: the job failed, whatever it says."""
     assert complete(*tasks).state is JobState.FAILED
 
 
 @pytest.mark.parametrize("word", ["running", "queued", "invented"])
-def test_a_failed_task_does_not_end_a_job_that_goes_on(word: str) -> None:
+def test_failed_task_does_not_end_a_job_that_goes_on(word: str) -> None:
     """A running job with a failed task goes on: a standby may still come."""
     assert not reader.read_job({"id": "j", "status": word}, [task("t1", "failed")]).state.is_terminal
 
 
-def test_the_words_of_a_failure_are_cleaned() -> None:
+def test_words_of_a_failure_are_cleaned() -> None:
     """Reason and message pass through `clean`, which removes secrets."""
     entry = {"id": "t", "status": "failed", "failureReason": "api_error", "failureMessage": "key s3cret refused"}
     read = reader.read_task(entry, lambda text: text.replace("s3cret", "***"))
@@ -209,7 +209,7 @@ def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
     assert len(json.dumps(job.to_json())) < 10_000
 
 
-def test_a_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
+def test_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
     """300 tasks, each the standby of the one before: a few lines run for each, not a few hundred."""
     chain = [task(f"t{number}", "failed", (f"t{number + 1}", "failed")) for number in range(300)]
     lines = 0
@@ -228,7 +228,7 @@ def test_a_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "odd-{}"])
-def test_the_words_of_very_many_tasks_are_not_all_cleaned(status: str) -> None:
+def test_words_of_very_many_tasks_are_not_all_cleaned(status: str) -> None:
     """9,000 tasks, each with words of its own: some hundred are searched for secrets, the rest is not shown."""
     cleaned: list[str] = []
 

@@ -70,7 +70,7 @@ def test_what_is_sent_fits_the_schema(spec: AiwareJobSpec, schemas: dict[str, Gr
     assert accepted(schemas["aiware"], documents.CREATE_JOB, {"input": spec.to_wire()}) == []
 
 
-def test_a_wrong_value_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
+def test_wrong_value_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
     """The check sees an unknown field and a wrong type."""
     wrongs: list[dict[str, Any]] = [{"taskz": []}, {"tasks": [{"engineId": ["e"]}]}]
     for wrong in wrongs:
@@ -146,20 +146,20 @@ def test_bad_input_is_named_and_not_shown(name: str) -> None:
         assert "s3cret" not in f"{caught.value} {caught.value!r}"
 
 
-def test_a_route_that_names_no_folder_says_which() -> None:
+def test_route_that_names_no_folder_says_which() -> None:
     """The folder's name is what helps."""
     with pytest.raises(InvalidInput, match="'nowhere'"):
         AiwareJobSpec.of(tasks=[TASK], routes=[ROUTE | {"parent_io_folder_reference_id": "nowhere"}])
 
 
-def test_a_route_may_name_a_folder_of_a_standby() -> None:
+def test_route_may_name_a_folder_of_a_standby() -> None:
     """Standby tasks have folders, too, and standby tasks."""
     standby = {"engine_id": "s", "standby_task": TASK}
     spec = AiwareJobSpec.of(tasks=[{"engine_id": "e", "standby_task": standby}], routes=[ROUTE])
     assert spec.routes[0].parent_io_folder_reference_id == "out"
 
 
-def test_a_pre_signed_address_may_have_a_query() -> None:
+def test_pre_signed_address_may_have_a_query() -> None:
     """As those of object stores have."""
     assert EngineJobSpec.of(engine_id="e", upload_url="https://h/m?X-Amz-Signature=1").upload_url
 
@@ -172,7 +172,7 @@ def test_bad_input_is_said_once() -> None:
     assert str(caught.value).count("upload_url") == 1
 
 
-def test_the_signature_of_an_address_is_not_in_the_repr() -> None:
+def test_signature_of_an_address_is_not_in_the_repr() -> None:
     """Whoever reads a log could fetch the media."""
     assert "51gn" not in repr(EngineJobSpec.of(engine_id="e", upload_url="https://h/m?X-Amz-Signature=51gn"))
 

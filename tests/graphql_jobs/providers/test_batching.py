@@ -26,17 +26,17 @@ def run(batches: BatchSize, max_batch: int, limit: int, requests: int) -> list[i
     return sizes
 
 
-def test_it_starts_at_the_clients_maximum() -> None:
+def test_batch_size_starts_at_the_clients_maximum() -> None:
     """Two clients of one session, each with its own."""
     assert (BatchSize().at_most(100), BatchSize().at_most(500)) == (100, 500)
 
 
-def test_what_was_too_much_is_halved_down_to_one() -> None:
+def test_failed_size_is_halved_down_to_one() -> None:
     """100, 50, 25, ... 1, and not below."""
     assert run(BatchSize(), 100, 0, 9) == [100, 50, 25, 12, 6, 3, 1, 1, 1]
 
 
-def test_batches_that_were_refused_together_shrink_it_once() -> None:
+def test_concurrent_failures_shrink_the_size_once() -> None:
     """Five of 100 under way at once, all refused: 50, and not 3."""
     batches = BatchSize()
     for _ in range(5):
@@ -53,7 +53,7 @@ def test_each_full_batch_halves_the_distance_to_the_size_that_failed() -> None:
     assert sizes[-1] == 99
 
 
-def test_a_size_that_was_refused_is_tried_again_after_many_batches() -> None:
+def test_failed_size_is_tried_again_after_many_batches() -> None:
     """The limit was lifted: after some hundred batches it is at the maximum again."""
     batches = BatchSize()
     batches.shrink(100, TOO_MUCH)
@@ -62,7 +62,7 @@ def test_a_size_that_was_refused_is_tried_again_after_many_batches() -> None:
 
 
 @pytest.mark.parametrize(("max_batch", "limit"), [(500, 200), (500, 199), (100, 30), (100, 7), (500, 1), (200, 150)])
-def test_a_fixed_limit_costs_few_refusals(max_batch: int, limit: int) -> None:
+def test_fixed_limit_costs_few_refusals(max_batch: int, limit: int) -> None:
     """A server that takes 200 of 500 for ever: of a thousand requests few are refused, most are nearly full."""
     sizes = run(BatchSize(), max_batch, limit, 1000)
     assert sum(size > limit for size in sizes) <= 100
@@ -70,7 +70,7 @@ def test_a_fixed_limit_costs_few_refusals(max_batch: int, limit: int) -> None:
 
 
 @given(st.integers(1, 500), st.lists(st.tuples(st.booleans(), st.integers(1, 600)), max_size=300))
-def test_it_is_never_above_the_maximum_and_never_below_one(max_batch: int, steps: list[tuple[bool, int]]) -> None:
+def test_batch_size_is_between_one_and_the_maximum(max_batch: int, steps: list[tuple[bool, int]]) -> None:
     """Whatever is refused and answered."""
     batches = BatchSize()
     for is_answered, asked in steps:
@@ -78,7 +78,7 @@ def test_it_is_never_above_the_maximum_and_never_below_one(max_batch: int, steps
         assert 1 <= batches.at_most(max_batch) <= max_batch
 
 
-def test_a_shrink_is_a_warning_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_limit_is_logged_as_a_warning_once_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     """The limit that is found again after each retrial is one warning, and growth is none."""
     with caplog.at_level(logging.DEBUG, "graphql_jobs.providers.batching"):
         sizes = run(BatchSize(), 100, 60, 500)

@@ -74,9 +74,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
 
 @pytest.mark.parametrize("name", ["aiware", "datasaur"])
 @pytest.mark.parametrize("kind", ["capacity_exceeded", "body_too_large"])
-async def test_a_refused_size_is_learned_by_all_clients_of_the_session(
-    kind: str, name: str, emulator: Emulator
-) -> None:
+async def test_refused_size_is_learned_by_all_clients_of_the_session(kind: str, name: str, emulator: Emulator) -> None:
     """The service takes 30 at once: all hundred are seen, and the next look is hardly refused any more."""
     emulator.faults.add(Fault(kind, times=None, max_batch=30))  # type: ignore[arg-type] # one of the literals
     client, job_ids = clients(emulator)[name]
@@ -92,9 +90,7 @@ async def test_a_refused_size_is_learned_by_all_clients_of_the_session(
     assert [record.fault for record in emulator.ledger.requests].count(kind) - before <= 2
 
 
-async def test_an_answer_that_is_too_large_halves_the_batch(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answer_that_is_too_large_halves_the_batch(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer about a hundred jobs is beyond the bound: fewer are asked for, and all are seen."""
     monkeypatch.setattr(wire, "MAX_REPLY_BYTES", 10_000)
     client, job_ids = clients(emulator)["aiware"]
@@ -103,7 +99,7 @@ async def test_an_answer_that_is_too_large_halves_the_batch(
     assert client.batch_size < 100
 
 
-async def test_the_rest_of_a_check_goes_on_with_the_new_size(scripted: Scripted) -> None:
+async def test_rest_of_a_check_goes_on_with_the_new_size(scripted: Scripted) -> None:
     """Thirty at once: 100 and 50 are refused once each, and what is left is not asked for by hundreds."""
     client = scripted(running)
     client.failing = larger_than(30)
@@ -112,7 +108,7 @@ async def test_the_rest_of_a_check_goes_on_with_the_new_size(scripted: Scripted)
     assert sum(size > 30 for size in asked(client)) <= 5
 
 
-async def test_a_member_that_is_refused_does_not_shrink_the_batch(scripted: Scripted) -> None:
+async def test_one_refused_job_does_not_shrink_the_batch(scripted: Scripted) -> None:
     """One id of a hundred is refused by its content: it has the failure, the others are seen, the size stays."""
     client = scripted(running)
     client.failing = with_any_of({"j37"}, REFUSED)
@@ -122,7 +118,7 @@ async def test_a_member_that_is_refused_does_not_shrink_the_batch(scripted: Scri
 
 
 @pytest.mark.parametrize("failure", [TOO_MUCH, TIMED_OUT])
-async def test_a_job_that_is_too_much_alone_does_not_shrink_the_batch(failure: Exception, scripted: Scripted) -> None:
+async def test_job_that_is_too_large_alone_does_not_shrink_the_batch(failure: Exception, scripted: Scripted) -> None:
     """It is so large that even alone it is refused: the number of jobs was not to blame."""
     client = scripted(running)
     client.failing = with_any_of({"j37"}, failure)
@@ -134,9 +130,7 @@ async def test_a_job_that_is_too_much_alone_does_not_shrink_the_batch(failure: E
 
 
 @pytest.mark.parametrize("failure", [REFUSED, SERVER_FAILED])
-async def test_a_size_that_is_refused_in_words_that_nobody_knows_is_learned_all_the_same(
-    failure: Exception, scripted: Scripted
-) -> None:
+async def test_size_that_fails_with_an_unknown_error_is_learned(failure: Exception, scripted: Scripted) -> None:
     """Datasaur publishes no codes: a batch that fails as a whole, and passes in parts, was too large."""
     client = scripted(running)
     client.failing = larger_than(30, failure)
@@ -145,7 +139,7 @@ async def test_a_size_that_is_refused_in_words_that_nobody_knows_is_learned_all_
 
 
 @pytest.mark.parametrize("bad", [{"j0"}, {"j99"}, {"j37"}, {"j3", "j4", "j70"}])
-async def test_a_job_that_makes_the_server_fail_concerns_that_job_alone(bad: set[str], scripted: Scripted) -> None:
+async def test_job_that_makes_the_server_fail_concerns_that_job_alone(bad: set[str], scripted: Scripted) -> None:
     """5xx whenever it is among those that are asked for: the others are seen, and the size stays."""
     client = scripted(running)
     client.failing = with_any_of(bad)
@@ -157,7 +151,7 @@ async def test_a_job_that_makes_the_server_fail_concerns_that_job_alone(bad: set
 
 
 @pytest.mark.parametrize("failure", OUTAGES)
-async def test_an_outage_costs_one_more_request(failure: Exception, scripted: Scripted) -> None:
+async def test_outage_costs_one_more_request(failure: Exception, scripted: Scripted) -> None:
     """Everything fails: one batch and one job alone, then no more, and the size is not to blame."""
     client = scripted(running)
     client.failing = lambda job_ids, at_s: failure
@@ -168,7 +162,7 @@ async def test_an_outage_costs_one_more_request(failure: Exception, scripted: Sc
 
 
 @pytest.mark.parametrize("failure", OUTAGES)
-async def test_an_outage_in_the_middle_keeps_what_was_seen(failure: Exception, scripted: Scripted) -> None:
+async def test_outage_in_the_middle_keeps_what_was_seen(failure: Exception, scripted: Scripted) -> None:
     """The third batch meets the outage: two hundred jobs are seen, the others say why not."""
     client = scripted(running)
     client.failing = lambda job_ids, at_s: failure if len(client.looks) > 2 else None
@@ -177,7 +171,7 @@ async def test_an_outage_in_the_middle_keeps_what_was_seen(failure: Exception, s
     assert [isinstance(one, Job) for one in seen.values()] == [True] * 200 + [False] * 800
 
 
-async def test_a_batch_that_timed_out_while_the_server_is_up_is_halved(scripted: Scripted) -> None:
+async def test_batch_that_timed_out_while_the_server_is_up_is_halved(scripted: Scripted) -> None:
     """Forty jobs are answered in time, more are not."""
     client = scripted(running)
     client.failing = larger_than(40, TIMED_OUT)
@@ -198,7 +192,7 @@ async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
     assert client.batch_size == 100
 
 
-async def test_a_server_that_answers_others_is_up(scripted: Scripted) -> None:
+async def test_server_that_answers_others_is_up(scripted: Scripted) -> None:
     """Two batches at once, one with a bad job: the other's answer is proof enough, and nobody is asked for it."""
     client = scripted(running)
     fail = with_any_of({"j7"})
@@ -213,9 +207,7 @@ async def test_a_server_that_answers_others_is_up(scripted: Scripted) -> None:
     assert asked(client) == [8, 4, 4, 2, 2, 1, 1]
 
 
-async def test_who_is_asked_whether_the_server_is_up_is_not_always_the_bad_one(
-    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_probe_does_not_always_choose_the_bad_job(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two jobs, one bad: if that one was asked it looks like an outage, and the other one is asked at a later look."""
     client = scripted(running)
     client.failing = with_any_of({"j0"})
@@ -237,7 +229,7 @@ async def test_one_good_answer_is_enough_to_find_the_bad_one(
     assert [job_ids for _, job_ids in client.looks if len(job_ids) == 1] == [("j3",), ("j3",), ("j0",), ("j1",)]
 
 
-async def test_an_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:
+async def test_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:
     """What `answers` counts: one look, one answer; a refused request is none."""
     client, job_ids = clients(emulator)["aiware"]
     async with client:
@@ -249,7 +241,7 @@ async def test_an_answer_over_http_proves_that_the_server_is_up(emulator: Emulat
         assert client.session.answers == 1
 
 
-def test_an_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) -> None:
+def test_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) -> None:
     """What is less than a document's number of aliases is filled up to it: 42 would be sent as 50."""
 
     async def sizes() -> list[int]:
@@ -290,7 +282,7 @@ def test_every_id_is_answered_whatever_fails(data: st.DataObject) -> None:
     asyncio.run(run())
 
 
-async def test_a_server_that_breaks_down_over_large_batches_is_asked_for_less(emulator: Emulator) -> None:
+async def test_server_that_breaks_down_over_large_batches_is_asked_for_less(emulator: Emulator) -> None:
     """502 for every request of more than ten jobs: all are seen, and the next look begins with less."""
     emulator.faults.add(Fault("server_error", operation="getJobs", times=None, max_batch=10))
     client, job_ids = clients(emulator)["datasaur"]

@@ -80,7 +80,7 @@ async def test_results_that_are_away_for_longer_are_unavailable(
         assert words in str(raised.value)
 
 
-async def test_a_pause_as_long_as_the_budget_is_sat_out(
+async def test_delay_as_long_as_the_outage_budget_is_waited_for(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """429 with `Retry-After: 3600`, which is the budget: asked once more after it."""
@@ -99,7 +99,7 @@ async def test_a_pause_as_long_as_the_budget_is_sat_out(
     ],
     ids=["33 MiB", "not found", "413", "400"],
 )
-async def test_what_would_be_the_same_again_is_not_asked_again(
+async def test_permanent_failure_of_a_result_is_not_retried(
     step: Step, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """An answer that is too large, a refusal: `ResultUnavailable` at once."""
@@ -110,7 +110,7 @@ async def test_what_would_be_the_same_again_is_not_asked_again(
     assert (server.count, clock.now()) == (1, began_at)
 
 
-async def test_a_refused_sign_in_is_no_refused_submission(
+async def test_refused_sign_in_is_no_refused_submission(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """The token endpoint refuses for half an hour after the job's end; for ever: `ResultUnavailable`."""
@@ -138,7 +138,7 @@ def exported(client: DatasaurClient, file_url: str, expires_at: str | None = Non
     )
 
 
-async def test_a_file_is_tried_for_as_long_as_an_outage_is_tolerated(
+async def test_file_is_tried_for_as_long_as_an_outage_is_tolerated(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Its store is away for 50 minutes."""
@@ -148,7 +148,7 @@ async def test_a_file_is_tried_for_as_long_as_an_outage_is_tolerated(
     assert result["size_bytes"] == len(ZIP)
 
 
-async def test_an_expired_address_says_so(
+async def test_expired_address_says_so(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """403 after `fileUrlExpiredAt`: the message names that instant and the way to a new address; before it does not."""
@@ -161,7 +161,7 @@ async def test_an_expired_address_says_so(
         await client.result(exported(client, server.url, "2100-01-01T00:00:00.000Z"), DONE, tmp_path)
 
 
-async def test_the_instant_of_expiry_is_kept_in_the_handle(serve: Serve, open_session: OpenSession) -> None:
+async def test_instant_of_expiry_is_kept_in_the_handle(serve: Serve, open_session: OpenSession) -> None:
     """And stays there when the address itself is taken out."""
 
     answer = {"exportId": "ExportQueue:1", "fileUrl": "https://s3.h/f", "fileUrlExpiredAt": "2026-01-01T00:00:00Z"}
@@ -192,7 +192,7 @@ def file(path: Path) -> None:
     ],
     ids=["a directory", "a file", "a file above", "a long name", "a null byte"],
 )
-async def test_what_the_local_disk_refuses_says_where_and_what_to_do(
+async def test_error_of_the_local_disk_names_the_file_and_the_remedy(
     folder: str, prepare: Any, words: str, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Something in the way of the file: `ResultUnavailable` at once, with the path and the parameter to change."""
@@ -206,7 +206,7 @@ async def test_what_the_local_disk_refuses_says_where_and_what_to_do(
 
 
 @pytest.mark.parametrize(("number", "words"), [(28, "No space left"), (13, "Permission denied"), (110, "timed out")])
-async def test_a_disk_that_fails_in_the_midst_is_no_outage(
+async def test_disk_that_fails_in_the_midst_is_no_outage(
     number: int,
     words: str,
     serve: Serve,
@@ -245,7 +245,7 @@ async def test_a_disk_that_fails_in_the_midst_is_no_outage(
 @pytest.mark.parametrize(
     "url", ["http://a..b/f.zip", "http://-/f.zip", f"http://{'a' * 64}.example/f.zip", "http:///f"]
 )
-async def test_a_host_that_cannot_be_one_is_an_unavailable_result(
+async def test_host_that_cannot_be_one_is_an_unavailable_result(
     url: str, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """Python refuses such names with an error that is no network's."""
@@ -254,7 +254,7 @@ async def test_a_host_that_cannot_be_one_is_an_unavailable_result(
         await client.result(exported(client, url), DONE, tmp_path, 10)
 
 
-async def test_a_page_in_place_of_the_file_is_an_unavailable_result(
+async def test_page_in_place_of_the_file_is_an_unavailable_result(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """A proxy's sign-in page with HTTP 200, for ever."""
@@ -265,7 +265,7 @@ async def test_a_page_in_place_of_the_file_is_an_unavailable_result(
     assert server.count == 2
 
 
-async def test_a_relative_folder_gives_an_absolute_path(
+async def test_relative_folder_gives_an_absolute_path(
     serve: Serve, open_session: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes downstream has another current folder."""

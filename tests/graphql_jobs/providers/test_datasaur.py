@@ -71,7 +71,7 @@ async def test_each_spec_is_submitted_by_its_operation(
     assert server.bodies[0]["variables"] == {"input": spec.to_wire()}  # type: ignore[attr-defined]
 
 
-async def test_an_exports_address_stays_in_the_process_and_out_of_the_handle(connect: Callable[..., Any]) -> None:
+async def test_exports_address_stays_in_the_process_and_out_of_the_handle(connect: Callable[..., Any]) -> None:
     """Only the answer to the submission holds it; a handle goes into parameters, results and databases."""
     answer = {"exportId": "ExportQueue:1", "fileUrl": "https://s3.h/f?sig=s3cret", "queued": True}
     client, _ = await connect({"data": {"result": answer}})
@@ -83,7 +83,7 @@ async def test_an_exports_address_stays_in_the_process_and_out_of_the_handle(con
         assert "s3cret" not in str(shown)
 
 
-async def test_a_spec_of_another_provider_is_refused(connect: Callable[..., Any]) -> None:
+async def test_spec_of_another_provider_is_refused(connect: Callable[..., Any]) -> None:
     """Nothing is sent."""
     client, server = await connect({})
     with pytest.raises(errors.InvalidInput, match="AiwareJobSpec"):
@@ -93,7 +93,7 @@ async def test_a_spec_of_another_provider_is_refused(connect: Callable[..., Any]
 
 @pytest.mark.parametrize("job_id", [None, "", 7.5, "x" * 201, "a\ud800", "../../../etc/passwd"])
 @pytest.mark.parametrize("spec", [AUTO_LABEL, EXPORT])
-async def test_a_submission_without_a_usable_id_is_unknown(
+async def test_submission_without_a_usable_id_is_unknown(
     spec: JobSpec, job_id: object, connect: Callable[..., Any]
 ) -> None:
     """The job may exist: `SubmissionUnknown`, sent once."""
@@ -103,7 +103,7 @@ async def test_a_submission_without_a_usable_id_is_unknown(
     assert server.count == 1
 
 
-async def test_an_export_with_a_broken_address_keeps_its_handle(connect: Callable[..., Any]) -> None:
+async def test_export_with_a_broken_address_keeps_its_handle(connect: Callable[..., Any]) -> None:
     """A lone surrogate in `fileUrl`: the export runs, so there is a handle, or `SubmissionUnknown`."""
     client, _ = await connect({"data": {"result": {"exportId": "ExportQueue:1", "fileUrl": "https://h/\ud800"}}})
     try:
@@ -112,7 +112,7 @@ async def test_an_export_with_a_broken_address_keeps_its_handle(connect: Callabl
         assert unknown.operation == "exportTextProject"  # noqa: PT017 (either is right)
 
 
-async def test_the_models_secret_is_not_shown_when_the_server_repeats_it(connect: Callable[..., Any]) -> None:
+async def test_models_secret_is_not_shown_when_the_server_repeats_it(connect: Callable[..., Any]) -> None:
     """An error that quotes its input."""
     client, _ = await connect({"errors": [{"message": "bad input: s3cret-of-model"}]})
     with pytest.raises(errors.SubmissionUnknown) as caught:
@@ -130,7 +130,7 @@ async def test_one_job_is_asked_for_by_the_vendors_query(connect: Callable[..., 
     assert server.bodies[0]["variables"] == {"jobId": "AutoLabelQueue:1"}
 
 
-async def test_a_job_that_ended_is_read_in_full(connect: Callable[..., Any], sample: Callable[[str], Any]) -> None:
+async def test_job_that_ended_is_read_in_full(connect: Callable[..., Any], sample: Callable[[str], Any]) -> None:
     """The seed page's DELIVERED, then the errors and the result's id by `getJobs`."""
     job_id = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
     client, server = await connect(
@@ -141,7 +141,7 @@ async def test_a_job_that_ended_is_read_in_full(connect: Callable[..., Any], sam
     assert server.bodies[1]["variables"] == {"jobIds": [job_id]}
 
 
-async def test_an_unknown_job_is_not_found(connect: Callable[..., Any]) -> None:
+async def test_unknown_job_is_not_found(connect: Callable[..., Any]) -> None:
     """`getJob` answers null without an error; `getJobs` null items, or none."""
     client, _ = await connect({"data": {"result": None}})
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.JobNotFound)
@@ -161,7 +161,7 @@ async def test_jobs_are_matched_by_their_ids_and_not_by_position(connect: Callab
     assert server.count == 1
 
 
-async def test_a_thousand_jobs_are_two_requests(connect: Callable[..., Any]) -> None:
+async def test_thousand_jobs_are_two_requests(connect: Callable[..., Any]) -> None:
     """Five hundred ids per request."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -174,14 +174,14 @@ async def test_a_thousand_jobs_are_two_requests(connect: Callable[..., Any]) -> 
     assert server.count == 2
 
 
-async def test_an_error_at_the_one_job_stands_at_it(connect: Callable[..., Any]) -> None:
+async def test_error_at_the_one_job_stands_at_it(connect: Callable[..., Any]) -> None:
     """`getJob` failed for it: a failed check, not a missing job."""
     entry = {"message": "boom", "path": ["result"]}
     client, _ = await connect({"data": {"result": None}, "errors": [entry]})
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.OperationFailed)
 
 
-async def test_an_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..., Any]) -> None:
+async def test_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..., Any]) -> None:
     """The second item failed and is null: a failed check at q:2, the first is read."""
     entry = {"message": "database timeout", "path": ["result", 1]}
     client, _ = await connect({"data": {"result": [full("q:1"), None]}, "errors": [entry]})
@@ -191,14 +191,14 @@ async def test_an_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", {}, [5, "x", []]])
-async def test_a_list_that_is_none_finds_nothing(value: object, connect: Callable[..., Any]) -> None:
+async def test_list_that_is_none_finds_nothing(value: object, connect: Callable[..., Any]) -> None:
     """Whatever stands where the list should: our errors only."""
     client, _ = await connect({"data": {"result": value}})
     seen = await client.check(["q:1", "q:2"])
     assert all(isinstance(one, errors.JobNotFound | errors.BadReply) for one in seen.values())
 
 
-async def test_there_is_no_cancel(connect: Callable[..., Any]) -> None:
+async def test_cancel_is_always_refused(connect: Callable[..., Any]) -> None:
     """Said so, with what it means: left running there. Nothing is sent."""
     client, server = await connect({})
     with pytest.raises(errors.CancelRefused, match="left running"):
@@ -207,7 +207,7 @@ async def test_there_is_no_cancel(connect: Callable[..., Any]) -> None:
     assert server.count == 0
 
 
-async def test_the_result_of_a_project_is_its_id(connect: Callable[..., Any], tmp_path: Path) -> None:
+async def test_result_of_a_project_is_its_id(connect: Callable[..., Any], tmp_path: Path) -> None:
     """And an auto-label job has none of its own."""
     client, _ = await connect({})
     handle = client.handle("q:1")
@@ -228,7 +228,7 @@ def exported(client: DatasaurClient, file_url: str | None, job_id: str = "Export
     )
 
 
-async def test_the_result_of_an_export_is_its_file(connect: Callable[..., Any], tmp_path: Path) -> None:
+async def test_result_of_an_export_is_its_file(connect: Callable[..., Any], tmp_path: Path) -> None:
     """Downloaded without the token, under the job's id."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -245,7 +245,7 @@ async def test_the_result_of_an_export_is_its_file(connect: Callable[..., Any], 
 
 
 @pytest.mark.parametrize("file_url", [None, "ftp://h/f", "http://[bad", "//h/f", "https://u:p@h/f", "https://h:x/f"])
-async def test_a_file_that_cannot_be_had_is_an_unavailable_result(
+async def test_file_that_cannot_be_had_is_an_unavailable_result(
     file_url: str | None, connect: Callable[..., Any], tmp_path: Path
 ) -> None:
     """No address, or one that is none: `ResultUnavailable`."""
@@ -254,7 +254,7 @@ async def test_a_file_that_cannot_be_had_is_an_unavailable_result(
         await client.result(exported(client, file_url), DONE, tmp_path)
 
 
-async def test_a_hostile_job_id_writes_nowhere_else(connect: Callable[..., Any], tmp_path: Path) -> None:
+async def test_hostile_job_id_writes_nowhere_else(connect: Callable[..., Any], tmp_path: Path) -> None:
     """An export named "../outside": refused, and no file appears beside the folder."""
     client, server = await connect("zip bytes")
     folder = tmp_path / "folder"

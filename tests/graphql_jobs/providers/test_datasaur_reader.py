@@ -31,21 +31,21 @@ ENTRY = st.fixed_dictionaries(
 )
 
 
-def test_the_sample_of_the_seed_page_is_read_into_its_job(sample: Callable[[str], Any]) -> None:
+def test_sample_of_the_seed_page_is_read_into_its_job(sample: Callable[[str], Any]) -> None:
     """DELIVERED at progress 0 is a success: progress decides nothing."""
     job = reader.read_job(sample("datasaur/job_delivered")["data"]["result"])
     assert (job.provider, job.job_id) == ("datasaur", "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637")
     assert (job.state, job.raw_status, job.progress_percent) == (JobState.SUCCEEDED, "DELIVERED", 0)
 
 
-def test_a_job_in_full_is_read_with_its_instants(sample: Callable[[str], Any]) -> None:
+def test_job_in_full_is_read_with_its_instants(sample: Callable[[str], Any]) -> None:
     """The only complete sample of a job: queued, no errors, no result yet."""
     job = reader.read_job(sample("datasaur/job_queued_in_full")["data"]["result"][0])
     assert (job.state, job.failures, job.result_id) == (JobState.PENDING, (), None)
     assert job.created_at == job.modified_at == datetime(2023, 12, 11, 4, 18, 56, 59000, tzinfo=UTC)
 
 
-def test_the_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, GraphQLSchema]) -> None:
+def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, GraphQLSchema]) -> None:
     """The five words of JobStatus, and of ExportDeliveryStatus, which has the same."""
     for name in ("JobStatus", "ExportDeliveryStatus"):
         words = schemas["datasaur"].type_map[name]
@@ -71,7 +71,7 @@ def test_each_word_has_its_state(word: str, state: JobState) -> None:
     assert reader.read_job({"id": "q:1", "status": word}).state is state
 
 
-def test_an_invented_word_is_no_end_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_status_is_not_terminal_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """ARCHIVED in two answers: UNKNOWN twice, one warning."""
     with caplog.at_level(logging.WARNING):
         states = [reader.read_job({"id": "q:1", "status": "ARCHIVED"}).state for _ in range(2)]
@@ -79,7 +79,7 @@ def test_an_invented_word_is_no_end_and_is_reported_once(caplog: pytest.LogCaptu
     assert sum("ARCHIVED" in record.message for record in caplog.records) == 1
 
 
-def test_a_failed_job_says_why_in_one_line() -> None:
+def test_failed_job_says_why_in_one_line() -> None:
     """The first line of the stack and the arguments stand for the error."""
     entry = {"id": "q:1", "status": "FAILED", "errors": [{"id": "E1", "stack": "boom\n at x", "args": {"file": "a"}}]}
     job = reader.read_job(entry, lambda text: text.replace("boom", "***"))
@@ -103,7 +103,7 @@ def test_both_shapes_of_an_answer_to_a_submission_are_read(value: object, job_id
 
 
 @pytest.mark.parametrize("value", [None, [], "q:1", {}, {"id": ""}, {"id": 7}, {"job": None}, {"job": {"name": "x"}}])
-def test_an_answer_without_a_job_holds_none(value: object) -> None:
+def test_answer_without_a_job_holds_none(value: object) -> None:
     """No id, no job: the caller has to say that it does not know."""
     assert reader.read_submitted(value) is None
 
@@ -137,7 +137,7 @@ def test_arguments_nested_to_the_limit_of_the_parser_never_raise() -> None:
     assert reader.read_job(entry).state is JobState.FAILED
 
 
-def test_a_progress_that_is_no_number_is_none() -> None:
+def test_progress_that_is_no_number_is_none() -> None:
     """true, "50" and null are no percentages."""
     for progress in (True, "50", None):
         assert reader.read_job({"id": "q:1", "status": "QUEUED", "progress": progress}).progress_percent is None

@@ -101,7 +101,7 @@ async def test_null_for_whatever_is_asked_is_no_absent_job(serve: Serve, open_se
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.JobNotFound)
 
 
-async def test_list_that_is_cut_in_silence_hides_no_job(serve: Serve, open_session: OpenSession) -> None:
+async def test_silently_cut_list_hides_no_job(serve: Serve, open_session: OpenSession) -> None:
     """Asked for 100 jobs, the server gives 30 without a word: all are seen, and the next batches are smaller."""
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -59,7 +59,7 @@ def test_what_is_sent_fits_the_schema(operation: Operation, spec: Any, schemas: 
     assert accepted(schemas["datasaur"], operation, {"input": spec.to_wire()}) == []
 
 
-def test_the_documented_input_of_auto_label_is_what_is_sent() -> None:
+def test_documented_input_of_auto_label_is_what_is_sent() -> None:
     """The vendor's sample, letter for letter."""
     assert AutoLabelSpec.of(**AUTO_LABEL | {"target_secret": "secret"}).to_wire() == {
         "labelerEmail": "demo@datasaur.ai",
@@ -104,20 +104,20 @@ def test_bad_input_is_named_and_not_shown(name: str) -> None:
     assert "s3cret" not in f"{caught.value} {caught.value!r}"
 
 
-def test_the_models_secret_is_in_the_wire_value_alone() -> None:
+def test_models_secret_is_in_the_wire_value_alone() -> None:
     """Not in the repr, not in the plain form that a log or a run's parameters would get."""
     spec = AutoLabelSpec.of(**AUTO_LABEL)
     assert "s3cret" in json.dumps(spec.to_wire())
     assert "s3cret" not in f"{spec!r} {spec} {spec.model_dump_json()}"
 
 
-def test_an_empty_secret_is_bad_input() -> None:
+def test_empty_secret_is_bad_input() -> None:
     """A block field that was forgotten."""
     with pytest.raises(InvalidInput, match="target_secret"):
         AutoLabelSpec.of(**AUTO_LABEL | {"target_secret": ""})
 
 
-def test_a_documents_address_is_an_address() -> None:
+def test_documents_address_is_an_address() -> None:
     """A path on this machine means nothing to Datasaur's servers."""
     with pytest.raises(InvalidInput, match="external_url"):
         ProjectSpec.of(name="n", documents=[{"name": "a", "external_url": "/home/me/a.txt"}])

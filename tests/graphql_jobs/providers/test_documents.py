@@ -51,14 +51,14 @@ def test_all_documents_are_found() -> None:
 
 
 @pytest.mark.parametrize(("provider", "name", "operation"), ALL, ids=[f"{one[0]} {one[1]}" for one in ALL])
-def test_a_document_is_valid_by_the_providers_schema(
+def test_document_is_valid_by_the_providers_schema(
     provider: str, name: str, operation: Operation, schemas: dict[str, GraphQLSchema]
 ) -> None:
     """By all rules of the specification, and without deprecated fields."""
     assert not validate(schemas[provider], operation.document, [*specified_rules, NoDeprecatedCustomRule])
 
 
-def test_a_wrong_document_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
+def test_wrong_document_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
     """The rules see a field that is not there, and one that is deprecated."""
     wrong = Operation("query Wrong { job(id: 1) { idd } }")
     old = Operation(
@@ -74,13 +74,13 @@ def squeezed(text: str) -> str:
     return " ".join(re.findall(r"[\w$]+|[^\w\s]", text))
 
 
-def test_the_query_for_one_datasaur_job_is_the_vendors_own() -> None:
+def test_query_for_one_datasaur_job_is_the_vendors_own() -> None:
     """Letter for letter the query of the seed page, apart from white space."""
     assert squeezed(datasaur.GET_JOB.text) == squeezed(VENDORS_QUERY)
     assert datasaur.GET_JOB.name == "GetJobQuery"
 
 
-def test_the_check_of_aiware_asks_for_all_that_the_vendors_query_asks_for() -> None:
+def test_check_of_aiware_asks_for_all_that_the_vendors_query_asks_for() -> None:
     """id and status of the job; id, status and engine of each task: the fields of the seed page's sample request."""
     text = squeezed(aiware.check_jobs(1).text)
     assert "job ( id : $id0 )" in text
@@ -103,20 +103,20 @@ def test_answers_that_may_be_null_are_known_as_such(schemas: dict[str, GraphQLSc
 
 
 @pytest.mark.parametrize("count", aiware.ALIAS_SIZES)
-def test_a_check_has_one_alias_and_one_variable_for_each_job(count: int) -> None:
+def test_check_has_one_alias_and_one_variable_for_each_job(count: int) -> None:
     """100 jobs: j0 to j99 with $id0 to $id99, and no id in the text."""
     text = aiware.check_jobs(count).text
     assert set(re.findall(r"(j\d+): job\(id: \$id\d+\)", text)) == {f"j{number}" for number in range(count)}
     assert set(re.findall(r"\$(id\d+): ID!", text)) == {f"id{number}" for number in range(count)}
 
 
-def test_a_document_is_parsed_once() -> None:
+def test_document_is_parsed_once() -> None:
     """The same number of aliases gives the same operation."""
     assert aiware.check_jobs(5) is aiware.check_jobs(5)
     assert aiware.launch_engine_job("targetId", 3) is aiware.launch_engine_job("targetId", 3)
 
 
-def test_the_schemas_of_the_project_are_in_the_package() -> None:
+def test_schemas_of_the_project_are_in_the_package() -> None:
     """The copies that these tests read are the emulator's own."""
     folder = Path(__file__).parents[3] / "graphql_jobs" / "emulator" / "schema"
     assert {path.stem for path in folder.glob("*.graphql")} == {"aiware", "datasaur"}

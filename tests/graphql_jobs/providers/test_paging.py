@@ -69,7 +69,7 @@ async def left_open(spec: Any, provider: str, location: dict[str, Any]) -> Local
 
 
 @pytest.mark.parametrize("name", PLACES)
-async def test_look_with_slow_answers_ends_with_the_time_of_a_submission(name: str, serve: Serve) -> None:
+async def test_search_with_slow_answers_ends_after_submission_s(name: str, serve: Serve) -> None:
     """Answers of 20 s: six pages in the 120 s of `submission_s`, not 1,500 pages in eight hours."""
     provider, spec, location = PLACES[name]
     endless = Endless(answer_s=20)
@@ -81,7 +81,7 @@ async def test_look_with_slow_answers_ends_with_the_time_of_a_submission(name: s
 
 
 @pytest.mark.parametrize("name", PLACES)
-async def test_look_that_does_not_end_leaves_the_outcome_unknown(name: str, serve: Serve) -> None:
+async def test_search_that_does_not_end_leaves_the_outcome_unknown(name: str, serve: Serve) -> None:
     """After a doubt: `SubmissionUnknown` with what to do, and no create is sent."""
     provider, spec, location = PLACES[name]
     endless = Endless(answer_s=20)
@@ -94,7 +94,7 @@ async def test_look_that_does_not_end_leaves_the_outcome_unknown(name: str, serv
 
 
 @pytest.mark.parametrize("name", PLACES)
-async def test_look_is_bounded_in_pages(name: str, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_search_is_bounded_in_pages(name: str, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick answers that give one entry at a time: a list that has not ended after so many pages was not read."""
     monkeypatch.setattr(paging, "MAX_PAGES", 7)
     provider, spec, location = PLACES[name]
@@ -106,7 +106,7 @@ async def test_look_is_bounded_in_pages(name: str, serve: Serve, monkeypatch: py
     assert endless.asked == 7
 
 
-async def test_look_that_hangs_ends_with_the_time_of_a_submission(serve: Serve) -> None:
+async def test_search_that_hangs_ends_after_submission_s(serve: Serve) -> None:
     """One answer that takes for ever, and retries without an end: `submission_s` bounds the look as a whole."""
 
     async def hang(request: web.Request) -> web.StreamResponse:
@@ -120,7 +120,7 @@ async def test_look_that_hangs_ends_with_the_time_of_a_submission(serve: Serve) 
             await submit_once(client, TASKS, store, Label(LABEL.key, "run-2"))
 
 
-async def test_list_of_the_reaper_is_bounded_in_time(serve: Serve) -> None:
+async def test_list_of_labelled_jobs_is_bounded_in_time(serve: Serve) -> None:
     """Answers of a minute with one job each: half an hour, not 100,000 minutes."""
     endless = Endless(answer_s=60)
     server = await serve(endless)

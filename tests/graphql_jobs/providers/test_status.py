@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_word_of_the_table_has_its_state_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_word_of_the_table_has_its_state_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     """Known words are silent."""
     table = StatusTable("fake", {"done": JobState.SUCCEEDED})
     assert table["done"] is JobState.SUCCEEDED
     assert not caplog.records
 
 
-def test_an_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """Asked a thousand times, warned once, with the word and the provider."""
     table = StatusTable("fake", {})
     assert {table["odd"] for _ in range(1000)} == {JobState.UNKNOWN}
@@ -28,7 +28,7 @@ def test_an_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> N
     assert "'odd'" in caplog.text
 
 
-def test_a_server_that_invents_words_for_ever_fills_neither_memory_nor_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_endless_unknown_words_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """A thousand different words: a hundred warnings, each of bounded length."""
     table = StatusTable("fake", {})
     for number in range(1000):
@@ -37,7 +37,7 @@ def test_a_server_that_invents_words_for_ever_fills_neither_memory_nor_log(caplo
     assert max(len(record.getMessage()) for record in caplog.records) < 200
 
 
-def test_the_table_is_not_changed_through_the_mapping_it_was_made_from() -> None:
+def test_table_is_not_changed_through_the_mapping_it_was_made_from() -> None:
     """A later change of the caller's dict changes nothing."""
     words = {"done": JobState.SUCCEEDED}
     table = StatusTable("fake", words)

@@ -43,7 +43,7 @@ def client_of(provider: str, url: str) -> JobClient:
         {"jobs": {"records": [{"targetId": "7"}]}},
     ],
 )
-async def test_no_whole_list_of_jobs_is_not_an_empty_list(data: dict[str, Any], serve: Serve) -> None:
+async def test_incomplete_list_of_jobs_is_not_an_empty_list(data: dict[str, Any], serve: Serve) -> None:
     """Taken for "none there", each of these answers would have the job run, and paid for, twice."""
     server = await serve({"data": data})
     async with client_of("aiware", server.url) as client:
@@ -52,7 +52,7 @@ async def test_no_whole_list_of_jobs_is_not_an_empty_list(data: dict[str, Any], 
                 await client.find("createJob", location, LABEL, SINCE)
 
 
-async def test_an_error_below_a_list_of_jobs_counts(serve: Serve) -> None:
+async def test_error_below_a_list_of_jobs_fails_the_search(serve: Serve) -> None:
     """The label of the only job could not be read: nobody knows that it is not ours."""
     failure = {"message": "internal", "path": ["jobs", "records", 0, "jobConfig"]}
     record = {"id": "1", "targetId": "7", "jobConfig": None}
@@ -71,7 +71,7 @@ async def test_an_error_below_a_list_of_jobs_counts(serve: Serve) -> None:
         {"result": {"nodes": [{"id": None, "name": "mine"}]}},
     ],
 )
-async def test_no_whole_list_of_projects_is_not_an_empty_list(data: dict[str, Any], serve: Serve) -> None:
+async def test_incomplete_list_of_projects_is_not_an_empty_list(data: dict[str, Any], serve: Serve) -> None:
     """The same for projects, which are found by their name."""
     server = await serve({"data": data})
     async with client_of("datasaur", server.url) as client:
@@ -79,7 +79,7 @@ async def test_no_whole_list_of_projects_is_not_an_empty_list(data: dict[str, An
             await client.find("createProject", NAMED, LABEL, SINCE)
 
 
-async def test_a_server_that_caps_its_pages_hides_nothing(serve: Serve) -> None:
+async def test_lists_with_capped_pages_are_read_to_their_end(serve: Serve) -> None:
     """Asked for many, it gives one at a time: the lists are read to their ends."""
     record = {"targetId": "7", "jobConfig": LABEL.to_json()}
     jobs = [{"data": {"jobs": {"records": [record | {"id": str(number)}]}}} for number in (1, 2, 3)]
@@ -98,7 +98,7 @@ async def test_a_server_that_caps_its_pages_hides_nothing(serve: Serve) -> None:
     assert [body["variables"]["page"]["skip"] for body in server.bodies] == [0, 1, 2]
 
 
-async def test_a_list_that_never_ends_is_not_followed_for_ever(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_list_is_an_error(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more job on each page, again and again: an error, and no job is sent."""
     monkeypatch.setattr(labelled, "MAX_JOBS_ON_TARGET", 3)
     server = await serve(*({"data": {"jobs": {"records": [{"id": str(number)}]}}} for number in range(9)))
@@ -116,7 +116,7 @@ async def test_a_list_that_never_ends_is_not_followed_for_ever(serve: Serve, mon
         ("datasaur", PROJECT, NAMED),
     ],
 )
-async def test_a_look_that_shows_nothing_leaves_the_outcome_unknown(
+async def test_search_without_a_list_leaves_the_outcome_unknown(
     provider: str, spec: Any, location: Location, serve: Serve
 ) -> None:
     """After a doubt, an answer without a list: `SubmissionUnknown`, and no create was sent."""

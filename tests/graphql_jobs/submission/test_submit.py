@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.store import Entry
 
 
-async def test_a_job_is_submitted_into_a_container_of_its_own(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_job_gets_its_own_container(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Intent, container, job: the label in the container's details and in the job's configuration."""
     store = LocalStore()
     handle = await submitted(aiware.get_client(), TASKS, store)
@@ -41,7 +41,7 @@ async def test_a_job_is_submitted_into_a_container_of_its_own(emulator: Emulator
     assert emulator.aiware.tdos[job.target_id or ""].details == LABEL.to_json()
 
 
-async def test_what_the_caller_keeps_with_a_job_stays(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_callers_own_json_is_kept_beside_the_label(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """jobConfig and the new target's name and details keep what is theirs beside our label."""
     target = {"name": "Monday's hearing", "details": {"case": 7}}
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target=target, job_config={"a": 1})
@@ -52,7 +52,7 @@ async def test_what_the_caller_keeps_with_a_job_stays(emulator: Emulator, aiware
     assert (tdo.name, tdo.details) == ("Monday's hearing", {"case": 7} | LABEL.to_json())
 
 
-async def test_a_second_attempt_gets_the_same_job(
+async def test_second_attempt_gets_the_same_job(
     emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
     """Same key, same spec, later: the handle from store, and nothing is sent but one check."""
@@ -68,7 +68,9 @@ async def test_a_second_attempt_gets_the_same_job(
         assert len(jobs(emulator)) == before
 
 
-async def test_a_refusal_leaves_the_way_free(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+async def test_refused_create_is_submitted_by_the_next_attempt(
+    emulator: Emulator, datasaur: DatasaurCredentials
+) -> None:
     """Surely not done: the error is told, and the next attempt submits."""
     emulator.faults.add(Fault("body_too_large", operation=AUTO_LABEL.operation))
     store = LocalStore()
@@ -79,14 +81,16 @@ async def test_a_refusal_leaves_the_way_free(emulator: Emulator, datasaur: Datas
 
 
 @pytest.mark.parametrize("writes", [1, 2])
-async def test_nothing_is_sent_without_its_intent(writes: int, emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_job_is_not_sent_if_its_intent_cannot_be_written(
+    writes: int, emulator: Emulator, aiware: AiwareCredentials
+) -> None:
     """The store is away for the intent, or for the container: no job, and the error is the store's own."""
     with pytest.raises(ConnectionError):
         await submitted(aiware.get_client(), TASKS, Broken(writes))
     assert jobs(emulator) == []
 
 
-async def test_a_job_is_not_given_up_for_a_note(
+async def test_job_whose_handle_cannot_be_written_is_waited_for(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The store is away once the job runs: it is waited for, the log says so, and a later attempt finds it."""
@@ -97,7 +101,7 @@ async def test_a_job_is_not_given_up_for_a_note(
     assert len(jobs(emulator)) == 1
 
 
-async def test_a_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The retry after a failure submits, into a container of its own, and adopts the new one from then on."""
     emulator.faults.add(JobFault("job_fails"))
     client, store = aiware.get_client(), LocalStore()
@@ -120,7 +124,7 @@ async def test_force_starts_a_new_job_once_per_owner(emulator: Emulator, aiware:
     assert len({first.job_id, forced.job_id, other.job_id}) == 3
 
 
-async def test_a_key_that_was_used_for_another_job_is_a_conflict(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_key_that_was_used_for_another_job_is_a_conflict(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The message shows the difference, and no secret: addresses and structures are compared by their digests."""
     client, store = aiware.get_client(), LocalStore()
     await submitted(client, LAUNCH, store)
@@ -133,7 +137,7 @@ async def test_a_key_that_was_used_for_another_job_is_a_conflict(emulator: Emula
     assert len(jobs(emulator)) == 1
 
 
-async def test_a_new_signature_is_no_other_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_new_signature_of_an_address_is_the_same_spec(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """A pre-signed address is new each time; the recording is the same."""
     store = LocalStore()
     for signature in ("1", "2"):
@@ -158,7 +162,7 @@ async def test_no_secret_is_kept(emulator: Emulator, aiware: AiwareCredentials, 
 
 
 @pytest.mark.parametrize("entry", [{}, {"kind": "handle"}, {"kind": "intent"}, {"kind": "odd"}, {"kind": 7}])
-async def test_an_entry_that_was_edited_by_hand_is_told(
+async def test_edited_entry_is_reported_and_nothing_is_sent(
     entry: Entry, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Nothing is guessed, and nothing is sent."""
@@ -169,10 +173,10 @@ async def test_an_entry_that_was_edited_by_hand_is_told(
     assert emulator.ledger.submissions == []
 
 
-async def test_a_spec_of_another_provider_is_refused(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_spec_of_another_provider_is_refused(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Before anything is sent or written."""
     store = LocalStore()
-    with pytest.raises(errors.InvalidInput, match="aiware runs createJob"):
+    with pytest.raises(errors.InvalidInput, match="aiWARE runs createJob"):
         await submitted(aiware.get_client(), PROJECT, store)
     assert await store.read(LABEL.key) == []
 

@@ -36,7 +36,7 @@ def rule(engine: str | None = OTHER, **fields: Any) -> JobFault:
 
 @pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
 @pytest.mark.parametrize("name", SPECS)
-async def test_job_of_a_rule_is_not_taken_for_ours_when_ours_was_not_done(
+async def test_job_of_a_rule_is_not_adopted(
     name: str, engine: str | None, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The create is cut off before the work, and a rule's job is there: ours is sent again, and its id is given."""
@@ -49,7 +49,7 @@ async def test_job_of_a_rule_is_not_taken_for_ours_when_ours_was_not_done(
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
 @pytest.mark.parametrize("name", SPECS)
-async def test_ours_is_found_beside_the_job_of_a_rule(
+async def test_job_is_found_beside_the_job_of_a_rule(
     name: str, engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Done, and its answer lost: one job of ours, and it is that one which is gone on with."""
@@ -61,7 +61,7 @@ async def test_ours_is_found_beside_the_job_of_a_rule(
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
 @pytest.mark.parametrize("engine", [OTHER, ENGINE], ids=["another engine", "the same engine"])
-async def test_created_job_is_told_by_its_label_from_one_that_a_rule_starts_late(
+async def test_label_tells_a_created_job_from_a_late_job_of_a_rule(
     engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """A rule that takes its time: what it starts while ours is looked for has no label."""
@@ -121,7 +121,9 @@ async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
             await find_again(client, LABEL, record)
 
 
-async def test_what_was_there_before_a_launch_is_written_down(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_jobs_from_before_a_launch_are_written_with_the_container(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
     """With the container, before the launch is sent: the next attempt knows it, too."""
     store = LocalStore()
     emulator.faults.add(rule(ENGINE))

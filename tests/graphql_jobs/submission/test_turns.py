@@ -112,7 +112,7 @@ async def test_create_that_was_sent_and_not_answered_in_time_is_unknown(
     assert len(emulator.ledger.requests) == 1
 
 
-async def test_create_that_is_cancelled_before_it_is_sent_leaves_no_doubt(
+async def test_create_that_is_cancelled_before_it_is_sent_is_not_unknown(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """Cancelled while the server wants a delay: the next attempt need not call an auto-label unknown."""

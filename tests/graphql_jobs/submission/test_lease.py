@@ -45,9 +45,7 @@ class MemoryOfTheDead(LocalStore):
 
 
 @pytest.mark.parametrize(("submission_s", "lease_s"), [(120.0, 130.0), (15.0, 25.0), (4.0, 8.0)])
-async def test_another_process_takes_over_when_the_block_says(
-    emulator: Emulator, submission_s: float, lease_s: float
-) -> None:
+async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submission_s: float, lease_s: float) -> None:
     """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
     block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
     client, store = block.get_client(), MemoryOfTheDead()
@@ -62,7 +60,7 @@ async def test_another_process_takes_over_when_the_block_says(
     assert clock.slept_s == pytest.approx(lease_s)
 
 
-async def test_an_intent_of_the_far_future_is_waited_for_no_longer(emulator: Emulator) -> None:
+async def test_lease_of_an_intent_from_the_future_is_no_longer(emulator: Emulator) -> None:
     """A worker whose clock is a year ahead died after its intent: the others wait as long as for any, not a year."""
     client, store = datasaur_credentials(emulator).get_client(), LocalStore()
     clock = client.session.clock = driven(emulator)
@@ -86,7 +84,7 @@ class MemoryOfOthers(LocalStore):
         return await super().append(key, number, entry)
 
 
-async def test_a_handle_that_others_never_let_be_written_is_given_all_the_same(
+async def test_handle_that_can_never_be_written_is_returned(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job runs and is paid for: it is waited for, and the log says what could not be written down."""
@@ -128,7 +126,7 @@ class NoHandles(LocalStore):
         return await super().append(key, number, entry)
 
 
-async def test_store_that_refuses_a_found_job_is_not_asked_without_a_pause(emulator: Emulator) -> None:
+async def test_store_that_refuses_a_found_job_is_asked_with_delays(emulator: Emulator) -> None:
     """Another process died after it had submitted: its job is found at once, and cannot be written down."""
     client, store = aiware_credentials(emulator).get_client(), NoHandles()
     clock = client.session.clock = driven(emulator)

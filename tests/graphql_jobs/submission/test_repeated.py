@@ -64,7 +64,7 @@ async def client(emulator: Emulator) -> DatasaurClient:
     return client
 
 
-async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: DatasaurClient) -> None:
+async def test_another_process_submission_is_read_less_and_less_often(client: DatasaurClient) -> None:
     """Two minutes of waiting for a process that died after its intent: ten looks into the store, not one a second."""
     store = CountingMemory()
     async with client:
@@ -80,7 +80,7 @@ async def test_anothers_open_submission_is_looked_at_ever_more_seldom(client: Da
     assert clock.slept_s >= client.session.limits.submission_s
 
 
-async def test_an_export_that_is_done_again_says_which_was_the_first(client: DatasaurClient) -> None:
+async def test_repeated_export_names_the_first(client: DatasaurClient) -> None:
     """Submitted by three processes, one after the other: the second and the third name the first."""
     store = LocalStore()
     async with client:
@@ -90,7 +90,7 @@ async def test_an_export_that_is_done_again_says_which_was_the_first(client: Dat
     assert len({first.job_id, second.job_id, third.job_id}) == 3
 
 
-async def test_a_forced_export_is_a_new_one(client: DatasaurClient) -> None:
+async def test_forced_export_repeats_none(client: DatasaurClient) -> None:
     """`force_resubmit` by another run: its export repeats none, and what comes next is started for it too."""
     store = LocalStore()
     async with client:
@@ -101,7 +101,7 @@ async def test_a_forced_export_is_a_new_one(client: DatasaurClient) -> None:
     assert again.details[REPEATS] == forced.job_id
 
 
-async def test_a_job_that_is_found_again_repeats_none(client: DatasaurClient) -> None:
+async def test_job_that_is_found_again_repeats_none(client: DatasaurClient) -> None:
     """An auto-label job whose handle was kept is the same job for the next process."""
     store = LocalStore()
     async with client:

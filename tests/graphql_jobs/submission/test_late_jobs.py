@@ -40,9 +40,7 @@ async def cancelled(store: LocalStore, **more: Any) -> None:
     assert await store.append(LABEL.key, len(await store.read(LABEL.key)), entry)
 
 
-async def test_a_job_that_we_cancelled_and_that_is_gone_is_not_adopted(
-    emulator: Emulator, aiware: AiwareCredentials
-) -> None:
+async def test_cancelled_job_that_is_gone_is_submitted_again(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """aiWARE lets a cancelled job vanish: the run that is run again submits, and goes on with the new job."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
@@ -56,7 +54,7 @@ async def test_a_job_that_we_cancelled_and_that_is_gone_is_not_adopted(
 
 @pytest.mark.parametrize("more", [None, {}, {"confirmed": False}, {"confirmed": "yes"}])
 @pytest.mark.parametrize("after_s", [0, 3600])
-async def test_a_job_that_is_gone_for_reasons_unknown_is_not_submitted_again(
+async def test_job_that_is_gone_without_a_cancel_is_not_submitted_again(
     after_s: float, more: dict[str, Any] | None, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """No cancel, or one that was refused or not confirmed: it may have run to its end. The error says what to do."""
@@ -72,7 +70,7 @@ async def test_a_job_that_is_gone_for_reasons_unknown_is_not_submitted_again(
         assert "force_resubmit" in str((await client.check([first.job_id]))[first.job_id])
 
 
-async def test_a_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
+async def test_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """`retryJob` keeps the id: what runs is not submitted a second time."""
@@ -87,7 +85,7 @@ async def test_a_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
 
 
 @pytest.mark.parametrize("name", ["own container", "launch by address", "shared target"])
-async def test_a_job_that_shows_after_it_was_given_up_is_adopted(
+async def test_job_that_becomes_visible_after_it_was_given_up_is_adopted(
     name: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Lost, hidden for longer than the delay, and the second one refused: the retry finds it, and sends none."""
@@ -109,7 +107,7 @@ async def test_a_job_that_shows_after_it_was_given_up_is_adopted(
     assert not record.void
 
 
-async def test_a_project_that_shows_after_it_was_given_up_is_adopted(
+async def test_project_that_becomes_visible_after_it_was_given_up_is_adopted(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """The same where the name tells."""
@@ -124,9 +122,7 @@ async def test_a_project_that_shows_after_it_was_given_up_is_adopted(
     assert jobs(emulator) == []
 
 
-async def test_a_job_with_our_label_beside_one_that_failed_is_ours(
-    emulator: Emulator, aiware: AiwareCredentials
-) -> None:
+async def test_labelled_job_beside_one_that_failed_is_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """The first shows only after the second was submitted, and failed: the retry goes on with the first."""
     client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))
@@ -140,7 +136,7 @@ async def test_a_job_with_our_label_beside_one_that_failed_is_ours(
     assert await submitted(client, spec, store) == first
 
 
-async def test_a_launch_that_hides_is_not_mistaken_for_another(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_hidden_launch_is_not_confused_with_another(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Our answer is lost and our job hidden; somebody else's on the same target is seen first, and not taken for it."""
     client = aiware.get_client()
     spec = on_target("launch", await shared_target(client))
@@ -155,7 +151,7 @@ async def test_a_launch_that_hides_is_not_mistaken_for_another(emulator: Emulato
     assert len(jobs(emulator)) == 2
 
 
-async def test_a_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Seen at once, and believed after the visibility delay; a wait that is shorter says what it saw."""
     client = aiware.get_client()
     spec = on_target("launch", await shared_target(client))
@@ -168,7 +164,7 @@ async def test_a_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulato
         await submitted(client, spec, wait_at_most_s=10)
 
 
-async def test_anothers_open_launch_is_left_alone_until_its_lease_ends(
+async def test_another_process_launch_is_not_adopted_before_its_lease_ends(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The process that launched died: its job is adopted after lease and visibility delay, not at first checkpoint."""
@@ -186,7 +182,7 @@ async def test_anothers_open_launch_is_left_alone_until_its_lease_ends(
     assert len(jobs(emulator)) == 1
 
 
-async def test_a_job_that_another_submission_of_the_memory_has_is_no_candidate(
+async def test_job_of_another_submission_in_the_store_is_not_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Two launches of one run on one target; the answer of one is lost: it is the one that the other has not."""
@@ -205,7 +201,7 @@ async def test_a_job_that_another_submission_of_the_memory_has_is_no_candidate(
 
 
 @pytest.mark.parametrize("spec", [TASKS, PROJECT, EXPORT], ids=["createJob", "project", "export"])
-async def test_a_job_that_was_superseded_is_not_forgotten(
+async def test_record_keeps_superseded_jobs(
     spec: JobSpec,
     emulator: Emulator,
     aiware: AiwareCredentials,
@@ -227,9 +223,7 @@ async def test_a_job_that_was_superseded_is_not_forgotten(
     assert (await recorded(store)).superseded == tuple(handle.job_id for handle in handles[:2])
 
 
-async def test_a_job_of_unknown_outcome_that_can_be_seen_is_superseded_too(
-    emulator: Emulator, aiware: AiwareCredentials
-) -> None:
+async def test_visible_job_of_unknown_outcome_is_superseded(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Given up while it hid, then forced: the new job is the run's, the one that shows is named in the record."""
     client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=20))
@@ -261,7 +255,7 @@ class SlowMemory(LocalStore):
 
 
 @pytest.mark.parametrize("late_s", [120, 3600])
-async def test_nothing_is_sent_once_others_may_take_over(
+async def test_nothing_is_sent_after_the_lease_has_ended(
     late_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """The machine was suspended while it wrote the intent: that one is void, and a new one is written first."""
@@ -271,7 +265,7 @@ async def test_nothing_is_sent_once_others_may_take_over(
     assert store.sent == [0, 0, 0, 1]
 
 
-async def test_what_was_refused_cannot_show_late(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+async def test_refused_create_has_no_late_job(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Surely not done; by the time of the retry, somebody else made a project of that name: it is not ours."""
     client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(Fault("body_too_large", operation="createProject"))
@@ -283,7 +277,7 @@ async def test_what_was_refused_cannot_show_late(emulator: Emulator, datasaur: D
     assert len(jobs(emulator)) == 1
 
 
-async def test_a_cancel_is_that_of_its_own_job(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_cancel_of_one_job_does_not_count_for_a_late_one(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """Cancelled and gone; the job that showed late in its stead, and is hidden for a moment, is not submitted again."""
     client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))

@@ -46,7 +46,7 @@ class WrongClock(DrivenClock):
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("spec", [TASKS, LAUNCH], ids=["createJob", "launch"])
-async def test_a_lost_answer_of_aiware_is_found_again(
+async def test_lost_answer_of_aiware_is_found_again(
     spec: JobSpec, fault: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """Done, and the answer lost: the job is looked up by its target and adopted."""
@@ -56,7 +56,7 @@ async def test_a_lost_answer_of_aiware_is_found_again(
 
 
 @pytest.mark.parametrize("operation", ["createTDO", "createTDOWithAsset"])
-async def test_a_container_whose_answer_is_lost_is_made_again(
+async def test_container_with_a_lost_answer_is_made_again(
     operation: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """One container too many does no harm; the job is one."""
@@ -66,7 +66,7 @@ async def test_a_container_whose_answer_is_lost_is_made_again(
 
 
 @pytest.mark.parametrize("spec", ["createJob", "launchSingleEngineJob"])
-async def test_a_lost_answer_on_a_shared_target_is_found_again(
+async def test_lost_answer_on_a_shared_target_is_found_again(
     spec: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The caller's own target, on which others work too: their jobs are not taken for ours."""
@@ -82,14 +82,16 @@ async def test_a_lost_answer_on_a_shared_target_is_found_again(
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
 
 
-async def test_a_job_that_shows_late_is_found_within_the_delay(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_job_that_becomes_visible_within_the_delay_is_found(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
     """Answer lost, and in no list for 25 s: looked for during half a minute, found, one job."""
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=25))
     handle = await submitted(aiware.get_client(), TASKS)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
 
 
-async def test_a_job_that_is_not_there_is_sent_again_into_the_same_container(
+async def test_job_that_was_not_made_is_sent_again_into_the_same_container(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
     """The connection broke before the work: looked for, not there, sent again; one container, one job."""
@@ -101,7 +103,9 @@ async def test_a_job_that_is_not_there_is_sent_again_into_the_same_container(
     assert kinds(await store.read(LABEL.key)) == ["intent", "container", "void", "intent", "handle"]
 
 
-async def test_a_wait_that_is_shorter_than_the_delay_says_so(emulator: Emulator, aiware: AiwareCredentials) -> None:
+async def test_search_shorter_than_the_visibility_delay_is_undecided(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
     """Ten seconds to find what may hide for thirty: `SubmissionUnknown`, and nothing is sent again."""
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=60))
     with pytest.raises(errors.SubmissionUnknown, match="longer than this wait"):
@@ -148,7 +152,7 @@ async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
     assert len(jobs(emulator)) == 2
 
 
-async def test_a_project_is_found_by_its_name(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+async def test_project_is_found_by_its_name(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Answer lost: looked for until it is made; the handle is the project's, and its check says succeeded."""
     emulator.faults.add(Fault("drop_after", operation="createProject"))
     client = datasaur.get_client()
@@ -160,9 +164,7 @@ async def test_a_project_is_found_by_its_name(emulator: Emulator, datasaur: Data
     assert len(jobs(emulator, "createProject")) == 1
 
 
-async def test_an_older_project_of_the_name_is_not_taken_for_ours(
-    emulator: Emulator, datasaur: DatasaurCredentials
-) -> None:
+async def test_older_project_of_the_same_name_is_not_adopted(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Names are not unique at Datasaur: what was there before the intent is not ours."""
     emulator.datasaur.plant_project("old", name="mine")
     emulator.faults.add(Fault("drop_before", operation="createProject"))
@@ -172,7 +174,7 @@ async def test_an_older_project_of_the_name_is_not_taken_for_ours(
 
 
 @pytest.mark.parametrize("ahead_s", [-7200, 7200])
-async def test_a_project_is_found_by_a_clock_that_is_wrong(
+async def test_project_is_found_if_the_clock_is_wrong(
     ahead_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """Our clock is two hours ahead, or behind: the project is found by its name all the same, and made once."""
@@ -185,7 +187,7 @@ async def test_a_project_is_found_by_a_clock_that_is_wrong(
     assert len(jobs(emulator, "createProject")) == 1
 
 
-async def test_an_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+async def test_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """Its answer holds the only address of the file, so that a second export is the way back; it harms nobody."""
     emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
     handle = await submitted(datasaur.get_client(), EXPORT)
@@ -194,7 +196,7 @@ async def test_an_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCre
 
 
 @pytest.mark.parametrize("fault", [*LOST, "drop_before"])
-async def test_an_auto_label_job_is_never_sent_again(
+async def test_auto_label_job_is_never_sent_again(
     fault: Any, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """Nothing shows it: `SubmissionUnknown` says what was sent, when, and what to do; so does every later attempt."""
@@ -211,7 +213,7 @@ async def test_an_auto_label_job_is_never_sent_again(
     assert kinds(await store.read(LABEL.key)) == ["intent", "unknown"]
 
 
-async def test_the_caller_may_choose_to_risk_a_second_one(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
+async def test_on_unknown_resubmit_sends_a_second_job(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
     """on_unknown="resubmit": sent again, and then it is one handle for good."""
     emulator.faults.add(Fault("drop_after", operation=AUTO_LABEL.operation))
     store = LocalStore()

@@ -48,7 +48,7 @@ def a_client(emulator: Emulator, spec: JobSpec) -> JobClient:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)
 @pytest.mark.parametrize("when", ["before it was written", "after it was written"])
 @pytest.mark.parametrize("error", [ConnectionError("500"), asyncio.CancelledError()], ids=["500", "cancelled"])
-async def test_intent_that_could_not_be_written_is_no_doubt(
+async def test_unwritten_intent_is_not_unknown(
     emulator: Emulator, spec: JobSpec, when: str, error: BaseException
 ) -> None:
     """Prefect's API answers 500 to the intent, with or without writing it: the next attempt submits one job."""
@@ -64,9 +64,7 @@ async def test_intent_that_could_not_be_written_is_no_doubt(
 
 @pytest.mark.parametrize("when", ["before it was written", "after it was written"])
 @pytest.mark.parametrize("error", [ConnectionError("500"), asyncio.CancelledError()], ids=["500", "cancelled"])
-async def test_container_that_could_not_be_noted_is_no_doubt(
-    emulator: Emulator, when: str, error: BaseException
-) -> None:
+async def test_unwritten_container_is_not_unknown(emulator: Emulator, when: str, error: BaseException) -> None:
     """The same for the container that is made for a job before the job: the next attempt submits one job at once."""
     store = Failing("container", when, error)
     with pytest.raises(type(error)):
@@ -96,7 +94,7 @@ async def test_intent_whose_write_took_longer_than_a_submission_may_is_not_acted
     assert len(jobs(emulator)) == 1
 
 
-async def test_handle_that_could_not_be_written_leaves_the_doubt(emulator: Emulator) -> None:
+async def test_unwritten_handle_leaves_the_outcome_unknown(emulator: Emulator) -> None:
     """What was sent may be a job: an attempt that knows nothing of the answer must not take it for unsent."""
     store = Failing("handle", "before it was written", ConnectionError("500"))
     await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, store)

@@ -96,7 +96,7 @@ async def test_handle_of_a_job_that_ended_badly_does_not_end_the_next_submission
     assert (await recorded(store)).handle.job_id == new.job_id
 
 
-async def test_record_tells_whose_job_it_is(aiware: AiwareCredentials) -> None:
+async def test_record_names_the_owners_of_a_job(aiware: AiwareCredentials) -> None:
     """Owner 1's job is adopted by 2; 2 forces a new one, and 1 is left behind until it adopts that."""
     client, store = aiware.get_client(), LocalStore()
     await submitted(client, TASKS, store)
