@@ -135,6 +135,13 @@ def test_page_says_at_its_top_what_it_is_for(page: Path) -> None:
     assert re.match(r"[A-Z*]", text)
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "decisions"], ids=name_of)
+def test_page_uses_the_words_of_the_field(page: Path) -> None:
+    """A request is pending, not in flight; decisions may name what was tried and removed."""
+    private = r"\b(?:agenda|in flight|trains?|sights?|marks?|herd|hedging|patience|whoever|of which|who waits?)\b"
+    assert re.findall(private, page.read_text(), re.IGNORECASE) == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)
 def test_names_that_examples_import_exist(page: Path) -> None:
     """`from tasks import submit_job` in a guide: there is such a name."""
