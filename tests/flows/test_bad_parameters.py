@@ -124,3 +124,10 @@ async def test_error_says_each_problem_once() -> None:
     """No "upload_url: upload_url: ... Nothing was sent. Nothing was sent."."""
     message = await message_of(ENGINE, upload_url="ftp://x.invalid/a.mp4")
     assert message.count("Nothing was sent") == 1
+
+
+@pytest.mark.parametrize("case", SUBMITTING.values(), ids=SUBMITTING)
+async def test_wrong_key_is_refused(case: Case) -> None:
+    """Empty, blank, or of 201 characters."""
+    for key in ("", "  ", "k" * 201):
+        assert (await message_of(case, key=key)).startswith("key: ")

@@ -109,16 +109,6 @@ async def test_renewed_signature_of_a_url_makes_no_other_job(run: Run, emulator:
     assert (await run(case, upload_url="https://media.example.invalid/c.mp4", key="signed")).name == "InvalidInput"
 
 
-@pytest.mark.parametrize("name", SUBMITTING)
-async def test_wrong_key_is_refused(name: str, run: Run, emulator: Emulator) -> None:
-    """Empty, blank, or of 201 characters: the flow's own check of its parameters names it, and nothing is sent."""
-    for key in ("", "  ", "k" * 201):
-        state = await run(SUBMITTING[name], key=key)
-        assert state.is_failed()
-        assert str(state.message).startswith("key: ")
-    assert emulator.ledger.requests == []
-
-
 @pytest.mark.parametrize("key", ["", "  ", "k" * 201])
 async def test_task_refuses_a_wrong_key(key: str, emulator: Emulator) -> None:
     """The same in a flow of one's own: `InvalidInput` by the parameter's name, and nothing is sent."""
