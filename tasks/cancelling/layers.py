@@ -136,7 +136,7 @@ async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
             await cancel_jobs_of(run_id)
     except Exception:  # another layer comes after this one; the cancel itself must go on
         log = flow_run_logger(flow_run_id=run_id)
-        log.exception("The jobs of this run could not all be cancelled while it ended; the clean-up goes on with it.")
+        log.exception("The jobs of this run could not all be cancelled while it ended. The next layer tries again.")
 
 
 async def _set_message(run: FlowRun, message: str) -> None:

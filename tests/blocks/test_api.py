@@ -1,4 +1,4 @@
-"""Calls to Prefect's API outlive an outage of it."""
+"""Calls to Prefect's API are retried through an outage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def failing(error: Exception, until_s: float, clock: FakeClock) -> Callable[[], 
     ids=str,
 )
 async def test_call_survives_an_outage_of_59_minutes(error: Exception) -> None:
-    """Answers 503 for 59 minutes, then the answer: the caller gets the answer."""
+    """503 for 59 minutes, then a result: the caller gets the result."""
     clock = FakeClock()
     assert await persistent(failing(error, 59 * 60, clock), clock=clock) == "answer"
     assert max(clock.slept) <= 30
@@ -67,7 +67,7 @@ async def test_error_that_is_no_outage_is_raised_immediately(error: Exception) -
 
 
 async def test_outage_that_does_not_end_is_raised_after_an_hour() -> None:
-    """Never an answer: the last error comes before 60 minutes are over, and not much before."""
+    """No result: the last error is raised shortly before 60 minutes are over."""
     clock = FakeClock()
     began_at = clock.monotonic()
     with pytest.raises(httpx.ConnectError):

@@ -1,4 +1,4 @@
-"""Blocks as the UI or an older version saved them, which cannot work: told by block and field when they are loaded."""
+"""Loading a wrong block, as the UI or an older version saved it, raises an error that names block and field."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_prefects_own_load_names_the_same(sync: bool) -> None:
 
 
 async def test_wrong_field_of_an_inner_block_is_named_with_its_path() -> None:
-    """A job block whose credentials were spoilt after it was saved: `credentials.base_url: ...`."""
+    """A job block whose credentials were broken after it was saved: `credentials.base_url: ...`."""
     inner = await saved(AiwareCredentials, "bad-inner", {"base_url": "nowhere", "token": S3CRET})
     reference = {"$ref": {"block_document_id": str(inner)}}
     await saved(AiwareEngineJob, "bad-outer", {"credentials": reference, "engine_id": "e", "target_id": "1"})

@@ -1,4 +1,4 @@
-"""Credentials blocks: what they refuse, what they never show, and the client that they give."""
+"""Credentials blocks: wrong fields, secrets, and the client."""
 
 from __future__ import annotations
 
@@ -175,21 +175,21 @@ def test_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Bloc
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e9])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_absurd_seconds_are_refused(make: Callable[[str], Block], value: float, field: str) -> None:
-    """A search that lasts for 30 years ends never."""
+    """A search of 30 years would not end."""
     block = make("https://api.example.invalid")
     with pytest.raises(ValidationError, match=field):
         type(block)(**{**block.model_dump(context={"include_secrets": True}), field: value})
 
 
 async def test_two_clients_in_one_loop_share_one_session(emulator: Emulator) -> None:
-    """Two blocks with the same address and secret: one session, so one token and one pause when the server asks."""
+    """Two blocks with the same address and secret: one session, one token and one server delay."""
     for make in (aiware_credentials, datasaur_credentials):
         assert make(emulator).get_client().session is make(emulator).get_client().session
 
 
 @pytest.mark.parametrize("name", MAKERS)
 async def test_rate_limit_and_batch_size_reach_the_client(name: str) -> None:
-    """requests_per_s is the session's, max_batch the client's; left empty, there is no budget and the usual size."""
+    """requests_per_s is the session's, max_batch the client's. Empty: no rate limit, and the default size."""
     block = MAKERS[name]("https://budget.example.invalid")
     assert isinstance(block, AiwareCredentials | DatasaurCredentials)
     usual = block.get_client()
@@ -213,7 +213,7 @@ async def test_rate_limit_and_batch_size_reach_the_client(name: str) -> None:
     ],
 )
 def test_wrong_rate_limit_or_batch_size_is_refused(field: str, value: float, name: str) -> None:
-    """No request per second would be a wait for ever."""
+    """With 0 requests per second, a wait would not end."""
     block = MAKERS[name]("https://api.example.invalid")
     secrets = {"token": S3CRET} if name == "aiware" else SIGN_IN
     with pytest.raises(ValidationError, match=field):

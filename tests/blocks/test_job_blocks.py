@@ -1,4 +1,4 @@
-"""Job blocks, walked whole: saved, loaded, triggered, waited for, collected from and cancelled."""
+"""Job blocks: saved, loaded, triggered, waited for, fetched and cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the job blocks share: how long they wait."""
+"""The limits of a wait in job blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMITS = ("give_up_after_s", "queued_at_most_s", "running_at_most_s", "unchanged
 
 
 def test_job_block_has_the_limits_of_the_flows() -> None:
-    """Each by the flows' name for it, and in the place of the policy that it has in a flow's."""
+    """Each has the same name and effect as in the flows."""
     values = {name: 100.0 + number for number, name in enumerate((*LIMITS, "max_poll_interval_s"))}
     policy = WaitSettings.model_validate(values).policy()
     assert policy == wait_policy(**values)
@@ -26,14 +26,14 @@ def test_job_block_has_the_limits_of_the_flows() -> None:
 
 
 def test_by_default_a_block_waits_for_a_day() -> None:
-    """And has no other limit: the policy of a flow that is given nothing."""
+    """And has no other limit, like a flow with its defaults."""
     assert WaitSettings().policy() == wait_policy(24 * 3600.0)
 
 
 @pytest.mark.parametrize("name", [*LIMITS, "max_poll_interval_s"])
 @pytest.mark.parametrize("value_s", [0, -1, float("inf"), float("nan")])
 def test_wrong_limit_is_refused(name: str, value_s: float) -> None:
-    """Nothing waits for ever, nor for no time."""
+    """No wait is endless, and none takes no time."""
     with pytest.raises(ValidationError, match=name):
         WaitSettings.model_validate({name: value_s})
 

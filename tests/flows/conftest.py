@@ -70,7 +70,7 @@ SUBMITTING = {
 WAITING = Case(wait_for_jobs, "", {"provider": "aiware", "job_ids": ["some-job"]})
 
 
-#: Those whose job can be gone on with: of an export only the answer to its submission tells where the file is.
+#: The submissions whose job a retry adopts. An export is sent again: only the response to it has the file's address.
 ADOPTED = [name for name in SUBMITTING if name != "export"]
 
 
@@ -140,7 +140,7 @@ class OneRun:
 
 
 class MakeRun(Protocol):
-    """Makes the flow run of a case with some parameters changed, or of a flow of one's own; it has not run yet."""
+    """Makes the flow run of a case with some parameters changed, or of another flow; it has not run yet."""
 
     def __call__(self, what: Any, **changed: Any) -> Awaitable[OneRun]: ...
 

@@ -1,4 +1,4 @@
-"""Each flow from its parameters to what comes next, in this process, against the emulator."""
+"""Each flow from its parameters to downstream, in this process, against the emulator."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_several_deployments_are_started(run: Run, deploy: Deploy, runs_of
 async def test_two_submissions_are_two_jobs_with_two_downstream_runs(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The same export twice is meant twice: two jobs, and what comes next runs for each."""
+    """The same export twice: two jobs, and a downstream run for each."""
     downstream = await deploy("after-each")
     for _ in range(2):
         assert (await run(SUBMITTING["export"], downstream=[downstream])).name == "Completed"

@@ -111,7 +111,7 @@ async def test_renewed_signature_of_a_url_makes_no_other_job(run: Run, emulator:
 
 @pytest.mark.parametrize("key", ["", "  ", "k" * 201])
 async def test_task_refuses_a_wrong_key(key: str, emulator: Emulator) -> None:
-    """The same in a flow of one's own: `InvalidInput` by the parameter's name, and nothing is sent."""
+    """The same in a user's own flow: `InvalidInput` by the parameter's name, and nothing is sent."""
 
     @flow
     async def mine() -> Any:
@@ -166,14 +166,14 @@ async def test_forced_submission_is_a_new_job_once_per_run(name: str, make_run: 
 
 @pytest.mark.parametrize("name", ADOPTED)
 async def test_run_that_forces_in_each_attempt_has_one_job(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """There was nothing to force: its first job is the new one, and the next attempt goes on with it."""
+    """There was nothing to force: its first job is the new one, and the next attempt adopts it."""
     forcing = await make_run(SUBMITTING[name], force_resubmit=True)
     assert [(await forcing()).name for _ in range(3)] == ["Completed"] * 3
     assert made(emulator) == SUBMITTING[name].makes
 
 
 async def test_failed_forced_job_is_submitted_again_but_not_forced(make_run: MakeRun, emulator: Emulator) -> None:
-    """The forced job fails, the next attempt submits another, and the one after that goes on with it."""
+    """The forced job fails, the next attempt submits another, and the one after that adopts it."""
     assert (await (await make_run(LABEL, key="forced and fails"))()).name == "Completed"
     emulator.faults.add(JobFault("job_fails"))
     forcing = await make_run(LABEL, key="forced and fails", force_resubmit=True)

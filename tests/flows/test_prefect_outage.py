@@ -1,4 +1,4 @@
-"""Prefect's API fails whenever a flow of ours calls it: one job, and what comes next is started once."""
+"""Prefect's API fails at each call of a flow: one job, and downstream is started once."""
 
 from __future__ import annotations
 

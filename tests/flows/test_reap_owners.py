@@ -31,7 +31,7 @@ async def test_job_in_the_parameters_of_a_living_run_is_no_orphan(emulator: Emul
 
 
 async def test_callers_key_belongs_to_all_runs_that_use_it(emulator: Emulator) -> None:
-    """The first run died, the second goes on with its job: no orphan. Both dead: one, which no machine cancels."""
+    """The first run died, the second waits for its job: no orphan. Both died: one, which is not cancelled."""
     key = new_key()
     first, second = await run_in(Running()), await run_in(Running())
     job_id = plant(emulator, first, key)

@@ -117,7 +117,7 @@ async def test_refused_submission_is_sent_by_the_next_attempt(
 
 @flow
 async def twice() -> list[str]:
-    """A flow of one's own that means two jobs."""
+    """A user's own flow that submits two jobs."""
     credentials = await load_credentials("aiware", "aiware")
     return [(await submit_job(credentials, ENGINE_JOB)).job_id for _ in range(2)]
 

@@ -1,4 +1,4 @@
-"""The example of what comes next: finished jobs in a local SQLite file."""
+"""The example of a downstream flow: finished jobs in a local SQLite file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sensor: jobs that anybody submitted, all or the first failure, and what comes next."""
+"""The sensor: jobs that anybody submitted, all or the first failure, and downstream."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_run_with_mixed_ends_fails_and_counts_them(run: Run, emulator: Emu
 
 
 async def test_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
-    """One failed, one stuck for ever: over when the first fails; what comes next does not start."""
+    """One failed, one stuck for ever: the wait ends when the first fails; downstream does not start."""
     downstream = await deploy("after-first-failure")
     began_at = emulator.clock.now()
     state = await run(

@@ -1,4 +1,4 @@
-"""What a clean-up does for one cancelled run, in each situation that it may find."""
+"""The clean-up of one cancelled run."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_run_that_no_person_cancelled_keeps_its_jobs(
 async def test_datasaur_has_no_cancel_and_the_state_says_so(
     spec: JobSpec, words: str, datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
-    """A job that goes on is said to; one that has ended is said to have; one that nobody knows of is said to be so."""
+    """The message tells apart a job that goes on, one that has ended, and a submission of unknown outcome."""
     going, over, unknown = [await new_run() for _ in range(3)]
     job_id = await submit(datasaur, spec, going)
     await end(going)
@@ -267,7 +267,7 @@ async def test_unreachable_provider_is_tried_by_the_next_layer(aiware: AiwareCre
 
 
 def test_trigger_ignores_the_message_of_the_clean_up() -> None:
-    """Else the clean-up of a run would start another, without end."""
+    """Otherwise the clean-up of a run would start another, endlessly."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]
     assert trigger["match"] == {"prefect.state-message": f"!{MESSAGE_PREFIX}*"}

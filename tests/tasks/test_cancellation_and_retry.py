@@ -1,4 +1,4 @@
-"""What a clean-up does when the cancelled run is started again while it is at work, and what it leaves for that."""
+"""The clean-up of a run that is retried meanwhile."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_results_of_an_earlier_attempt_are_not_reported_again(
 
 
 async def test_only_confirmed_cancels_are_recorded_as_confirmed(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Cancelled: `confirmed`, so that the job is not gone on with when it vanishes; refused, since it runs: not."""
+    """Cancelled: `confirmed`, so that the job is not adopted if it vanishes. Refused, since it runs: not confirmed."""
     cancelled, refused = await new_run(), await new_run()
     await submit(aiware, TASKS, cancelled)
     await end(cancelled)

@@ -1,4 +1,4 @@
-"""What a clean-up does where several runs use one key, or the run is gone."""
+"""The clean-up of runs that share a key, or that were deleted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareC
 
 
 async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """The first run of a key is cancelled, its job too; the next submits anew; then the first's clean-up comes."""
+    """The first run of a key is cancelled, its job too; the next submits again; then the first's clean-up runs."""
     first, second = await new_run(), await new_run()
     old = await submit(aiware, TASKS, first, "again", await store_of(key_of("again"), first.id))
     await end(first, Cancelling())
@@ -88,7 +88,7 @@ async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareC
 async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Run 1's job ended badly, run 2 submitted anew and crashed, and run 1 goes on with that job: it is run 1's."""
+    """Run 1's job ended badly, run 2 submitted again and crashed, and run 1 adopted that job: it is run 1's."""
     first, second = await new_run(), await new_run()
     key = key_of("taken over")
     old = await submit(aiware, TASKS, first, "taken over", await store_of(key, first.id))
@@ -103,7 +103,7 @@ async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
 
 
 async def test_job_of_another_run_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Run 1's job ended badly, run 2 submitted anew and crashed; run 1 did not take that over, and is cancelled."""
+    """Run 1's job ended badly, run 2 submitted again and crashed; run 1 did not adopt that job, and is cancelled."""
     first, second = await new_run(), await new_run()
     key = key_of("not taken over")
     old = await submit(aiware, TASKS, first, "not taken over", await store_of(key, first.id))

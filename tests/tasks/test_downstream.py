@@ -1,4 +1,4 @@
-"""Starting what comes next: once per key, and only what can take the jobs."""
+"""Downstream deployments start once per key, and only those that can take the jobs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_deployment_that_is_given_twice_is_started_once(deploy: Deploy, ru
 
 
 async def test_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, runs_of: RunsOf) -> None:
-    """A sensor that waited for 2,000 jobs starts what comes next, although Prefect bounds parameters to 512 KiB."""
+    """A sensor that waited for 2,000 jobs starts downstream, although Prefect bounds parameters to 512 KiB."""
     name = await deploy("two-thousand")
     job: dict[str, Any] = {
         **JOB,

@@ -32,7 +32,7 @@ ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 async def test_job_from_submission_to_downstream(
     aiware: AiwareCredentials, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Submit, check, wait, fetch, start downstream, in one flow of one's own; and the runs' names say what they did."""
+    """Submit, check, wait, fetch, start downstream, in one flow. The task runs' names say what they did."""
     downstream = await deploy("own-async-downstream")
 
     @flow

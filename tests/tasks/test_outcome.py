@@ -1,4 +1,4 @@
-"""How a run ended, as plain JSON for what comes next and as a state for the person."""
+"""Outcomes as plain JSON for downstream, and the states of runs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ waiting.should_validate_parameters = False
 
 
 async def test_each_job_ends_by_itself(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Good, failed, cancelled, stuck and unknown at once: each by its id with what became of it."""
+    """Succeeded, failed, cancelled, stuck and unknown jobs together: each id has its own end."""
     plant = emulator.aiware.plant
     ids = {
         "good": plant().id,
