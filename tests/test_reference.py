@@ -76,6 +76,14 @@ def test_every_flow_and_block_has_its_table() -> None:
     assert {flow.name for flow in FLOWS} == {name.replace("_", "-") for name in entrypoints}
 
 
+def test_every_deployment_has_an_entry() -> None:
+    """Each of prefect.yaml, under the name that one starts it by."""
+    text = (ROOT / "prefect.yaml").read_text()
+    found = re.findall(r"- name: (\S+)\n    entrypoint: flows\.(\w+)\.", text)
+    listed = re.findall(r"^\| `([^`]+)` \|", section("flows.md", "Deployments"), re.MULTILINE)
+    assert sorted(listed) == sorted(f"{flow.replace('_', '-')}/{name}" for name, flow in found)
+
+
 def named_in(page: str) -> set[str]:
     return set(re.findall(r"<!-- table: ([^>]+) -->", section(page)))
 
