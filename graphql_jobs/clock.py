@@ -1,7 +1,7 @@
-"""Where time enters: one object that tells it and passes it, so that tests can drive it.
+"""Time, behind a protocol that tests can implement.
 
-Deadlines count from instants that outlive the process, so they need the wall clock; and somebody may set that while a
-process waits. A session reads it once (`SteadyClock`): after that, its time goes on by the monotonic clock.
+Deadlines count from instants that outlive the process, so they need the wall clock, which may be set while a process
+waits. So a session reads it once (`SteadyClock`), and adds the time that the monotonic clock counts from then on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Timer(Protocol):
-    """Something that will be called."""
+    """A callback that will be called."""
 
     def cancel(self) -> object:
         """Do not call it."""
@@ -24,14 +24,14 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Wall-clock time, since instants outlive the process (guarantee 3), and a second time that nobody can set back."""
+    """Wall-clock time, since instants outlive the process (guarantee 3), and a time that cannot be set back."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some instant; only differences mean something."""
+        """Seconds since an unspecified instant: only differences are meaningful."""
         ...
 
     async def sleep(self, delay_s: float) -> None:
@@ -55,7 +55,7 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since some instant."""
+        """Seconds since an unspecified instant."""
         return time.monotonic() if _UPTIME is None else time.clock_gettime(_UPTIME)
 
     async def sleep(self, delay_s: float) -> None:
@@ -68,7 +68,7 @@ class SystemClock:
 
 
 class SteadyClock:
-    """Another clock whose wall-clock time nobody can set: what it said at first, and what has passed since then."""
+    """A clock whose wall-clock time cannot be set: the first reading of `clock`, and the time since then."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -79,7 +79,7 @@ class SteadyClock:
         return self._clock.monotonic() + self._offset_s
 
     def monotonic(self) -> float:
-        """Seconds since some instant."""
+        """Seconds since an unspecified instant."""
         return self._clock.monotonic()
 
     async def sleep(self, delay_s: float) -> None:

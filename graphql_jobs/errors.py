@@ -2,11 +2,11 @@
 
     GraphqlJobsError
     ├── InvalidInput               the caller's input cannot work; nothing was sent
-    ├── RequestFailed              one request gave no usable answer; says nothing about any job
+    ├── RequestFailed              one request got no usable response; says nothing about any job
     │   ├── Unreachable            not sent: refused, unknown host, connect timeout
     │   ├── ConnectionLost         sent, and no whole answer came back
     │   │   └── TimedOut           not in time
-    │   ├── ServerFailed           5xx, or the provider's own words for "my fault"
+    │   ├── ServerFailed           5xx, or the provider's own code for an internal error
     │   ├── RateLimited            429; refused before any work, with the delay that the server asked for
     │   ├── TooMuchAtOnce          the request was too large: ask for less
     │   │   └── AnswerTooLarge     it was answered, with more than we read
@@ -17,7 +17,7 @@
     │   ├── OperationFailed        the server answered with an error without a known code
     │   ├── BadReply               not GraphQL, not the promised shape, or too large
     │   └── BadEndpoint            TLS, redirect or a path that does not exist: the address is wrong
-    ├── SubmissionUnknown          a create was sent and nobody knows whether it happened
+    ├── SubmissionUnknown          a create was sent, and it is not known whether the job exists
     ├── JobError                   about one job
     │   ├── JobEnded               it failed or was cancelled
     │   │   ├── JobFailed          the provider says so
@@ -61,7 +61,7 @@ class GraphqlJobsError(Exception):
 class InvalidInput(GraphqlJobsError, ValueError):
     """The caller's input cannot work. Nothing was sent.
 
-    `parameter` is the name of the offending input as the caller knows it.
+    `parameter` is the name of the input that the caller gave.
     """
 
     def __init__(self, parameter: str, problem: str) -> None:
@@ -154,7 +154,7 @@ class AnswerTooLarge(TooMuchAtOnce):
 
 
 class SignInFailed(RequestFailed):
-    """The credentials were not accepted, also after a new sign-in where one is possible."""
+    """The credentials were refused, also after a new sign-in if one is possible."""
 
     unexecuted = True
     meaning = "sign-in failed"
@@ -162,7 +162,7 @@ class SignInFailed(RequestFailed):
 
 
 class NotAllowed(RequestFailed):
-    """The account is known and lacks the right."""
+    """The account lacks the permission."""
 
     unexecuted = True
     meaning = "not allowed"
@@ -202,7 +202,7 @@ class BadReply(RequestFailed):
 
 
 class BadEndpoint(RequestFailed):
-    """The address is not that of the service: certificate, redirect, or a path that does not exist."""
+    """The URL is not that of the service: a bad certificate, a redirect, or a path that does not exist."""
 
     unexecuted = True
     meaning = "this is not the service's address"
@@ -210,7 +210,7 @@ class BadEndpoint(RequestFailed):
 
 
 class SubmissionUnknown(GraphqlJobsError):
-    """A create was sent and its answer never came: the job may or may not exist, so it is not sent again.
+    """A create was sent and no response came: the job may exist, so it is not sent again.
 
     `sent_at` is an ISO 8601 instant; `cause` is the text of what went wrong.
     """
@@ -247,7 +247,7 @@ class JobEnded(JobError):
     def __init__(self, job: Job) -> None:
         super().__init__(job.provider, job.job_id, job.describe())
         self.job = job
-        self.args = (job,)  # what unpickling calls the class with
+        self.args = (job,)  # for unpickling
 
 
 class JobFailed(JobEnded):
@@ -259,11 +259,11 @@ class JobCancelled(JobEnded):
 
 
 class JobNotFound(JobError):
-    """The provider does not know the job: a wrong id, another account, or it is gone."""
+    """The provider does not know the job: the id or the account is wrong, or it was deleted."""
 
 
 class CancelRefused(JobError):
-    """The provider would not cancel the job, or has no way to: it was left running."""
+    """The provider refused to cancel the job, or cannot. The job was left running."""
 
 
 class ResultUnavailable(JobError):
@@ -274,7 +274,7 @@ _LEFT = "The job was left as it is and may still finish: wait for it again by it
 
 
 class WaitStopped(GraphqlJobsError):
-    """We stopped waiting. The job itself may still finish, unless `after` says otherwise."""
+    """The wait was given up after `waited_s` seconds. The job may still finish, unless `after` says otherwise."""
 
     def __init__(self, provider: str, job_ids: Sequence[str], waited_s: float, detail: str, after: str = _LEFT) -> None:
         super().__init__(provider, tuple(job_ids), waited_s, detail, after)
@@ -286,7 +286,7 @@ class WaitStopped(GraphqlJobsError):
 
 
 class WaitTimedOut(WaitStopped):
-    """A deadline passed and the job had not ended. `detail` names the deadline and the last status seen."""
+    """A deadline passed before the job ended. `detail` names the deadline and the last status seen."""
 
 
 class CheckRefused(WaitStopped):

@@ -1,4 +1,4 @@
-"""What callers give: types that several specs and flows share, and pydantic's complaints in our words."""
+"""Types of input fields that several specs and flows share, and pydantic's errors as `InvalidInput`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_INT = 2**31 - 1
 
 
 def without_control_characters(text: str) -> str:
-    """For validators: the text as it is. Raises `ValueError` for text with a line break, a tab, a NUL and the like."""
+    """For validators: the text as it is. Raises `ValueError` if it holds a line break, a tab, a NUL and the like."""
     if _CONTROL.search(text):
         raise ValueError("it holds control characters, such as a line break")
     return text
@@ -38,7 +38,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
 def invalid_input(error: ValidationError, whole: str) -> InvalidInput:
-    """The same as `InvalidInput`: it names the fields and never shows a value. `whole` is what it was about."""
+    """The error as `InvalidInput`, which names the fields and shows no value. `whole` names the validated object."""
     found = error.errors(include_input=False, include_url=False)
     name, problem = _told(found[0], whole)
     more = [": ".join(_told(one, whole)) for one in found[1:_SHOWN_FIELDS]]
@@ -48,7 +48,7 @@ def invalid_input(error: ValidationError, whole: str) -> InvalidInput:
 
 
 def _told(one: ErrorDetails, whole: str) -> tuple[str, str]:
-    """The field's name, and what is wrong with it."""
+    """The name of the field, and the problem with it."""
     path = [str(part)[:_SHOWN_CHARACTERS] for part in one["loc"][:_SHOWN_PARTS]]
     cause = one.get("ctx", {}).get("error")
     if not isinstance(cause, InvalidInput):

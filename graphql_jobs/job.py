@@ -1,4 +1,4 @@
-"""The model: what a job is, whichever provider runs it. Pure.
+"""The model of a job, for all providers. Pure.
 
 All instants are aware datetimes in UTC; in JSON they are ISO 8601 text.
 """
@@ -15,13 +15,13 @@ from graphql_jobs.parsing import instant_or_none
 if TYPE_CHECKING:
     from datetime import datetime
 
-#: Our choice: so many different statuses of tasks, and so many failures, are handed over.
+#: Our choice: at most so many different statuses of tasks, and so many failures, are in a job's JSON.
 MAX_STATUSES = 20
 MAX_FAILURES = 100
 
 
 class JobState(StrEnum):
-    """The six states of a job or task. UNKNOWN is a word that the provider's table lacks: not an end."""
+    """The six states of a job or task. UNKNOWN: the provider's table lacks the status word; not an end."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -30,12 +30,12 @@ class JobState(StrEnum):
     CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
 
-    # Enum's own is written in Python, and jobs and tasks are hashed with each look.
+    # Enum's own is written in Python, and jobs and tasks are hashed with each poll.
     __hash__ = str.__hash__
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the provider will not change it any more by itself."""
+        """Whether the job or task has ended."""
         return self in _TERMINAL
 
 
@@ -56,33 +56,33 @@ class JobFailure:
 
 
 class JobTask(NamedTuple):
-    """One task of a job. `engine_id` and `started_at` are None where the provider gives none.
+    """One task of a job. `engine_id` and `started_at` are None if the provider gives none.
 
-    A named tuple, since a check makes one for each task of each job: a third of a frozen dataclass's cost. For the same
-    reason the instant is read when it is asked for.
+    A poll makes one for each task of each job. So it is a named tuple, which costs a third of a frozen dataclass, and
+    the instant is parsed on access.
     """
 
     task_id: str
     state: JobState
     raw_status: str
     engine_id: str | None = None
-    #: As the provider wrote it.
+    #: As the provider sent it.
     raw_started: str | float | None = None
     failure: JobFailure | None = None
-    #: A failure of this task does not count: a standby stood in for it, or it is a standby that nobody needed.
+    #: A failure of this task does not count: a standby task replaced it, or it is a standby that was not needed.
     excused: bool = False
 
     @property
     def started_at(self) -> datetime | None:
-        """When it began to run."""
+        """When the task began to run."""
         return instant_or_none(self.raw_started)
 
 
 class Job(NamedTuple):
     """A job as it was when it was last read. A named tuple for the same reason as its tasks.
 
-    `state` is our judgement (guarantee 4: a job that says complete may be FAILED), `raw_status` the provider's word.
-    `progress_percent` is for showing only: Datasaur leaves it at 0 on delivered jobs.
+    `state` is our judgement (guarantee 4: a job with the status "complete" may be FAILED), `raw_status` the provider's
+    word. `progress_percent` is for display only: Datasaur leaves it at 0 on delivered jobs.
     """
 
     provider: str
@@ -92,7 +92,7 @@ class Job(NamedTuple):
     tasks: tuple[JobTask, ...] = ()
     failures: tuple[JobFailure, ...] = ()
     progress_percent: int | None = None
-    #: As the provider wrote them.
+    #: As the provider sent them.
     raw_created: str | float | None = None
     raw_modified: str | float | None = None
     target_id: str | None = None
@@ -100,12 +100,12 @@ class Job(NamedTuple):
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was submitted."""
+        """When the job was submitted."""
         return instant_or_none(self.raw_created)
 
     @property
     def modified_at(self) -> datetime | None:
-        """When it was last changed: of a job that has ended, when it did."""
+        """When the job last changed: the end of a job that has ended."""
         return instant_or_none(self.raw_modified)
 
     def describe(self) -> str:
@@ -114,7 +114,7 @@ class Job(NamedTuple):
         if self.tasks:
             done = sum(task.state.is_terminal for task in self.tasks)
             parts.append(f"{done} of {len(self.tasks)} tasks ended")
-        if self.progress_percent:  # 0 says nothing: Datasaur leaves it there on jobs that are done
+        if self.progress_percent:  # Datasaur leaves 0 on jobs that are done
             parts.append(f"progress {self.progress_percent}")
         if self.failures:
             parts.append("; ".join(str(failure) for failure in self.failures[:3]))
@@ -123,9 +123,9 @@ class Job(NamedTuple):
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON of bounded size; tasks are counted by their status, since a job may have thousands.
+        """As plain JSON of bounded size, with the number of tasks per status, since a job may have thousands.
 
-        A status is a value and never the name of a field, since Prefect reads some names (guarantee 11).
+        A status is a value and never a key, since Prefect gives some keys a meaning (guarantee 11).
         """
         counts = Counter(task.raw_status for task in self.tasks).most_common()
         shown = [{"status": status, "count": count} for status, count in counts[:MAX_STATUSES]]

@@ -1,4 +1,4 @@
-"""Who a submission is: the key that every attempt at it derives alike, and the label that a provider keeps for us."""
+"""The idempotency key of a submission, and the label that the provider keeps with the job."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any
 
 from graphql_jobs.errors import InvalidInput
 
-#: Our choice: room for a path or a date and some ids; it is shown in messages.
+#: Our choice: enough for a path, or a date and some ids; it is shown in messages.
 MAX_CALLER_KEY_CHARACTERS = 200
-#: The name under which a label stands in free JSON that a provider keeps.
+#: The key of a label in a job's free JSON.
 LABEL_NAME = "graphql_jobs"
-#: How every key of a submission begins.
+#: The beginning of each submission's key.
 KEY_PREFIX = "gqj-"
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is written on a job at its provider: the submission's key, and the flow run that owns it, if any."""
+    """What the provider keeps with a job: the submission's key, and the flow run that owns it, if any."""
 
     key: str
     owner: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a job's or a container's free JSON."""
+        """As free JSON of a job or a container."""
         return {LABEL_NAME: {"key": self.key, "owner": self.owner}}
 
     @classmethod
     def in_json(cls, value: object) -> Label | None:
-        """The label in a piece of free JSON that came back; None if there is none that can be read."""
+        """The label in a job's free JSON; None if there is none that can be read."""
         ours = value.get(LABEL_NAME) if isinstance(value, dict) else None
         if not isinstance(ours, dict) or not isinstance(ours.get("key"), str):
             return None
@@ -39,7 +39,7 @@ class Label:
 
 
 def checked_caller_key(key: str) -> str:
-    """A caller's own key without blanks around it. Raises `InvalidInput` for one that is empty or too long."""
+    """A caller's own key, stripped. Raises `InvalidInput` if it is empty or too long."""
     stripped = key.strip()
     if not stripped:
         raise InvalidInput("key", "the key is empty. Give one that names this job, or none.")
@@ -49,10 +49,10 @@ def checked_caller_key(key: str) -> str:
 
 
 def submission_key(provider: str, endpoint: str, account: str, operation: str, *what: str) -> str:
-    """The key of one submission: letters, digits and dashes, 36 characters, the same wherever it is derived.
+    """The key of one submission: 36 letters, digits and dashes. Equal arguments give equal keys in any process.
 
-    `what` tells it from others of the same account and operation: the caller's own key, or the flow run with what is
-    submitted and the how manieth time.
+    `what` tells it from other submissions of the same account and operation: the caller's own key, or the flow run, the
+    spec, and the count of equal submissions in that run.
     """
     text = json.dumps([provider, endpoint, account, operation, *what])
     return f"{KEY_PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Doing the same for many jobs at once."""
+"""The same call for many jobs at once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeVar
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-#: Our choice: so many calls are under way together.
+#: Our choice: so many calls run at the same time.
 AT_ONCE = 20
 
 
 async def each(
     keys: Collection[K], call: Callable[[K], Awaitable[T]], at_once: int = AT_ONCE
 ) -> dict[K, T | Exception]:
-    """What `call` gives for each key, or the exception that it raises."""
+    """The result of `call` for each key, or the exception that it raises."""
     slots = asyncio.Semaphore(at_once)
 
     async def one(key: K) -> T | Exception:

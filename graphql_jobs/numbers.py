@@ -1,4 +1,4 @@
-"""Numbers that keep their digits from a server's JSON to ours: floats would round them."""
+"""JSON numbers that keep all their digits, where a float would round them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from graphql_jobs.parsing import decoded
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What a float (15 digits and more) or an integer of 64 bits may not hold, and exponents. It may find such in a text,
-#: too: then the answer is only read in the slower way. Python's own reader keeps every integer, orjson does not.
+#: Numbers that a float or a 64-bit integer may round: with more than 15 digits, or with a large exponent. It may match
+#: within a text, too: then the response is only read more slowly. Python's own reader keeps every integer, orjson not.
 _MAY_BE_ROUNDED = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
-#: So many characters hold no more digits than a float keeps.
+#: A float keeps all digits of a number of so many characters.
 _SURELY_EXACT = 16
 _STRING_OR_NO_NUMBER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 
@@ -27,12 +27,12 @@ _exactly: ContextVar[bool] = ContextVar("exactly", default=False)
 
 
 class ExactNumber(float):
-    """A number of JSON of which a float is only the nearest: `text` has all its digits."""
+    """A float that is only near the JSON number; `text` has all digits."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """The number that `text` says."""
+        """The number in `text`."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -47,7 +47,7 @@ class ExactNumber(float):
 
 @contextmanager
 def exact_numbers() -> Iterator[None]:
-    """The answers to what is asked within keep the digits of their numbers. Slower, so not for polls."""
+    """Responses to requests within this block keep the digits of their numbers. Slower, so not for polls."""
     token = _exactly.set(True)
     try:
         yield
@@ -56,7 +56,7 @@ def exact_numbers() -> Iterator[None]:
 
 
 def decoded_answer(text: str) -> Any:
-    """The JSON value in `text`, with exact numbers where they were asked for. Raises `ValueError`."""
+    """The JSON value in `text`, with exact numbers within `exact_numbers`. Raises `ValueError`."""
     value = decoded(text)
     if not _exactly.get() or not _MAY_BE_ROUNDED.search(text):
         return value
@@ -64,8 +64,8 @@ def decoded_answer(text: str) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """JSON text of plain JSON that keeps all digits. What JSON has no word for (NaN, Infinity) is null in it."""
-    mark = token_hex(16)  # which no server can know, and put into a text
+    """JSON text of plain JSON, with all digits. NaN and Infinity, which JSON does not have, become null."""
+    mark = token_hex(16)  # random, so that no server can put it into a text
     text = json.dumps(_marked(value, mark))
     if mark not in text and "NaN" not in text and "Infinity" not in text:
         return text
@@ -85,7 +85,7 @@ def _exact_float(text: str) -> float:
         return number  # nearly always, and five times as fast
     try:
         is_exact = isfinite(number) and Decimal(repr(number)) == Decimal(text)
-    except InvalidOperation:  # an exponent that nobody can have meant
+    except InvalidOperation:  # an exponent beyond Decimal's bounds
         is_exact = False
     return number if is_exact else ExactNumber(text)
 
@@ -99,7 +99,7 @@ def _marked(value: Any, mark: str) -> Any:
 
 
 def _sendable(value: Any) -> Any:
-    """The same without half of a surrogate pair, which cannot be sent on: as `decoded` has it, a question mark."""
+    """The same, with a question mark for half of a surrogate pair, which cannot be encoded; as `decoded` does."""
     if isinstance(value, dict):
         return {_sendable(name): _sendable(item) for name, item in value.items()}
     if isinstance(value, list):

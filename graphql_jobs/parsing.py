@@ -10,20 +10,20 @@ from typing import Any
 
 import orjson
 
-#: An entry of an answer: whatever JSON object the server sent.
+#: A JSON object in a response.
 Entry = dict[str, Any]
 
 
 #: Our choice: an id or a status word is never longer, and a server may send anything.
 MAX_WORD_CHARACTERS = 200
-#: An id that was just made must not be cut to another one: it is read whole, and refused if it is too long.
+#: The id of a new job must not be cut: it is read whole, and refused if it is too long.
 MAX_ANSWER_ID_CHARACTERS = 1_000
-#: Our choice: pre-signed addresses have some hundred characters.
+#: Our choice: pre-signed URLs have a few hundred characters.
 MAX_ADDRESS_CHARACTERS = 10_000
 #: Our choice: more of a value is never shown.
 MAX_BRIEF_CHARACTERS = 10_000
-#: How deeply an answer may be nested. Our choice: engines' results have fewer than 20 levels, and orjson 3.13.0 writes
-#: beyond the end of its buffer, so that the process dies, where it is nested more than 200 levels deep.
+#: Our choice: engines' results have fewer than 20 levels. When orjson 3.13.0 encodes more than 200 levels, it writes
+#: beyond the end of its buffer, and the process crashes.
 MAX_DEPTH = 128
 #: Our choice: an HTTP date has 29 characters.
 _MAX_DATE_CHARACTERS = 100
@@ -32,10 +32,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decoded(text: str) -> Any:
-    """The JSON value in `text`. Raises `ValueError`, also for one that is nested more deeply than `MAX_DEPTH`.
+    """The JSON value in `text`. Raises `ValueError`, also if it is nested more deeply than `MAX_DEPTH`.
 
-    orjson takes half the time of the standard library, and refuses what is not strictly JSON: NaN, and half of a
-    surrogate pair, which cannot be sent on and becomes a question mark.
+    orjson takes half the time of the standard library. It refuses NaN, which the latter reads, and half of a surrogate
+    pair, which cannot be encoded and becomes a question mark.
     """
     try:
         value = orjson.loads(text)
@@ -57,7 +57,7 @@ def _leniently(text: str) -> Any:
 
 
 def is_shallow(value: object) -> bool:
-    """Whether JSON is nested no more deeply than `MAX_DEPTH`. What is, any recursive function can read and write."""
+    """Whether JSON is nested at most `MAX_DEPTH` levels deep, so that recursive functions can process it."""
     level: list[Any] = [[value]]  # one more level
     for _ in range(MAX_DEPTH + 1):
         level = [
@@ -72,30 +72,30 @@ def is_shallow(value: object) -> bool:
 
 
 def brief(value: object) -> str:
-    """Any JSON value as a text of bounded length: text as it is, all else as JSON, null as nothing."""
+    """A JSON value as text of bounded length: text as it is, other values as JSON, null as the empty text."""
     if value is None:
         return ""
     if not isinstance(value, str):
         try:
             value = json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError):  # a number that is too large, or a stack that is full already
+        except (TypeError, ValueError, RecursionError):  # a number that is too large, or a full stack
             value = f"something that cannot be shown ({type(value).__name__})"
     return value[:MAX_BRIEF_CHARACTERS]
 
 
 def http_date_or_none(text: str | None) -> datetime | None:
-    """The instant of an HTTP date (RFC 9110 5.6.7); None for anything else, and for a date without a zone."""
+    """The instant of an HTTP date (RFC 9110 5.6.7); None for anything else, and for a date without a time zone."""
     if not text or len(text) > _MAX_DATE_CHARACTERS:
         return None
     try:
         parsed = parsedate_to_datetime(text)
         return parsed if parsed.tzinfo else None
-    except Exception:  # the parser is for letters, and raises whatever its parts do
+    except Exception:  # the parser is made for e-mails, and raises various errors
         return None
 
 
 def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACTERS) -> str | None:
-    """The value, cut, if it is text or a whole number (ids come as both), else None."""
+    """The value, cut, if it is text or an integer (ids come as both), else None."""
     value = entry.get(name)
     if value is None:
         return None
@@ -105,12 +105,12 @@ def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACT
 
 
 def objects(value: object) -> list[Entry]:
-    """The objects in a list; anything else in it, or instead of it, is passed over."""
+    """The objects in a list; anything else in it, or instead of it, is ignored."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def short_or_none(value: object) -> str | float | None:
-    """What may be an instant, to be read when it is asked for; None for anything else, and for what is long."""
+    """A value that may be an instant, unparsed; None for anything else, and for long texts."""
     if type(value) is str:
         return value if len(value) <= MAX_WORD_CHARACTERS else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -119,7 +119,7 @@ def short_or_none(value: object) -> str | float | None:
 def instant_or_none(value: object) -> datetime | None:
     """An instant from ISO 8601 text, epoch seconds or epoch milliseconds; None for anything else.
 
-    Also for what lies before 1970: aiWARE prints the year 1 where it knows no time.
+    None also for instants before 1970: aiWARE prints the year 1 for an unknown time.
     """
     if value is None:
         return None

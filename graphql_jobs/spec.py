@@ -1,4 +1,4 @@
-"""What to run, and how much of that may be kept."""
+"""What to run, and its summary for a submission record."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SHOWN_CHARACTERS = 100
 
 
 class JobSpec(BaseModel):
-    """What to run. Checked when it is made, so that bad input is found before anything is sent."""
+    """What to run. It is validated when it is made, before anything is sent."""
 
-    #: The provider's name of what starts it.
+    #: The provider's name of the operation that starts it.
     operation: ClassVar[str] = ""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Make one from keyword arguments. Raises `InvalidInput` that names the parameter and never shows a value."""
+        """Make one from keyword arguments. Raises `InvalidInput`, which names the parameter and shows no value."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -33,13 +33,13 @@ class JobSpec(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What it is about, for messages."""
+        """What the job is about, for messages."""
         return type(self).__name__
 
     def summary(self, salt: str) -> dict[str, str]:
-        """What is run, field by field, as it may be kept: short plain values as they are, all others as a digest.
+        """The fields as a submission record keeps them: short plain values as they are, others as a digest.
 
-        Secrets are left out and so are the queries of addresses, at any depth, since a pre-signed one is new each time.
+        Secrets are left out, and so are the queries of URLs at any depth: a pre-signed URL differs each time.
         """
         plain = self.model_dump(mode="json")
         values = {

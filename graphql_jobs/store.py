@@ -1,6 +1,6 @@
-"""What a submission remembers, and where: a short list of entries per key, each written once.
+"""Where submission records are kept: a short list of entries per key. Each entry is written once.
 
-An entry is claimed by writing it: of two that write the same number, one succeeds. That is all the locking there is.
+If two processes write an entry with the same number, one of them succeeds. There is no other locking.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Entry = Mapping[str, Any]
 
 
 class Store(Protocol):
-    """Somewhere that outlives the process and that every process reaches which may go on with the same work.
+    """Storage that outlives the process, and that each process can reach that may continue the same submission.
 
-    All methods raise whatever their store raises when it cannot be reached: then nothing is submitted.
+    All methods raise the storage's own errors if it cannot be reached: then nothing is submitted.
     """
 
     async def read(self, key: str) -> Sequence[Entry]:
@@ -34,7 +34,7 @@ class Store(Protocol):
 
 
 class LocalStore:
-    """Store of this process alone: for scripts that run no flow, and for tests."""
+    """A store in this process: for scripts without a flow, and for tests."""
 
     def __init__(self) -> None:
         self._entries: dict[str, list[Entry]] = {}

@@ -1,4 +1,4 @@
-"""Fetching a file that a provider points to: without credentials, bounded, checked, and whole or not at all."""
+"""Downloads a file from a URL of a provider: without credentials, bounded and checked. The file is whole or absent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yarl import URL
 from graphql_jobs import errors
 from graphql_jobs.transport.file_check import digests_in, problem_of
 from graphql_jobs.transport.http import ReplyTooLarge
-from graphql_jobs.transport.part_file import PartFile, told_as
+from graphql_jobs.transport.part_file import PartFile, local_errors
 from graphql_jobs.transport.retry import OutageBudget, is_transient
 from graphql_jobs.urls import base_url
 
@@ -25,22 +25,21 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.diagnosis import Kind
     from graphql_jobs.transport.session import Session
 
-#: Our choice: a bound that only a mistake or an attack passes.
+#: Our choice: only a mistake or an attack exceeds it.
 MAX_FILE_BYTES = 10 * 1024**3
-#: A large file takes its time, with all its interruptions; a pre-signed address lives that long
-#: (docs/providers/datasaur.md#exports).
+#: The lifetime of a pre-signed URL (docs/providers/datasaur.md#exports). A large file takes long.
 MAX_DOWNLOAD_S = 6 * 3600.0
-#: Our choice: a bucket that moved, behind a gateway, behind a name of its own.
+#: Our choice: a moved bucket behind a gateway needs three.
 MAX_REDIRECTS = 5
 #: Our choice: a file may be missing (404) for so long after its job's end (docs/providers/datasaur.md#exports).
 _NOT_THERE_YET_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024
-#: A name, with the underscores of container networks, or an IPv6 address.
+#: A name, also with underscores (container networks), or an IPv6 address.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
-#: What a store means by these; 416: it has another file by now.
+#: What these mean from a file store. 416: the file was replaced by a shorter one.
 _KINDS: Mapping[int, Kind] = {
     401: errors.NotAllowed,
     403: errors.NotAllowed,
@@ -54,16 +53,16 @@ _KINDS: Mapping[int, Kind] = {
 async def download(
     session: Session, url: str, to: Path, max_bytes: int = MAX_FILE_BYTES, budget: OutageBudget | None = None
 ) -> int:
-    """Stream `url` into the file `to` and give its size in bytes.
+    """Stream `url` into the file `to` and return its size in bytes.
 
-    The address comes from the server and is a pre-signed one: it is sent byte for byte, gets no Authorization header,
-    and neither it nor its query is shown. Up to `MAX_REDIRECTS` redirects are followed, from https to https alone.
-    A download that was cut goes on where it stopped if the store can do that. `to` appears only when the file is whole:
-    its length and digest are those that the server gave, and a .zip is an archive whose parts are whole. One that is
-    not is fetched again up to `Limits.attempts` times.
+    The URL comes from the server and is a pre-signed one: it is sent byte for byte, without an Authorization header,
+    and no message shows it. Up to `MAX_REDIRECTS` redirects are followed, but none from https to http. An interrupted
+    download resumes where it stopped, if the file store supports that. `to` appears only when the file is whole: its
+    length and digest are those that the server sent, and a .zip is an archive whose members are whole. A file that is
+    not whole is fetched again up to `Limits.attempts` times.
 
-    Failures that may pass are tried for as long as the `budget` lasts, by default for as long as those of any request.
-    Raises `RequestFailed`, and `FileProblem` for what the local disk refuses.
+    Failures that may pass are retried until the `budget` is spent; without one, as those of any request. Raises
+    `RequestFailed`, and `FileProblem` for errors of the local disk.
     """
     part = PartFile(to)
     transfer = _Transfer(session, url, part, max_bytes, budget or OutageBudget(0.0, session.clock))
@@ -74,11 +73,11 @@ async def download(
 
 
 def exact_address(url: str) -> URL:
-    """`url` as it will be sent: byte for byte, since a signature may be one of this very text.
+    """`url` as it will be sent: byte for byte, since a signature may cover this very text.
 
-    Only what cannot be sent is changed: a blank becomes %20, a letter that is not ASCII's its UTF-8 in percent signs
-    (RFC 3987 3.1), and a host with such letters its IDNA form. Raises `ValueError` for what cannot be an address, or
-    carries a user name.
+    Only characters that cannot be sent are changed: a blank becomes %20, non-ASCII letters are percent-encoded
+    (RFC 3987 3.1), and a host with such letters gets its IDNA form. Raises `ValueError` if it is not a URL, or has a
+    user name.
     """
     text = url.strip().replace(" ", "%20")
     if not text.isprintable() or any(character.isspace() for character in text):
@@ -101,9 +100,9 @@ class _Transfer:
         self.name = part.to.name
         self.url = self._address(url)
         self.began_at = session.clock.monotonic()
-        self.longest = 0  # how many bytes there were at most: only more of them are progress
+        self.longest = 0  # the most bytes so far: only more of them are progress
         self.spoiled = 0
-        #: What the answer that the part began with said of the whole file.
+        #: What the first response said about the whole file.
         self.validator = ""
         self.total: int | None = None
         self.digests: Mapping[str, bytes] = {}
@@ -131,17 +130,17 @@ class _Transfer:
                 await self.part.start_over()
             if not is_refused:
                 raise
-            await self._attempt()  # the store may only refuse to give a part of it
+            await self._attempt()  # the store may only refuse to send a part of the file
 
     def _headers(self) -> dict[str, str]:
-        # Not packed for the way: lengths, digests and ranges are those of the file itself.
+        # Uncompressed: then lengths, digests and ranges are those of the file itself.
         headers = {"Accept-Encoding": "identity"}
         if self.part.size:
             headers |= {"Range": f"bytes={self.part.size}-", "If-Range": self.validator}
         return headers
 
     async def _follow(self, headers: dict[str, str]) -> None:
-        """Ask for the file, wherever it was moved to."""
+        """Request the file, and follow redirects."""
         address = self.url
         for _ in range(MAX_REDIRECTS + 1):
             left_s = self.began_at + MAX_DOWNLOAD_S - self.session.clock.monotonic()
@@ -169,7 +168,7 @@ class _Transfer:
         raise self._bad(f"it redirects more than {MAX_REDIRECTS} times.")
 
     async def _take(self, response: aiohttp.ClientResponse) -> str | errors.RequestFailed | None:
-        """Where the file was moved to, or what is wrong, or None: it was written."""
+        """The target of a redirect, or an error, or None: the file was written."""
         if response.status in _REDIRECTS:
             return response.headers.get("Location") or self._bad(f"HTTP {response.status} without an address.")
         if response.status == 206:
@@ -191,30 +190,30 @@ class _Transfer:
         return None
 
     def _note(self, response: aiohttp.ClientResponse) -> None:
-        """Keep what the answer says of the whole file. What is packed for the way is checked by aiohttp."""
-        headers, is_packed = response.headers, response.headers.get("Content-Encoding", "identity") != "identity"
+        """Keep what the response says about the whole file. A compressed response is checked by aiohttp."""
+        headers, is_compressed = response.headers, response.headers.get("Content-Encoding", "identity") != "identity"
         etag = headers.get("ETag", "")
-        self.validator = "" if is_packed else headers.get("Last-Modified", "") if etag[:1] != '"' else etag
-        self.total = None if is_packed else response.content_length
-        self.digests = {} if is_packed else digests_in(headers)
+        self.validator = "" if is_compressed else headers.get("Last-Modified", "") if etag[:1] != '"' else etag
+        self.total = None if is_compressed else response.content_length
+        self.digests = {} if is_compressed else digests_in(headers)
         if self.total is not None and self.total > self.max_bytes:
             raise ReplyTooLarge(f"{self.total} bytes, which is more than {self.max_bytes}")
 
     def _misfit(self, response: aiohttp.ClientResponse) -> errors.RequestFailed | None:
-        """Why this part of a file is not the rest of ours."""
+        """Why this response is not the rest of the file; None if it is."""
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         is_ours = found and self.part.size and int(found[1]) == self.part.size
         if not found or not is_ours or self.total not in (None, int(found[2])):
-            return self._bad("it holds another part of the file than was asked for.")
+            return self._bad("it holds another part of the file than was requested.")
         self.total = int(found[2])
         return None
 
     async def _check(self) -> None:
-        """Raise `BadReply` unless the file is what it claims to be."""
+        """Raise `BadReply` unless the file is what its server and its name claim."""
         await self.part.flush()
         stop = Event()
         try:
-            with told_as(self.part.to):
+            with local_errors(self.part.to):
                 problem = await asyncio.to_thread(problem_of, self.part.path, self.name, self.digests, stop.is_set)
         finally:
             stop.set()

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: Our choice: the parts of an archive are checked until so many bytes were unpacked, since an archive of some kB can
+#: Our choice: the members of an archive are checked until so many bytes were unpacked, since an archive of a few kB can
 #: claim to hold terabytes.
 MAX_UNPACKED_BYTES = 20 * 1024**3
-#: Our choice: the index of an archive of half a million files. Python keeps it in store, so a larger one is not read.
+#: Our choice: the index of an archive of half a million files. Python keeps it in memory, so a larger one is not read.
 MAX_INDEX_BYTES = 64 * 1024**2
 _CHUNK_BYTES = 1024**2
 _END_BYTES, _LONGEST_COMMENT = 22, 0xFFFF
 _CHECKED_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, RuntimeError, OverflowError)
 
-#: The digests that a store may send, by what the standard library calls them, and how many bytes each has.
+#: The digests that a file store may send, by their names in the standard library, and their lengths in bytes.
 _LENGTHS = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64, "crc32": 4}
 # Sources: RFC 9530 (Repr-Digest; its appendix for Digest), RFC 1864 (Content-MD5), docs.aws.amazon.com/AmazonS3
 # ("Checking object integrity"), cloud.google.com/storage/docs/xml-api/reference-headers (x-goog-hash),
-# learn.microsoft.com/rest/api/storageservices/get-blob (x-ms-blob-content-md5). An ETag is a digest by no contract.
+# learn.microsoft.com/rest/api/storageservices/get-blob (x-ms-blob-content-md5). No contract makes an ETag a digest.
 _SINGLE = {
     "content-md5": "md5",
     "x-ms-blob-content-md5": "md5",
@@ -60,11 +60,11 @@ class _Crc32:
 
 
 class Stopped(Exception):
-    """Nobody waits for the check any more."""
+    """The check was cancelled."""
 
 
 def digests_in(headers: Mapping[str, str]) -> dict[str, bytes]:
-    """The digests of a whole file in the headers of its answer (status 200); what cannot be one is passed over."""
+    """The digests of a whole file in the headers of its response (status 200). Other values are ignored."""
     if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
         headers = {name: value for name, value in headers.items() if name.lower() != "x-goog-hash"}
     claimed = [(algorithm, headers[name]) for name, algorithm in _SINGLE.items() if name in headers]
@@ -84,9 +84,9 @@ def _decoded(algorithm: str, text: str) -> bytes | None:
 
 
 def problem_of(path: str, name: str, digests: Mapping[str, bytes], must_stop: Callable[[], bool]) -> str | None:
-    """What is wrong with the file at `path`, which is to be called `name`; None if nothing is.
+    """What is wrong with the file at `path`, which will be named `name`; None if nothing is.
 
-    Its digests, and of a name that ends in .zip that it is an archive whose parts are whole. Raises `Stopped`.
+    Checks its digests and, if its name ends in .zip, that it is an archive whose members are whole. Raises `Stopped`.
     """
     with open(path, "rb") as file:
         for algorithm, claimed in digests.items():
@@ -118,23 +118,23 @@ def _problem_of_archive(file: BinaryIO, must_stop: Callable[[], bool]) -> str | 
             left = MAX_UNPACKED_BYTES
             for member in archive.infolist():
                 if member.flag_bits & 0x1 or member.compress_type not in _CHECKED_METHODS:
-                    continue  # encrypted, or packed in a way that the standard library does not bound
+                    continue  # encrypted, or compressed in a way that the standard library does not bound
                 with archive.open(member) as part:
                     for chunk in _chunks(part, must_stop):  # type: ignore[arg-type] # it is read like a file
                         left -= len(chunk)
                         if left < 0:
                             return None
     except _BROKEN:
-        return f"it is no whole zip archive{_what_it_is(file)}"
+        return f"it is no whole zip archive{_hint(file)}"
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place that no file can have
+        if error.errno != errno.EINVAL:  # an offset that no file can have
             raise
         return "it is no whole zip archive"
     return None
 
 
 def _index_bytes(file: BinaryIO) -> int:
-    """The size of the archive's index, as its end tells it. Source: PKWARE's APPNOTE 4.3.14 to 4.3.16."""
+    """The size of the archive's index, from the record at its end. Source: PKWARE's APPNOTE 4.3.14 to 4.3.16."""
     size = file.seek(0, 2)
     start = max(0, size - _END_BYTES - _LONGEST_COMMENT)
     file.seek(start)
@@ -153,7 +153,7 @@ def _index_bytes(file: BinaryIO) -> int:
     return int(index_bytes)
 
 
-def _what_it_is(file: BinaryIO) -> str:
+def _hint(file: BinaryIO) -> str:
     file.seek(0)
     beginning = file.read(1000)
     if not beginning:

@@ -1,7 +1,7 @@
-"""A file on its way: a hidden part beside its target, which takes the target's name only when it is whole.
+"""A hidden file beside its target, which gets the target's name only when it is whole.
 
-A process that is killed leaves its part. Each part is locked for as long as its process lives: by that the next
-download into the folder knows the parts that nobody writes to, and removes them.
+A process that is killed leaves its part file behind. Each part file is locked while its process lives, so the next
+download into the folder can tell which ones are left over, and removes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PREFIX, _SUFFIX = ".graphql-jobs-", ".part"
-#: Our choice: where a file system knows no locks, a part that nobody wrote to for so long belongs to nobody.
+#: Our choice: without locks of the file system, a part file that was not written to for so long is left over.
 _STALE_S = 24 * 3600.0
 _IN_THE_WAY = "Move away what is there, or give another result_folder."
 _ADVICE = {
@@ -40,7 +40,7 @@ _ADVICE = {
 
 
 class FileProblem(OSError):
-    """The local disk refuses a file: `str` names the path, what is wrong with it and what to do."""
+    """An error of the local disk: its text names the path, the problem and what to do."""
 
     def __init__(self, path: str, problem: str, advice: str) -> None:
         super().__init__(path, problem, advice)
@@ -51,14 +51,14 @@ class FileProblem(OSError):
 
 
 class PartFile:
-    """The part of the file `to`. Use within `async with`: what is not published by its end is removed."""
+    """The part file of `to`. Use within `async with`: unless it is published, it is removed at the end."""
 
     def __init__(self, to: Path) -> None:
         self.to = to
         self.size = 0
 
     async def __aenter__(self) -> Self:
-        with told_as(self.to):
+        with local_errors(self.to):
             await asyncio.to_thread(_prepare, self.to)
             # Not in a thread: a cancel while it waits for one would leave file and descriptor behind.
             self.path, descriptor = new_part(self.to.parent)
@@ -72,25 +72,25 @@ class PartFile:
             self._file.close()
 
     async def write(self, chunk: bytes) -> None:
-        """Put `chunk` at its end. Raises `FileProblem`."""
-        with told_as(self.to):
+        """Append `chunk`. Raises `FileProblem`."""
+        with local_errors(self.to):
             await asyncio.to_thread(self._file.write, chunk)
         self.size += len(chunk)
 
     async def start_over(self) -> None:
-        """Drop what there is of it."""
-        with told_as(self.to):
+        """Empty it. Raises `FileProblem`."""
+        with local_errors(self.to):
             await asyncio.to_thread(self._empty)
         self.size = 0
 
     async def flush(self) -> None:
-        """Hand all of it to the file system, so that it can be read."""
-        with told_as(self.to):
+        """Write buffered data, so that it can be read. Raises `FileProblem`."""
+        with local_errors(self.to):
             await asyncio.to_thread(self._file.flush)
 
     def publish(self) -> None:
-        """Give it its name. Raises `FileProblem`."""
-        with told_as(self.to):
+        """Give it the name of its target. Raises `FileProblem`."""
+        with local_errors(self.to):
             os.replace(self.path, self.to)
 
     def _empty(self) -> None:
@@ -99,8 +99,8 @@ class PartFile:
 
 
 @contextmanager
-def told_as(to: Path) -> Iterator[None]:
-    """Raise `FileProblem` for whatever the local disk refuses: some of its errors have the class of a network's."""
+def local_errors(to: Path) -> Iterator[None]:
+    """Raise `FileProblem` for errors of the local disk, some of which have the same class as network errors."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
@@ -125,13 +125,13 @@ def _prepare(to: Path) -> None:
 
 
 def new_part(folder: Path) -> tuple[str, int]:
-    """A new part, locked. Its rights are those that the umask gives any new file."""
+    """The path and descriptor of a new, locked part file, with the permissions that the umask gives any new file."""
     while True:
         path = str(folder / f"{_PREFIX}{uuid4().hex}{_SUFFIX}")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         if _lock(descriptor) is not False and os.path.exists(path):
             return path, descriptor
-        os.close(descriptor)  # another process took it for one that was left, before it was locked
+        os.close(descriptor)  # before it was locked, another process took it for one that was left over
         with suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -149,7 +149,7 @@ def _remove_if_left(path: str) -> None:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the file is ours alone from now on; None where that cannot be told."""
+    """Whether this process now holds the lock; None if the file system has no locks."""
     if sys.platform == "win32":
         return None
     try:

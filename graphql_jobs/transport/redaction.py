@@ -1,9 +1,8 @@
-"""Making a server's text fit for a message: without secrets in any spelling, on one line, bounded."""
+"""Removes secrets from a server's text, in any spelling, and makes it one line of bounded length for a message."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,39 +14,36 @@ if TYPE_CHECKING:
 
 #: Our choice: enough for a sentence and an id in a log line; servers may send megabytes.
 MAX_DETAIL_CHARACTERS = 400
-#: Our choice: how much of a text is searched for secrets before it is cut.
+#: Our choice: so much of a text is searched for secrets before it is cut.
 _SEARCHED_CHARACTERS = 1_000
-
-
-#: Our choice: room for four projects of a hundred pre-signed documents; the oldest are let go.
+#: Our choice: enough for four projects of a hundred pre-signed documents. Beyond, the oldest are dropped.
 _KEPT = 2_000
-#: Our choice: shorter values are dates and names, and stars would make messages unreadable.
+#: Our choice: shorter values of a query are dates and names, and stars for them would make messages unreadable.
 _SHORTEST_SIGNATURE = 16
-#: Our choice: no signature is so short, and single letters would become stars in every message.
+#: Our choice: no signature is shorter, and stars for single letters would make messages unreadable.
 _SHORTEST_QUERY = 4
-#: A value is a secret by its name, too.
+#: A value of a query is a secret if its name holds one of these.
 _SECRET_NAME = re.compile(r"sig|token|key|secret|pass|pwd|code|auth|cred|hmac|session", re.IGNORECASE)
-#: How a secret begins is what it is found by.
+#: Secrets are indexed by so many characters at their beginning.
 _BEGINNING = 4
 #: Our choice: an id may hold a shorter secret by chance.
 _SHORTEST_IN_ID = 8
 _ESCAPED_IN_ID = re.compile(r"[%\\&]")
-#: So many are looked for one after the other faster than by their beginnings.
+#: Up to so many secrets, searching for each is faster than the index.
 _FEW = 50
 
 
 class Secrets:
-    """Texts that must not be shown, in any spelling, found in linear time however many they are.
+    """Texts that must not be shown, in any spelling.
 
-    Their spellings are sorted, by their beginnings, so that the longest that stands at some place is found by
-    bisection.
+    The time that a search takes hardly depends on how many there are: they are indexed by their beginnings.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: dict[str, set[str]] = {}
         self._spellings: Counter[str] = Counter()
-        self._by_beginning: dict[str, list[str]] = {}
-        self._short: set[str] = set()
+        self._lengths: Counter[int] = Counter()
+        self._by_beginning: dict[str, set[str]] = {}
         for secret in secrets:
             self.add(secret)
 
@@ -58,44 +54,40 @@ class Secrets:
         return len(self._secrets)
 
     def add(self, secret: str, *, base64: bool = False) -> None:
-        """Never show `secret`; if so, neither what holds it in base64."""
+        """Never show `secret`; with `base64`, nor a base64 text of something that holds it."""
         if not secret or secret in self._secrets:
             return
         spellings = {secret, resolved(secret), secret.replace(" ", "+")} | (in_base64(secret) if base64 else set())
         spellings = {one for one in spellings if one and (one == secret or len(one) >= _BEGINNING)}
         self._secrets[secret] = spellings
+        self._spellings.update(spellings)
+        self._lengths.update(map(len, spellings))
         for spelling in spellings:
-            self._spellings[spelling] += 1
-            if self._spellings[spelling] > 1:
-                continue
-            if len(spelling) < _BEGINNING:
-                self._short.add(spelling)
-            else:
-                insort(self._by_beginning.setdefault(spelling[:_BEGINNING], []), spelling)
+            self._by_beginning.setdefault(spelling[:_BEGINNING], set()).add(spelling)
 
     def discard(self, secret: str) -> None:
-        """It may be shown again."""
-        for spelling in self._secrets.pop(secret, ()):
+        """`secret` may be shown again."""
+        spellings = self._secrets.pop(secret, set())
+        self._lengths -= Counter(map(len, spellings))
+        for spelling in spellings:
             self._spellings[spelling] -= 1
-            if self._spellings[spelling]:
-                continue
-            del self._spellings[spelling]
-            self._short.discard(spelling)
-            if alike := self._by_beginning.get(spelling[:_BEGINNING]):
-                del alike[bisect_left(alike, spelling)]
+            if not self._spellings[spelling]:
+                del self._spellings[spelling]
+                alike = self._by_beginning[spelling[:_BEGINNING]]
+                alike.remove(spelling)
                 if not alike:
                     del self._by_beginning[spelling[:_BEGINNING]]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets stand in `text`, one of which may be cut off by its end."""
+        """The positions of secrets in `text`, also of one that the end of `text` cuts off."""
         found: list[tuple[int, int]] = []
         for level in readings(text):
-            at = [place for place in self._places(level.text) if place[0] < place[1]]
+            at = [span for span in self._spans(level.text) if span[0] < span[1]]
             found += [(level.starts[start], level.ends[end - 1]) for start, end in at]
         return found
 
     def may_stand_in(self, text: str) -> bool:
-        """Whether a secret that is long enough for an id may stand in `text`."""
+        """Whether `text` may hold a secret that is long enough not to be in an id by chance."""
         if _ESCAPED_IN_ID.search(text):
             return True
         if len(self._spellings) <= _FEW:
@@ -103,49 +95,21 @@ class Secrets:
         beginnings = range(len(text) - _BEGINNING + 1)
         return not self._by_beginning.keys().isdisjoint([text[at : at + _BEGINNING] for at in beginnings])
 
-    def _places(self, text: str) -> Iterator[tuple[int, int]]:
-        for short in self._short:
-            yield from ((match.start(), match.end()) for match in re.finditer(re.escape(short), text))
-        if len(self._spellings) <= _FEW and not any(one in text for one in self._spellings):
-            beginnings = range(max(len(text) - max(map(len, self._spellings), default=0), 0), len(text))
-        else:
-            beginnings = range(len(text))
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         known = self._by_beginning
-        for start in [at for at in beginnings if text[at : at + _BEGINNING] in known]:
-            yield start, start + self._longest(known[text[start : start + _BEGINNING]], text, start)
+        for size in {_BEGINNING, *(length for length in self._lengths if length < _BEGINNING)}:
+            for start in [at for at in range(len(text)) if text[at : at + size] in known]:
+                yield start, start + self._longest(known[text[start : start + size]], text[start:])
 
-    @staticmethod
-    def _longest(alike: list[str], text: str, start: int) -> int:
-        """The length of the longest of `alike` that stands there; also of one that the end of `text` cuts off."""
-        rest = text[start : start + len(max(alike, key=len))] if len(alike) < _FEW else text[start:]
-        cut = bisect_left(alike, rest)
-        if cut < len(alike) and alike[cut].startswith(rest):
+    def _longest(self, alike: set[str], rest: str) -> int:
+        """The length of the longest secret at the beginning of `rest`; of one that is cut off, the length of `rest`."""
+        if len(rest) < max(self._lengths) and any(one.startswith(rest) for one in alike):
             return len(rest)
-        while rest:
-            before = bisect_right(alike, rest)
-            if not before:
-                return 0
-            nearest = alike[before - 1]
-            if rest.startswith(nearest):
-                return len(nearest)
-            rest = rest[: _common(nearest, rest)]
-        return 0
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters two texts have in common at their beginnings."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+        return max((length for length in self._lengths if rest[:length] in self._spellings), default=0)
 
 
 class KeptSecrets(Secrets):
-    """The secrets of a session: its credentials, and what some request carries in its variables."""
+    """The secrets of a session: those of its credentials, and those in the variables of its requests."""
 
     def __init__(self, credentials: Callable[[], tuple[str, ...]] = tuple) -> None:
         super().__init__()
@@ -157,12 +121,12 @@ class KeptSecrets(Secrets):
         return iter(self._kept)
 
     def redact(self, text: str) -> str:
-        """`text` cut to a bounded length, on one line, without any of them."""
+        """`text` on one line, cut to a bounded length, without any of the secrets."""
         self._use(self._credentials_now())
         return redacted(text, self)
 
     def clean_id(self, word: str) -> str:
-        """An id, or ids, with stars for a secret that is long enough not to be a part of it by chance."""
+        """An id, or several, with stars for a secret that is long enough not to be in an id by chance."""
         self._use(self._credentials_now())
         return redacted(word, self) if self.may_stand_in(word) else word
 
@@ -177,7 +141,7 @@ class KeptSecrets(Secrets):
             self.add(secret, base64=True)
 
     def keep(self, secret: str, *, base64: bool = True) -> None:
-        """Never show `secret`, until so many others were kept since."""
+        """Never show `secret`, until `_KEPT` others were kept after it."""
         if not secret:
             return
         self._kept.pop(secret, None)
@@ -190,9 +154,9 @@ class KeptSecrets(Secrets):
                 self.discard(oldest)
 
     def keep_query(self, url: str) -> None:
-        """Never show the query of `url`, nor a value in it that is long or secret by its name, nor its password.
+        """Never show the password or the query of `url`, nor a value in the query that is long or has a secret's name.
 
-        By hand, since what only looks like an address cannot be parsed.
+        Without a parser, since a text that only resembles a URL cannot be parsed.
         """
         authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
         query = url.partition("?")[2].partition("#")[0]
@@ -206,13 +170,13 @@ class KeptSecrets(Secrets):
                 self.keep(secret, base64=False)
 
     def keep_queries(self, plain: object) -> None:
-        """The same for each address in plain JSON, such as what is about to be sent."""
+        """The same for each URL in plain JSON, such as the variables of a request."""
         for url in urls_in(plain):
             self.keep_query(url)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` cut to `MAX_DETAIL_CHARACTERS`, its control characters as blanks, each of the `secrets` as three stars."""
+    """`text` cut to `MAX_DETAIL_CHARACTERS`, with blanks for control characters and three stars for each secret."""
     known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
     window = text[:_SEARCHED_CHARACTERS]
     starred = _starred(window, known.spans(window))

@@ -1,4 +1,4 @@
-"""The spellings in which one text may stand in another: percent-encoded, escaped for JSON or HTML, or several. Pure."""
+"""Spellings of a text within another one: percent-encoded, escaped for JSON or HTML, or several of these. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import re
 from base64 import b64encode
 from urllib.parse import unquote_to_bytes
 
-# The last alternative is what a cut leaves of one of the others.
+# The last alternative is one of the others, cut off by the end of the text.
 _ESCAPE = re.compile(
     r"(?:%[0-9A-Fa-f]{2})+|(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\[^uxU]|&#?[0-9A-Za-z]{1,8};|\+"
     r"|(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?|&#?[0-9A-Za-z]{0,8})\Z"
 )
-#: Each of them begins with one of these.
-_MARKS = re.compile(r"[%\\&+]")
+#: Each escape begins with one of these.
+_ESCAPE_SIGNS = re.compile(r"[%\\&+]")
 _NO_LETTER = 0x110000
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-#: Our choice: JSON within JSON within a form; who spells a text in more ways at once wants to hide it from us.
+#: Our choice: enough for JSON within JSON within a form.
 _LEVELS = 4
-#: How many characters of the base64 text hold bits of what stands before a secret that begins at byte 0, 1 or 2.
+#: The number of base64 characters that share bits with the bytes before a secret, if it begins at byte 0, 1 or 2.
 _SHARED_CHARACTERS = (0, 2, 3)
 
 
 class Spelled:
-    """A text with one level of escapes read, and where each of its characters stands in the original."""
+    """A text with some levels of escapes resolved, and the position of each of its characters in the original."""
 
     __slots__ = ("ends", "starts", "text")
 
@@ -31,7 +31,7 @@ class Spelled:
         self.text, self.starts, self.ends = text, starts, ends
 
     def read(self) -> Spelled:
-        """The same with one level less."""
+        """The same with one more level resolved."""
         parts: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -51,7 +51,7 @@ class Spelled:
 
 
 def readings(text: str) -> list[Spelled]:
-    """The text as it is, and as it is read when its escapes are resolved once, twice, and so on."""
+    """The text as it is, and with its escapes resolved once, twice, and so on."""
     levels = [Spelled(text, range(len(text)), range(1, len(text) + 1))]
     while len(levels) <= _LEVELS and has_escapes(levels[-1].text):
         read = levels[-1].read()
@@ -62,17 +62,17 @@ def readings(text: str) -> list[Spelled]:
 
 
 def has_escapes(text: str) -> bool:
-    """Whether something may be spelled in another way in it."""
-    return _MARKS.search(text) is not None
+    """Whether the text may hold escapes."""
+    return _ESCAPE_SIGNS.search(text) is not None
 
 
 def resolved(text: str) -> str:
-    """The text with all escapes resolved: equal for all of its spellings."""
+    """The text with all escapes resolved: equal for all spellings of a text."""
     return readings(text)[-1].text
 
 
 def in_base64(text: str) -> set[str]:
-    """What stands in each base64 text of something that holds `text`, wherever in it."""
+    """The parts that `text` contributes to base64 texts of something that holds it, for each position."""
     raw, found = text.encode(errors="replace"), set()
     for before, shared in enumerate(_SHARED_CHARACTERS):
         whole = (before + len(raw)) * 8 // 6
