@@ -46,12 +46,14 @@ DIALECT = Dialect(PROVIDER, code_of, CODES)
 def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
     """One job. `progress` is shown and decides nothing; `clean` cuts the provider's words and removes secrets."""
     raw_status = text_or_none(entry, "status") or ""
+    if raw_status not in STATES:
+        raw_status = clean(raw_status)  # before it is looked up, since the table logs an unknown word
     progress, failures = entry.get("progress"), entry.get("errors")
     return Job(
         PROVIDER,
         str(entry.get("id")),
         STATES[raw_status],
-        raw_status if raw_status in STATES else clean(raw_status),
+        raw_status,
         (),
         _read_failures(objects(failures), clean) if failures else (),
         progress if type(progress) is int else None,
