@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -96,15 +95,6 @@ def test_each_word_has_its_state(word: str, state: JobState) -> None:
     """The word "waiting" is an engine that is asked later: the job runs."""
     assert reader.read_job({"id": "j", "status": word}, []).state is state
     assert reader.read_task({"id": "t", "status": word}).state is state
-
-
-def test_unknown_status_is_not_terminal_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A word like Edge's "reprocessing" in two answers: UNKNOWN twice, one warning."""
-    with caplog.at_level(logging.WARNING):
-        states = [reader.read_job({"id": "j", "status": "reprocessing_once"}, []).state for _ in range(2)]
-    assert states == [JobState.UNKNOWN] * 2
-    assert not JobState.UNKNOWN.is_terminal
-    assert sum("reprocessing_once" in record.message for record in caplog.records) == 1
 
 
 @pytest.mark.parametrize("bad", ["failed", "aborted", "cancelled"])

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.label import Label
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.transport.limits import Limits
 
@@ -167,39 +166,6 @@ async def test_retry_that_is_answered_about_another_job_is_unknown(serve: Serve,
     client = AiwareClient(await open_session((await serve({"data": {"retryJob": {"id": "b"}}})).url))
     with pytest.raises(errors.SubmissionUnknown, match="job b"):
         await client.retry("a")
-
-
-def listed(*records: Any) -> dict[str, Any]:
-    """A page of jobs on a target."""
-    return {"data": {"jobs": {"records": list(records)}}}
-
-
-LABEL = Label("gqj-1", "a-run")
-SHARED = {"target_id": "7"}
-OTHERS = {"id": "1", "jobConfig": None, "tasks": {"records": [{"engineId": "e"}]}}
-UNUSABLE: dict[str, list[Any]] = {
-    "nothing": [{"data": {}}],
-    "no own JSON": [listed({"id": "1", "tasks": None}), listed()],
-    "an own JSON that is a text": [listed(OTHERS | {"jobConfig": "text"}), listed()],
-    "a task without an engine": [listed(OTHERS | {"tasks": {"records": [{}]}}), listed()],
-    "a job that comes twice": [listed(OTHERS), listed(OTHERS), listed()],
-    "another list at the second reading": [
-        *(listed(OTHERS), listed(OTHERS | {"id": "3"}), listed()),
-        *(listed(OTHERS), listed(OTHERS | {"id": "2"}), listed(OTHERS | {"id": "3"}), listed()),
-    ],
-}
-
-
-@pytest.mark.parametrize("location", [SHARED, SHARED | {"engine_id": "ours"}])
-@pytest.mark.parametrize("name", UNUSABLE)
-async def test_odd_list_of_jobs_is_not_a_job_that_is_not_there(
-    name: str, location: dict[str, Any], serve: Serve, open_session: OpenSession
-) -> None:
-    """Taken for "none of ours there", it would have the job submitted, and paid for, a second time."""
-    client = AiwareClient(await open_session((await serve(*UNUSABLE[name])).url, limits=Limits(attempts=1)))
-    operation = "launchSingleEngineJob" if "engine_id" in location else "createJob"
-    with pytest.raises(errors.RequestFailed):
-        await client.find(operation, location, LABEL, 1_800_000_000.0)
 
 
 @pytest.mark.parametrize("value", [{}, [], "x", 5, {"id": None}, {"id": {}}])

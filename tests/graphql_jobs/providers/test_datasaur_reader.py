@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +68,6 @@ def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, G
 def test_each_word_has_its_state(word: str, state: JobState) -> None:
     """NONE is no state recorded yet, which Datasaur's own pollers treat as unfinished."""
     assert reader.read_job({"id": "q:1", "status": word}).state is state
-
-
-def test_unknown_status_is_not_terminal_and_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
-    """ARCHIVED in two answers: UNKNOWN twice, one warning."""
-    with caplog.at_level(logging.WARNING):
-        states = [reader.read_job({"id": "q:1", "status": "ARCHIVED"}).state for _ in range(2)]
-    assert states == [JobState.UNKNOWN] * 2
-    assert sum("ARCHIVED" in record.message for record in caplog.records) == 1
 
 
 def test_failed_job_says_why_in_one_line() -> None:

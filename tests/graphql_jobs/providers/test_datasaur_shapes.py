@@ -9,7 +9,6 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.label import Label
 from graphql_jobs.providers.datasaur import DatasaurClient, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT
 from graphql_jobs.transport.limits import Limits
@@ -162,34 +161,6 @@ async def test_new_project_without_an_id_is_no_whole_result(
     handle = client.handle("q:1").model_copy(update={"operation": "createProject"})
     with pytest.raises(errors.ResultUnavailable, match="id of its project"):
         await client.result(handle, Job("datasaur", "q:1", JobState.SUCCEEDED, "DELIVERED"), tmp_path)
-
-
-def listed(*nodes: Any, **more: Any) -> dict[str, Any]:
-    """A page of projects."""
-    return {"data": {"result": {"nodes": list(nodes)} | more}}
-
-
-MINE = {"id": "1", "name": "mine", "createdDate": None}
-UNUSABLE: dict[str, list[Any]] = {
-    "nothing": [{"data": {}}],
-    "a text": [{"data": {"result": "maintenance"}}],
-    "a project without a name": [listed(MINE | {"name": None})],
-    "a project that comes twice": [listed(MINE), listed(MINE)],
-    "fewer than there are": [listed(totalCount=1)],
-    "fewer than there are, after a page": [listed(MINE | {"name": "other"}, totalCount=2), listed(totalCount=2)],
-    "an error that names no field": [listed() | {"errors": [BOOM]}],
-}
-
-
-@pytest.mark.parametrize("name", UNUSABLE)
-async def test_odd_list_of_projects_is_not_a_project_that_is_not_there(
-    name: str, serve: Serve, open_session: OpenSession
-) -> None:
-    """Taken for "none of that name", it would have the project made, and paid for, a second time."""
-    server = await serve(*UNUSABLE[name])
-    client = DatasaurClient(await open_session(server.url, dialect=DIALECT, limits=Limits(attempts=1)))
-    with pytest.raises(errors.RequestFailed):
-        await client.find("createProject", {"name": "mine", "team_id": None}, Label("gqj-1"), 0.0)
 
 
 @pytest.mark.parametrize("value", [{}, [], "x", 5, None, {"name": "mine"}, {"name": "mine", "job": None}, {"job": {}}])

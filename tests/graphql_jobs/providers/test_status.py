@@ -12,17 +12,11 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_word_of_the_table_has_its_state_and_no_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """Known words are silent."""
-    table = StatusTable("fake", {"done": JobState.SUCCEEDED})
-    assert table["done"] is JobState.SUCCEEDED
-    assert not caplog.records
-
-
 def test_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """Asked a thousand times, warned once, with the word and the provider."""
     table = StatusTable("fake", {})
     assert {table["odd"] for _ in range(1000)} == {JobState.UNKNOWN}
+    assert not JobState.UNKNOWN.is_terminal
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "fake" in caplog.text
     assert "'odd'" in caplog.text
@@ -35,11 +29,3 @@ def test_endless_unknown_words_are_bounded(caplog: pytest.LogCaptureFixture) -> 
         assert table[f"{number}" * 1000] is JobState.UNKNOWN
     assert len(caplog.records) == 100
     assert max(len(record.getMessage()) for record in caplog.records) < 200
-
-
-def test_table_is_not_changed_through_the_mapping_it_was_made_from() -> None:
-    """A later change of the caller's dict changes nothing."""
-    words = {"done": JobState.SUCCEEDED}
-    table = StatusTable("fake", words)
-    words.clear()
-    assert table["done"] is JobState.SUCCEEDED
