@@ -38,7 +38,7 @@ from tests.clocks import DrivenClock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from prefect.blocks.core import Block
@@ -51,7 +51,7 @@ SHORT = Pace(queued_s=0.05, running_s=0.1)
 
 # The documents of the saved blocks, by their names.
 _documents: dict[str, UUID] = {}
-# Every secret that an emulator of this session gave out; the one test that greps for them comes last.
+# Every secret that an emulator of this process gave out; when its server ends, they are searched for.
 _secrets: set[str] = {TARGET_SECRET}
 
 
@@ -61,6 +61,27 @@ def pytest_configure(config: pytest.Config) -> None:
     Sockets of asyncio, which is what this project opens, are reported in other words ("unclosed transport").
     """
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the tests to the processes of pytest-xdist (`--dist loadgroup`), the longest groups first.
+
+    Tests that share a `Stack` run in one process, as do those of the walk, so that one server serves them. Other tests
+    need nothing of each other and go wherever there is time.
+    """
+    groups = ("installation", "stack", "walk")
+    ranks = {item: _group_of(item, groups) for item in items}
+    for item, rank in ranks.items():
+        if rank < len(groups):
+            item.add_marker(pytest.mark.xdist_group(groups[rank]))
+    items.sort(key=lambda item: ranks[item])
+
+
+def _group_of(item: pytest.Item, groups: Sequence[str]) -> int:
+    """The number of the first group to which the test belongs, by a fixture or a mark; else their count."""
+    names = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
+    return next((rank for rank, name in enumerate(groups) if name in names), len(groups))
 
 
 class Deploy(Protocol):
@@ -81,7 +102,8 @@ class RunsOf(Protocol):
 def prefect_server() -> Iterator[Path]:
     """A Prefect server on a free port; gives the file of its database. Takes 20 s: only for tests marked `prefect`.
 
-    At the end of the session it fails if the server's log holds an error that is not expected.
+    At the end of the session it fails if the server's log holds an error that is not expected, or if a secret of any
+    test stands in clear in the database or in Prefect's home.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
@@ -93,8 +115,17 @@ def prefect_server() -> Iterator[Path]:
             resources.enter_context(prefect_test_harness(server_startup_timeout=180))
         address = get_current_settings().server.database.connection_url
         assert address is not None
-        yield Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+        database = Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+        yield database
         check_logs(errors(log.read_text(errors="replace")))
+        assert files_with_secrets(database) == []
+
+
+def files_with_secrets(database: Path) -> list[str]:
+    """The files beside the database and in Prefect's home that hold a secret of this process in clear."""
+    files = [*database.parent.rglob("*"), *PREFECT_HOME.rglob("*")]
+    contents = {file.name: file.read_bytes() for file in files if file.is_file()}
+    return [name for name, content in contents.items() if any(secret.encode() in content for secret in _secrets)]
 
 
 @contextmanager

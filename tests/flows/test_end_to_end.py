@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
     from tests.conftest import Deploy, RunsOf
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.prefect, pytest.mark.walk, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.mark.parametrize("name", SUBMITTING)

@@ -105,6 +105,7 @@ async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(
     assert operations == {"jobs": 7, "job": 1}
 
 
+@pytest.mark.walk
 async def test_only_jobs_that_may_be_cancelled_are_cancelled(emulator: Emulator) -> None:
     """Of the twenty: twelve of ended or busy runs; those that run are refused, those of unknown runs are left."""
     await plant_healthy(emulator)

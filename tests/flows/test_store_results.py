@@ -79,6 +79,7 @@ async def test_default_database_is_in_prefects_home() -> None:
     assert "in-the-home" in [row[1] for row in rows(file)]
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_outcome_of_each_flow_is_stored(
     name: str, run: Run, deploy: Deploy, runs_of: RunsOf, tmp_path: Path

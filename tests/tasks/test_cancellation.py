@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
+@pytest.mark.walk
 async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:

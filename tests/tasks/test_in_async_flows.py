@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 from tests.tasks.task_runs import task_run_names
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.prefect, pytest.mark.walk, pytest.mark.usefixtures("prefect_server")]
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 
