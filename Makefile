@@ -13,15 +13,14 @@ demo: .venv/installed ## run real jobs on a real Prefect server, against the emu
 	$(BIN)/python -m scripts.demo
 
 # The tests run in several processes. The ones that wait for real processes leave a core idle: hence three for two cores.
-FIRST := walk or not prefect
 PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 
 test: export FUZZ_ANSWERS ?= 10000
 test: .venv/installed ## the tests of a first hour: all that need no Prefect server, and a walk through each flow
-	$(PYTEST) -n 2 -m "$(FIRST)" $(PYTEST_ARGS)
+	$(PYTEST) -n 2 -m "walk or not prefect" $(PYTEST_ARGS)
 
-test-all: .venv/installed ## all tests; REST=1: those that `make test` leaves out; PYTEST_ARGS adds arguments
-	$(PYTEST) -n 3 $(if $(REST),-m "not ($(FIRST))") $(PYTEST_ARGS)
+test-all: .venv/installed ## all tests; PYTEST_ARGS adds arguments
+	$(PYTEST) -n 3 $(PYTEST_ARGS)
 
 check: .venv/installed ## ruff, mypy strict and pyright over all folders
 	$(BIN)/ruff check .

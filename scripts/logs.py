@@ -51,6 +51,11 @@ EXPECTED = (
         _ONE_WRITER + "the next poll of a worker marks them.",
     ),
     Expected(
+        r"docket\.dependencies - \S+ \[ *\d+ms\] (handle_cancelling_timeout|delete_(flow|task)_run_logs)\(",
+        _LOCKED,
+        _ONE_WRITER + "the server runs it again half a second later.",
+    ),
+    Expected(
         r"prefect\.server\.events\.triggers - Error running periodic evaluation",
         _LOCKED,
         _ONE_WRITER + "the triggers are evaluated again a few seconds later.",
