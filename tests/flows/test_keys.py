@@ -57,8 +57,8 @@ async def test_concurrent_runs_with_one_key_share_one_job(
     """Three runs at the same moment: one submits, the others adopt; one job, handed over once."""
     await aiware_credentials(live_emulator).asave("live", overwrite=True)
     await datasaur_credentials(live_emulator).asave("live", overwrite=True)
-    # A busy server's answer to a run's last state may be lost. Prefect then sends the state again and takes the server's
-    # own copy of it, which holds a result only if that is persisted.
+    # The answer to the last state of a run may be lost. Prefect then sends the state again and takes the copy of the
+    # server, which holds a result only if that is persisted.
     case = replace(SUBMITTING[name], flow=SUBMITTING[name].flow.with_options(persist_result=True))
     downstream = await deploy(f"after-a-race-{name.replace(' ', '-')}")
     given: dict[str, Any] = {"key": f"race {name}", "credentials": "live", "downstream": [downstream]}
