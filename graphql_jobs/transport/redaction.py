@@ -105,7 +105,7 @@ class Secrets:
         """The length of the longest secret at the beginning of `rest`; of one that is cut off, the length of `rest`."""
         if len(rest) < max(self._lengths) and any(one.startswith(rest) for one in alike):
             return len(rest)
-        return max((length for length in self._lengths if rest[:length] in self._spellings), default=0)
+        return max((len(head) for n in self._lengths if (head := rest[:n]) in self._spellings), default=0)
 
 
 class KeptSecrets(Secrets):
