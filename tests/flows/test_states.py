@@ -106,7 +106,7 @@ async def test_deleted_job_is_lost(name: str, run: Run, emulator: Emulator) -> N
     state = await run(SUBMITTING[name])
     assert state.name == "JobLost"
     assert "the provider does not know it" in str(state.message)
-    assert "in a new run (with force_resubmit, if it has a key of its own)" in str(state.message)
+    assert "in a new run (with force_resubmit, if the job has a key)" in str(state.message)
     assert made(emulator) == SUBMITTING[name].makes
 
 

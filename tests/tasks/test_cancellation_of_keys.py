@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Crashed
 
-from blocks.runs import store as store
+from blocks.runs import caller_keys
 from blocks.runs.caller_keys import store_of
 from graphql_jobs import Label, submit_once
 from graphql_jobs.emulator import JobFault, Pace
@@ -174,7 +174,7 @@ async def test_deleted_run_cannot_be_cleaned_up() -> None:
 
 async def test_key_whose_runs_were_all_deleted_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each home of the key is gone: the next one counts, up to a bound, and then the key has to be another."""
-    monkeypatch.setattr(store, "_MAX_HOMES", 2)
+    monkeypatch.setattr(caller_keys, "_MAX_HOMES", 2)
     key, guest = key_of("deleted"), await new_run()
     async with get_client() as api:
         guest = await new_run()
