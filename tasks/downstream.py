@@ -39,7 +39,7 @@ class HandOverFailed(GraphqlJobsError):
     def __str__(self) -> str:
         return (
             f"{some(self.job_ids)}: done, but not every downstream deployment was started: {'; '.join(self.problems)}. "
-            "Fix that, then run this flow run again (Retry): it keeps the finished jobs, fetches their results again and "
+            "Fix that, then run this flow run again (Retry): it keeps the finished jobs, fetches their results and "
             "starts the missing deployments. Nothing is started twice."
         )
 
