@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 _LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?=[#)])")
-_LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".graphql": "graphql", "": "makefile"}
 
 
 def repository_links(page: str, markdown: str) -> Iterator[tuple[str, str]]:
@@ -61,6 +60,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _shown(path: str) -> str:
+    """The file as a code block, without colours: they would double the time of a build."""
     text = (ROOT / path).read_text()
-    language = _LANGUAGES.get(Path(path).suffix, "text")
-    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n``````` {language}\n{text}\n```````\n"
+    return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n``````` text\n{text}\n```````\n"
