@@ -38,7 +38,7 @@ crash-test: .venv/installed ## kill flow runs at every point, run them again, co
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
 	$(BIN)/python -m scripts.up
 
-bench: .venv/installed ## ten thousand waits beside their floors and peers, 75 minutes; QUICK=1: some of it in three; PARTS=a,b
+bench: .venv/installed ## what waiting costs, beside its floors and peers, 25 minutes; QUICK=1: some of it in three; PARTS=a,b
 	$(BIN)/python -m benchmarks
 
 lock: .venv/installed ## renew requirements.lock: newest versions within the bounds of pyproject.toml

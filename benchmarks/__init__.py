@@ -1,1 +1,1 @@
-"""The benchmark of `make bench`: contestants wait for the same jobs, and the emulator judges them."""
+"""The benchmark that `make bench` runs: contestants wait for the same jobs, and the emulator judges them."""

@@ -1,225 +1,202 @@
 """One contestant, one workload, one emulator: from the planting to the verdict."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.contestant import Setup
-from benchmarks.cores import give_core
-from benchmarks.emulation import Emulation
-from benchmarks.meter import read_record
-from benchmarks.workloads import SEED, Scale, Workload
+import psutil
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from benchmarks.report import no_wrong_ends, number
+from benchmarks.workloads import Workload
+from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
+COLUMNS = ("contestant", "jobs", "requests", "their floor", "p50, s", "p99, s", "wrong ends")
 _ROOT = Path(__file__).parent.parent
-#: Our choices: how long a contestant may take until it has asked for every job, and how long after the last end until
-#: it must know of it. The jobs begin without those that take longer, and who does not finish is judged as he stands.
-_REGISTERED_WITHIN_S = 60.0
-_PATIENCE_S = 30.0
-_LOOK_S = 0.2
-#: Our choice: of what a contestant said last.
-_SHOWN_CHARACTERS = 50
+#: Our choices: how long a contestant has until it has polled every job, and after the last end until it must know it.
+_REGISTERED_WITHIN_S, _LATE_BY_AT_MOST_S = 60.0, 30.0
 
 
 @dataclass
 class Result:
-    """What one contestant did on one workload."""
+    """What one contestant did on one workload. `figures` are empty, and `failure` says why, if it did not finish."""
 
     contestant: str
-    workload: str
-    jobs: int
-    durations_s: list[float | None]
-    #: Of the judge: counts, requests, latencies.
+    workload: Workload
     verdict: dict[str, Any]
-    #: Of the contestant's own process: CPU, memory, lag. Empty if it did not come to its end.
     figures: dict[str, float]
-    started_at: float
-    #: Why it did not come to its end; empty if it did.
+    started_at: float = 0.0
     failure: str = ""
-    #: When each process after the first had done its imports and began to wait.
+    #: When each process after the first began to wait.
     restarts_at: list[float] = field(default_factory=list)
 
     @property
-    def latencies_s(self) -> list[float]:
-        """How late each end was known."""
-        return [late_s for _, late_s in self.verdict["latencies_s"]]
+    def us_per_status(self) -> float | None:
+        """CPU time of the contestant for each status that it read."""
+        statuses = self.verdict["statuses"]
+        return self.figures["cpu_s"] * 1e6 / statuses if self.figures and statuses else None
+
+    @property
+    def floor(self) -> int:
+        """The fewest requests: the sum over ticks T, 2 T, ... after the start of ceil(live / batch).
+
+        A job is live until the first tick at or after its end, or else its deadline.
+        """
+        of, t = self.workload, self.workload.interval_s
+        batch = 1 if self.contestant in ("coroutine_each", "prefect_task_each") else min(of.batch, of.server_batch)
+        last_ticks = [ceil((of.deadline_s if one is None else one) / t) for one in of.durations_s()]
+        live = (sum(last >= tick for last in last_ticks) for tick in range(1, max(last_ticks) + 1))
+        return sum(ceil(count / batch) for count in live)
+
+    def late_s(self, share: float, without: Sequence[str] = ()) -> float | None:
+        """The smallest latency that is not below `share` of all, without those of some jobs; None for no ends."""
+        left_out = set(without)
+        late_s = sorted(late_s for job_id, _, late_s in self.verdict["latencies_s"] if job_id not in left_out)
+        return late_s[max(0, ceil(share * len(late_s)) - 1)] if late_s else None
+
+    def recovery_s(self) -> float | None:
+        """From the end of an outage or a restart until the last end of before was known; the longest; None: no ends."""
+        backs = [self.started_at + until_s for _, until_s in self.workload.outages] + self.restarts_at
+        ends = [(at, late_s) for _, at, late_s in self.verdict["latencies_s"]]
+        return max((max(0.0, at + late_s - back) for back in backs for at, late_s in ends if at < back), default=None)
+
+    def cells(self) -> tuple[str, ...]:
+        """The row of a table with `COLUMNS`."""
+        counts = (self.workload.jobs, self.verdict["requests"], self.floor)
+        late = (number(self.late_s(0.5)), number(self.late_s(0.99)), no_wrong_ends("", self).figure)
+        return (self.contestant.replace("_", " "), *(f"{count:,}" for count in counts), *late)
 
 
-def compete(
-    contestant: str,
-    workload: Workload,
-    scale: Scale,
-    *,
-    provider: str = "datasaur",
-    document: str = "",
-    requests_per_s: float | None = None,
-    environment: Mapping[str, str] | None = None,
-    seed: int = SEED,
-) -> Result:
+@contextmanager
+def emulator(*options: str) -> Iterator[dict[str, str]]:
+    """The emulator's `url` and credentials; its process ends with the block."""
+    command = [sys.executable, "-m", "graphql_jobs.emulator", *options]
+    # A session of its own: Ctrl-C reaches us alone, and we end the parts in order.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    pin(process.pid, 0)
+    try:
+        assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """The JSON answer to a GET, or to a POST of `body`."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def pin(process_id: int, number: int) -> None:
+    """Keep a process on one of our cores, where the system can: a process that moves loses its caches."""
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process_id, {cores[number % len(cores)]})
+
+
+def cpu_s(process_id: int) -> float:
+    """The CPU time of a process and of all that it started."""
+    process = psutil.Process(process_id)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(of.user + of.system for of in times))
+
+
+def compete(contestant: str, workload: Workload) -> Result:
     """Let one contestant wait for the workload's jobs, and judge it."""
-    options = ["--seed", str(seed), "--token-lifetime-s", str(scale.of(workload.token_lifetime_s))]
+    options = ["--takes-shortcuts", "--token-lifetime-s", str(workload.token_lifetime_s)]
     if workload.requests_per_window:
         options += ["--requests-per-window", str(workload.requests_per_window)]
-    with Emulation(*options) as emulation, tempfile.TemporaryDirectory(prefix="graphql-jobs-bench-") as folder:
-        match = _Match(contestant, workload, scale, emulation, Path(folder), environment or os.environ, seed)
-        match.plant(provider, document, requests_per_s)
-        return match.play()
+    with emulator(*options) as told, tempfile.TemporaryDirectory(prefix="graphql-jobs-bench-") as folder:
+        contest = _Contest(contestant, workload, told, Path(folder))
+        try:
+            return contest.play()
+        finally:
+            contest.kill()
 
 
-class _Match:
+class _Contest:
     """The steps of one contest."""
 
-    def __init__(
-        self,
-        contestant: str,
-        workload: Workload,
-        scale: Scale,
-        emulation: Emulation,
-        folder: Path,
-        environment: Mapping[str, str],
-        seed: int,
-    ) -> None:
-        self._contestant = contestant
-        self._workload = workload
-        self._scale = scale
-        self._emulation = emulation
-        self._folder = folder
-        self._record = folder / "record"
-        self._environment = dict(environment)
-        self._seed = seed
-        self._failure = ""
-
-    def plant(self, provider: str, document: str, requests_per_s: float | None) -> None:
-        """Put the jobs into the emulator, and write down what the contestant is told."""
-        workload, scale = self._workload, self._scale
-        for fault in workload.standing:
-            self._emulation.add_fault(fault)
-        if workload.job_fault:
-            self._emulation.add_fault(self._scaled({"operation": "plant", "times": None, **workload.job_fault}, 0.0))
-        self._durations_s = workload.durations_s(scale, self._seed)
-        job_ids = self._emulation.plant(provider, self._durations_s)
-        self._setup = Setup(
-            emulator=self._emulation.introduction,
-            job_ids=job_ids,
-            interval_s=scale.interval_s,
-            batch=workload.batch,
-            waits_at_most_s=scale.of(workload.waits_at_most_s),
-            requests_per_s=requests_per_s,
-            cancelled_ids=workload.cancelled(job_ids, self._seed),
-            record=str(self._record),
-            document=document,
-        )
+    def __init__(self, name: str, of: Workload, told: dict[str, str], folder: Path) -> None:
+        self._name, self._of, self._url = name, of, f"{told['url']}/_emulator"
+        self._log, self._record = folder / "log", folder / "record"
+        if of.job_fault:
+            ask(f"{self._url}/faults", {"operation": "plant", "times": None, **of.job_fault})
+        self._job_ids = job_ids = ask(f"{self._url}/workload", {"durations_s": of.durations_s()})["job_ids"]
+        cancelled_ids = job_ids[: int(of.jobs * of.cancelled_share)]
+        self._setup = {**asdict(of), "emulator": told, "cancelled_ids": cancelled_ids, "document": GET_JOBS.text}
+        self._spawn(job_ids)
 
     def play(self) -> Result:
-        """Start the contestant, let the jobs begin once it watches all of them, and wait for its end."""
-        self._process = self._spawn(self._setup)
-        try:
-            self._wait_for_registration()
-            self._say_start()
-            started_at = self._emulation.start()
-            for fault in self._workload.faults:
-                self._emulation.add_fault(self._scaled(fault, started_at))
-            self._kill_and_restart(started_at)
-            self._wait_for_end(started_at)
-        finally:
-            self._end()
-        record = read_record(self._record)
-        verdict = self._emulation.verdict(record.ends)
-        return Result(
-            self._contestant,
-            self._workload.name,
-            self._workload.jobs,
-            self._durations_s,
-            verdict,
-            {} if self._failure else record.figures,
-            started_at,
-            self._failure,
-            record.began_at[1:],
-        )
-
-    def _spawn(self, setup: Setup) -> subprocess.Popen[str]:
-        with (self._folder / "log").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.contestant", self._contestant],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                cwd=_ROOT,
-                env=self._environment,
-                text=True,
-                start_new_session=True,  # Ctrl-C reaches us alone
-            )
-        give_core(process.pid, 1)
-        assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
-        process.stdin.write(json.dumps(asdict(setup)) + "\n")
-        process.stdin.flush()
-        return process
-
-    def _say_start(self) -> None:
-        assert self._process.stdin is not None  # noqa: S101 (as above)
-        with suppress(BrokenPipeError):  # it has ended, which is seen later
-            self._process.stdin.write("start\n")
-            self._process.stdin.flush()
-
-    def _wait_for_registration(self) -> None:
+        """Let the jobs begin once all of them were polled, and wait for the contestant's end."""
         give_up_at = time.monotonic() + _REGISTERED_WITHIN_S
-        while self._process.poll() is None and time.monotonic() < give_up_at and self._emulation.unasked():
-            time.sleep(_LOOK_S)
+        while self._process.poll() is None and time.monotonic() < give_up_at:
+            if not ask(f"{self._url}/workload")["unpolled"]:
+                break
+            time.sleep(0.2)
+        started_at = ask(f"{self._url}/workload/start", {})["started_at"]
+        for fault in self._of.faults:
+            window = {f"{name[:-2]}_at": started_at + fault[name] for name in fault.keys() & {"from_s", "until_s"}}
+            ask(f"{self._url}/faults", {name: fault[name] for name in fault.keys() - {"from_s", "until_s"}} | window)
+        for kill_at_s in self._of.kills_at_s:
+            time.sleep(max(0.0, started_at + kill_at_s - time.time()))
+            self._restart()
+        failure = self._failure(started_at)
+        self.kill()
+        ends, began_at, figures = read_record(self._record)
+        ask(f"{self._url}/workload/ends", {"ends": ends})
+        verdict = ask(f"{self._url}/workload/verdict")
+        return Result(self._name, self._of, verdict, {} if failure else figures, started_at, failure, began_at[1:])
 
-    def _kill_and_restart(self, started_at: float) -> None:
-        """As the workload says. A new process is given the jobs of which no end is written down."""
-        for kill_at_s in self._workload.kills_at_s:
-            time.sleep(max(0.0, started_at + self._scale.of(kill_at_s) - time.time()))
-            self._end()
-            time.sleep(self._scale.of(self._workload.restart_after_s))
-            ended = {end[0] for end in read_record(self._record).ends}
-            remaining = [job_id for job_id in self._setup.job_ids if job_id not in ended]
-            self._process = self._spawn(Setup(**{**asdict(self._setup), "job_ids": remaining}))
-            self._say_start()
-
-    def _wait_for_end(self, started_at: float) -> None:
-        last_s = max((duration_s for duration_s in self._durations_s if duration_s is not None), default=0.0)
-        if None in self._durations_s:
-            last_s = max(last_s, self._setup.waits_at_most_s)
-        outages_s = max((self._scale.of(outage.until_s) for outage in self._workload.outages), default=0.0)
-        give_up_at = started_at + max(last_s, outages_s) + 4 * self._scale.interval_s + _PATIENCE_S
-        try:
-            status = self._process.wait(max(1.0, give_up_at - time.time()))
-        except subprocess.TimeoutExpired:
-            self._failure = "did not finish"
-            return
-        if status:
-            lines = (self._folder / "log").read_text(errors="replace").strip().splitlines() or [""]
-            kind, _, words = lines[-1].partition(": ")
-            self._failure = f"ended with {status}: {kind.rpartition('.')[2]}: {words[:_SHOWN_CHARACTERS]}"
-
-    def _end(self) -> None:
-        """End the contestant's process for sure, as a crash would."""
+    def kill(self) -> None:
+        """End the contestant's process as a crash would."""
         self._process.kill()
         self._process.wait()
-        if self._process.stdin:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
 
-    def _scaled(self, fault: dict[str, Any], started_at: float) -> dict[str, Any]:
-        """The fault at this scale, with its window on the emulator's clock."""
-        scaled = dict(fault)
-        for name, instant in (("from_s", "from_at"), ("until_s", "until_at")):
-            if name in scaled:
-                scaled[instant] = started_at + self._scale.of(scaled.pop(name))
-        if "delay_s" in scaled:
-            scaled["delay_s"] = self._scale.of(scaled["delay_s"])
-        if "retry_after" in scaled:
-            scaled["retry_after"] = max(1, round(self._scale.of(scaled["retry_after"])))
-        return scaled
+    def _spawn(self, job_ids: list[str]) -> None:
+        command, pipe = [sys.executable, "-m", "benchmarks.contestants", self._name], subprocess.PIPE
+        with self._log.open("a") as log:
+            process = subprocess.Popen(command, stdin=pipe, stdout=log, stderr=log, cwd=_ROOT, start_new_session=True)
+        self._process = process
+        pin(process.pid, 1)
+        assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
+        with process.stdin:
+            process.stdin.write(json.dumps(self._setup | {"job_ids": job_ids, "record": str(self._record)}).encode())
+
+    def _restart(self) -> None:
+        """Kill it, and give a new process the jobs whose end is not written down."""
+        self.kill()
+        time.sleep(self._of.interval_s)
+        ended = {end[0] for end in read_record(self._record)[0]}
+        self._spawn([job_id for job_id in self._job_ids if job_id not in ended])
+
+    def _failure(self, started_at: float) -> str:
+        lasts_s = [self._of.deadline_s if one is None else one for one in self._of.durations_s()]
+        last_s = max([*lasts_s, *(until_s for _, until_s in self._of.outages)]) + 4 * self._of.interval_s
+        try:
+            status = self._process.wait(max(1.0, started_at + last_s + _LATE_BY_AT_MOST_S - time.time()))
+        except subprocess.TimeoutExpired:
+            return "did not finish"
+        lines = self._log.read_text(errors="replace").strip().splitlines() or [""]
+        return f"ended with {status}: {lines[-1][:80]}" if status else ""
+
+
+def read_record(path: Path) -> tuple[list[list[Any]], list[float], dict[str, float]]:
+    """The ends, when each process began, and the figures of the one that finished."""
+    entries = [json.loads(line) for line in (path.read_text().splitlines() if path.exists() else ())]
+    others: list[dict[str, float]] = [entry for entry in entries if isinstance(entry, dict)]
+    began_at = [one["began_at"] for one in others if "began_at" in one]
+    ends = [entry for entry in entries if isinstance(entry, list)]
+    return ends, began_at, next((one for one in others if "cpu_s" in one), {})

@@ -160,8 +160,8 @@ class Stack:
 
     def _start_server(self) -> None:
         port = self.environment["PREFECT_SERVER_API_PORT"]
-        server = self._start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
-        self._wait_until(lambda: _answers(f"{self.url}/api/health"), server, "server")
+        self.server = self._start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
+        self._wait_until(lambda: _answers(f"{self.url}/api/health"), self.server, "server")
 
     def _start(
         self,

@@ -1,36 +1,29 @@
-"""The benchmark's gates: each finds what it must, and one that fails is shown and fails the run."""
-
-from __future__ import annotations
+"""The benchmark's floors, gates and report: every gate can fail, and one that fails is shown and fails the run."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
 from benchmarks import __main__ as bench
+from benchmarks import check as check_part
 from benchmarks.contest import Result
-from benchmarks.gates import Gate, at_most, exit_status, no_wrong_ends, recovery_s
-from benchmarks.hardships import fault_gates
-from benchmarks.lineup import ENTRANTS, Lineup
-from benchmarks.prefect_waits import UnderPrefect, prefect_gates
-from benchmarks.section import Section
-from benchmarks.waits import GATED, IN_TURNS, comparison, growth_gates
-from benchmarks.workloads import Scale, Workload, steady
+from benchmarks.report import Gate, Section, at_most, line_chart, no_wrong_ends
+from benchmarks.thousand import thousand_gates
+from benchmarks.waits import fault_gates, growth_gates, median, waits_gates
+from benchmarks.workloads import Workload, faulty
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-WELL: dict[str, int] = dict.fromkeys(
-    ("missed", "doubled", "false_failed", "early", "unbounded", "strange", "statuses_before"), 0
-)
-FIGURES = {"cpu_s": 1.0, "before_bytes": 0.0, "waiting_bytes": 2_048_000.0, "peak_bytes": 1e8, "lag_p99_s": 0.0}
+WELL: dict[str, Any] = dict.fromkeys(("missed", "doubled", "false_failed", "early", "unbounded", "strange"), 0)
+WELL |= {"requests": 10, "most_per_s": 4, "statuses": 1_000, "overlapping": 0, "cancelled": 0, "delayed_ids": []}
+WELL |= {"latencies_s": [["a", 0.0, 1.0]]}
+FIGURES = {"cpu_s": 1.0, "wall_s": 60.0, "peak_mb": 90.0}
 
 
-def result(jobs: int = 1_000, figures: dict[str, float] = FIGURES, failure: str = "", **verdict: Any) -> Result:
+def result(workload: Workload | None = None, /, figures: Any = FIGURES, **verdict: Any) -> Result:
     """A result without fault, but for what is given."""
-    judged = {**WELL, "requests": 10, "most_per_s": 4, "statuses": 1_000, "latencies_s": [[0.0, 1.0]], **verdict}
-    return Result("ours-ids", "x", jobs, [1.0] * jobs, judged, figures, 0.0, failure)
+    return Result("ours_wait_many", workload or Workload("x", 1_000), {**WELL, **verdict}, figures)
 
 
 def failed(gates: list[Gate]) -> list[str]:
@@ -38,221 +31,279 @@ def failed(gates: list[Gate]) -> list[str]:
     return [gate.rule for gate in gates if not gate.passed]
 
 
-def test_a_figure_at_the_limit_passes_and_one_above_it_fails() -> None:
-    """1.1 of 1.1, 1.11 of 1.1."""
-    assert at_most("x", 1.1, 1.1).passed
-    assert not at_most("x", 1.11, 1.1).passed
+class Fixed(Workload):
+    """Jobs with the given durations."""
+
+    durations: tuple[float | None, ...] = ()
+
+    def durations_s(self) -> list[float | None]:
+        return list(self.durations)
 
 
-def test_what_was_not_measured_has_not_passed() -> None:
-    """A contestant that broke down left no figure."""
-    assert at_most("x", None, 1.1) == Gate("x", "not measured", "1.1", False)
+@pytest.mark.parametrize(
+    ("durations_s", "batch", "floor"),
+    [
+        # Ends at 3, 7, 7 and 12: four live at 5, three at 10, one at 15.
+        ((3.0, 7.0, 12.0, 7.0), 2, 2 + 2 + 1),
+        ((3.0, 7.0, 12.0), 1, 1 + 2 + 3),
+        # An end on a tick is seen by that tick.
+        ((5.0,), 1, 1),
+        ((5.1,), 1, 2),
+        # A job that never ends is polled until its deadline.
+        ((None,), 500, 4),
+    ],
+)
+def test_request_floor_is_the_sum_over_ticks_of_full_batches(
+    monkeypatch: pytest.MonkeyPatch, durations_s: tuple[float | None, ...], batch: int, floor: int
+) -> None:
+    """T = 5 s, deadline 20 s."""
+    monkeypatch.setattr(Fixed, "durations", durations_s)
+    assert result(Fixed("x", 1, batch=batch, deadline_s=20.0)).floor == floor
+
+
+def test_request_floor_of_ten_thousand_jobs_is_that_of_another_measurement() -> None:
+    """192 requests with the first poll of each job, which takes 20."""
+    assert result(Workload("x", 10_000)).floor == pytest.approx(172, abs=5)
+
+
+def test_durations_are_the_same_every_time_and_scale_with_the_interval() -> None:
+    """20 to 60 s at T = 5 s; a fifth of it at 1 s. The herd ends within a second; one in a hundred never ends."""
+    steady = Workload("x", 100)
+    assert steady.durations_s() == steady.durations_s()
+    assert all(duration_s and 20 <= duration_s <= 60 for duration_s in steady.durations_s())
+    assert replace(steady, interval_s=1.0).durations_s() == pytest.approx(
+        [(one or 0) / 5 for one in steady.durations_s()]
+    )
+    herd = [one or 0.0 for one in replace(steady, course="herd").durations_s()]
+    assert max(herd) - min(herd) <= 1.0
+    assert replace(steady, course="tail").durations_s().count(None) == 1
+
+
+def test_fault_rows_have_names_of_their_own_and_limits() -> None:
+    """Fifteen rows; all but that of the limited server keep to 4 requests per second."""
+    rows = faulty(1_000)
+    assert len({row.name for row in rows}) == len(rows) == 15
+    assert [row.requests_per_s for row in rows] == [4.0] * 14 + [None]
+
+
+def test_percentile_is_a_latency_that_was_measured() -> None:
+    """Of 1 to 100: 50 and 99; without the jobs from 51 on: 50."""
+    of = result(latencies_s=[[str(number), 0.0, float(number)] for number in range(100, 0, -1)])
+    assert (of.late_s(0.5), of.late_s(0.99), of.late_s(1.0, [str(n) for n in range(51, 101)])) == (50.0, 99.0, 50.0)
+    assert result(latencies_s=[]).late_s(0.5) is None
+
+
+def test_recovery_counts_ends_from_before_the_service_was_back() -> None:
+    """Back at 75: ends of 20 and 74 are known at 76 and 78; one of 80 does not count. 0 if all were known before."""
+    row = Workload("x", 3, outages=((15.0, 75.0),))
+    assert result(row, latencies_s=[["a", 20.0, 56.0], ["b", 74.0, 4.0], ["c", 80.0, 30.0]]).recovery_s() == 3.0
+    assert result(row, latencies_s=[["a", 20.0, 1.0], ["c", 80.0, 30.0]]).recovery_s() == 0.0
+    assert result(row, latencies_s=[]).recovery_s() is None
+
+
+def test_figure_at_the_limit_passes() -> None:
+    """1.1 of 1.1 passes, 1.11 does not, nor does what was not measured."""
+    assert [at_most("x", figure, 1.1).passed for figure in (1.1, 1.11, None)] == [True, False, False]
 
 
 @pytest.mark.parametrize("wrong", ["missed", "doubled", "false_failed", "early", "unbounded", "strange"])
 def test_one_wrong_end_fails_the_gate_and_is_named(wrong: str) -> None:
     """One of each kind."""
-    gate = no_wrong_ends("x", WELL | {wrong: 1})
+    gate = no_wrong_ends("x", result(**{wrong: 1}))
     assert (gate.passed, gate.figure) == (False, f"1 {wrong.replace('_', '-')}")
-    assert no_wrong_ends("x", WELL).passed
-
-
-def test_a_contestant_that_broke_down_fails_the_gate() -> None:
-    """Even if it had told every end."""
-    assert no_wrong_ends("x", WELL, "ended with 1").figure == "ended with 1"
-
-
-def test_recovery_counts_what_ended_before_the_service_was_back() -> None:
-    """Back at 75: ends of 20 and 74 are known at 76 and 78; one of 80 is none of it. 0 if all were known before."""
-    assert recovery_s([(20.0, 56.0), (74.0, 4.0), (80.0, 30.0)], 75.0) == 3.0
-    assert recovery_s([(20.0, 1.0), (80.0, 30.0)], 75.0) == 0.0
-    assert recovery_s([], 75.0) == 0.0
-
-
-def test_a_fault_row_fails_for_wrong_ends_the_budget_or_a_late_recovery() -> None:
-    """A missed end; 5 requests in a second; 5.1 s after the outage at T = 5 s; 9 waits cancelled instead of 10."""
-    row = steady(1_000)
-    assert failed(fault_gates(row, result(), 5.0, 5.0)) == []
-    assert len(failed(fault_gates(row, result(missed=1), None, 5.0))) == 1
-    assert len(failed(fault_gates(row, result(most_per_s=5), None, 5.0))) == 1
-    assert len(failed(fault_gates(row, result(), 5.1, 5.0))) == 1
-    cancelled = replace(row, cancelled_share=0.01)
-    assert failed(fault_gates(cancelled, result(cancelled=10), None, 5.0)) == []
-    assert len(failed(fault_gates(cancelled, result(cancelled=9), None, 5.0))) == 1
-
-
-def test_growth_fails_for_a_steeper_slope_a_dearer_status_or_more_memory() -> None:
-    """Floors of 10 and 20 requests for 1,000 and 2,000 jobs."""
-    small, floors = result(), [10, 20]
-    raw = [result(1_000), result(2_000, FIGURES | {"cpu_s": 1.6})]
-
-    def of(**changes: Any) -> list[str]:
-        figures = FIGURES | {"waiting_bytes": 4_096_000.0, "cpu_s": 2.0} | changes.pop("figures", {})
-        return failed(growth_gates([small, result(2_000, figures, statuses=2_000, **changes)], raw, floors))
-
-    assert of(requests=21) == []
-    assert "requests: slope" in of(requests=22)[0]
-    assert "CPU: slope" in of(requests=20, figures={"cpu_s": 2.3})[0]
-    assert "CPU per status" in of(requests=20, figures={"cpu_s": 2.6})[1]
-    assert "memory" in of(requests=20, figures={"waiting_bytes": 4_098_001.0})[0]
-
-
-class _Lineup(Lineup):
-    """Gives results that were made up."""
-
-    def __init__(self, **changes: Result) -> None:
-        super().__init__(Scale(), Console())
-        self._made_up = changes
-
-    def run(self, contestant: str, workload: Workload, environment: Any = None) -> Result:
-        if known := self._known.get((contestant, workload.name)):
-            return known
-        return self._compete(contestant, workload, environment)
-
-    def _compete(self, contestant: str, workload: Workload, environment: Any) -> Result:
-        name = contestant.replace("-", "_")
-        return replace(self._made_up.get(name, result()), contestant=contestant, jobs=workload.jobs)
+    assert no_wrong_ends("x", result()).passed
+    assert not no_wrong_ends("x", replace(result(), failure="ended with 1")).passed
 
 
 @pytest.mark.parametrize(
-    ("changed", "rule"),
+    ("changed", "rules"),
     [
-        ({}, ""),
-        ({"requests": 2_300}, "requests"),
-        ({"latencies_s": [[0.0, 5.6]] * 99}, "p99"),
-        ({"statuses": 499}, "CPU per status"),
-        ({"figures": FIGURES | {"peak_bytes": 1.6e8}}, "peak memory"),
-        ({"figures": {}}, "CPU per status"),
-        ({"doubled": 1}, "wrong ends"),
+        ({}, []),
+        ({"requests": 24}, ["requests, times the floor"]),
+        ({"latencies_s": [["a", 0.0, 5.6]]}, ["p99"]),
+        ({"statuses": 300}, ["CPU per status, times the raw loop's"]),
+        ({"figures": FIGURES | {"wall_s": 33.0}}, ["CPU, of one core"]),
+        ({"figures": FIGURES | {"peak_mb": 100.1}}, ["peak memory"]),
+        ({"figures": {}}, ["CPU per status, times the raw loop's", "CPU, of one core", "peak memory"]),
+        ({"doubled": 1}, ["wrong ends"]),
     ],
 )
-def test_ten_thousand_waits_fail_for_requests_latency_cpu_memory_or_wrong_ends(
-    changed: dict[str, Any], rule: str
-) -> None:
-    """2,300 requests where the floor is 2; 5.6 s; 2.004 times the floor's CPU; 160 MB; a doubled end."""
-    broken = failed(compared(**{"ours-ids": changed}).gates)
-    assert all(f"wait_many by ids, 1,000 jobs: {rule}" in one for one in broken[:1])
-    assert bool(broken) == bool(changed)
-
-
-@pytest.mark.parametrize("contestant", ["ours-bare", "ours-ids", "ours-aliases"])
-def test_each_of_ours_is_held_to_the_raw_loop_that_asks_alike(contestant: str) -> None:
-    """Its CPU 2.1 times that of all others: its gate of CPU fails. Its raw loop's too: it holds again."""
-    dear = {"figures": FIGURES | {"cpu_s": 2.1}}
-    raw = "raw-aliases" if contestant == "ours-aliases" else "raw-ids"
-    rule = f"{ENTRANTS[contestant].label}, 1,000 jobs: CPU per status, times the floor"
-    assert failed(compared(**{contestant: dear}).gates) == [rule]
-    assert failed(compared(**{contestant: dear, raw: dear}).gates) == []
-
-
-def test_all_that_is_gated_takes_part_with_ten_thousand_jobs() -> None:
-    """Who does not take part has no gate; in the quick run one of ours has its gates, and its floor beside it."""
-    assert set(GATED) <= set(dict(bench.FULL)[10_000])
-    assert set(dict(bench.QUICK)[10_000]) == {"raw-ids", "ours-ids"}
-    quick = comparison(_Lineup(), bench.QUICK, rounds=1)
-    assert len(quick.rows) == 2
-    assert [gate.rule for gate in quick.gates if "CPU" in gate.rule] == [
-        "ours: wait_many by ids, 10,000 jobs: CPU per status, times the floor"
-    ]
-
-
-def compared(**changes: dict[str, Any]) -> Section:
-    """A thousand jobs in two requests, without fault but for what is changed."""
-    well: dict[str, Any] = {"requests": 2}
-    made_up = {name.replace("-", "_"): result(**well | changes.get(name, {})) for name in (*GATED, *changes)}
-    return comparison(_Lineup(**made_up), [(1_000, IN_TURNS)], rounds=1)
+def test_waits_fail_for_requests_latency_cpu_memory_or_wrong_ends(changed: dict[str, Any], rules: list[str]) -> None:
+    """24 requests where the floor is 21; 5.6 s; 3.3 times the raw loop's CPU; 3.03 % of a core; 100.1 MB."""
+    assert failed(waits_gates(result(**changed), result())) == [f"1,000 jobs: {rule}" for rule in rules]
 
 
 @pytest.mark.parametrize(
-    ("spent_s", "expected"),
-    [([3.0, 9.0, 2.0], (3.0, 2.0, 9.0)), ([3.0], (3.0, None, None)), ([3.0, None, 2.0], (None, None, None))],
+    ("changed", "rules"),
+    [
+        ({}, []),
+        ({"requests": 60}, ["requests: slope over the jobs, times the floor's"]),
+        ({"statuses": 700}, ["CPU per status at 2,000 jobs, times that at 1,000"]),
+        ({"missed": 1}, ["2,000 jobs: wrong ends"]),
+    ],
 )
-def test_of_rounds_in_turns_the_median_counts_unless_one_went_wrong(
-    spent_s: list[float | None], expected: tuple[float | None, ...]
-) -> None:
-    """CPU seconds of each round; None where the contestant did not come to its end."""
-    lost = result(figures={}, failure="ended with 1")
-    lineup = _InTurns([result(figures=FIGURES | {"cpu_s": one}) if one else lost for one in spent_s])
-    lineup.run_in_turns(["ours-ids"], steady(1_000), len(spent_s))
-    figures = lineup.run("ours-ids", steady(1_000)).figures
-    assert tuple(map(figures.get, ("cpu_s", "cpu_least_s", "cpu_most_s"))) == expected
+def test_growth_fails_for_a_steeper_slope_or_a_dearer_status(changed: dict[str, Any], rules: list[str]) -> None:
+    """Twice the jobs, at nearly twice the requests and the same CPU per status."""
+    assert (
+        failed(growth_gates([result(requests=21), result(Workload("x", 2_000), **{"requests": 38, **changed})]))
+        == rules
+    )
 
 
-class _InTurns(Lineup):
-    """Gives one result after the other."""
-
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__(Scale(), Console(quiet=True))
-        self._results = iter(results)
-
-    def _compete(self, contestant: str, workload: Workload, environment: Any) -> Result:
-        return next(self._results)
+def row(name: str) -> Workload:
+    """The fault row that begins so."""
+    return next(one for one in faulty(1_000) if one.name.startswith(name))
 
 
-def test_prefect_fails_for_a_second_task_run_or_more_than_a_tenth() -> None:
-    """1 + 1 against 10 + 10 CPU seconds."""
-    each = UnderPrefect(result(figures=FIGURES | {"cpu_s": 10.0}), 10.0, 1_000)
-    assert failed(prefect_gates(UnderPrefect(result(), 1.0, 1), each)) == []
-    assert len(failed(prefect_gates(UnderPrefect(result(), 1.0, 2), each))) == 1
-    assert len(failed(prefect_gates(UnderPrefect(result(), 1.1, 1), each))) == 1
-    assert len(failed(prefect_gates(UnderPrefect(result(figures={}), 1.0, 1), each))) == 1
+@pytest.mark.parametrize(
+    ("name", "changed", "rule"),
+    [
+        ("unknown", {"missed": 1}, "wrong ends"),
+        ("unknown", {"overlapping": 1}, "jobs polled twice at once"),
+        ("unknown", {"most_per_s": 5}, "requests in any second"),
+        ("a 60 s", {"latencies_s": [["a", 20.0, 60.1]]}, "known again"),
+        ("30 s", {"latencies_s": [["a", 0.0, 10.6]]}, "the latest end of other jobs"),
+        ("three 20 s", {"latencies_s": [["a", 0.0, 10.6]]}, "the latest end of other jobs"),
+        ("1 %", {"cancelled": 9}, "waits to cancel that were not"),
+    ],
+)
+def test_fault_row_fails_for_each_of_its_rules(name: str, changed: dict[str, Any], rule: str) -> None:
+    """Known again 5.1 s after the outage's end; 10.6 s late without a delayed answer; 9 waits cancelled of 10."""
+    well = {"cancelled": 10 if name == "1 %" else 0}
+    assert failed(fault_gates(result(row(name), **well))) == []
+    assert failed(fault_gates(result(row(name), **well | changed))) == [f"{row(name).name}: {rule}"]
 
 
-def test_a_gate_that_fails_gives_exit_status_1() -> None:
-    """One of two; none of two; no gates at all."""
-    good, bad = at_most("x", 1.0, 1.0), at_most("y", 2.0, 1.0)
-    assert (exit_status([good, bad]), exit_status([good, good]), exit_status([])) == (1, 0, 0)
+def test_job_in_a_delayed_answer_may_be_late() -> None:
+    """Only the other jobs' ends are bounded."""
+    assert (
+        failed(fault_gates(result(row("30 s"), latencies_s=[["a", 0.0, 1.0], ["b", 0.0, 31.0]], delayed_ids=["b"])))
+        == []
+    )
+
+
+COUNTS = {
+    "jobs": 22,
+    "keys of jobs": 22,
+    "results": 10,
+    "hand-overs": 3,
+    "jobs that the cancelled run remembers": 10,
+    "cancelled jobs": 10,
+    "task runs": 2,
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_many_jobs_in_one_flow_run_fail_for_each_count(name: str) -> None:
+    """Ten jobs and two flow runs with one job each; every count is one too high."""
+    assert failed(thousand_gates(COUNTS, 10, 2)) == []
+    assert len(failed(thousand_gates(COUNTS | {name: COUNTS[name] + 1}, 10, 2))) == 1
+
+
+def test_median_run_counts_unless_one_went_wrong() -> None:
+    """CPU of 3, 9 and 2 s: 3 s. With a lost run: that one."""
+    results = [result(figures=FIGURES | {"cpu_s": cpu_s}) for cpu_s in (3.0, 9.0, 2.0)]
+    assert median(results).figures["cpu_s"] == 3.0
+    lost = replace(result(figures={}), failure="ended with 1")
+    assert median([*results, lost]) is lost
 
 
 def section(*gates: Gate) -> Section:
-    return Section("check", "One check", ("a", "b"), [("1", "2 | 3")], "A note.", list(gates), {"x.svg": "<svg/>"})
+    return Section(("a", "b"), [("1", "2 | 3")], "A note.", list(gates), {"x.svg": "<svg/>"})
 
 
-@pytest.mark.parametrize(("figure", "status", "word"), [(1.0, 0, "1 of 1 gates passed"), (2.0, 1, "FAILED  y")])
-def test_the_run_ends_with_the_status_of_its_gates(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], figure: float, status: int, word: str
-) -> None:
-    """And names those that failed, last of all."""
-    monkeypatch.setenv("QUICK", "1")
-    monkeypatch.setenv("PARTS", "check")
-    monkeypatch.setattr(bench, "check_cost", lambda rounds: section(at_most("y", figure, 1.0)))
-    assert bench.main() == status
-    assert word in capsys.readouterr().out
-
-
-def test_an_unknown_part_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what there is."""
-    monkeypatch.setenv("PARTS", "check,nonsense")
-    assert bench.main() == 2
-    assert "No such part: nonsense" in capsys.readouterr().out
-
-
-def test_a_section_is_written_between_its_markers_and_can_be_written_again(tmp_path: Path) -> None:
-    """What stands around stays; the failed gate is there; the plot lies beside the page."""
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A page with the comments of two parts."""
     page = tmp_path / "benchmarks.md"
-    page.write_text("before\n<!-- bench:check -->\nold\n<!-- /bench:check -->\nafter\n")
-    for _ in range(2):
-        section(at_most("y", 2.0, 1.0)).write(page, "Conditions.")
+    parts = "".join(f"<!-- bench:{name} -->\nold\n<!-- /bench:{name} -->\n" for name in ("check", "waits"))
+    page.write_text(f"before\n{parts}after\n")
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.setattr(bench, "PAGE", page)
+    monkeypatch.delenv("QUICK", raising=False)
+    monkeypatch.delenv("PARTS", raising=False)
+    return page
+
+
+@pytest.mark.parametrize(("figure", "status", "word"), [(1.0, 0, "1 of 1 gates passed"), (2.0, 1, "FAILED  y: 2")])
+def test_run_ends_with_the_status_of_its_gates_and_writes_the_figures(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    page: Path,
+    figure: float,
+    status: int,
+    word: str,
+) -> None:
+    """A gate that fails is named last, and its table is in the page all the same; a second run replaces it."""
+    monkeypatch.setattr(bench, "FULL", {"check": lambda: section(at_most("y", figure, 1.0))})
+    assert [bench.main(), bench.main()] == [status, status]
+    assert word in capsys.readouterr().out
     text = page.read_text()
     assert text.startswith("before\n<!-- bench:check -->\n| a | b |\n")
-    assert text.endswith("Conditions.\n<!-- /bench:check -->\nafter\n")
-    assert "| y | 2 | 1 | **failed** |" in text
+    assert text.endswith("<!-- /bench:check -->\n<!-- bench:waits -->\nold\n<!-- /bench:waits -->\nafter\n")
+    assert f"| y | {figure:g} | 1 | {'**failed**' if status else 'passed'} |" in text
     assert "| 1 | 2 / 3 |" in text
-    assert "old" not in text
-    assert (tmp_path / "benchmarks" / "x.svg").read_text() == "<svg/>"
-    page.write_text("no place")
-    with pytest.raises(ValueError, match="no place for check"):
-        section().write(page, "Conditions.")
+    assert "`PARTS=check make bench`" in text
+    assert (page.parent / "benchmarks" / "x.svg").read_text() == "<svg/>"
 
 
-def test_a_failed_gate_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """In words, not by its colour alone."""
-    section(at_most("y", 2.0, 1.0)).show(Console(width=120))
-    assert "FAILED  y: 2 (at most 1)" in capsys.readouterr().out
+def test_part_that_fails_keeps_the_figures_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: Path
+) -> None:
+    """The first part raises, the second is written, and the run fails."""
+
+    def broken() -> Section:
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr(bench, "FULL", {"check": broken, "waits": section})
+    assert bench.main() == 1
+    assert "FAILED  check ran to its end: RuntimeError('no server')" in capsys.readouterr().out
+    assert "A note." in page.read_text()
 
 
-def test_every_part_of_the_benchmark_has_its_place_in_the_page() -> None:
-    """A marker for each, begin and end."""
-    text = bench._DOCUMENT.read_text()
-    for name in ("check", "waits", "growth", "hard", "faults", "prefect"):
+def test_page_without_the_comments_is_an_error(tmp_path: Path) -> None:
+    """Rather than a table that is lost."""
+    (tmp_path / "page.md").write_text("nothing")
+    with pytest.raises(ValueError, match="has no <!-- bench:check --> "):
+        section().write("check", tmp_path / "page.md", "Conditions.")
+
+
+def test_quick_run_writes_nothing(monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+    """Its figures are of fewer rows."""
+    monkeypatch.setenv("QUICK", "1")
+    monkeypatch.setattr(bench, "QUICK", {"check": section})
+    before = page.read_text()
+    assert (bench.main(), page.read_text()) == (0, before)
+
+
+def test_unknown_part_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the parts that there are."""
+    monkeypatch.setenv("PARTS", "check,nonsense")
+    assert bench.main() == 2
+    assert "No such part: nonsense. There are: check, waits" in capsys.readouterr().out
+
+
+def test_check_fails_above_twice_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.1 times the raw post for one provider, 1.9 times for the other."""
+
+    async def measured(*_: object) -> dict[str, tuple[float, ...]]:
+        return {"dear": (1.0, 2.1, 2.1), "cheap": (1.0, 1.9, 1.9)}
+
+    monkeypatch.setattr(check_part, "_measure", measured)
+    assert failed(check_part.check(rounds=1).gates) == ["dear: CPU, times the floor"]
+
+
+def test_every_part_has_its_comments_in_the_page() -> None:
+    """A begin and an end for each."""
+    text = bench.PAGE.read_text()
+    for name in bench.FULL:
         assert text.count(f"<!-- bench:{name} -->") == text.count(f"<!-- /bench:{name} -->") == 1
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_chart_is_well_formed_and_has_a_line_for_each_series(logarithmic: bool) -> None:
+    """Names are escaped."""
+    series = {"a < b": [(1.0, 2.0), (10.0, 20.0), (11.0, 20.0)], "c": [(1.0, 1.0), (5.0, 5.0)]}
+    root = ElementTree.fromstring(line_chart("A & B", "x", series, logarithmic=logarithmic))
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [3, 2]
