@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import inf
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from blocks.runs.caller_keys import store_of
 from blocks.runs.job_run import JobCredentials, RemoteJobRun
@@ -48,16 +48,7 @@ async def submit_from_here(
     run_id = await root_run_id()
     if run_id:
         await tag_run(run_id)
-    at = (client.provider, client.session.url, client.account, spec.operation)
-    store: Store = RunStore(run_id) if run_id else LocalStore()
-    if key is not None:
-        submission = submission_key(*at, "key", checked_caller_key(key))
-        store = await store_of(submission, run_id) if run_id else _of_this_process
-    elif run_id:
-        same = submission_key(*at, json.dumps(spec.summary("")))
-        submission = submission_key(*at, "run", str(run_id), same, str(await number_in_run(same, run_id)))
-    else:  # nothing tells a retry from a new call
-        submission = submission_key(*at, "call", uuid4().hex)
+    submission, store = await _key_and_store(client, spec, key, run_id)
     return await submit_once(
         client,
         spec,
@@ -68,6 +59,19 @@ async def submit_from_here(
         force_resubmit=force_resubmit,
         wait_at_most_s=wait_at_most_s,
     )
+
+
+async def _key_and_store(client: JobClient, spec: JobSpec, key: str | None, run_id: UUID | None) -> tuple[str, Store]:
+    """The submission's key, which is the same in each retry of the root run, and the store with its entries."""
+    at = (client.provider, client.session.url, client.account, spec.operation)
+    if key is not None:
+        submission = submission_key(*at, "key", checked_caller_key(key))
+        return submission, (await store_of(submission, run_id) if run_id else _of_this_process)
+    if run_id is None:  # nothing tells a retry from a new call
+        return submission_key(*at, "call", uuid4().hex), LocalStore()
+    same = submission_key(*at, json.dumps(spec.summary("")))
+    number = await number_in_run(same, run_id)
+    return submission_key(*at, "run", str(run_id), same, str(number)), RunStore(run_id)
 
 
 async def start(credentials: JobCredentials, spec: JobSpec, policy: WaitPolicy, folder: Path) -> RemoteJobRun:
