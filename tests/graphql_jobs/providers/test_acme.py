@@ -96,7 +96,7 @@ def server() -> Acme:
 async def client(server: Acme, serve: Serve, clock: FakeClock) -> AsyncIterator[acme.AcmeClient]:
     """A client of that server, on the fake clock."""
     url = (await serve(server.handle)).url
-    client = acme.AcmeClient.connect(url.removesuffix("/graphql"), BearerToken("t0k3n"), Limits(attempts=1))
+    client = acme.AcmeClient.connect(url.removesuffix("/graphql"), BearerToken("t0k3n-5ecret"), Limits(attempts=1))
     client.session.clock = clock
     async with client:
         yield client
@@ -118,10 +118,14 @@ async def test_failed_job_ends_the_wait_with_the_reason_of_the_service(client: a
         require_success(job)
 
 
-async def test_unknown_status_does_not_end_the_wait(client: acme.AcmeClient, server: Acme) -> None:
-    """A new word of the service, PAUSED, before DONE: the wait goes on."""
-    server.words = ["PAUSED", "DONE"]
+async def test_unknown_status_does_not_end_the_wait(
+    client: acme.AcmeClient, server: Acme, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new word of the service before DONE: the wait goes on, and the log has the word without the token in it."""
+    server.words = ["PAUSED t0k3n-5ecret", "DONE"]
     assert (await wait(client, await client.submit(FILM), POLICY)).state is JobState.SUCCEEDED
+    assert "PAUSED" in caplog.text
+    assert "t0k3n" not in caplog.text
 
 
 async def test_lost_answer_is_found_again(client: acme.AcmeClient, server: Acme) -> None:

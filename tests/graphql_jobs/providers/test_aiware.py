@@ -31,15 +31,15 @@ def not_found(alias: str | None) -> dict[str, Any]:
     return entry | ({"path": [alias]} if alias else {})
 
 
-def checking(look: Callable[[str, str], tuple[Any, Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """A server that answers each alias of a check by `look(alias, job_id)`: its data and its error."""
+def checking(told: Callable[[str, str], tuple[Any, Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """A server that answers each alias of a check by `told(alias, job_id)`: its data and its error."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         aliases = [name for name in body["variables"] if name.startswith("id")]
-        looks = {f"j{name[2:]}": look(f"j{name[2:]}", body["variables"][name]) for name in aliases}
-        data = {alias: value for alias, (value, _) in looks.items()}
-        found = [error for _, error in looks.values() if error]
+        answers = {f"j{name[2:]}": told(f"j{name[2:]}", body["variables"][name]) for name in aliases}
+        data = {alias: value for alias, (value, _) in answers.items()}
+        found = [error for _, error in answers.values() if error]
         return web.json_response({"data": data} | ({"errors": found} if found else {}))
 
     return answer
@@ -142,11 +142,11 @@ async def test_error_at_one_alias_concerns_that_job_alone(name: str, serve: Serv
     """The second of three jobs is bad in some way: the others are read (guarantee 5)."""
     value, error, kind = MEMBERS[name]
 
-    def look(alias: str, job_id: str) -> tuple[Any, Any]:
+    def told(alias: str, job_id: str) -> tuple[Any, Any]:
         alone = kind is Job and server.count > 1
         return (value, error) if job_id == "b" and not alone else (job(job_id), None)
 
-    server = await serve(checking(look))
+    server = await serve(checking(told))
     seen = await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).check(["a", "b", "c"])
     assert isinstance(seen["a"], Job)
     assert isinstance(seen["c"], Job)

@@ -27,7 +27,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
 
 
 class Listing:
-    """A server with a list of jobs, of which it gives at most `cap` at once; `refuses` larger pages instead."""
+    """A server with a list of jobs that gives at most `cap` of them at once; `refuses` larger pages instead."""
 
     def __init__(self, records: list[Any], cap: int = 1000, *, refuses: bool = False) -> None:
         self.records, self.cap, self.refuses = records, cap, refuses

@@ -22,7 +22,7 @@ OK = {"status": "complete"}
 
 
 def tasks(count: int, bad: int | None = None) -> list[dict[str, Any]]:
-    """So many completed tasks, of which the one at `bad` failed."""
+    """So many completed tasks; the one at `bad` failed."""
     return [{"id": f"t{number}", "status": "failed" if number == bad else "complete"} for number in range(count)]
 
 
@@ -54,7 +54,7 @@ class Pages:
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 2), (29, 2), (30, 3), (31, 4), (65, 5)])
 async def test_all_tasks_are_paged_through(count: int, requests: int, serve: Serve, open_session: OpenSession) -> None:
-    """The end of the list is an empty page: 29 tasks are two requests. 65 are five: three pages, of which each begins
+    """The end of the list is an empty page: 29 tasks are two requests. 65 are five: three pages, and each begins
     with the last task of the one before, that task alone, and nothing.
     """
     pages = Pages({"a": tasks(count)})
@@ -180,7 +180,7 @@ MOVES: dict[str, Callable[[list[Any], int], list[Any]]] = {
 async def test_list_of_tasks_that_moves_between_pages_hides_no_task(
     name: str, bad: int, cap: int, serve: Serve, open_session: OpenSession
 ) -> None:
-    """Sixty tasks, of which one failed; between two pages the list moves by one: read again, or not believed."""
+    """Sixty tasks, and one has failed; between two pages the list moves by one: read again, or not believed."""
     server = await serve(Moving({"a": tasks(60, bad)}, MOVES[name], cap))
     seen = (await AiwareClient(await open_session(server.url)).check(["a"]))["a"]
     if name == "tasks come in all the time":

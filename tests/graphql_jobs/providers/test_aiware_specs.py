@@ -173,7 +173,7 @@ def test_bad_input_is_said_once() -> None:
 
 
 def test_signature_of_an_address_is_not_in_the_repr() -> None:
-    """Whoever reads a log could fetch the media."""
+    """A reader of the log could fetch the media."""
     assert "51gn" not in repr(EngineJobSpec.of(engine_id="e", upload_url="https://h/m?X-Amz-Signature=51gn"))
 
 

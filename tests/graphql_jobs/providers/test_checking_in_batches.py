@@ -75,7 +75,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
 @pytest.mark.parametrize("name", ["aiware", "datasaur"])
 @pytest.mark.parametrize("kind", ["capacity_exceeded", "body_too_large"])
 async def test_refused_size_is_learned_by_all_clients_of_the_session(kind: str, name: str, emulator: Emulator) -> None:
-    """The service takes 30 at once: all hundred are seen, and the next look is hardly refused any more."""
+    """The service takes 30 at once: all hundred are seen, and the next poll is hardly refused any more."""
     emulator.faults.add(Fault(kind, times=None, max_batch=30))  # type: ignore[arg-type] # one of the literals
     client, job_ids = clients(emulator)[name]
     async with client:
@@ -123,7 +123,7 @@ async def test_job_that_is_too_large_alone_does_not_shrink_the_batch(failure: Ex
     client = scripted(running)
     client.failing = with_any_of({"j37"}, failure)
     seen: dict[str, Seen] = {}
-    while sum(isinstance(one, Job) for one in seen.values()) < 99:  # a look that asks just that one ends as an outage
+    while sum(isinstance(one, Job) for one in seen.values()) < 99:  # a poll that probes just that one ends as an outage
         seen = await client.check(ids(100))
     assert seen["j37"] is failure
     assert client.batch_size == 100
@@ -208,7 +208,7 @@ async def test_server_that_answers_others_is_up(scripted: Scripted) -> None:
 
 
 async def test_probe_does_not_always_choose_the_bad_job(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two jobs, one bad: if that one was asked it looks like an outage, and the other one is asked at a later look."""
+    """Two jobs, one bad: if that one is probed, it seems to be an outage, and a later poll probes the other one."""
     client = scripted(running)
     client.failing = with_any_of({"j0"})
     monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[0])
@@ -230,7 +230,7 @@ async def test_one_good_answer_is_enough_to_find_the_bad_one(
 
 
 async def test_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:
-    """What `answers` counts: one look, one answer; a refused request is none."""
+    """What `answers` counts: one poll, one answer; a refused request is none."""
     client, job_ids = clients(emulator)["aiware"]
     async with client:
         await client.check(job_ids)
@@ -283,7 +283,7 @@ def test_every_id_is_answered_whatever_fails(data: st.DataObject) -> None:
 
 
 async def test_server_that_breaks_down_over_large_batches_is_asked_for_less(emulator: Emulator) -> None:
-    """502 for every request of more than ten jobs: all are seen, and the next look begins with less."""
+    """502 for every request of more than ten jobs: all are seen, and the next poll begins with less."""
     emulator.faults.add(Fault("server_error", operation="getJobs", times=None, max_batch=10))
     client, job_ids = clients(emulator)["datasaur"]
     client.session.limits = Limits(attempts=2)

@@ -1,4 +1,4 @@
-"""Projects that were found in place of their jobs: each takes a request of its own."""
+"""Projects that were found instead of their jobs: each takes a request of its own."""
 
 from __future__ import annotations
 

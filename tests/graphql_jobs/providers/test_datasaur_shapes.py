@@ -167,7 +167,7 @@ async def test_new_project_without_an_id_is_no_whole_result(
 async def test_odd_answer_to_a_submission_is_an_unknown_submission(
     value: Any, serve: Serve, open_session: OpenSession
 ) -> None:
-    """The project may be made: nobody may send it again without a look."""
+    """The project may exist: nothing may send it again without a search."""
     client = DatasaurClient(await open_session((await serve({"data": {"result": value}})).url, dialect=DIALECT))
     spec = ProjectSpec.of(name="mine", documents=[{"name": "a.txt", "external_url": "https://h/a.txt"}])
     with pytest.raises(errors.SubmissionUnknown):

@@ -82,8 +82,8 @@ BAD: dict[str, tuple[type[JobSpec], dict[str, Any], str]] = {
     "no file name": (ExportSpec, {"project_ids": ["a"], "file_name": ""}, "file_name"),
     "no documents": (ProjectSpec, {"name": "n", "documents": []}, "documents"),
     "too many documents": (ProjectSpec, {"name": "n", "documents": [DOCUMENT] * 101}, "documents"),
-    "neither place": (ProjectSpec, {"name": "n", "documents": [{"name": "a"}]}, "documents.0"),
-    "both places": (ProjectSpec, {"name": "n", "documents": [DOCUMENT | {"object_key": "k"}]}, "documents.0"),
+    "no source": (ProjectSpec, {"name": "n", "documents": [{"name": "a"}]}, "documents.0"),
+    "both sources": (ProjectSpec, {"name": "n", "documents": [DOCUMENT | {"object_key": "k"}]}, "documents.0"),
     "no kinds": (ProjectSpec, {"name": "n", "documents": [DOCUMENT], "kinds": []}, "kinds"),
     "an unknown kind": (ProjectSpec, {"name": "n", "documents": [DOCUMENT], "kinds": ["s3cret"]}, "kinds.0"),
     "a setting with a parameter of its own": (

@@ -45,7 +45,7 @@ ALL = (
 
 
 def test_all_documents_are_found() -> None:
-    """Eight constants of aiWARE and seven of Datasaur: a test that looks at none would always pass."""
+    """Eight constants of aiWARE and seven of Datasaur: a test of none would always pass."""
     assert len(operations(aiware)) == 8
     assert len(operations(datasaur)) == 7
 

@@ -236,7 +236,7 @@ async def test_visible_job_of_unknown_outcome_is_superseded(emulator: Emulator, 
     assert (await recorded(store)).superseded == (hidden,)
 
 
-class SlowMemory(LocalStore):
+class SlowStore(LocalStore):
     """The first write takes `late_s` of the emulator's time."""
 
     def __init__(self, emulator: Emulator, late_s: float) -> None:
@@ -259,14 +259,14 @@ async def test_nothing_is_sent_after_the_lease_has_ended(
     late_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
     """The machine was suspended while it wrote the intent: that one is void, and a new one is written first."""
-    store = SlowMemory(emulator, late_s)
+    store = SlowStore(emulator, late_s)
     await submitted(datasaur.get_client(), EXPORT, store)
     assert kinds(await store.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
     assert store.sent == [0, 0, 0, 1]
 
 
 async def test_refused_create_has_no_late_job(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Surely not done; by the time of the retry, somebody else made a project of that name: it is not ours."""
+    """Refused; by the time of the retry, someone else made a project of that name: it is not adopted."""
     client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(Fault("body_too_large", operation="createProject"))
     with pytest.raises(errors.RequestFailed):

@@ -24,7 +24,7 @@ class Died(BaseException):
     """The process is no more."""
 
 
-class MemoryOfTheDead(LocalStore):
+class StoreOfADeadProcess(LocalStore):
     """The process that writes the first entry dies with it, and does nothing more."""
 
     is_dead = False
@@ -48,7 +48,7 @@ class MemoryOfTheDead(LocalStore):
 async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submission_s: float, lease_s: float) -> None:
     """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
     block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
-    client, store = block.get_client(), MemoryOfTheDead()
+    client, store = block.get_client(), StoreOfADeadProcess()
     clock = client.session.clock = driven(emulator)
     async with client:
         with pytest.raises(Died):
@@ -73,7 +73,7 @@ async def test_lease_of_an_intent_from_the_future_is_no_longer(emulator: Emulato
     assert clock.slept_s == pytest.approx(130)
 
 
-class MemoryOfOthers(LocalStore):
+class StoreWithOtherWriters(LocalStore):
     """Somebody else writes whenever a handle is to be written."""
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
@@ -91,7 +91,7 @@ async def test_handle_that_can_never_be_written_is_returned(
     client = datasaur_credentials(emulator).get_client()
     client.session.clock = driven(emulator)
     async with client:
-        handle = await submit_once(client, EXPORT, MemoryOfOthers(), LABEL)
+        handle = await submit_once(client, EXPORT, StoreWithOtherWriters(), LABEL)
     assert [one.job_id for one in emulator.ledger.submissions] == [handle.job_id]
     assert f"job {handle.job_id} runs, but others wrote" in caplog.text
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHARE = 0.3
 REFUSED = Fault("rate_limited", times=None, probability=SHARE)
 LOST = Fault("drop_after", times=None, probability=SHARE / (1 - SHARE))
-#: An attempt fails when its look-ups are lost too, one in ten or so; so many in a row mean something else.
+#: An attempt fails if its searches are lost too, one in ten or so; so many in a row mean something else.
 ATTEMPTS = 30
 
 

@@ -49,7 +49,7 @@ class WrongClock(DrivenClock):
 async def test_lost_answer_of_aiware_is_found_again(
     spec: JobSpec, fault: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Done, and the answer lost: the job is looked up by its target and adopted."""
+    """Done, and the answer lost: the job is found on its target and adopted."""
     emulator.faults.add(Fault(fault, operation=spec.operation))
     handle = await submitted(aiware.get_client(), spec)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
@@ -85,7 +85,7 @@ async def test_lost_answer_on_a_shared_target_is_found_again(
 async def test_job_that_becomes_visible_within_the_delay_is_found(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Answer lost, and in no list for 25 s: looked for during half a minute, found, one job."""
+    """Answer lost, and in no list for 25 s: the search takes half a minute and finds it: one job."""
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=25))
     handle = await submitted(aiware.get_client(), TASKS)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
@@ -94,7 +94,7 @@ async def test_job_that_becomes_visible_within_the_delay_is_found(
 async def test_job_that_was_not_made_is_sent_again_into_the_same_container(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The connection broke before the work: looked for, not there, sent again; one container, one job."""
+    """The connection broke before the work: the search finds none, and it is sent again; one container, one job."""
     emulator.faults.add(Fault("drop_before", operation="createJob"))
     store = LocalStore()
     await submitted(aiware.get_client(), TASKS, store)
@@ -153,7 +153,7 @@ async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
 
 
 async def test_project_is_found_by_its_name(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Answer lost: looked for until it is made; the handle is the project's, and its check says succeeded."""
+    """Answer lost: the search goes on until it is made; the handle is the project's, and its check says succeeded."""
     emulator.faults.add(Fault("drop_after", operation="createProject"))
     client = datasaur.get_client()
     handle = await submitted(client, PROJECT)

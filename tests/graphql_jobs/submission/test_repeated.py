@@ -1,4 +1,4 @@
-"""Submitting again after another process: what is looked at how often, and what a repeated job counts as."""
+"""Submitting again after another process: how often the store is read, and what a repeated job counts as."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Died(BaseException):
     """The process is no more."""
 
 
-class CountingMemory(LocalStore):
+class CountingStore(LocalStore):
     """Counts how often it is read, and lets the process die after it wrote an intent, if it is told to."""
 
     def __init__(self) -> None:
@@ -65,8 +65,8 @@ async def client(emulator: Emulator) -> DatasaurClient:
 
 
 async def test_another_process_submission_is_read_less_and_less_often(client: DatasaurClient) -> None:
-    """Two minutes of waiting for a process that died after its intent: ten looks into the store, not one a second."""
-    store = CountingMemory()
+    """Two minutes of waiting for a process that died after its intent: ten reads of the store, not one a second."""
+    store = CountingStore()
     async with client:
         store.dies_after_intent = True
         with pytest.raises(Died):

@@ -64,7 +64,7 @@ async def test_job_is_found_beside_the_job_of_a_rule(
 async def test_label_tells_a_created_job_from_a_late_job_of_a_rule(
     engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """A rule that takes its time: what it starts while ours is looked for has no label."""
+    """A rule that takes its time: what it starts during the search has no label."""
     emulator.faults.add(rule(engine, delay_s=LATE_S), Fault(kind, operation="createJob"))
     handle = await submitted(aiware.get_client(), TASKS)
     assert [one.job_id for one in jobs(emulator)] == [handle.job_id]

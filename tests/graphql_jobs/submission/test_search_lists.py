@@ -1,4 +1,4 @@
-"""Lists in which a search looks for a job: a list that may lack the job is never "not there", and each has an end."""
+"""Lists that a search reads: a list that may lack the job is never "not there", and each has an end."""
 
 from __future__ import annotations
 

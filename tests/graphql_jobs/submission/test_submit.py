@@ -71,7 +71,7 @@ async def test_second_attempt_gets_the_same_job(
 async def test_refused_create_is_submitted_by_the_next_attempt(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """Surely not done: the error is told, and the next attempt submits."""
+    """Refused: the error is raised, and the next attempt submits."""
     emulator.faults.add(Fault("body_too_large", operation=AUTO_LABEL.operation))
     store = LocalStore()
     with pytest.raises(errors.RequestFailed):

@@ -67,9 +67,7 @@ async def test_create_that_was_not_sent_in_time_is_not_unknown(
     """The server asks for a delay of 10 s, and a submission may take 0.1 s: nothing was started, and it says so."""
     client, spec = (aiware.get_client(), TASKS) if provider == "aiware" else (datasaur.get_client(), AUTO_LABEL)
     client.session.limits = replace(client.session.limits, submission_s=0.1)
-    client.session.clock = (
-        client.session.server_delay._clock
-    )  # real time: the sleep before the gate is what is cancelled
+    client.session.clock = client.session.server_delay._clock  # real time: the sleep for the delay is cancelled
     client.session.server_delay.extend(10)
     store = LocalStore()
     with pytest.raises(errors.RequestFailed, match=r"not sent within submission_s=0\.1.*Nothing was started") as caught:
