@@ -92,7 +92,7 @@ def mutated(random: Random, sample: Any) -> bytes:
 
 
 def headers(random: Random) -> dict[str, str]:
-    """Headers, of which some are odd."""
+    """Headers, some of them odd."""
     odd = {random.choice(HEADERS): random.choice(HEADER_VALUES) for _ in range(random.choice([0, 0, 1, 2]))}
     return {"Content-Type": "application/json"} | odd
 

@@ -80,7 +80,7 @@ def cutting(
 
 
 def ranged(body: bytes, etag: str = '"1"') -> Handler:
-    """A store that gives the rest of a file to whoever has its beginning, and the whole to others."""
+    """A store that sends the rest of a file to a client that has its beginning, and the whole to others."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         wanted, size = request.headers.get("Range", ""), len(body)

@@ -28,7 +28,7 @@ GOOD: dict[str, Any] = {"data": {"job": {"id": "1"}}}
 
 
 @HOURS
-async def test_deadline_comes_in_its_own_time(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
+async def test_clock_change_does_not_move_a_deadline(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
     """Deadline 60 s, and the clock is set by three hours after 30: the wait ends after 60 s."""
     client = scripted(lambda one, at_s: job(one))
     began_at = clock.monotonic()
@@ -39,7 +39,7 @@ async def test_deadline_comes_in_its_own_time(by_s: float, scripted: Scripted, c
 
 
 @HOURS
-async def test_outage_budget_ends_in_its_own_time(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
+async def test_clock_change_does_not_move_the_outage_budget(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
     """Outage budget 60 s, and the clock is set after 30: given up after 60 s."""
     client = scripted(lambda one, at_s: DOWN)
     began_at = clock.monotonic()
@@ -50,7 +50,7 @@ async def test_outage_budget_ends_in_its_own_time(by_s: float, scripted: Scripte
 
 
 @HOURS
-async def test_delay_that_the_server_asked_for_lasts_as_long(
+async def test_clock_change_does_not_change_a_retry_after_delay(
     by_s: float, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """`Retry-After: 40`, and the clock is set after 20 s: the request is sent again after 40 s."""
@@ -62,7 +62,7 @@ async def test_delay_that_the_server_asked_for_lasts_as_long(
 
 
 @HOURS
-async def test_token_is_renewed_in_its_own_time(
+async def test_clock_change_does_not_move_the_renewal_of_a_token(
     by_s: float, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """A token for 600 s: used after 300 s and renewed after 600, whatever the clock was set to."""
@@ -78,7 +78,7 @@ async def test_token_is_renewed_in_its_own_time(
 
 
 @HOURS
-async def test_requests_per_s_stay_what_they_are(
+async def test_clock_change_does_not_change_the_rate_limit(
     by_s: float, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """Two per second, and the clock is set after the second one: the third is sent a second later."""

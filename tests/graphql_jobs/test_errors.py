@@ -89,13 +89,13 @@ def test_a_failed_request_names_provider_operation_and_subject(kind: type[errors
     assert "HTTP 503" in text
 
 
-def test_only_what_surely_was_not_carried_out_says_so() -> None:
+def test_only_surely_unexecuted_errors_say_so() -> None:
     """Guarantee 2 hangs on this table: a class that is both transient and unexecuted makes a create be sent again."""
     failures = [kind for kind in ALL if issubclass(kind, errors.RequestFailed)]
     assert {kind.__name__ for kind in failures if kind.transient and kind.unexecuted} == {"Unreachable", "RateLimited"}
 
 
-def test_the_three_different_things_are_three_classes() -> None:
+def test_failed_request_failed_job_and_stopped_wait_are_three_classes() -> None:
     """A check that failed, a job that failed, a wait that was given up: none is a kind of another."""
     three = (errors.RequestFailed, errors.JobError, errors.WaitStopped, errors.SubmissionUnknown)
     assert not any(issubclass(one, other) for one in three for other in three if one is not other)

@@ -63,7 +63,7 @@ def test_an_instant_keeps_its_meaning_in_another_zone() -> None:
         (HANDLE | {"details": {"file_url": {"s3cret": 1}}}, "handle.details.file_url"),
     ],
 )
-def test_what_is_no_handle_is_refused_by_the_name_of_its_field(plain: object, name: str) -> None:
+def test_bad_handle_is_refused_by_the_name_of_its_field(plain: object, name: str) -> None:
     """Missing, empty, too long, without a zone, one field too many; and no value is shown."""
     with pytest.raises(InvalidInput) as caught:
         JobHandle.from_json(plain)

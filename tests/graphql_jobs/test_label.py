@@ -52,11 +52,11 @@ def test_a_label_comes_back(key: str, owner: str) -> None:
 @pytest.mark.parametrize(
     "value", [None, 7, "text", [], {}, {"graphql_jobs": None}, {"graphql_jobs": {}}, {"graphql_jobs": {"key": 7}}]
 )
-def test_what_is_no_label_is_none(value: object) -> None:
+def test_text_that_is_no_label_is_none(value: object) -> None:
     """A server's data may be anything."""
     assert Label.in_json(value) is None
 
 
-def test_an_owner_that_is_no_text_is_left_out() -> None:
+def test_owner_that_is_no_text_is_left_out() -> None:
     """The key still says whose job it is."""
     assert Label.in_json({"graphql_jobs": {"key": "k", "owner": 7}}) == Label("k")

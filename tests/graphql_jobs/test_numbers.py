@@ -54,7 +54,7 @@ def test_ordinary_numbers_stay_ordinary() -> None:
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
-def test_what_json_has_no_word_for_is_null(word: str) -> None:
+def test_nan_and_infinity_become_null(word: str) -> None:
     """Also beside texts that hold those words, and quotes."""
     with exact_numbers():
         value = decoded_answer('{"a": ' + word + r', "b": "NaN \" Infinity, -Infinity", "NaN": ["\\", NaN, "\\\""]}')
@@ -71,13 +71,13 @@ def test_an_exact_number_survives_pickling_and_is_a_float() -> None:
     assert (number.text, number) == ("0.1234567890123456789", 0.1234567890123456789)
 
 
-def test_half_of_a_surrogate_pair_beside_long_numbers_can_be_sent_on() -> None:
+def test_half_of_a_surrogate_pair_beside_long_numbers_can_be_encoded() -> None:
     """A question mark, as everywhere."""
     with exact_numbers():
         assert decoded_answer('["\\ud800", 0.1234567890123456789]')[0] == "?"
 
 
-def test_what_is_not_asked_for_exactly_is_read_fast() -> None:
+def test_numbers_are_read_fast_by_default() -> None:
     """Polls: a float."""
     assert type(decoded_answer("[0.1234567890123456789]")[0]) is float
 
@@ -90,7 +90,7 @@ def test_every_decimal_keeps_its_value(number: Decimal) -> None:
     assert Decimal(again[1:-1]) == number
 
 
-def test_a_float_in_its_usual_text_is_told_to_be_exact_without_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float_in_its_usual_text_needs_no_decimal(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of the time, and results have hundreds of thousands of such numbers."""
     monkeypatch.setattr("graphql_jobs.numbers.Decimal", None)
     with exact_numbers():

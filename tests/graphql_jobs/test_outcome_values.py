@@ -44,7 +44,7 @@ def test_all_tasks_are_counted_however_many_statuses_there_are(number: int) -> N
     assert len(counts) <= MAX_STATUSES + 1
 
 
-def test_what_is_handed_over_is_bounded() -> None:
+def test_json_of_a_job_is_bounded() -> None:
     """Ten thousand failed tasks."""
     plain = job(["failed"] * 10_000, failures=10_000).to_json()
     assert len(plain["failures"]) == MAX_FAILURES + 1

@@ -24,13 +24,13 @@ ANY: st.SearchStrategy[object] = st.one_of(
         ("[Infinity]", [float("inf")]),
     ],
 )
-def test_what_is_not_strictly_json_is_read_all_the_same(text: str, expected: object) -> None:
+def test_nan_and_half_surrogate_pairs_are_read(text: str, expected: object) -> None:
     """Half of a surrogate pair becomes a question mark: no text that we keep is one that cannot be sent on."""
     assert decoded(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "<html>"])
-def test_what_is_no_json_is_an_error(text: str) -> None:
+def test_text_that_is_no_json_is_an_error(text: str) -> None:
     """It is said so."""
     with pytest.raises(ValueError, match=r".+"):
         decoded(text)

@@ -21,7 +21,7 @@ from graphql_jobs.urls import base_url
         ("HTTPS://Host", "https://Host"),
     ],
 )
-def test_an_address_is_taken_without_its_trailing_slash(url: str, expected: str) -> None:
+def test_base_url_loses_its_trailing_slash(url: str, expected: str) -> None:
     """Host, port and path stay as they are."""
     assert base_url(url) == expected
 
@@ -45,7 +45,7 @@ def test_an_address_is_taken_without_its_trailing_slash(url: str, expected: str)
         ("https://h/a\x7fb", "white space"),
     ],
 )
-def test_what_is_no_base_url_is_refused_by_name(url: str, problem: str) -> None:
+def test_bad_base_url_is_refused_by_name(url: str, problem: str) -> None:
     """The parameter is named, and what is wrong with it."""
     with pytest.raises(InvalidInput, match=problem) as caught:
         base_url(url, "aiware_url")
@@ -73,7 +73,7 @@ def test_credentials_in_a_url_are_refused_and_never_shown(url: str) -> None:
 
 
 @given(st.text())
-def test_any_text_is_an_address_or_bad_input(url: str) -> None:
+def test_any_text_is_a_url_or_bad_input(url: str) -> None:
     """Nothing else is ever raised, and what is taken is http(s)."""
     try:
         assert base_url(url).startswith(("http://", "https://"))

@@ -46,12 +46,12 @@ def signed(signature: str) -> dict[str, JobSpec]:
 
 
 @pytest.mark.parametrize("name", [name for name in signed("") if name != "template"])
-def test_a_new_signature_anywhere_is_no_other_job(name: str) -> None:
+def test_url_with_a_new_signature_is_the_same_job(name: str) -> None:
     """Signed anew for the second attempt, deep in a document or a payload: the same summary, the same key."""
     assert signed("1" * 64)[name].summary("salt") == signed("2" * 64)[name].summary("salt")
 
 
-def test_another_address_is_another_job() -> None:
+def test_another_url_is_another_job() -> None:
     """Only the query is left out, and only that of an address."""
     one, other = [
         AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE, payload={"url": url, "question": "why?"})])
@@ -64,7 +64,7 @@ def test_another_address_is_another_job() -> None:
 
 
 @pytest.mark.parametrize("name", ["document", "payload"])
-async def test_a_flow_that_signs_anew_goes_on_with_its_job(
+async def test_flow_with_a_newly_signed_url_goes_on_with_its_job(
     name: str, emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
     """The caller's own key, and an address that is signed anew in each attempt: one job, and no conflict."""
@@ -93,7 +93,7 @@ async def test_a_signature_that_a_server_repeats_is_not_shown(
         assert "5ec7e7" not in f"{caught.value} {caught.value.__cause__} {caplog.text}"
 
 
-def test_addresses_are_found_wherever_they_stand() -> None:
+def test_urls_are_found_anywhere_in_json() -> None:
     """In lists, in names of fields, within a text."""
     plain = {"a": ["https://h/1?s=1", 7, None, {"b": "see <http://h/2?s=2>, please"}], "https://h/3?s=3": True}
     assert list(urls_in(plain)) == ["https://h/1?s=1", "http://h/2?s=2", "https://h/3?s=3"]
@@ -103,7 +103,7 @@ def test_addresses_are_found_wherever_they_stand() -> None:
 @pytest.mark.parametrize(
     "text", ["https://[bad?token=abcdefghijklmnopqrst", "://?a", "https://h:x/?k=1234567890123456"]
 )
-def test_what_only_looks_like_an_address_breaks_nothing(text: str) -> None:
+def test_text_that_only_resembles_a_url_is_harmless(text: str) -> None:
     """A payload is the caller's own; what stands behind the question mark is hidden all the same."""
     kept = KeptSecrets()
     kept.keep_queries({"url": text})

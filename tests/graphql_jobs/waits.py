@@ -28,7 +28,7 @@ def handle(job_id: str) -> JobHandle:
 
 
 def job(job_id: str, state: JobState = JobState.RUNNING) -> Job:
-    """A job as one look shows it."""
+    """A job as one poll shows it."""
     return Job("fake", job_id, state, state.lower())
 
 

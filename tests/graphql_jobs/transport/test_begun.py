@@ -35,7 +35,7 @@ async def test_an_error_below_the_root_proves_that_the_create_ran(
 
 @pytest.mark.parametrize("status", [500, 504])
 @pytest.mark.parametrize("name", WORDS)
-async def test_a_server_that_broke_down_over_a_create_may_have_done_it(
+async def test_create_that_ends_with_5xx_may_have_happened(
     status: int, name: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
     """504 with the job's id and `rate_limited` in its body: one request, and nobody knows."""

@@ -48,18 +48,18 @@ def asked(text: str | None, date: str | None = None) -> float | None:
         (None, None),
     ],
 )
-def test_seconds_are_taken_within_zero_and_an_hour(text: str | None, expected: float | None) -> None:
-    """Seven seconds are seven; a negative wait is none; a year is an hour; what is no number was not asked for."""
+def test_retry_after_in_seconds_is_bounded(text: str | None, expected: float | None) -> None:
+    """Seven seconds are seven; a negative delay is 0; a year is an hour; a text that is no number is None."""
     assert asked(text) == expected
 
 
-def test_an_http_date_is_taken_by_the_servers_own_clock() -> None:
+def test_retry_after_date_is_read_by_the_servers_clock() -> None:
     """The server's clock is ten years behind ours; it asks for 90 s by its own."""
     now = datetime(2016, 5, 1, 12, 0, tzinfo=UTC)
     assert asked(format_datetime(now + timedelta(seconds=90), usegmt=True), format_datetime(now, usegmt=True)) == 90
 
 
-def test_an_http_date_is_taken_by_our_clock_where_the_server_gives_none() -> None:
+def test_retry_after_date_is_read_by_our_clock_without_a_date_header() -> None:
     """Ten minutes from now, give or take this test's own time."""
     text = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     asked_s = asked(text)
@@ -77,8 +77,8 @@ def test_an_http_date_is_taken_by_our_clock_where_the_server_gives_none() -> Non
         ("2015-10-21", None),
     ],
 )
-def test_odd_dates_are_zero_the_bound_or_nothing(text: str, expected: float | None) -> None:
-    """A date in the past is no wait, one in 7000 years is an hour, one that is none was not asked for."""
+def test_odd_retry_after_dates_are_bounded_or_ignored(text: str, expected: float | None) -> None:
+    """A date in the past is 0, one in 7000 years is an hour, a text that is no date is None."""
     assert asked(text) == expected
 
 
@@ -86,14 +86,14 @@ def test_odd_dates_are_zero_the_bound_or_nothing(text: str, expected: float | No
 @example("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None)
 @example("Wed, 21 Oct 2015 07:28:00 +9999", "Wed, 21 Oct 2015 07:28:00 -9999")
 @example("Mon, 1 Jan 0001 00:00:00 +2359", "Fri, 31 Dec 9999 23:59:59 -2359")
-def test_any_header_is_a_wait_within_bounds_or_none(text: str, date: str | None) -> None:
+def test_any_retry_after_header_is_bounded_or_ignored(text: str, date: str | None) -> None:
     """Whatever a server puts into Retry-After and Date."""
     asked_s = asked(text, date)
     assert asked_s is None or 0 <= asked_s <= MAX_RETRY_AFTER_S
 
 
 @given(JSON)
-def test_the_errors_of_an_answer_are_objects_whatever_was_sent(value: Any) -> None:
+def test_error_entries_are_objects(value: Any) -> None:
     """Text, numbers and lists among the errors become messages, and any entry has words and perhaps a class."""
     entries = error_entries(value)
     assert all(isinstance(entry, dict) for entry in entries)
@@ -102,7 +102,7 @@ def test_the_errors_of_an_answer_are_objects_whatever_was_sent(value: Any) -> No
         DIALECT.kind_of(entry)
 
 
-def test_the_words_name_the_code_the_message_and_how_many_more() -> None:
+def test_detail_names_the_code_the_message_and_the_number_of_other_errors() -> None:
     """Three errors: the first in full, the others counted."""
     entries: list[dict[str, object]] = [{"name": "not_found", "message": "gone"}, {}, {}]
     assert words_of(DIALECT, entries) == "not_found: gone (and 2 more)"
@@ -110,13 +110,13 @@ def test_the_words_name_the_code_the_message_and_how_many_more() -> None:
     assert words_of(DIALECT, []) == "no reason given."
 
 
-def test_a_good_status_and_no_exception_is_no_finding() -> None:
+def test_good_status_without_exception_is_no_failure() -> None:
     """Any 2xx: nothing is wrong with the HTTP part."""
     for status in (200, 201, 204, 299):
         assert diagnose_http(DIALECT, Exchange(True, status), None) is None
 
 
-def test_the_cause_beneath_gqls_wrapping_decides() -> None:
+def test_cause_of_gqls_exception_decides() -> None:
     """gql wraps everything as TransportConnectionFailed; `ClientOSError` is sent, its child for connecting is not."""
     for cause, sent, kind in (
         (aiohttp.ClientOSError("reset"), True, errors.ConnectionLost),
@@ -135,8 +135,8 @@ def test_the_cause_beneath_gqls_wrapping_decides() -> None:
 
 
 @pytest.mark.parametrize("cause", [RuntimeError("wrong loop"), ValueError("closed file"), OSError(28, "disk full")])
-def test_what_is_neither_network_nor_server_is_raised_again(cause: Exception) -> None:
-    """A closed file looks like a failed connection to gql; it is a bug, and stays one."""
+def test_bug_is_raised_again(cause: Exception) -> None:
+    """gql reports a closed file as a failed connection: it is raised as the bug that it is."""
     raised = TransportConnectionFailed(str(cause))
     raised.__cause__ = cause
     with pytest.raises(TransportConnectionFailed):

@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_a_file_is_streamed_to_its_place(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
+async def test_file_is_streamed_to_its_path(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """Three megabytes, in a folder that is made; nothing else is left there."""
     server = await serve(LARGE)
     to = tmp_path / "new" / "f"
@@ -39,7 +39,7 @@ async def test_a_file_is_streamed_to_its_place(serve: Serve, open_session: OpenS
     assert server.paths == ["/graphql/f.zip?X-Amz-Signature=abc"]
 
 
-async def test_a_file_is_asked_for_without_credentials(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
+async def test_file_is_requested_without_credentials(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """A pre-signed address refuses an Authorization header, and another host must not see the token."""
     server = await serve("x")
     await download(await open_session(server.url), server.url, tmp_path / "f")
@@ -47,7 +47,7 @@ async def test_a_file_is_asked_for_without_credentials(serve: Serve, open_sessio
     assert "Cookie" not in server.headers[0]
 
 
-async def test_a_file_beyond_the_bound_is_not_kept(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
+async def test_file_beyond_the_bound_is_not_kept(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """A bound of a megabyte, a file of three: an error, asked for once, and no part is left."""
     server = await serve(LARGE)
     with pytest.raises(errors.TooMuchAtOnce):
@@ -66,7 +66,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def test_a_file_that_was_cut_is_fetched_again(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
+async def test_interrupted_download_is_repeated(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """Cut once, then whole: the whole file."""
     server = await serve(cut, "whole")
     assert await download(await open_session(server.url), server.url, tmp_path / "f") == 5
@@ -74,7 +74,7 @@ async def test_a_file_that_was_cut_is_fetched_again(serve: Serve, open_session: 
     assert names(tmp_path) == ["f"]
 
 
-async def test_a_file_that_is_always_cut_is_no_file(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
+async def test_file_that_is_always_cut_is_not_saved(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """`ConnectionLost` after all attempts; an older file of that name stays, no part is left."""
     (tmp_path / "f").write_text("older")
     server = await serve(cut)
@@ -141,7 +141,7 @@ async def test_a_download_that_is_cancelled_at_its_beginning_leaves_no_part(
         ((429, "slow down"), errors.RateLimited, 2),
     ],
 )
-async def test_each_refusal_of_a_file_has_its_class(
+async def test_each_status_of_a_file_store_has_its_error(
     step: Any, kind: type[Exception], count: int, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """403 is an expired signature, 404 a file that is not there (yet): neither is repeated here."""
@@ -151,7 +151,7 @@ async def test_each_refusal_of_a_file_has_its_class(
     assert server.count == count
 
 
-async def test_an_address_that_is_none_is_one_of_our_errors(open_session: OpenSession, tmp_path: Path) -> None:
+async def test_bad_file_url_is_request_refused(open_session: OpenSession, tmp_path: Path) -> None:
     """A hostile server says http://[x."""
     with pytest.raises(errors.GraphqlJobsError):
         await download(await open_session("http://127.0.0.1:9"), "http://[x", tmp_path / "f")
@@ -175,7 +175,7 @@ async def test_a_download_may_take_longer_than_a_request(
     assert await download(session, server.url, tmp_path / "f") == 10
 
 
-async def test_a_pause_that_another_host_asks_for_does_not_pause_the_service(
+async def test_delay_of_a_file_store_does_not_delay_the_endpoint(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """The file's host says 503 with an hour of Retry-After: checks go on."""

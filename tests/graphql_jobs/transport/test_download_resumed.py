@@ -43,7 +43,7 @@ def ranges(server: ScriptedServer) -> list[tuple[str | None, str | None]]:
     return [(headers.get("Range"), headers.get("If-Range")) for headers in server.headers]
 
 
-async def test_a_cut_download_goes_on_where_it_stopped(
+async def test_interrupted_download_resumes_where_it_stopped(
     serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
     """Cut after 1,000 bytes: the rest of the same file is asked for, by its ETag."""
@@ -53,7 +53,7 @@ async def test_a_cut_download_goes_on_where_it_stopped(
     assert ranges(server) == [(None, None), ("bytes=1000-", '"1"')]
 
 
-async def test_a_file_without_an_etag_is_resumed_by_its_date(
+async def test_file_without_etag_is_resumed_by_its_date(
     serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
     """Last-Modified, or a weak ETag beside it, which may not stand in If-Range."""
@@ -78,7 +78,7 @@ async def test_a_file_without_an_etag_is_resumed_by_its_date(
     ],
     ids=["no ranges", "another file", "another part", "another length", "no range said", "416", "403", "400"],
 )
-async def test_what_is_not_the_rest_of_the_file_is_not_put_behind_its_beginning(
+async def test_response_that_is_not_the_rest_of_the_file_restarts_the_download(
     later: Any, serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
     """A store that gives the whole, another part or a refusal: the file is fetched from its start, and is whole."""
@@ -89,7 +89,7 @@ async def test_what_is_not_the_rest_of_the_file_is_not_put_behind_its_beginning(
     assert names(tmp_path) == ["f.zip"]
 
 
-async def test_the_budget_counts_time_without_progress_alone(
+async def test_outage_budget_counts_only_time_without_progress(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """50 cuts, each after 50 s of progress, within a budget of 60 s: whole."""
@@ -108,7 +108,7 @@ async def test_the_budget_counts_time_without_progress_alone(
     assert server.count >= 50
 
 
-async def test_a_file_that_is_cut_at_one_place_for_ever_is_given_up(
+async def test_download_that_always_stops_at_the_same_byte_is_given_up(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Always the same first 1,000 bytes, which are no progress: `ConnectionLost` after the budget; no part is left."""
@@ -145,9 +145,7 @@ async def test_a_relative_redirect_is_followed(serve: Serve, open_session: OpenS
 @pytest.mark.parametrize(
     "location", ["", "ftp://h/f", "http://u:p@127.0.0.1/f", "/loop", "http://a..b/f", "http://[::1"]
 )
-async def test_a_redirect_that_leads_nowhere_is_an_error(
-    location: str, serve: Serve, open_session: OpenSession, tmp_path: Path
-) -> None:
+async def test_bad_redirect_is_an_error(location: str, serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
     """None, not http, with a password, without an end, to a host that cannot be one: one of our errors."""
     server = await serve((302, "", {"Location": location} if location else {}))
     with pytest.raises(errors.RequestFailed):
@@ -165,12 +163,12 @@ async def test_a_redirect_that_leads_nowhere_is_an_error(
         "/f?a=%zz&b=",
     ],
 )
-def test_an_address_is_sent_byte_for_byte(path: str) -> None:
+def test_url_is_sent_byte_for_byte(path: str) -> None:
     """A signature is one of this very text: nothing is quoted, unquoted or made shorter."""
     assert exact_address(f"http://files.example.invalid{path}").raw_path_qs == path
 
 
-def test_only_what_cannot_be_sent_is_changed_in_an_address() -> None:
+def test_only_characters_that_cannot_be_sent_are_encoded_in_a_url() -> None:
     """A blank, and what is not in ASCII: servers refuse it, and every client that makes such an address quotes it."""
     assert str(exact_address("http://b\u00fccher.example/a b?c d#e")) == "http://xn--bcher-kva.example/a%20b?c%20d#e"
     assert exact_address("http://h/\u00e9%2f?q=\u00e9+").raw_path_qs == "/%C3%A9%2f?q=%C3%A9+"
@@ -187,7 +185,7 @@ def test_only_what_cannot_be_sent_is_changed_in_an_address() -> None:
         "file:///etc/passwd",
     ],
 )
-def test_an_address_that_cannot_be_one_is_refused(url: str) -> None:
+def test_text_that_is_no_url_is_refused(url: str) -> None:
     """Empty or long parts of a host's name, line breaks, half of a surrogate pair, no http."""
     with pytest.raises(ValueError):  # noqa: PT011 (whichever)
         exact_address(url)
@@ -207,7 +205,7 @@ asyncio.run(main())
 """
 
 
-async def test_the_part_of_a_killed_download_goes_with_the_next_and_that_of_a_living_one_stays(
+async def test_left_over_part_file_is_removed_and_one_in_use_is_kept(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """Two processes download into one folder; one is killed: the next download removes its part, and only that."""
@@ -230,7 +228,7 @@ async def test_the_part_of_a_killed_download_goes_with_the_next_and_that_of_a_li
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-async def test_a_file_has_the_rights_of_any_new_file(
+async def test_file_has_the_permissions_of_any_new_file(
     umask: int, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """As the umask says: others may read what comes downstream."""

@@ -180,7 +180,9 @@ async def test_no_redirect_is_followed(serve: Serve, open_session: OpenSession, 
     assert (server.count, other.count) == (1, 0)
 
 
-async def test_a_passing_failure_is_passed(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
+async def test_read_is_repeated_until_the_failure_passes(
+    serve: Serve, open_session: OpenSession, operation: Operation
+) -> None:
     """502, 503, then the answer: three requests, one result."""
     server = await serve((502, ""), (503, ""), {"data": {"job": {"id": "1"}}})
     reply = await (await open_session(server.url)).read(operation, {"id": "1"})
@@ -189,7 +191,7 @@ async def test_a_passing_failure_is_passed(serve: Serve, open_session: OpenSessi
 
 
 @pytest.mark.parametrize("code", ["authentication_error", "rate_limited"])
-async def test_a_create_that_gave_an_id_is_never_sent_again(
+async def test_create_that_returned_an_id_is_never_sent_again(
     code: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
     """Guarantee 2: the job is there, a part of the answer was refused: one request, and the id."""

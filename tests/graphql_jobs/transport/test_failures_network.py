@@ -136,22 +136,20 @@ async def test_a_create_is_sent_once_when_it_may_have_happened(
 
 
 class UpAfterTwo(SystemClock):
-    """The service starts to listen during the second pause between two attempts."""
+    """The service starts to listen during the second delay between two attempts."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
-        self.pauses = 0
+        self.delays = 0
 
     async def sleep(self, delay_s: float) -> None:
         """No time passes, but the service may come up."""
-        self.pauses += 1
-        if self.pauses == 2:
+        self.delays += 1
+        if self.delays == 2:
             self.listener.listen()
 
 
-async def test_a_create_that_found_no_listener_is_sent_when_there_is_one(
-    open_session: OpenSession, creation: Operation
-) -> None:
+async def test_create_is_sent_again_after_connection_refused(open_session: OpenSession, creation: Operation) -> None:
     """Refused twice, then the service is up: one request arrives, and the job is made."""
     bodies: list[bytes] = []
 
@@ -213,7 +211,7 @@ async def test_a_kept_alive_connection_that_closed_while_idle_is_replaced(
         assert len(server.connections) == number
 
 
-async def test_a_bug_is_no_outage(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
+async def test_bug_is_not_taken_for_an_outage(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
     """Variables that cannot be JSON are our caller's mistake: not repeated, and not a `RequestFailed`."""
     server = await serve({"data": {"job": None}})
     session = await open_session(server.url)

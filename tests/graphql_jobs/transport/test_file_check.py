@@ -51,7 +51,7 @@ def spoiled(content: bytes, at: int) -> bytes:
     ],
     ids=["a page", "nothing", "a half", "all but a byte", "a wrong byte", "JSON"],
 )
-async def test_what_is_no_whole_archive_is_not_saved_as_one(
+async def test_broken_archive_is_not_saved(
     body: bytes, words: str, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
     """HTTP 200 with something else: fetched again as often as any request, then `BadReply`, and no file."""
@@ -63,7 +63,7 @@ async def test_what_is_no_whole_archive_is_not_saved_as_one(
     assert [path.name for path in tmp_path.iterdir()] == []  # noqa: ASYNC240 (a test's own folder)
 
 
-async def test_a_page_that_stands_in_for_a_while_does_no_harm(
+async def test_maintenance_page_is_not_saved_as_the_file(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """Twice a maintenance page, then the archive."""
@@ -86,7 +86,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("header", DIGESTS)
-async def test_a_file_has_the_digest_that_its_server_gives(
+async def test_file_must_have_the_digest_that_its_server_sends(
     header: str, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
     """Another whole archive under the digest of the first: an error; the first: a file."""
@@ -109,7 +109,7 @@ async def test_a_file_has_the_digest_that_its_server_gives(
     ],
     ids=["an ETag", "a checksum of parts", "hex", "others", "of the packed file", "nonsense"],
 )
-def test_what_is_no_digest_of_the_file_is_passed_over(headers: dict[str, str]) -> None:
+def test_header_that_is_no_digest_of_the_file_is_ignored(headers: dict[str, str]) -> None:
     """By contract, or by its length."""
     assert digests_in(headers) == {}
 
@@ -133,14 +133,14 @@ def test_no_archive_breaks_its_check(seed: int, tmp_path: Path) -> None:
         assert isinstance(problem_of(str(path), "f.zip", {}, lambda: False), str | None)
 
 
-def test_an_index_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+def test_too_large_archive_index_is_not_read(tmp_path: Path) -> None:
     """An archive that claims an index of 10 GB: it would be read into memory."""
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 3_000_000_000, 0, 0)
     (tmp_path / "f.zip").write_bytes(end)
     assert problem_of(str(tmp_path / "f.zip"), "f.zip", {}, lambda: False) is None
 
 
-def test_an_archive_with_another_packing_is_only_opened(tmp_path: Path) -> None:
+def test_archive_with_another_compression_is_only_opened(tmp_path: Path) -> None:
     """LZMA takes what memory the archive says."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as made:

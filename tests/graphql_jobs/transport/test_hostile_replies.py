@@ -82,7 +82,7 @@ async def exercise(client: JobClient) -> None:
 
 
 @pytest.mark.parametrize("kind", [AiwareClient, DatasaurClient])
-async def test_any_json_is_read_or_is_one_of_our_errors(
+async def test_any_json_is_read_or_raises_one_of_our_errors(
     kind: type[JobClient], serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Checks, submissions, cancels and results against replies of any shape."""
@@ -109,7 +109,7 @@ async def test_any_json_is_read_or_is_one_of_our_errors(
 
 
 @pytest.mark.parametrize("depth", [100, 900, 5000, 200_000])
-async def test_json_of_any_depth_is_read_or_is_one_of_our_errors(depth: int, serve: Serve) -> None:
+async def test_json_of_any_depth_is_read_or_raises_one_of_our_errors(depth: int, serve: Serve) -> None:
     """Deeper than Python's stack: `BadReply`, not a RecursionError."""
     nested = "[" * depth + "]" * depth
     text = f'{{"data": {{"result": [{{"id": "a", "status": "FAILED", "errors": [{{"args": {nested}}}]}}]}}}}'

@@ -40,7 +40,7 @@ DATES = [
 
 
 @pytest.mark.parametrize("date", DATES)
-def test_a_date_header_that_is_none_is_passed_over(date: str) -> None:
+def test_bad_date_header_is_ignored(date: str) -> None:
     """A zone that overflows: the skew of the clocks is unknown, and no wait ends."""
     assert http_date_or_none(date) is None
     assert _skew_s((Exchange(True, 200, {"Date": date}), 0.0)) is None
@@ -48,7 +48,7 @@ def test_a_date_header_that_is_none_is_passed_over(date: str) -> None:
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 1000, 1023, 1100, 100_000])
-def test_json_that_is_nested_too_deeply_is_no_json(opening: str, depth: int) -> None:
+def test_too_deeply_nested_json_is_refused(opening: str, depth: int) -> None:
     """Between 900 and 1,024 levels orjson reads what Python cannot show."""
     closing = "]" if opening == "[" else "}"
     for leaf in ("1", "NaN", "1" * 100, '"\\ud800"'):
@@ -64,7 +64,7 @@ def test_json_that_is_not_nested_too_deeply_is_read_and_shown() -> None:
         assert repr(value).startswith("[[[")
 
 
-def test_what_is_nested_too_deeply_is_never_given_to_orjson_to_write() -> None:
+def test_too_deeply_nested_json_is_never_encoded_by_orjson() -> None:
     """orjson 3.13.0 writes beyond the end of its buffer for it, and the process dies: so in a process of its own."""
     done = subprocess.run([sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr
@@ -143,7 +143,7 @@ async def test_an_answer_that_is_not_utf_8_is_a_bad_reply(
 async def test_an_answer_with_too_many_errors_is_refused_as_a_whole(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Half a million would each become an exception; an error that is left out would make a job look absent."""
+    """Half a million would each become an exception; a job whose error were left out would seem to be absent."""
     server = await serve({"data": {"job": None}, "errors": [1] * 100_000})
     session = await open_session(server.url, limits=Limits(attempts=1))
     with pytest.raises(errors.BadReply, match="errors"):
@@ -168,7 +168,7 @@ async def test_an_answer_with_too_many_errors_is_refused_as_a_whole(
         (7 * 86_400, 1),
     ],
 )
-async def test_a_lifetime_that_is_none_is_an_hour_and_none_is_longer_than_a_week(
+async def test_token_lifetime_is_an_hour_by_default_and_a_week_at_most(
     expires_in: Any, fetches: int, clock: FakeClock
 ) -> None:
     """Asked for again six days later (for those of 30 days: seven): NaN would never be renewed, 10^400 overflows."""
@@ -184,7 +184,7 @@ async def test_a_lifetime_that_is_none_is_an_hour_and_none_is_longer_than_a_week
     assert len(asked) == fetches
 
 
-async def test_a_token_that_no_server_would_take_back_is_a_bad_reply(
+async def test_token_that_is_too_long_for_a_header_is_a_bad_reply(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
     """A megabyte would be sent with each request."""
@@ -198,7 +198,7 @@ LONG = ["deadbeef" * 50_000, "a://" * 100_000, "://" * 130_000, "a+" * 200_000, 
 
 
 @pytest.mark.parametrize("text", LONG)
-def test_addresses_are_looked_for_in_linear_time(text: str) -> None:
+def test_urls_are_found_in_linear_time(text: str) -> None:
     """400 kB of hex took minutes; now no more than some hundred times what it takes to write it as JSON."""
     started = time.perf_counter()
     json.dumps(text)
@@ -208,7 +208,7 @@ def test_addresses_are_looked_for_in_linear_time(text: str) -> None:
     assert time.perf_counter() - started < 2_000 * json_s + 1
 
 
-def test_addresses_are_found_at_any_depth() -> None:
+def test_urls_are_found_at_any_depth() -> None:
     """What a caller submits may be nested more deeply than Python's stack."""
     plain: object = "https://h/?s=1"
     for _ in range(5_000):

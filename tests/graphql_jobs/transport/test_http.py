@@ -20,7 +20,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(VALUES)
-def test_a_request_says_what_the_standard_library_would_say(value: Any) -> None:
+def test_request_is_encoded_as_by_the_standard_library(value: Any) -> None:
     """Whatever it holds: what is no number is no null, and half of a surrogate pair and large numbers stay."""
     assert repr(json.loads(encoded(value))) == repr(json.loads(json.dumps(value)))
 
@@ -31,7 +31,7 @@ class _Plain:
 
 
 @pytest.mark.parametrize("value", [datetime.now(UTC), _Plain(), {1, 2}, b"x"])
-def test_what_the_standard_library_refuses_is_refused(value: object) -> None:
+def test_value_that_the_standard_library_refuses_is_refused(value: object) -> None:
     """Before anything is sent."""
     with pytest.raises(TypeError, match="not JSON serializable"):
         encoded({"x": value})

@@ -41,7 +41,7 @@ def test_an_operation_needs_a_name_and_a_root_field(text: str) -> None:
         Operation(text)
 
 
-def test_a_document_that_is_none_is_refused() -> None:
+def test_bad_document_is_refused() -> None:
     """A mistake in a document is found at import."""
     with pytest.raises(GraphQLError):
         Operation("query Q { job(")

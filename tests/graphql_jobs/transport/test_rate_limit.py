@@ -1,4 +1,4 @@
-"""The budget: never more requests in a second than it allows, in the order in which they were asked for."""
+"""The rate limit: never more requests in a second than it allows, in their order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HeldClock(FakeClock):
-    """Whoever sleeps does so until the test lets time pass."""
+    """A clock on which a sleep ends only when the test lets time pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class HeldClock(FakeClock):
         await event.wait()
 
     async def wake(self, after_s: float) -> None:
-        """Let time pass, and everybody who sleeps look again."""
+        """Let time pass, and end all sleeps."""
         self.now_s += after_s
         while self.sleepers:
             self.sleepers.pop().set()
@@ -44,11 +44,11 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def sent_by(budget: RateLimit, clock: FakeClock, names: Sequence[str], sent: list[tuple[str, float]]) -> None:
+async def sent_by(limit: RateLimit, clock: FakeClock, names: Sequence[str], sent: list[tuple[str, float]]) -> None:
     """Send one request for each name, all asked for at once."""
 
     async def send(name: str) -> None:
-        assert await budget.take()
+        assert await limit.take()
         sent.append((name, clock.now()))
 
     await asyncio.gather(*(send(name) for name in names))
@@ -60,30 +60,30 @@ def most_in(window_s: float, instants: Sequence[float]) -> int:
 
 
 @given(st.floats(0.05, 50), st.lists(st.floats(0, 3), max_size=60), st.integers(1, 5))
-def test_no_second_holds_more_than_the_budget(rate: float, pauses_s: list[float], together: int) -> None:
+def test_no_second_holds_more_requests_than_the_rate_limit(rate: float, gaps_s: list[float], together: int) -> None:
     """Any rate, any pattern of requests: at most `rate` in any second, at most one in 1 / `rate` seconds below one."""
 
     async def run() -> list[tuple[str, float]]:
         clock = FakeClock()
-        budget, sent = RateLimit(clock, RateWindow(rate)), list[tuple[str, float]]()
-        for pause_s in pauses_s:
-            clock.now_s += pause_s
-            await sent_by(budget, clock, ["x"] * together, sent)
+        limit, sent = RateLimit(clock, RateWindow(rate)), list[tuple[str, float]]()
+        for gap_s in gaps_s:
+            clock.now_s += gap_s
+            await sent_by(limit, clock, ["x"] * together, sent)
         return sent
 
     sent = asyncio.run(run())
-    assert len(sent) == len(pauses_s) * together
+    assert len(sent) == len(gaps_s) * together
     assert most_in(max(1.0, 1 / rate), [at for _, at in sent]) <= max(1, int(rate))
 
 
-async def test_no_limit_is_no_wait() -> None:
+async def test_no_rate_limit_means_no_wait() -> None:
     """None: a thousand at once."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     await sent_by(RateLimit(clock, RateWindow(None)), clock, ["x"] * 1000, sent)
     assert (len(sent), clock.slept) == (1000, [])
 
 
-async def test_a_whole_budget_may_go_at_once_and_the_next_after_a_second() -> None:
+async def test_requests_of_one_second_may_be_sent_at_once() -> None:
     """Five per second and twelve requests: five, five and two, a second and the margin apart."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     began_at = clock.now()
@@ -91,7 +91,7 @@ async def test_a_whole_budget_may_go_at_once_and_the_next_after_a_second() -> No
     assert [at - began_at for _, at in sent] == pytest.approx([0] * 5 + [1.1] * 5 + [2.2] * 2, abs=1e-5)
 
 
-async def test_a_rate_below_one_is_one_request_in_so_many_seconds() -> None:
+async def test_rate_below_one_is_one_request_per_interval() -> None:
     """0.2 per second: one in five seconds, and the margin."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     began_at = clock.now()
@@ -99,8 +99,8 @@ async def test_a_rate_below_one_is_one_request_in_so_many_seconds() -> None:
     assert [at - began_at for _, at in sent] == pytest.approx([0, 5.5, 11], abs=1e-5)
 
 
-async def test_who_asks_first_goes_first() -> None:
-    """Thirty requests, two per second: in the order in which they were asked for."""
+async def test_requests_are_sent_in_their_order() -> None:
+    """Thirty requests, two per second: sent in the order of their calls."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     names = [str(number) for number in range(30)]
     await sent_by(RateLimit(clock, RateWindow(2)), clock, names, sent)
@@ -108,11 +108,11 @@ async def test_who_asks_first_goes_first() -> None:
 
 
 @pytest.mark.parametrize("cancelled", [[1], [2], [1, 2], [3, 2], [3]])
-async def test_a_cancelled_wait_leaves_nothing_behind(cancelled: list[int]) -> None:
-    """The first who waits, or one in the queue: those behind move up, and as much is sent as if he had never asked."""
+async def test_cancelled_request_leaves_the_queue(cancelled: list[int]) -> None:
+    """The first that waits, or one in the queue, is cancelled: the others are sent as if it had never been there."""
     clock, sent = HeldClock(), list[tuple[str, float]]()
-    budget = RateLimit(clock, RateWindow(1))
-    tasks = [asyncio.create_task(sent_by(budget, clock, str(number), sent)) for number in range(5)]
+    limit = RateLimit(clock, RateWindow(1))
+    tasks = [asyncio.create_task(sent_by(limit, clock, str(number), sent)) for number in range(5)]
     await settle()
     for number in cancelled:
         tasks[number].cancel()
@@ -124,33 +124,33 @@ async def test_a_cancelled_wait_leaves_nothing_behind(cancelled: list[int]) -> N
     assert most_in(1.0, [at for _, at in sent]) == 1
     await asyncio.gather(*tasks, return_exceptions=True)
     await clock.wake(1.1)
-    assert budget.wait_s() == 0
+    assert limit.wait_s() == 0
 
 
-async def test_who_finds_the_gate_shut_takes_nothing() -> None:
-    """Three wait, and the gate shuts: all three are sent away at once, and one that comes later has the second."""
-    clock, shut = HeldClock(), False
-    budget = RateLimit(clock, RateWindow(1))
-    assert await budget.take(lambda: shut)
-    waits = [asyncio.create_task(budget.take(lambda: shut)) for _ in range(3)]
+async def test_delayed_request_takes_no_turn() -> None:
+    """Three wait when a delay begins: all three return at once without a turn, which a later request can have."""
+    clock, delayed = HeldClock(), False
+    limit = RateLimit(clock, RateWindow(1))
+    assert await limit.take(lambda: delayed)
+    waits = [asyncio.create_task(limit.take(lambda: delayed)) for _ in range(3)]
     await settle()
-    shut = True
+    delayed = True
     await clock.wake(1.1)
     assert [wait.done() and wait.result() for wait in waits] == [False] * 3
     assert all(wait.done() for wait in waits)
-    assert budget.wait_s() == 0
-    assert not await RateLimit(clock, RateWindow(None)).take(lambda: shut)
+    assert limit.wait_s() == 0
+    assert not await RateLimit(clock, RateWindow(None)).take(lambda: delayed)
 
 
-async def test_the_wait_of_one_more_is_known() -> None:
+async def test_wait_of_a_new_request_is_known() -> None:
     """Two per second, two sent, five in the queue: the next would go in the fourth second."""
     clock = HeldClock()
     window = RateWindow(2)
-    budget, elsewhere = (RateLimit(clock, window) for _ in range(2))  # of another event loop
-    assert budget.wait_s() == 0
-    waits = [asyncio.create_task(budget.take()) for _ in range(7)]
+    limit, elsewhere = (RateLimit(clock, window) for _ in range(2))  # of another event loop
+    assert limit.wait_s() == 0
+    waits = [asyncio.create_task(limit.take()) for _ in range(7)]
     await settle()
-    assert budget.wait_s() == elsewhere.wait_s() == pytest.approx(3 * 1.1, abs=1e-5)
+    assert limit.wait_s() == elsewhere.wait_s() == pytest.approx(3 * 1.1, abs=1e-5)
     for _ in range(3):
         await clock.wake(1.1)
     assert all([await wait for wait in waits])
@@ -158,7 +158,7 @@ async def test_the_wait_of_one_more_is_known() -> None:
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1e300])
-def test_a_budget_that_cannot_be_is_refused(rate: float) -> None:
+def test_bad_rate_is_refused(rate: float) -> None:
     """Zero would wait for ever: the parameter is named."""
     with pytest.raises(InvalidInput, match="requests_per_s"):
         RateWindow(rate)

@@ -185,7 +185,7 @@ async def test_words_that_may_mean_something_else_are_no_proof(
 async def test_client_error_with_a_rate_limit_code_is_a_delay(
     status: int, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """403 whose second error says RATE_LIMITED, without `Retry-After`: sent again after a pause of our own."""
+    """403 whose second error says RATE_LIMITED, without `Retry-After`: sent again after a delay of our own."""
     body = {"errors": [{"message": "no", "extensions": {"code": "FORBIDDEN"}}, THROTTLED["RATE_LIMITED"]]}
     server = await serve((status, body), GOOD)
     await (await open_session(server.url, dialect=DATASAUR)).read(operation, {"id": "1"})
@@ -222,7 +222,7 @@ async def test_refusal_that_is_not_graphql_and_says_rate_limit_is_a_delay(
 async def test_refusal_without_such_words_is_none(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """A gateway's 403 that names a rule: one request, and the credentials are to be looked at."""
+    """A gateway's 403 that names a rule: one request, and `SignInFailed`."""
     for body in ({"message": "blocked by rule 7"}, ["THROTTLED"], "THROTTLED", {"message": ["too many requests"]}):
         server = await serve((403, body))
         with pytest.raises(errors.SignInFailed):

@@ -149,7 +149,7 @@ async def test_a_secret_in_an_id_or_a_status_is_not_shown(
     assert spelled not in shown
 
 
-async def test_a_job_whose_id_is_a_secret_is_none_to_work_with(serve: Serve, open_session: OpenSession) -> None:
+async def test_job_id_that_holds_a_secret_is_refused(serve: Serve, open_session: OpenSession) -> None:
     """Its handle would be kept and shown."""
     server = await serve({"data": {"createJob": {"id": TOKEN}}})
     session = await open_session(server.url, BearerToken(TOKEN), limits=Limits(attempts=1))
@@ -188,7 +188,7 @@ def test_a_short_secret_is_no_part_of_an_id() -> None:
     assert cleaned(job, kept) is job
 
 
-def test_the_oldest_secrets_are_let_go_and_those_of_the_credentials_stay() -> None:
+def test_oldest_secrets_are_dropped_and_those_of_the_credentials_stay() -> None:
     """After 2,000 others; a token that is replaced is forgotten when the credentials forget it."""
     current = [("token-one-1234",)]
     kept = KeptSecrets(lambda: current[0])
@@ -201,7 +201,7 @@ def test_the_oldest_secrets_are_let_go_and_those_of_the_credentials_stay() -> No
     assert kept.redact("token-one-1234 token-two-1234") == "token-one-1234 ***"
 
 
-def test_many_secrets_cost_a_message_no_more_than_few() -> None:
+def test_many_secrets_cost_hardly_more_than_few() -> None:
     """2,000 signed addresses that begin alike: within a hundred times, where one after the other took a thousand."""
     message = "the media at the place could not be fetched, X-Amz-Algorithm=AWS4-HMAC-SHA256 was told: " * 5
     few, many = KeptSecrets(lambda: ("a-long-token-1",)), KeptSecrets(lambda: ("a-long-token-1",))

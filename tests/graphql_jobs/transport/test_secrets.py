@@ -54,7 +54,7 @@ def shown(error: BaseException | None) -> str:
 
 
 @pytest.mark.parametrize("where", STEPS)
-async def test_what_a_server_repeats_is_not_shown(
+async def test_secret_that_a_server_repeats_is_not_shown(
     where: str,
     serve: Serve,
     open_session: OpenSession,
@@ -81,7 +81,7 @@ async def test_what_a_server_repeats_is_not_shown(
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
-async def test_what_a_token_endpoint_repeats_is_not_shown(
+async def test_secret_that_a_token_endpoint_repeats_is_not_shown(
     status: int, serve: Serve, open_session: OpenSession, operation: Operation, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It echoes the client secret in its refusal."""

@@ -1,4 +1,4 @@
-"""The session: Retry-After and the gate, each request's own status, bounded answers, use by many."""
+"""The session: Retry-After delays, each request's own status, bounded responses, use by many."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_request_has_its_token_and_its_variables(
 
 
 @pytest.mark.parametrize("body", [{"errors": [{"message": "slow"}]}, {"message": "slow"}, "<h1>slow</h1>"])
-async def test_the_wait_that_the_server_asked_for_is_waited(
+async def test_retry_after_is_waited_for(
     body: Any, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """429 with `Retry-After: 7`, with and without JSON errors: 7 to 8 seconds, then the answer."""
@@ -68,20 +68,20 @@ async def test_a_date_in_retry_after_is_waited_for(
     assert server.count == 2
 
 
-async def test_without_retry_after_the_pauses_are_our_own(
+async def test_delay_without_retry_after_is_our_own(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """429 for ever and no wait given: six attempts, with pauses that stay small."""
+    """429 for ever without `Retry-After`: six attempts, with short delays."""
     server = await serve((429, ""))
     with pytest.raises(errors.RateLimited) as caught:
         await (await open_session(server.url)).read(operation, {"id": "1"})
     assert server.count == Limits().attempts
     assert caught.value.retry_after_s is None
     assert len(clock.slept) == 5
-    assert all(0 <= pause_s <= 4 for pause_s in clock.slept)
+    assert all(0 <= delay_s <= 4 for delay_s in clock.slept)
 
 
-async def test_a_wait_beyond_the_budget_is_left_to_the_caller(
+async def test_delay_beyond_the_retry_budget_is_left_to_the_caller(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """A year is cut to an hour, and an hour is not waited here: one request, and the next fails without being sent."""
@@ -96,7 +96,7 @@ async def test_a_wait_beyond_the_budget_is_left_to_the_caller(
 
 
 @pytest.mark.parametrize("text", ["-3", "0", "nan", "soon"])
-async def test_a_senseless_wait_does_not_stop_the_session(
+async def test_senseless_retry_after_does_not_stop_the_session(
     text: str, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """Negative, NaN, no number: the request is sent again soon, and succeeds."""
@@ -106,7 +106,7 @@ async def test_a_senseless_wait_does_not_stop_the_session(
     assert clock.now() - began_at <= 4
 
 
-async def test_a_wait_pauses_all_requests_of_the_session(
+async def test_delay_applies_to_all_requests_of_the_session(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """Guarantee 6: told once to come back in 30 s, neither of two concurrent requests is sent before that."""
@@ -144,10 +144,10 @@ def noting(clock: FakeClock) -> tuple[list[float], Callable[[web.Request], Await
     return came_at, note
 
 
-async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
+async def test_extended_delay_is_waited_for_to_its_end(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """Paused for 10 s, and during that told to stay away for 40: not sent before 40."""
+    """A delay of 10 s is extended to 40 s: nothing is sent before 40 s."""
     sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()
@@ -163,10 +163,10 @@ async def test_a_pause_that_grew_while_it_was_waited_for_is_waited_to_its_end(
     assert sent_at[0] - began_at >= 40
 
 
-async def test_the_herd_before_the_gate_is_spread_when_it_opens(
+async def test_requests_after_a_delay_are_spread(
     serve: Serve, open_session: OpenSession, operation: Operation, clock: FakeClock
 ) -> None:
-    """Twenty requests that wait for one pause of 10 s to end: they come one by one, within the second after it."""
+    """Twenty requests wait for a delay of 10 s: they are sent one by one, within the second after it."""
     sent_at, note = noting(clock)
     session = await open_session((await serve(note)).url)
     began_at = clock.now()

@@ -57,7 +57,7 @@ def test_two_event_loops_do_not_share() -> None:
     assert asyncio.run(get()) is not asyncio.run(get())
 
 
-def test_the_budget_is_that_of_the_process() -> None:
+def test_rate_limit_is_shared_by_the_process() -> None:
     """Prefect gives each task that is submitted to threads an event loop: four of them with 30 requests each, 40 in a
     second allowed. By the instants that are counted, no second holds more."""
     limits = Limits(requests_per_s=40)
@@ -84,7 +84,7 @@ def test_the_budget_is_that_of_the_process() -> None:
     assert all(later - earlier >= 1.0 for earlier, later in zip(sent_at, sent_at[40:], strict=False))
 
 
-def test_another_rate_is_another_budget() -> None:
+def test_each_rate_has_its_own_window() -> None:
     """The first one of a loop counts for all in it; in another loop another block may say otherwise."""
 
     async def window(rate: float) -> RateWindow:
@@ -95,7 +95,7 @@ def test_another_rate_is_another_budget() -> None:
     assert windows[0] is not windows[1]
 
 
-def test_outside_of_async_code_the_mistake_is_named() -> None:
+def test_shared_session_outside_of_async_code_is_refused() -> None:
     """No loop, no session: said so, with what to do."""
     with pytest.raises(InvalidInput, match="async"):
         shared_session(URL, BearerToken("a"), DIALECT)
@@ -126,7 +126,7 @@ async def test_a_failure_inside_closes_the_session_too(serve: Serve) -> None:
     assert (session._connections.users, session._connections.transports) == (0, {})
 
 
-async def test_many_users_may_come_and_go_at_once(serve: Serve, operation: Operation) -> None:
+async def test_session_can_be_opened_and_closed_by_many_tasks(serve: Serve, operation: Operation) -> None:
     """Fifty tasks enter, ask and leave, in whatever order."""
     server = await serve(GOOD)
 
@@ -180,7 +180,7 @@ def test_nothing_is_left_unclosed(serve: Serve, recwarn: pytest.WarningsRecorder
     assert not recwarn.list
 
 
-def test_a_loop_that_is_gone_takes_its_sessions_along() -> None:
+def test_sessions_of_a_closed_event_loop_are_freed() -> None:
     """Two requests at once waited for one token; then the loop ended: the session is gone, too."""
 
     async def use() -> weakref.ref[Session]:

@@ -134,7 +134,7 @@ async def test_a_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, 
     assert clock.now() - began_at < 40
 
 
-async def test_a_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: FakeClock) -> None:
+async def test_cancelled_request_leaves_the_queue(scripted: Scripted, clock: FakeClock) -> None:
     """Two wait, one is cancelled: its job is asked for no more; the other is cancelled, and all stands still."""
     client = scripted(until(1e9))
     tasks = [asyncio.create_task(wait(client, handle(name), EVERY_5_S)) for name in "ab"]

@@ -1,4 +1,4 @@
-"""The budget within a session: no request escapes it, the gate comes first, and no create is left in doubt by it."""
+"""The rate limit of a session: it applies to each request, after the delay, and leaves no create in doubt."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Moody:
         return web.Response(status=401) if is_revoked else web.json_response(GOOD)
 
 
-async def test_no_request_of_a_session_escapes_the_budget(
+async def test_rate_limit_applies_to_every_request_of_a_session(
     serve: Serve, open_session: OpenSession, operation: Operation, sent_at: list[float], tmp_path: Path
 ) -> None:
     """Reads, retries, sign-ins after 401 and downloads, forty at once: never more than two in any second."""
@@ -86,9 +86,7 @@ async def test_no_request_of_a_session_escapes_the_budget(
 
 
 @pytest.mark.parametrize(("requests_per_s", "is_refused"), [(2, False), (None, True)])
-async def test_a_service_that_counts_requests_is_never_asked_too_often(
-    requests_per_s: float | None, is_refused: bool
-) -> None:
+async def test_service_with_a_rate_limit_never_refuses(requests_per_s: float | None, is_refused: bool) -> None:
     """Twenty requests in ten seconds are taken: with two per second none of fifty is refused, without a budget some."""
     behaviour = Behaviour(requests_per_window=20)
     async with Emulator(clock=ManualClock(), seed=7, behaviour=behaviour) as emulator:
@@ -100,17 +98,17 @@ async def test_a_service_that_counts_requests_is_never_asked_too_often(
         assert (429 in [record.status for record in emulator.ledger.requests]) == is_refused
 
 
-async def test_without_a_budget_nothing_waits(
+async def test_without_a_rate_limit_nothing_waits(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """A hundred reads at once, no pause."""
+    """A hundred reads at once, no delay."""
     server = await serve(GOOD)
     session = await open_session(server.url)
     await asyncio.gather(*(session.read(operation, {"id": "1"}) for _ in range(100)))
     assert (server.count, clock.slept) == (100, [])
 
 
-async def test_a_read_waits_for_its_turn_however_long_that_takes(
+async def test_read_waits_for_its_turn_without_a_limit(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
     """One request in 100 s, and a retry budget of a minute: three reads take more than 200 s, and none fails."""
@@ -121,7 +119,7 @@ async def test_a_read_waits_for_its_turn_however_long_that_takes(
     assert clock.now() - began_at == pytest.approx(220, abs=1e-3)
 
 
-async def test_a_pause_that_begins_in_the_queue_is_kept(
+async def test_delay_that_begins_while_a_request_waits_for_its_turn_applies_to_it(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation, sent_at: list[float]
 ) -> None:
     """Told to stay away for 40 s while a request waits for its turn: it is sent after that, and not in its turn."""
@@ -139,10 +137,10 @@ async def test_a_pause_that_begins_in_the_queue_is_kept(
     assert 40 <= sent_at[-1] - began_at <= 42
 
 
-async def test_a_sign_in_respects_the_pause_too(
+async def test_delay_applies_to_a_sign_in(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation, sent_at: list[float]
 ) -> None:
-    """The pause begins while the sign-in waits for its turn: it goes to the same servers, and waits."""
+    """The delay begins while the sign-in waits for its turn: it goes to the same servers, and waits."""
     server = await serve({"access_token": "T", "expires_in": 3600}, GOOD)
     auth = ClientCredentials(server.url.replace("graphql", "token"), "id", "s")
     session = await open_session(server.url, auth, limits=Limits(requests_per_s=1))
@@ -160,10 +158,10 @@ async def test_a_sign_in_respects_the_pause_too(
     assert all(at - began_at >= 40 for at in sent_at)
 
 
-async def test_a_download_does_not_wait_for_the_pause_of_the_endpoint(
+async def test_download_does_not_wait_for_the_delay_of_the_endpoint(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The file is on another host, and its address expires: paused for an hour, it is fetched at once."""
+    """The file is on another host, and its URL expires: it is fetched at once during a delay of an hour."""
     server = await serve("zip")
     session = await open_session(server.url, limits=Limits(requests_per_s=1))
     session.server_delay.extend(3600)
@@ -171,7 +169,7 @@ async def test_a_download_does_not_wait_for_the_pause_of_the_endpoint(
     assert (server.count, clock.slept) == (1, [])
 
 
-async def test_a_create_whose_turn_comes_too_late_is_refused_and_not_in_doubt(
+async def test_create_whose_turn_comes_too_late_is_refused(
     serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
     """One request in 100 s and one just sent; a submission may take 120 s: surely nothing was sent, and it says so."""
@@ -202,10 +200,10 @@ async def test_a_create_that_is_cancelled_in_the_queue_was_not_sent(
     assert session.rate_limit.wait_s() <= 11
 
 
-async def test_an_unknown_submission_tells_when_it_was_sent_and_not_when_it_was_asked_for(
+async def test_unknown_submission_names_the_instant_of_sending(
     serve: Serve, open_session: OpenSession, clock: FakeClock, creation: Operation
 ) -> None:
-    """50 s in the queue, then 502: whoever looks for the job looks at the right moment."""
+    """50 s in the queue, then 502: the search for the job begins at the right instant."""
     session = await open_session((await serve((502, ""))).url, limits=Limits(requests_per_s=0.02, attempts=1))
     await session.rate_limit.take()
     began_at = clock.now()
