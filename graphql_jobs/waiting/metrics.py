@@ -1,7 +1,6 @@
 """What the waits of a session cost and how soon they see an end: counted, logged now and then, and exported.
 
-The numbers go to OpenTelemetry's API where that is installed (Prefect brings it). Without a meter provider of the
-user's own, it does nothing with them.
+OpenTelemetry's API, where it is installed (Prefect brings it), does nothing without a meter provider of the user's own.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class Snapshot:
     skew_s: float | None
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in asdict(self).items() if value is not None)
+        return ", ".join(f"{name}={value:.6g}" for name, value in asdict(self).items() if value is not None)
 
 
 class Metrics:

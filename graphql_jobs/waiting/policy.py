@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import floor, inf, log
+from dataclasses import asdict, dataclass, field
+from math import inf
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.transport.retry import OUTAGE_BUDGET_S
 
 #: Our choice: a status does not change faster.
 MIN_DELAY_S = 0.2
-#: Our choice: poll intervals grow in steps of a tenth, so that jobs of nearly the same age are polled together.
-_STEP = 1.1
 
 
 def _require_positive(name: str, value_s: float | None) -> None:
@@ -23,9 +21,9 @@ def _require_positive(name: str, value_s: float | None) -> None:
 class Schedule:
     """The poll interval of a job: `first_delay_s` at first, then the share `growth` of its age, up to `max_delay_s`.
 
-    So the end of a job is seen late by at most that share of the time that the job took. Intervals grow in steps of a
-    tenth; with `growth` 0, all are `first_delay_s`. The defaults are our choice: the end of a short job is seen within
-    seconds, and a job that has run for ten minutes is polled once a minute.
+    So the end of a job is seen late by at most that share of the time that the job took. With `growth` 0, all intervals
+    are `first_delay_s`. The defaults are our choice: the end of a short job is seen within seconds, and a job that has
+    run for ten minutes is polled once a minute.
     """
 
     first_delay_s: float = 2.0
@@ -40,12 +38,7 @@ class Schedule:
 
     def interval_s(self, age_s: float) -> float:
         """The interval for a job of this age: at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`)."""
-        longest_s = max(self.max_delay_s, MIN_DELAY_S)
-        shortest_s = max(min(self.first_delay_s, longest_s), MIN_DELAY_S)
-        share_s = self.growth * age_s
-        if not shortest_s < share_s < longest_s:
-            return longest_s if share_s >= longest_s else shortest_s
-        return min(share_s, shortest_s * _STEP ** floor(log(share_s / shortest_s, _STEP)))
+        return max(min(max(self.first_delay_s, self.growth * age_s), self.max_delay_s), MIN_DELAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +58,8 @@ class Deadlines:
     unseen_s: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("total_s", "queued_s", "running_s", "unchanged_s", "unseen_s"):
-            _require_positive(name, getattr(self, name))
+        for name, value_s in asdict(self).items():
+            _require_positive(name, value_s)
 
     def next_at(self, began_at: float, running_since: float | None, changed_at: float | None) -> tuple[float, str]:
         """The first deadline that a job can miss: its instant and its name.
@@ -103,10 +96,8 @@ class WaitPolicy:
 
     def __post_init__(self) -> None:
         _require_positive("outage_budget_s", self.outage_budget_s)
-        grace_s = self.not_found_grace_s
-        if not 0 <= grace_s < inf:
-            problem = f"it must be 0 or more seconds, and not for ever, but is {grace_s}."
-            raise InvalidInput("not_found_grace_s", problem)
+        if not 0 <= (grace_s := self.not_found_grace_s) < inf:
+            raise InvalidInput("not_found_grace_s", f"it must be 0 or more seconds, not for ever, but is {grace_s}.")
 
     def limit(self, name: str) -> str:
         """The limit for a message: `total_s=600`, or `give_up_after_s=600 (total_s=600)` where a parameter set it."""

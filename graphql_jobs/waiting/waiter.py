@@ -22,7 +22,7 @@ class Waiter:
 
     def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
         self.watches = dict(watches)
-        #: Whether the caller is told of changes too, and not only of ends.
+        #: Whether the caller wants to know of changes too, and not only of ends.
         self.wants_changes = wants_changes
         #: When the poller began to poll for it.
         self.joined_at = 0.0

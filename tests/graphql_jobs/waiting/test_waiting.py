@@ -116,16 +116,14 @@ async def test_on_change_is_called_for_changes_only(scripted: Scripted) -> None:
     assert changes == [shown[0], shown[2], shown[4], shown[5], shown[6]]
 
 
-async def test_the_pauses_come_from_the_schedule(scripted: Scripted) -> None:
-    """A first pause that is the job's own part of 2 s, then 2 s, then about a tenth of the age, up to 5 s."""
-    client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if at_s > 100 else JobState.RUNNING))
+async def test_intervals_come_from_the_schedule(scripted: Scripted) -> None:
+    """The first interval is a part of 2 s, by the job's id; then 2 s, then a tenth of the age, up to 5 s."""
+    client = scripted(ending(JobState.SUCCEEDED, 100))
     await wait(client, handle(), WaitPolicy(Schedule(2, 0.1, 5)))
-    looks = [at_s for at_s, _ in client.looks]
-    pauses = [later - earlier for earlier, later in pairwise(looks)]
-    assert 0 < pauses[0] <= 2
-    for at_s, pause_s in zip(looks[1:-1], pauses[1:], strict=True):
-        share_s = min(max(2, at_s / 10), 5)
-        assert share_s / 1.1 - 1e-5 <= pause_s <= share_s + 1e-5
+    polls = [at_s for at_s, _ in client.looks]
+    intervals = [later - earlier for earlier, later in pairwise(polls)]
+    assert 0 < intervals[0] <= 2
+    assert intervals[1:] == pytest.approx([min(max(2, at_s / 10), 5) for at_s in polls[1:-1]], abs=1e-5)
 
 
 async def test_a_batch_that_is_too_much_is_halved(scripted: Scripted) -> None:
