@@ -98,8 +98,8 @@ class ScriptedClient(JobClient):
         self.clock = clock
         self.began_at = clock.now()
         self.script = script
-        #: When each look was taken, in seconds after the start, and at which jobs.
-        self.looks: list[tuple[float, tuple[str, ...]]] = []
+        #: The requests: seconds after the start, and the ids of the jobs.
+        self.polls: list[tuple[float, tuple[str, ...]]] = []
         self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
@@ -108,7 +108,7 @@ class ScriptedClient(JobClient):
 
     async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
         at_s = self.clock.now() - self.began_at
-        self.looks.append((at_s, tuple(job_ids)))
+        self.polls.append((at_s, tuple(job_ids)))
         if error := self.failing(job_ids, at_s):
             raise error
         return {job_id: one for job_id in job_ids if (one := self.script(job_id, at_s)) is not None}

@@ -1,13 +1,14 @@
-"""What the tests of the poller share: scripts, waits, a client that is slow on demand, and whether anything is left."""
+"""Helpers for the tests of waiting: scripts, waits, a client that is slow on demand, and the check for remains."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.handle import JobHandle
-from graphql_jobs.job import Job, JobState
+from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 
@@ -22,14 +23,15 @@ DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 REFUSED = errors.SignInFailed("fake", "check", "", "HTTP 401")
 
 
-def handle(job_id: str) -> JobHandle:
-    """The handle of a job whose submission nobody remembers."""
-    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id=job_id)
+def handle(job_id: str = "a", submitted_at: float | None = None) -> JobHandle:
+    """The handle of a job, with the instant of its submission if it is known."""
+    instant = datetime.fromtimestamp(submitted_at, UTC) if submitted_at is not None else None
+    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id=job_id, submitted_at=instant)
 
 
-def job(job_id: str, state: JobState = JobState.RUNNING) -> Job:
+def job(job_id: str, state: JobState = JobState.RUNNING, tasks: tuple[JobTask, ...] = (), **raw: Any) -> Job:
     """A job as one poll shows it."""
-    return Job("fake", job_id, state, state.lower())
+    return Job("fake", job_id, state, state.lower(), tasks, **raw)
 
 
 def until(end_s: float) -> Callable[[str, float], Job]:
@@ -38,7 +40,7 @@ def until(end_s: float) -> Callable[[str, float], Job]:
 
 
 def every(interval_s: float, budget_s: float, total_s: float = 86_400.0) -> WaitPolicy:
-    """A poll every so often, an outage budget, and a deadline."""
+    """A policy with a poll interval, an outage budget and a deadline."""
     return WaitPolicy(Schedule(interval_s, 0, interval_s), Deadlines(total_s=total_s), outage_budget_s=budget_s)
 
 
@@ -48,34 +50,34 @@ def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Ta
 
 
 def ends(*waits: asyncio.Task[Job]) -> list[type]:
-    """How they ended."""
+    """The types of their ends."""
     return [Job if not one.exception() else type(one.exception()) for one in waits]
 
 
 async def cancel(*waits: asyncio.Task[Job]) -> None:
-    """Nobody waits any longer."""
+    """Cancel the waits."""
     for waiting in waits:
         waiting.cancel()
     await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolicy = EVERY_5_S) -> dict[str, Any]:
-    """How the waits for some jobs ended."""
+    """The end of the wait for each of the jobs."""
     handles = [handle(name) for name in names]
     return {one.job_id: ended async for one, ended in wait_many(client, handles, policy)}
 
 
 def is_idle(client: ScriptedClient) -> bool:
-    """Whether nothing of the poller is left: no waiter, no slot, no request, no timer."""
+    """Whether nothing of the poller is left: no waiter, no job, no poll, no timer."""
     poller = poller_of(client)
     return not (poller._waiters or poller._queue.jobs or poller._polls or poller._timer)
 
 
 class Slow:
-    """Answers each request when it is told to; the others at once."""
+    """Answers requests for jobs that are slow when the test says so; the others at once."""
 
     def __init__(self, client: ScriptedClient) -> None:
-        self.look = client.check_batch
+        self.answer = client.check_batch
         self.slow: list[asyncio.Event] = []
         self.asked: list[tuple[str, ...]] = []
         self.most_at_once = self.at_once = 0
@@ -88,7 +90,7 @@ class Slow:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            answer = await self.look(job_ids)
+            answer = await self.answer(job_ids)
             if self.is_slow(job_ids):
                 self.slow.append(asyncio.Event())
                 await self.slow[-1].wait()

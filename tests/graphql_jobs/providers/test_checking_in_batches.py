@@ -58,7 +58,7 @@ def with_any_of(bad: set[str], failure: Exception = SERVER_FAILED) -> Failing:
 
 def asked(client: ScriptedClient) -> list[int]:
     """The sizes of the requests."""
-    return [len(job_ids) for _, job_ids in client.looks]
+    return [len(job_ids) for _, job_ids in client.polls]
 
 
 def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
@@ -165,7 +165,7 @@ async def test_outage_costs_one_more_request(failure: Exception, scripted: Scrip
 async def test_outage_in_the_middle_keeps_what_was_seen(failure: Exception, scripted: Scripted) -> None:
     """The third batch meets the outage: two hundred jobs are seen, the others say why not."""
     client = scripted(running)
-    client.failing = lambda job_ids, at_s: failure if len(client.looks) > 2 else None
+    client.failing = lambda job_ids, at_s: failure if len(client.polls) > 2 else None
     seen = await client.check(ids(1000))
     assert asked(client) == [100, 100, 100, 1]
     assert [isinstance(one, Job) for one in seen.values()] == [True] * 200 + [False] * 800
@@ -188,7 +188,7 @@ async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
     client.failing = with_any_of({"j37"}, TIMED_OUT)
     seen = await client.check(ids(100))
     assert [job_id for job_id, one in seen.items() if not isinstance(one, Job)] == ["j37"]
-    assert len([job_ids for _, job_ids in client.looks if "j37" in job_ids]) == 3
+    assert len([job_ids for _, job_ids in client.polls if "j37" in job_ids]) == 3
     assert client.batch_size == 100
 
 
@@ -226,7 +226,7 @@ async def test_one_good_answer_is_enough_to_find_the_bad_one(
     monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[-1])
     seen = await client.check(ids(4))
     assert [isinstance(one, Job) for one in seen.values()] == [True, False, True, True]
-    assert [job_ids for _, job_ids in client.looks if len(job_ids) == 1] == [("j3",), ("j3",), ("j0",), ("j1",)]
+    assert [job_ids for _, job_ids in client.polls if len(job_ids) == 1] == [("j3",), ("j3",), ("j0",), ("j1",)]
 
 
 async def test_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:

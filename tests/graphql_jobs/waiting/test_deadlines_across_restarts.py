@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from graphql_jobs import LocalStore, errors
-from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import wait
+from tests.graphql_jobs.waits import handle, job, until
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from graphql_jobs.handle import JobHandle
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted, ScriptedClient
 
 SLOW = Schedule(60, 1, 60)
 NAMES = ("queued_s", "running_s", "unchanged_s", "total_s")
-
-
-def job(state: JobState, modified_at: float | None = None, tasks: tuple[JobTask, ...] = ()) -> Job:
-    """A job as one look shows it."""
-    return Job("fake", "a", state, state.lower(), tasks, raw_modified=modified_at)
-
-
-def handle(submitted_at: float | None = None) -> JobHandle:
-    """A handle, with the instant of its submission if it is known."""
-    instant = datetime.fromtimestamp(submitted_at, UTC) if submitted_at is not None else None
-    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id="a", submitted_at=instant)
 
 
 async def stopped_after(
@@ -68,12 +57,12 @@ async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, s
     ],
     ids=["done", "done, bare id", "running", "running, bare id", "run long enough", "no change", "no change, queued"],
 )
-async def test_a_restart_does_not_start_a_deadline_anew(
+async def test_deadline_goes_on_counting_after_a_restart(
     deadlines: Deadlines, state: JobState, knows_submission: bool, scripted: Scripted, clock: FakeClock
 ) -> None:
     """The process dies 40 s into 100.5 s, and the next one begins 30 s later: 30.5 s are left, and not 100.5."""
-    client, store = scripted(lambda one, at_s: job(state)), LocalStore()
-    one = handle(clock.now() if knows_submission else None)
+    client, store = scripted(lambda one, at_s: job("a", state)), LocalStore()
+    one = handle(submitted_at=clock.now() if knows_submission else None)
     policy = WaitPolicy(SLOW, deadlines)
     await stopped_after(40, client, one, policy, store)
     await clock.sleep(30)
@@ -83,67 +72,61 @@ async def test_a_restart_does_not_start_a_deadline_anew(
     assert await gives_up(client, one, policy, store, f"{name}=100.5") == pytest.approx(100.5, abs=1e-3)
 
 
-async def test_a_job_that_does_not_show_in_time_is_given_up(scripted: Scripted, clock: FakeClock) -> None:
-    """unseen_s=300 puts off the half minute after which a job counts as lost, and ends with its own name."""
+async def test_job_that_does_not_show_in_time_is_given_up(scripted: Scripted, clock: FakeClock) -> None:
+    """unseen_s=300.5 replaces the grace of 30 s: a wait of two attempts ends after 300.5 s, and names the limit."""
     client, store = scripted(lambda one, at_s: None), LocalStore()
-    one, policy = handle(clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300.5))
+    one, policy = handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300.5))
     await stopped_after(40, client, one, policy, store)
     assert await gives_up(client, one, policy, store, "unseen_s=300.5") == pytest.approx(300.5, abs=1e-3)
 
 
-async def test_a_job_that_shows_late_but_in_time_is_waited_for(scripted: Scripted, clock: FakeClock) -> None:
+async def test_job_that_shows_late_but_in_time_is_waited_for(scripted: Scripted, clock: FakeClock) -> None:
     """Not visible for 200 s, then running, done at 400 s: succeeded."""
     client = scripted(
-        lambda one, at_s: None if at_s < 200 else job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED)
+        lambda one, at_s: None if at_s < 200 else job("a", JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED)
     )
-    ended = await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300)))
+    ended = await wait(client, handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300)))
     assert ended.state is JobState.SUCCEEDED
 
 
-async def test_without_a_limit_of_its_own_a_job_that_never_shows_is_lost(scripted: Scripted, clock: FakeClock) -> None:
-    """The grace of 30 s, and `JobNotFound` after it."""
-    client = scripted(lambda one, at_s: None)
-    with pytest.raises(errors.JobNotFound):
-        await wait(client, handle(clock.now()), WaitPolicy(SLOW))
-    assert clock.now() - client.began_at == pytest.approx(30, abs=1e-3)
-
-
-async def test_every_change_of_a_task_puts_off_the_limit_on_no_change(scripted: Scripted, clock: FakeClock) -> None:
-    """A task changes at 80 s and at 160 s, the job never: of unchanged_s=100, the end is at 260 s."""
+async def test_change_of_a_task_puts_off_the_deadline_for_no_change(scripted: Scripted, clock: FakeClock) -> None:
+    """A task changes at 80 s and at 160 s, the job never: with unchanged_s=100 the wait ends at 260 s."""
     words = ["queued", "running", "complete"]
 
     def script(one: str, at_s: float) -> Job:
         word = words[min(int(at_s // 80), 2)]
-        return job(JobState.RUNNING, tasks=(JobTask("t", JobState.RUNNING, word),))
+        return job("a", JobState.RUNNING, tasks=(JobTask("t", JobState.RUNNING, word),))
 
     client = scripted(script)
     policy = WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
-    ended_s = await gives_up(client, handle(clock.now()), policy, LocalStore(), "unchanged_s=100")
+    ended_s = await gives_up(client, handle(submitted_at=clock.now()), policy, LocalStore(), "unchanged_s=100")
     assert ended_s == pytest.approx(260, abs=1.1)
 
 
-async def test_a_change_counts_though_the_jobs_own_instant_stands_still(scripted: Scripted, clock: FakeClock) -> None:
+async def test_change_counts_although_the_instant_of_the_job_does_not_move(
+    scripted: Scripted, clock: FakeClock
+) -> None:
     """A task changes every 80 s, the job's `modified_at` never: unchanged_s=100 does not fire, also after a restart."""
     modified_at = clock.now()
 
     def script(one: str, at_s: float) -> Job:
         tasks = (JobTask("t", JobState.RUNNING, f"step {at_s // 80:.0f}"),)
-        return job(JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED, modified_at, tasks)
+        return job("a", JobState.RUNNING if at_s < 400 else JobState.SUCCEEDED, tasks, raw_modified=modified_at)
 
     client, store = scripted(script), LocalStore()
-    one, policy = handle(clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
+    one, policy = handle(submitted_at=clock.now()), WaitPolicy(Schedule(1, 1, 1), Deadlines(unchanged_s=100))
     await stopped_after(170, client, one, policy, store)
     assert (await wait(client, one, policy, checkpoints=Checkpoints(store))).state is JobState.SUCCEEDED
 
 
-async def test_the_providers_own_time_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
-    """First seen now, but last changed 70 s ago by the provider's word: 30 s are left. A clock ahead gives no more."""
+async def test_providers_own_instant_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
+    """First seen now, but last changed 70 s ago by the provider's clock: 30 s are left. A clock ahead gives no more."""
     for modified_s, left_s in ((-70, 30), (+500, 100)):
         began_at = clock.now()
-        seen = job(JobState.RUNNING, began_at + modified_s)
+        seen = job("a", JobState.RUNNING, raw_modified=began_at + modified_s)
         client = scripted(partial(_always, seen))
         policy = WaitPolicy(SLOW, Deadlines(unchanged_s=100))
-        ended_s = await gives_up(client, handle(began_at - 1000), policy, LocalStore(), "unchanged_s=100")
+        ended_s = await gives_up(client, handle(submitted_at=began_at - 1000), policy, LocalStore(), "unchanged_s=100")
         assert ended_s == pytest.approx(left_s, abs=1e-3)
 
 
@@ -153,42 +136,39 @@ def _always(seen: Job, job_id: str, at_s: float) -> Job:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted, clock: FakeClock) -> None:
-    """The limit passed while nobody looked, and the job has ended well since: succeeded."""
+    """The deadline passes while no process runs, and the job has ended well since: succeeded."""
     state = JobState.PENDING if name == "queued_s" else JobState.RUNNING
-    client = scripted(lambda one, at_s: job(state if at_s < 90 else JobState.SUCCEEDED))
-    one, policy, store = handle(clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalStore()
+    client = scripted(lambda one, at_s: job("a", state if at_s < 90 else JobState.SUCCEEDED))
+    one, policy, store = handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalStore()
     await stopped_after(40, client, one, policy, store)
     await clock.sleep(1000)
     assert (await wait(client, one, policy, checkpoints=Checkpoints(store))).state is JobState.SUCCEEDED
 
 
-async def test_nothing_is_kept_that_no_limit_needs(scripted: Scripted, clock: FakeClock) -> None:
-    """A known submission and the two limits that count from it: a thousand jobs write no entry."""
-    client, store = (
-        scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED)),
-        LocalStore(),
-    )
-    await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=500)), checkpoints=Checkpoints(store))
+async def test_no_checkpoint_is_written_that_no_deadline_needs(scripted: Scripted, clock: FakeClock) -> None:
+    """A known submission, and two deadlines that count from it: the store stays empty."""
+    client, store, policy = scripted(until(90)), LocalStore(), WaitPolicy(SLOW, Deadlines(queued_s=500))
+    await wait(client, handle("a", clock.now()), policy, checkpoints=Checkpoints(store))
     assert await store.read_all("gqs-") == {}
 
 
-async def test_a_memory_that_cannot_be_written_costs_no_wait(
+async def test_store_that_cannot_be_written_ends_no_wait(
     scripted: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The API is away while checkpoints are written: logged, and the job is waited for all the same."""
+    """Prefect's API is away while checkpoints are written: logged, and the wait sees the end of its job."""
 
     class Away(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:
             raise ConnectionError("the API is away")
 
-    client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
+    client = scripted(until(90))
     ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), checkpoints=Checkpoints(Away()))
     assert ended.state is JobState.SUCCEEDED
     assert "could not be written" in caplog.text
 
 
-async def test_two_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
-    """Both write at once, neither loses what the other saw, and what was damaged by hand is passed over."""
+async def test_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
+    """Two waits write at once: neither loses what the other saw, and an entry that was damaged by hand is left out."""
     store = LocalStore()
     await store.append("gqs-waits", 0, {"a": {"nonsense": 1}})
 
@@ -196,19 +176,17 @@ async def test_two_waits_of_one_run_share_its_checkpoints(scripted: Scripted, cl
         client = scripted(
             lambda one, at_s: Job("fake", one, JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED, "word")
         )
-        await wait(
-            client, handle().model_copy(update={"job_id": job_id}), WaitPolicy(SLOW), checkpoints=Checkpoints(store)
-        )
+        await wait(client, handle(job_id), WaitPolicy(SLOW), checkpoints=Checkpoints(store))
 
     await asyncio.gather(waiting("a"), waiting("b"))
     assert {*await Checkpoints(store).load(["a"])} == {"a"}
     assert {*await Checkpoints(store).load(["a", "b", "c"])} == {"a", "b"}
 
 
-async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_round(
+async def test_wait_for_several_jobs_reads_checkpoints_of_waits_for_one_and_the_other_way_round(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """A run waits for its jobs one by one, then for all, then for one that is left: each sees what was seen before."""
+    """A run waits for one job, then for two, then for one again: each wait sees what was seen before."""
     store = LocalStore()
     early, later = Checkpoint(first_at=1.0), Checkpoint(first_at=1.0, changed_at=5.0, digest="x")
     for job_ids, checkpoint in ((["a"], early), (["a", "b"], later), (["a"], Checkpoint(first_at=1.0, changed_at=9.0))):
@@ -219,15 +197,15 @@ async def test_wait_for_several_knows_what_waits_for_one_saw_and_the_other_way_r
     assert (await Checkpoints(store).load(["b"]))["b"] == later
 
 
-async def test_wait_ends_while_its_sights_cannot_be_written(scripted: Scripted, clock: FakeClock) -> None:
-    """Prefect's API hangs from the first checkpoint on: the wait ends with its job, and leaves nothing behind."""
+async def test_store_that_hangs_does_not_hold_up_a_wait(scripted: Scripted, clock: FakeClock) -> None:
+    """Prefect's API hangs from the first checkpoint on: the wait ends with its job, and leaves no task behind."""
 
     class Hanging(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:
             await asyncio.get_running_loop().create_future()
             raise AssertionError
 
-    client = scripted(lambda one, at_s: job(JobState.RUNNING if at_s < 90 else JobState.SUCCEEDED))
+    client = scripted(until(90))
     before = asyncio.all_tasks()
     ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), checkpoints=Checkpoints(Hanging()))
     assert ended.state is JobState.SUCCEEDED

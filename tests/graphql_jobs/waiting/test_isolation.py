@@ -41,10 +41,10 @@ def failing_for(original: Callable[..., Any], is_bad: Callable[..., bool]) -> Ca
     return call
 
 
-async def test_a_bug_in_judging_one_job_ends_the_wait_for_that_job(
+async def test_bug_in_judging_a_job_ends_the_wait_for_that_job_only(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of three, the second ends as a `WaitStopped`, and the others see their ends."""
+    """Of three waits, the second ends as a `WaitStopped`, and the others see their ends."""
     bad = failing_for(Watch.judge, lambda watch, *args, **kwargs: watch.handle.job_id == "b")
     monkeypatch.setattr(Watch, "judge", bad)
     waits = [wait(scripted(until(20)), handle(name), EVERY_5_S) for name in "abc"]
@@ -56,8 +56,8 @@ async def test_a_bug_in_judging_one_job_ends_the_wait_for_that_job(
     assert "RecursionError" in caplog.text
 
 
-async def test_an_on_change_that_raises_ends_the_wait_for_that_job(scripted: Scripted) -> None:
-    """In one call for three jobs."""
+async def test_on_change_that_raises_ends_the_wait_for_that_job_only(scripted: Scripted) -> None:
+    """One call waits for three jobs, and `on_change` raises for the second."""
 
     def on_change(job: Job) -> None:
         if job.job_id == "b":
@@ -74,10 +74,10 @@ async def test_an_on_change_that_raises_ends_the_wait_for_that_job(scripted: Scr
 
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
-async def test_a_bug_in_reading_one_job_is_a_bad_reply_about_that_job(
+async def test_bug_in_reading_a_job_is_a_bad_reply_about_that_job_only(
     provider: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer holds two; the other one is read."""
+    """The answer holds two jobs; the other one is read."""
     reader: Any = aiware_reader if provider == "aiware" else datasaur_reader
     bad = failing_for(reader.read_job, lambda entry, *args, **kwargs: entry["id"] == "b")
     monkeypatch.setattr(reader, "read_job", bad)

@@ -1,4 +1,4 @@
-"""The numbers that the poller shows: as they are, in the log and to OpenTelemetry."""
+"""The numbers of the poller: in the snapshot, in the log and for OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 NAMES = [f"j{number}" for number in range(250)]
 
 
-async def test_the_snapshot_counts_what_happened(scripted: Scripted) -> None:
-    """250 jobs that end at 30 s, and an outage before that: requests, statuses, ends and the outage are counted."""
+async def test_snapshot_counts_polls_statuses_ends_and_outages(scripted: Scripted) -> None:
+    """250 jobs that end at 30 s, and an outage before that."""
     client = scripted(until(30))
     client.failing = lambda job_ids, at_s: DOWN if 10 <= at_s < 15 else None
     await all_of(client, NAMES)
     numbers = snapshot(client)
-    answered = [len(job_ids) for at_s, job_ids in client.looks if not 10 <= at_s < 15]
+    answered = [len(job_ids) for at_s, job_ids in client.polls if not 10 <= at_s < 15]
     assert numbers.ended == 250
     assert numbers.outages == 1
     assert numbers.statuses == sum(answered)
-    assert len(answered) < numbers.batches <= len(client.looks)
+    assert len(answered) < numbers.batches <= len(client.polls)
     assert (numbers.jobs, numbers.waiters, numbers.batch_size) == (0, 0, 100)
     assert (numbers.latency_p50_s, numbers.skew_s) == (None, None)
 
 
-async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: FakeClock) -> None:
-    """Every job ended at 30 s by the provider's instant: it is seen within a pause of 5 s."""
+async def test_latency_counts_from_the_providers_instant_of_the_end(scripted: Scripted, clock: FakeClock) -> None:
+    """Every job ended at 30 s: each end is seen within the interval of 5 s."""
     ended_at = clock.now() + 30
     client = scripted(
         lambda one, at_s: (
@@ -54,8 +54,8 @@ async def test_the_latency_is_from_the_jobs_own_end(scripted: Scripted, clock: F
     assert 0 <= numbers.latency_p50_s <= numbers.latency_p99_s <= 5.001
 
 
-async def test_the_skew_of_the_clocks_is_named(scripted: Scripted, clock: FakeClock) -> None:
-    """An answer whose `Date` is a minute behind our clock: 60 s; one without it: unknown."""
+async def test_skew_is_our_clock_minus_the_date_header(scripted: Scripted, clock: FakeClock) -> None:
+    """A `Date` that is a minute behind our clock gives 60 s; an answer without one gives None."""
     client = scripted(until(0))
     headers = {"Date": format_datetime(datetime.fromtimestamp(clock.now() - 60, UTC), usegmt=True)}
     client.session.last_heard = Exchange(headers=headers), clock.now()
@@ -64,8 +64,10 @@ async def test_the_skew_of_the_clocks_is_named(scripted: Scripted, clock: FakeCl
     assert snapshot(client).skew_s is None
 
 
-async def test_real_answers_tell_the_skew_and_the_pauses(serve: Serve, open_session: OpenSession) -> None:
-    """A 429 and an answer from a server on this machine: one pause, and a `Date` was heard."""
+async def test_snapshot_counts_requests_and_rate_limits_of_a_real_server(
+    serve: Serve, open_session: OpenSession
+) -> None:
+    """A 429 and an answer from a server on this machine: two requests, one rate limit, and a skew."""
     server = await serve((429, {}, {"Retry-After": "1"}), {"data": {"j0": None}})
     session = await open_session(server.url, dialect=reader.DIALECT)
     client = AiwareClient(session)
@@ -75,8 +77,8 @@ async def test_real_answers_tell_the_skew_and_the_pauses(serve: Serve, open_sess
     assert numbers.skew_s is not None
 
 
-async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
-    """A wait of 25 minutes: four or five lines with the numbers, and none for a short one."""
+async def test_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """A wait of 25 minutes: four or five lines with the numbers; a wait of a minute: none."""
     caplog.set_level("INFO", "graphql_jobs.waiting.metrics")
     await all_of(scripted(until(1500)), ["a"])
     lines = [record.getMessage() for record in caplog.records if "waiters=" in record.getMessage()]
@@ -87,14 +89,16 @@ async def test_the_log_has_a_line_every_five_minutes(scripted: Scripted, caplog:
     assert not caplog.records
 
 
-async def test_no_number_names_a_job(scripted: Scripted) -> None:
-    """The labels of the instruments are the provider and the endpoint: a thousand jobs are no thousand time series."""
+async def test_labels_of_the_metrics_name_no_job(scripted: Scripted) -> None:
+    """They are the provider and the endpoint: a thousand jobs make no thousand time series."""
     client = scripted(until(0))
     assert poller_of(client).metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
 
 
-async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a meter of the user's own: each counter has what the snapshot has."""
+async def test_opentelemetry_gets_the_numbers_of_the_snapshot(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a meter of the user's own, each instrument has the number of the snapshot."""
     told: dict[str, float] = {}
 
     class Instrument(api.NoOpCounter):
@@ -128,8 +132,8 @@ async def test_opentelemetry_gets_the_same_numbers(scripted: Scripted, monkeypat
     assert told == counted | gauged | {"requests": 7, "rate_limited": 2}
 
 
-async def test_without_opentelemetry_all_works(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API package is not there: nothing is exported, and the snapshot counts."""
+async def test_waits_work_without_opentelemetry(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API package is not installed: nothing is exported, and the snapshot counts."""
     monkeypatch.setattr(metrics, "_opentelemetry", None)
     client = scripted(until(20))
     ended = await all_of(client, NAMES)

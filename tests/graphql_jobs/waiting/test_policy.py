@@ -67,7 +67,7 @@ def test_deadline_must_be_positive(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("name", ["total_s", "outage_budget_s", "not_found_grace_s", "max_delay_s"])
 def test_every_bound_is_finite(name: str) -> None:
-    """Guarantee 3: every wait ends, so total_s=inf is refused."""
+    """Guarantee 3, every wait ends: total_s=inf is refused."""
     kinds: dict[str, Callable[..., object]] = {"total_s": Deadlines, "max_delay_s": Schedule}
     kind = kinds.get(name, WaitPolicy)
     with pytest.raises(InvalidInput, match=name):

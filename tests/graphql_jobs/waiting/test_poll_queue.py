@@ -52,7 +52,7 @@ def test_job_whose_poll_is_under_way_is_not_taken_again() -> None:
     assert taken(queue, 10) == ["a"]
 
 
-def test_last_put_counts() -> None:
+def test_last_put_of_a_job_counts() -> None:
     """A job is put for 5 s, then for 2 s, then for 9 s: it is due once, at 9 s."""
     queue = queue_of(a=5)
     queue.put(queue.jobs["a"], 2)
@@ -62,8 +62,8 @@ def test_last_put_counts() -> None:
     assert taken(queue, 99) == []
 
 
-def test_dropped_job_is_forgotten_although_another_one_has_its_id() -> None:
-    """A job is dropped and waited for anew: what was planned for the first one does not count."""
+def test_dropped_job_is_forgotten_although_another_job_has_its_id() -> None:
+    """A job is dropped and waited for anew: the due time of the first one does not count."""
     queue = queue_of(a=1)
     queue.drop(queue.jobs["a"])
     assert queue.next_at() == inf
@@ -71,7 +71,7 @@ def test_dropped_job_is_forgotten_although_another_one_has_its_id() -> None:
     assert (taken(queue, 1), taken(queue, 99)) == (["a"], [])
 
 
-def test_queue_does_not_grow_with_the_number_of_times_a_job_is_put() -> None:
+def test_queue_does_not_grow_when_a_job_is_put_again() -> None:
     """A job that is put for later ten thousand times leaves few entries."""
     queue = queue_of(a=0)
     for number in range(10_000):
@@ -92,17 +92,12 @@ def test_large_jobs_are_taken_alone_and_in_order() -> None:
 
 
 def test_first_intervals_end_at_several_instants() -> None:
-    """A thousand jobs that are polled at once: at four instants, none with more than a third of them."""
+    """A thousand jobs that are polled at once: at four instants, none with over a third of them; then every 8 s."""
     at = [PolledJob(f"j{number}").next_due_at(0.0, 8.0) for number in range(1000)]
     assert set(at) == {2.0, 4.0, 6.0, 8.0}
     assert max(at.count(one) for one in set(at)) <= 330
-
-
-def test_later_intervals_are_whole() -> None:
-    """A job that has been polled twice is polled again after 8 s, whatever its id."""
-    job = PolledJob("j1")
-    job.interval_s = 8.0
-    assert job.next_due_at(100.0, 8.0) == 108.0
+    polled = PolledJob("j1", interval_s=8.0)
+    assert polled.next_due_at(100.0, 8.0) == 108.0
 
 
 @pytest.mark.parametrize(("now", "spread"), [(15, False), (15.1, True)])
@@ -112,7 +107,7 @@ def test_job_that_is_polled_late_is_spread_anew(now: float, spread: bool) -> Non
     assert (job.interval_s == 0.0) is spread
 
 
-def test_probe_is_a_job_whose_last_poll_did_not_fail_if_there_is_one() -> None:
+def test_probe_is_a_job_whose_last_poll_did_not_fail() -> None:
     """Of a hundred jobs that are due, 99 failed the last time: the other one is the probe, each time."""
     for _ in range(20):
         queue = queue_of(**{f"j{number}": float(number) for number in range(100)})

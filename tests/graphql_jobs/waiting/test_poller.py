@@ -1,4 +1,4 @@
-"""The poller's rules: what waits share, what it costs, and that none waits for ever."""
+"""Shared polls, their number and times, and waits that are cancelled or that a bug ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 from graphql_jobs.waiting.waiter import Waiter
 from graphql_jobs.waiting.watch import Watch
-from tests.graphql_jobs.waits import EVERY_5_S, all_of, handle, is_idle, job, until
+from tests.graphql_jobs.waits import EVERY_5_S, all_of, every, handle, is_idle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import Scripted
 
 
-async def test_all_waits_of_a_session_share_their_looks(scripted: Scripted) -> None:
-    """Fifty single waits: each look names all fifty, as one wait for fifty would."""
+async def test_waits_of_a_session_share_their_polls(scripted: Scripted) -> None:
+    """Fifty waits for one job each: the first request asks for all fifty, and no more are sent than for one wait."""
     client = scripted(until(60))
     names = [f"j{number}" for number in range(50)]
     await asyncio.gather(*(wait(client, handle(name), EVERY_5_S) for name in names))
-    assert all(len(job_ids) == 50 for _, job_ids in client.looks[:1])
-    assert len(client.looks) <= 2 + 2 * 60 / 5
+    assert all(len(job_ids) == 50 for _, job_ids in client.polls[:1])
+    assert len(client.polls) <= 2 + 2 * 60 / 5
     assert is_idle(client)
 
 
-async def test_two_waits_for_one_job_share_a_slot(scripted: Scripted) -> None:
-    """Both get the end; no look names the job twice, and there are no more looks than for one."""
+async def test_waits_for_one_job_share_its_polls(scripted: Scripted) -> None:
+    """Two waits: both get the end, and there are no more polls than for one."""
     client = scripted(until(30))
     ended = await asyncio.gather(*(wait(client, handle("a"), EVERY_5_S) for _ in range(2)))
     assert [one.state for one in ended] == [JobState.SUCCEEDED] * 2
-    assert {job_ids for _, job_ids in client.looks} == {("a",)}
-    assert len(client.looks) <= 8
+    assert {job_ids for _, job_ids in client.polls} == {("a",)}
+    assert len(client.polls) <= 8
 
 
-async def test_two_waits_for_one_job_keep_their_own_limits(scripted: Scripted) -> None:
+async def test_waits_for_one_job_keep_their_own_deadlines(scripted: Scripted) -> None:
     """One gives up after 10 s; the other sees the end."""
     client = scripted(until(30))
     short = WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=10))
@@ -56,25 +56,23 @@ async def test_two_waits_for_one_job_keep_their_own_limits(scripted: Scripted) -
     assert isinstance(second, Job)
 
 
-async def test_who_is_left_is_asked_for_in_its_own_time(scripted: Scripted, clock: FakeClock) -> None:
-    """One wants a look every 5 s, the other every minute; the first is cancelled: from then on a look every minute."""
+async def test_remaining_wait_keeps_its_interval(scripted: Scripted, clock: FakeClock) -> None:
+    """One wait polls every 5 s, another one every minute; the first is cancelled: from then on one poll a minute."""
     client = scripted(until(1e9))
-    often, rarely = (
-        asyncio.create_task(wait(client, handle("a"), WaitPolicy(Schedule(pause_s, 0, pause_s)))) for pause_s in (5, 60)
-    )
+    often, rarely = (asyncio.create_task(wait(client, handle("a"), every(interval_s, 3600))) for interval_s in (5, 60))
     await clock.sleep(31)
     often.cancel()
     await asyncio.gather(often, return_exceptions=True)
-    before = len(client.looks)
+    before = len(client.polls)
     await clock.sleep(600)
     assert before >= 6
-    assert 9 <= len(client.looks) - before <= 11
+    assert 9 <= len(client.polls) - before <= 11
     rarely.cancel()
     await asyncio.gather(rarely, return_exceptions=True)
 
 
-async def test_who_joins_is_served_at_once(scripted: Scripted, clock: FakeClock) -> None:
-    """A job that had ended before is seen without a pause, also when others have been waited for for long."""
+async def test_new_wait_polls_at_once(scripted: Scripted, clock: FakeClock) -> None:
+    """Another wait is between two polls: a job that had ended before is seen without a delay."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "b" or at_s > 100 else JobState.RUNNING))
     first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
     await clock.sleep(12.3)
@@ -84,49 +82,49 @@ async def test_who_joins_is_served_at_once(scripted: Scripted, clock: FakeClock)
     await first
 
 
-async def test_ten_times_as_many_jobs_cost_no_more_requests_than_their_batches(scripted: Scripted) -> None:
-    """A thousand jobs in batches of a hundred, looked at every 5 s for a minute: ten requests a pause and few more."""
+async def test_polls_are_sent_in_full_batches(scripted: Scripted) -> None:
+    """A thousand jobs every 5 s, for a minute: ten requests of a hundred jobs per interval, and a few more."""
     client = scripted(until(60))
     await all_of(client, [f"j{number}" for number in range(1000)])
-    asked = [at_s for at_s, _ in client.looks if at_s < 60]
-    assert all(len(job_ids) <= 100 for _, job_ids in client.looks)
-    # The floor is 10 at each of 12 beats; the first pause is shared out by the jobs' ids.
+    asked = [at_s for at_s, _ in client.polls if at_s < 60]
+    assert all(len(job_ids) <= 100 for _, job_ids in client.polls)
+    # At least 10 in each of 12 intervals; the first interval is a part of one, by the job's id.
     assert 10 * 12 <= len(asked) <= 1.1 * 10 * 13
 
 
-async def test_the_looks_are_spread_over_the_pause(scripted: Scripted) -> None:
-    """A thousand jobs that begin at once: after the first look no second holds more than three of the ten requests."""
+async def test_polls_are_spread_over_the_interval(scripted: Scripted) -> None:
+    """A thousand jobs that begin at once: after the first poll no second holds more than three of the ten requests."""
     client = scripted(until(60))
     await all_of(client, [f"j{number}" for number in range(1000)])
-    later = [int(at_s) for at_s, _ in client.looks if 5 < at_s < 60]
+    later = [int(at_s) for at_s, _ in client.polls if 5 < at_s < 60]
     assert max(later.count(second) for second in set(later)) <= 3
 
 
-async def test_no_job_is_left_alone_for_longer_than_its_pause(scripted: Scripted) -> None:
-    """What fills up a request comes early, never late."""
+async def test_job_is_not_polled_later_than_its_interval(scripted: Scripted) -> None:
+    """A job that fills a batch is polled early; none is polled late."""
     client = scripted(until(60))
     names = [f"j{number}" for number in range(250)]
     await all_of(client, names)
     for name in names:
-        looks = [at_s for at_s, job_ids in client.looks if name in job_ids]
-        assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
+        polls = [at_s for at_s, job_ids in client.polls if name in job_ids]
+        assert all(later - earlier <= 5.001 for earlier, later in pairwise(polls))
 
 
 async def test_changed_jobs_are_polled_on_time_although_their_deadlines_differ(scripted: Scripted) -> None:
-    """Jobs of one policy change while they are waited for, and their deadlines differ."""
+    """Twenty waits of different deadlines for five jobs, which change at 8 s."""
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
     policies = [WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=20 + number / 2)) for number in range(20)]
     waits = [wait(client, handle(f"j{number % 5}"), policy) for number, policy in enumerate(policies)]
     async with asyncio.timeout(10):
         ended = await asyncio.gather(*waits, return_exceptions=True)
     assert all(isinstance(one, errors.WaitTimedOut) for one in ended)
-    for name in {name for _, job_ids in client.looks for name in job_ids}:
-        looks = [at_s for at_s, job_ids in client.looks if name in job_ids]
-        assert all(later - earlier <= 5.001 for earlier, later in pairwise(looks))
+    for name in {name for _, job_ids in client.polls for name in job_ids}:
+        polls = [at_s for at_s, job_ids in client.polls if name in job_ids]
+        assert all(later - earlier <= 5.001 for earlier, later in pairwise(polls))
 
 
-async def test_a_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, clock: FakeClock) -> None:
-    """The job begins to run, and stays in its round: 22 s later the wait gives up, not at its 900 s."""
+async def test_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, clock: FakeClock) -> None:
+    """The job begins to run at 8 s: with running_s=22 the wait gives up 22 s later, and not at 900 s."""
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
     began_at = clock.now()
     with pytest.raises(errors.WaitTimedOut, match="running_s=22"):
@@ -134,23 +132,23 @@ async def test_a_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, 
     assert clock.now() - began_at < 40
 
 
-async def test_cancelled_request_leaves_the_queue(scripted: Scripted, clock: FakeClock) -> None:
-    """Two wait, one is cancelled: its job is asked for no more; the other is cancelled, and all stands still."""
+async def test_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: FakeClock) -> None:
+    """Of two waits one is cancelled: its job is polled no more. The other is cancelled too: the poller stops."""
     client = scripted(until(1e9))
     tasks = [asyncio.create_task(wait(client, handle(name), EVERY_5_S)) for name in "ab"]
     await clock.sleep(12)
     tasks[0].cancel()
     await asyncio.gather(tasks[0], return_exceptions=True)
-    before = len(client.looks)
+    before = len(client.polls)
     await clock.sleep(12)
-    assert {job_ids for _, job_ids in client.looks[before:]} == {("b",)}
+    assert {job_ids for _, job_ids in client.polls[before:]} == {("b",)}
     tasks[1].cancel()
     await asyncio.gather(tasks[1], return_exceptions=True)
     assert is_idle(client)
 
 
-async def test_a_wait_that_is_cancelled_as_its_end_comes_harms_nobody(scripted: Scripted, clock: FakeClock) -> None:
-    """Its cancel and its job's end meet in one step of the event loop: the other, on the same job, gets the end."""
+async def test_wait_that_is_cancelled_as_its_job_ends_harms_no_other_wait(scripted: Scripted, clock: FakeClock) -> None:
+    """Both come in one step of the event loop: another wait for the same job gets the end."""
     client = scripted(until(30))
     gone, other = (asyncio.create_task(wait(client, handle("a"), EVERY_5_S)) for _ in range(2))
     await clock.sleep(2)
@@ -165,8 +163,8 @@ async def test_a_wait_that_is_cancelled_as_its_end_comes_harms_nobody(scripted: 
     assert is_idle(client)
 
 
-async def test_a_loop_that_is_left_early_leaves_nothing_behind(scripted: Scripted) -> None:
-    """`break` after the first of two ends, and the generator closed."""
+async def test_wait_many_that_is_left_early_leaves_nothing_behind(scripted: Scripted) -> None:
+    """`break` after the first of two ends, and the generator is closed."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "a" else JobState.RUNNING))
     ends = wait_many(client, [handle("a"), handle("b")], EVERY_5_S)
     async for one, _ in ends:
@@ -176,8 +174,8 @@ async def test_a_loop_that_is_left_early_leaves_nothing_behind(scripted: Scripte
     assert is_idle(client)
 
 
-async def test_a_bug_is_told_to_all_who_wait(scripted: Scripted) -> None:
-    """The adapter raises what no adapter should: nobody waits for ever, and the next wait works again."""
+async def test_bug_in_the_adapter_ends_all_waits(scripted: Scripted) -> None:
+    """It raises what no adapter should: all waits end with that error, and the next wait works again."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: ZeroDivisionError("a bug") if at_s > 20 else None
     waits = [wait(client, handle(name), EVERY_5_S) for name in "abc"]
@@ -189,8 +187,8 @@ async def test_a_bug_is_told_to_all_who_wait(scripted: Scripted) -> None:
     assert is_idle(client)
 
 
-async def test_who_joins_after_a_death_is_not_forgotten_when_the_dead_leave(scripted: Scripted) -> None:
-    """The poller dies, another waits for the same job, and only then does the first one leave."""
+async def test_wait_that_begins_after_a_bug_outlives_the_waits_that_the_bug_ended(scripted: Scripted) -> None:
+    """The poller dies, another wait for the same job begins, and only then does the first one leave."""
     client = scripted(until(30))
     poller = poller_of(client)
     dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Checkpoint(client.clock.now()))}, False) for _ in "da")
@@ -204,10 +202,10 @@ async def test_who_joins_after_a_death_is_not_forgotten_when_the_dead_leave(scri
     assert is_idle(client)
 
 
-async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel_of_the_wait(
+async def test_poll_that_is_cancelled_from_outside_is_an_error_and_no_cancel(
     scripted: Scripted,
 ) -> None:
-    """Somebody cancels all tasks that he does not know: the wait ends with an error that is not a cancel."""
+    """Some code cancels all tasks of the event loop: the wait ends with an error that is not a cancel."""
     client = scripted(until(1e9))
     gone = asyncio.Event()
 
@@ -225,8 +223,8 @@ async def test_a_request_that_is_cancelled_from_outside_is_told_and_is_no_cancel
         await waiting
 
 
-async def test_what_a_caller_supplies_harms_nobody_else(scripted: Scripted) -> None:
-    """One caller's `on_change` raises: that wait ends with it; the other's goes on, and sees the end."""
+async def test_on_change_that_raises_harms_no_other_wait(scripted: Scripted) -> None:
+    """Two waits for one job: the one whose `on_change` raises ends with that error; the other one sees the end."""
     client = scripted(until(30))
 
     def bad(job: Job) -> None:
@@ -241,16 +239,16 @@ async def test_what_a_caller_supplies_harms_nobody_else(scripted: Scripted) -> N
     assert isinstance(second, Job)
 
 
-async def test_what_is_logged_about_a_job_belongs_to_who_waits_for_it(scripted: Scripted) -> None:
-    """Two callers in contexts of their own; each request runs in that of one whose jobs it is about."""
+async def test_poll_runs_in_the_context_of_a_wait_for_one_of_its_jobs(scripted: Scripted) -> None:
+    """Two callers in contexts of their own: each request runs in one of them, so that its log lines belong there."""
     caller: ContextVar[str] = ContextVar("caller")
     ran_for: list[tuple[str, tuple[str, ...]]] = []
     client = scripted(until(20))
-    look = client.check_batch
+    answer = client.check_batch
 
     async def noting(job_ids: Sequence[str]) -> dict[str, Seen]:
         ran_for.append((caller.get(), tuple(job_ids)))
-        return await look(job_ids)
+        return await answer(job_ids)
 
     client.check_batch = noting  # type: ignore[method-assign]
 
@@ -263,8 +261,8 @@ async def test_what_is_logged_about_a_job_belongs_to_who_waits_for_it(scripted: 
     assert all(name in job_ids for name, job_ids in ran_for)
 
 
-async def test_who_reads_in_another_way_has_a_hub_of_its_own(scripted: Scripted) -> None:
-    """Two clients of one session share; one that judges otherwise does not."""
+async def test_client_that_reads_otherwise_has_a_poller_of_its_own(scripted: Scripted) -> None:
+    """Two clients of one session share a poller; a `lenient` one does not."""
     client, other = scripted(until(0)), scripted(until(0))
     other.session = client.session
     assert poller_of(client) is poller_of(other)

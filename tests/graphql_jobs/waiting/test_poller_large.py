@@ -119,9 +119,9 @@ async def test_released_large_job_does_not_make_the_poller_spin(scripted: Script
     client.failing = lambda job_ids, at_s: DOWN
     await clock.sleep(59)
     await cancel(*waits[1:])
-    before = len(client.looks)
+    before = len(client.polls)
     await clock.sleep(60)
-    assert len(client.looks) - before <= 60
+    assert len(client.polls) - before <= 60
     assert large.at_once <= 1
     await cancel(*waits)
     assert is_idle(client)

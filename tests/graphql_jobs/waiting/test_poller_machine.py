@@ -1,4 +1,4 @@
-"""The poller against a simple model: random joins, cancels, faults and clock jumps; every wait ends once, rightly."""
+"""The poller against a simple model: random joins, cancels, faults and clock jumps; every wait ends once and right."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
     from graphql_jobs.handle import Seen
 
-PAUSE_S = 5.0
+INTERVAL_S = 5.0
 NAMES = [f"j{number}" for number in range(12)]
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)
 SETS = st.sets(st.sampled_from(NAMES))
 DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 #: A year: nothing that is tested lasts that long.
 LONG_S = 365 * 86400.0
-#: What an end may be seen late by when nothing is wrong: the pause, and a little.
-LATE_S = PAUSE_S + 4.0
-#: The patience of an impatient wait with outages.
+#: The greatest delay with which an end is seen when nothing is wrong.
+LATE_S = INTERVAL_S + 4.0
+#: The smaller outage budget.
 BUDGET_S = 20.0
 
 
 @dataclass
 class Caller:
-    """One who waits: for which jobs, until when, and what came of it."""
+    """One caller: its jobs, its deadline and outage budget, and the ends that it got."""
 
     names: list[str]
     joined_at: float
@@ -64,15 +64,15 @@ class PollerMachine(RuleBasedStateMachine):
         self.hidden: set[str] = set()
         self.slow = 0
         self.last_trouble_at = -inf
-        #: From when to when nothing, or not all, could be seen; a time of which a part was troubled counts as a whole.
+        #: Beginnings and ends of the times with faults; a time with a fault in part of it counts as a whole.
         self.troubles: list[tuple[float, float]] = []
         self.callers: list[Caller] = []
         self.at_once = 0
-        #: The jobs of the requests that are on their way.
+        #: The jobs of the requests that are under way.
         self.asked: set[str] = set()
         self.client = ScriptedClient(self.clock, self.seen)
         self.client.failing = lambda job_ids, at_s: DOWN if self.down else None
-        look = self.client.check_batch
+        answer = self.client.check_batch
 
         async def check(job_ids: Sequence[str]) -> dict[str, Seen]:
             self.at_once += 1
@@ -83,7 +83,7 @@ class PollerMachine(RuleBasedStateMachine):
                 if self.slow:
                     self.slow -= 1
                     await self.clock.sleep(30)
-                return await look(job_ids)
+                return await answer(job_ids)
             finally:
                 self.at_once -= 1
                 self.asked -= set(job_ids)
@@ -91,7 +91,7 @@ class PollerMachine(RuleBasedStateMachine):
         self.client.check_batch = check  # type: ignore[method-assign]
 
     def seen(self, name: str, at_s: float) -> Seen | None:
-        """What a look shows of a job."""
+        """The answer about one job."""
         if name in self.poisonous:
             return DOWN
         if name in self.hidden:
@@ -109,10 +109,10 @@ class PollerMachine(RuleBasedStateMachine):
         budget_s=st.sampled_from([BUDGET_S, LONG_S]),
     )
     def join(self, names: list[str], total_s: float, budget_s: float) -> None:
-        """Somebody waits for some jobs, for ever or for 40 s, with more or less patience."""
+        """A wait for some jobs begins, without a deadline or with one of 40 s, and with an outage budget."""
         caller = Caller(names, self.clock.monotonic(), self.clock.monotonic() + total_s, budget_s)
         policy = WaitPolicy(
-            Schedule(PAUSE_S, 0, PAUSE_S),
+            Schedule(INTERVAL_S, 0, INTERVAL_S),
             Deadlines(total_s=min(total_s, LONG_S)),
             outage_budget_s=budget_s,
             not_found_grace_s=LONG_S,
@@ -133,7 +133,7 @@ class PollerMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(not caller.cancelled for caller in self.callers))
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        """Somebody does not want to wait any longer."""
+        """A wait is cancelled."""
         caller = data.draw(st.sampled_from([one for one in self.callers if not one.cancelled]))
         caller.cancelled = True
 
@@ -166,8 +166,8 @@ class PollerMachine(RuleBasedStateMachine):
         self.last_trouble_at = self.clock.monotonic()
 
     @rule(for_s=st.floats(1, 90))
-    def want_a_pause(self, for_s: float) -> None:
-        """The server wants to hear nothing for a while."""
+    def ask_for_a_delay(self, for_s: float) -> None:
+        """The server asks for a delay."""
         self.client.session.server_delay.extend(for_s)
         self.last_trouble_at = self.clock.monotonic() + for_s + 1
 
@@ -178,7 +178,7 @@ class PollerMachine(RuleBasedStateMachine):
 
     @rule(by_s=st.floats(-1e6, 1e6))
     def set_the_clock(self, by_s: float) -> None:
-        """Somebody sets the wall clock."""
+        """The wall clock is set."""
         self.clock.set_by_s += by_s
 
     @rule(for_s=st.floats(0.1, 60))
@@ -196,7 +196,7 @@ class PollerMachine(RuleBasedStateMachine):
             self.troubles.append((began_at, self.clock.monotonic()))
 
     def is_troubled(self) -> bool:
-        """Whether anything keeps a look from showing what is."""
+        """Whether anything keeps a poll from showing the state of a job."""
         faults = self.down or self.poisonous or self.hidden or self.slow
         return bool(faults or self.at_once or self.client.session.server_delay.is_active())
 
@@ -223,7 +223,7 @@ class PollerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_end_is_missed(self) -> None:
-        """A job that ended long enough ago, with nothing wrong since, has been told to all who wait for it."""
+        """The end of a job is seen by all its waits soon, if nothing has been wrong since."""
         now = self.clock.monotonic()
         for caller in self.callers:
             for name in caller.names:

@@ -1,4 +1,4 @@
-"""From when to when an outage counts for a wait: until the next answer about any job, or its own if a look failed."""
+"""The beginning and the end of an outage: any answer ends it, but for a job whose own poll failed."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import Scripted
 
 
-@pytest.mark.parametrize("trouble", ["pauses", "outages"])
-async def test_the_time_between_two_outages_does_not_count(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
-    """Two of a minute in all; between them others are answered, while one job every."""
+@pytest.mark.parametrize("trouble", ["delays", "outages"])
+async def test_time_between_two_outages_does_not_count(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
+    """Two outages of a minute in all; between them other jobs are answered, and one is not polled."""
     client = scripted(until(400))
     if trouble == "outages":
         client.failing = lambda job_ids, at_s: DOWN if 96 <= at_s < 107 or 119 <= at_s < 169 else None
     waits = [*waits_for(client, p=every(60, 60), a=EVERY_5_S), *waits_for(client, p=every(60, 60))]
     await clock.sleep(96)
-    if trouble == "pauses":
+    if trouble == "delays":
         client.session.server_delay.extend(11)
         await clock.sleep(23)
         client.session.server_delay.extend(50)
     await asyncio.wait(waits)
     assert ends(*waits) == [Job] * 3
-    assert not [at_s for at_s, job_ids in client.looks if "p" in job_ids and 96 <= at_s < 119]
+    assert not [at_s for at_s, job_ids in client.polls if "p" in job_ids and 96 <= at_s < 119]
 
 
-@pytest.mark.parametrize("trouble", ["pauses", "outages"])
-async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
-    """With a job that is looked at every 5 s beside it, in vain, and with pauses that follow on each other."""
+@pytest.mark.parametrize("trouble", ["delays", "outages"])
+async def test_outage_counts_from_its_beginning(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
+    """It begins at 116 s; a job that is polled every minute, with a budget of 100 s, is given up at 216 s."""
     client = scripted(until(1e9))
 
     def away(job_ids: Sequence[str], at_s: float) -> Exception | None:
         if at_s < 116:
             return None
-        if trouble == "pauses":
+        if trouble == "delays":
             client.session.server_delay.extend(20)
         return DOWN
 
@@ -74,10 +74,8 @@ async def test_one_outage_still_counts_for_all_of_it(trouble: str, scripted: Scr
     assert is_idle(client)
 
 
-async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
-    scripted: Scripted, clock: FakeClock
-) -> None:
-    """A request of the last good second is answered 50 s later; the others count from the first failure."""
+async def test_answer_to_a_poll_of_before_an_outage_does_not_end_it(scripted: Scripted, clock: FakeClock) -> None:
+    """A request of the last good second is answered 50 s later; the other waits count from the first failure."""
     client = scripted(until(1e9))
     client.max_batch = 1  # each has a request of its own
     client.failing = lambda job_ids, at_s: DOWN if at_s > 11 else None
@@ -95,10 +93,10 @@ async def test_an_answer_that_was_asked_for_before_an_outage_does_not_end_it(
     await cancel(*waits)
 
 
-async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwhile(
+async def test_job_with_a_poll_under_way_is_not_polled_again_after_a_delay(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its look before failed, its patience is over, and its answer comes after a pause that another one sat out."""
+    """Its poll before failed, its outage budget is spent, and its answer comes after a delay of the server."""
     monkeypatch.setattr(rate_limit, "spread_s", lambda: 0.0)
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
@@ -117,10 +115,10 @@ async def test_a_job_in_flight_is_asked_for_once_whatever_begins_and_ends_meanwh
     await cancel(*waits)
 
 
-async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_look_after_it(
+async def test_deadline_that_passed_in_a_delay_ends_the_wait_with_the_next_poll(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """It shows what was shown before, when the deadline was far away; there is no second one."""
+    """Four hundred jobs: each is polled once after the delay, and not twice."""
     client = scripted(until(1e9))
     policy = WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=140))
     waits = waits_for(client, **{f"j{number}": policy for number in range(400)})
@@ -128,14 +126,12 @@ async def test_a_deadline_that_passed_in_a_pause_ends_the_wait_with_the_first_lo
     client.session.server_delay.extend(80)
     await asyncio.wait(waits)
     assert set(ends(*waits)) == {errors.WaitTimedOut}
-    looked = [job_id for at_s, job_ids in client.looks if at_s > 74.5 for job_id in job_ids]
-    assert len(looked) == len(set(looked)) == 400
+    polled = [job_id for at_s, job_ids in client.polls if at_s > 74.5 for job_id in job_ids]
+    assert len(polled) == len(set(polled)) == 400
 
 
-async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
-    scripted: Scripted, clock: FakeClock
-) -> None:
-    """A token that is refused is tried again every minute; a wait allows 100 s."""
+async def test_wait_gives_up_in_time_although_probes_are_rare(scripted: Scripted, clock: FakeClock) -> None:
+    """A token that is refused is tried again every minute; a wait with a budget of 100 s ends after 100 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 30 else None
     waits = waits_for(client, a=every(5, 100), b=every(5, 1000))
@@ -145,10 +141,10 @@ async def test_where_probes_are_rare_who_gives_up_is_not_kept_waiting_for_one(
     await cancel(*waits)
 
 
-async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
+async def test_answers_about_other_jobs_do_not_prolong_the_outage_of_a_job(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Two such jobs are enough to open the breaker; the third, healthy, closes it again and again."""
+    """Two jobs that can never be polled open the breaker, and a third, healthy, closes it again and again."""
     client = scripted(until(1e9))
     client.max_batch = 1
     client.failing = lambda job_ids, at_s: DOWN if job_ids[0] in {"x", "z"} else None
@@ -161,8 +157,8 @@ async def test_the_answers_of_others_do_not_save_a_job_that_cannot_be_asked_for(
     await cancel(good)
 
 
-async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted: Scripted, clock: FakeClock) -> None:
-    """Three batches of them, enough for an outage with each round; the ends of a thousand others are seen in time."""
+async def test_jobs_that_cannot_be_polled_do_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
+    """Three batches of them, enough for an outage in each interval; the ends of a thousand others are seen in time."""
     ends_at = {f"g{number}": 60 + number * 0.22 for number in range(1000)}
     client = scripted(
         lambda name, at_s: (
@@ -178,14 +174,14 @@ async def test_jobs_that_cannot_be_asked_for_leave_room_for_the_others(scripted:
     bad = waits_for(client, **{f"x{number}": every(60, 3600) for number in range(300)})
     await asyncio.gather(*(one(name) for name in ends_at))
     assert max(seen_late) <= 10
-    assert len(client.looks) <= 450
+    assert len(client.polls) <= 450
     await cancel(*bad)
 
 
-async def test_who_joins_in_a_pause_costs_the_others_nothing(
+async def test_wait_that_begins_in_a_delay_is_not_judged_with_all_others(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three hundred come one after the other while the server wants to hear nothing: each is judged, and it alone."""
+    """Three hundred waits begin one after the other in a delay of the server: no poll, and each is judged once."""
     client = scripted(until(0))
     judged = 0
     judge = Watch.judge
@@ -202,13 +198,13 @@ async def test_who_joins_in_a_pause_costs_the_others_nothing(
         waits += waits_for(client, **{f"j{number}": EVERY_5_S})
         await clock.sleep(1)
     assert judged <= 310
-    assert not client.looks
+    assert not client.polls
     await asyncio.wait(waits)
     assert set(ends(*waits)) == {Job}
 
 
-async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
-    """It comes long before that of the first."""
+async def test_wait_that_begins_in_a_delay_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
+    """Its deadline comes long before that of a wait which began before it. No poll is sent."""
     client = scripted(until(0))
     client.session.server_delay.extend(3600)
     (first,) = waits_for(client, a=every(5, 3000))
@@ -217,11 +213,12 @@ async def test_who_joins_second_in_a_pause_gives_up_by_its_own_deadline(scripted
     async with asyncio.timeout(20):  # of real time
         await asyncio.wait([second])
     assert 80 <= clock.now() - client.began_at <= 82
+    assert client.polls == []
     await cancel(first, second)
 
 
-async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted, clock: FakeClock) -> None:
-    """The answer that ends it is also the end of the only wait; whoever comes in another has its own patience."""
+async def test_outage_is_forgotten_with_the_last_wait(scripted: Scripted, clock: FakeClock) -> None:
+    """The answer that ends an outage ends the only wait too; a wait in a later delay has its whole outage budget."""
     client = scripted(until(20))
     (first,) = waits_for(client, a=EVERY_5_S)
     await clock.sleep(12)
@@ -236,16 +233,16 @@ async def test_an_outage_is_forgotten_with_the_last_who_waits(scripted: Scripted
     assert clock.now() - joined_at <= 61
 
 
-async def test_who_joins_after_a_pause_in_an_outage_is_told_with_the_next_probe(
+async def test_wait_that_begins_in_an_outage_is_refused_with_the_next_probe(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The token is refused, and probes come once a minute: nobody waits for the second one to hear of it."""
+    """The token is refused, and probes are sent once a minute: the new wait ends within a minute."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 12 else None
     waits = waits_for(client, **{f"j{number}": every(5, 7200) for number in range(5)})
     await clock.sleep(400)
-    probes = len(client.looks)
-    while len(client.looks) == probes:
+    probes = len(client.polls)
+    while len(client.polls) == probes:
         await clock.sleep(0.5)
     client.session.server_delay.extend(5)
     await clock.sleep(6)

@@ -1,4 +1,4 @@
-"""What a probe that is in flight, or that fails, means for the waits for other jobs."""
+"""Probes of an outage that hang or fail, and the waits for other jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAD = errors.RequestRefused("fake", "check", "job a", "HTTP 400")
 
 
 def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """When the poller looks what is next; a bug after the thousandth time."""
+    """The instants of the poller's steps; an error after the thousandth."""
     poller, steps = poller_of(client), list[float]()
     step = poller._step
 
@@ -36,10 +36,10 @@ def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[floa
     return steps
 
 
-async def test_hub_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
+async def test_poller_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server takes requests and is silent; the budget ends while a probe waits for its answer."""
+    """The server takes requests and does not answer; the budget ends while a probe is under way: few steps are made."""
     client = scripted(until(1e9))
     steps = count_steps(client, monkeypatch)
     answer = client.check_batch
@@ -57,10 +57,10 @@ async def test_hub_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
     assert len(steps) < 100
 
 
-async def test_who_joins_an_outage_with_little_patience_has_a_probe_when_it_ends(
+async def test_wait_with_a_small_outage_budget_is_probed_before_it_gives_up(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token is refused and probes come once a minute: it joins between two of them and gives up after 10 s."""
+    """The token is refused, and probes are sent once a minute: a new wait gives up after its 10 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 20 else None
     steps = count_steps(client, monkeypatch)
@@ -76,7 +76,7 @@ async def test_who_joins_an_outage_with_little_patience_has_a_probe_when_it_ends
 
 
 async def test_refused_job_ends_no_wait_for_a_job_that_was_not_polled(scripted: Scripted, clock: FakeClock) -> None:
-    """The only job is one that the server refuses by now, which looks like an outage; then a good one joins."""
+    """The server refuses the only job, which is like an outage; then a wait for a good job begins."""
     for _ in range(10):
         client = scripted(until(1e9))
         client.failing = lambda job_ids, at_s: BAD if at_s > 20 and "a" in job_ids else None
@@ -85,25 +85,25 @@ async def test_refused_job_ends_no_wait_for_a_job_that_was_not_polled(scripted: 
         waits += waits_for(client, b=every(5, 7200))
         await clock.sleep(200)
         assert not any(one.done() for one in waits)
-        assert any("b" in job_ids for _, job_ids in client.looks)
+        assert any("b" in job_ids for _, job_ids in client.polls)
         await cancel(*waits)
 
 
-async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
+async def test_wait_that_begins_while_a_refused_job_is_polled_is_not_refused(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The poll that is in flight says nothing about a job whose wait began after it."""
+    """The poll that is under way says nothing about a job whose wait began after it."""
     client = scripted(lambda job_id, at_s: until(100 if job_id == "b" else 1e9)(job_id, at_s))
     slow = Slow(client)
-    look = slow.look
+    answer = slow.answer
 
     async def refuse_late(job_ids: list[str]) -> object:
         if "a" in job_ids and clock.now() - client.began_at > 20:
             await clock.sleep(10)
             raise BAD
-        return await look(job_ids)
+        return await answer(job_ids)
 
-    slow.look = refuse_late  # type: ignore[assignment]
+    slow.answer = refuse_late  # type: ignore[assignment]
     waits = waits_for(client, a=every(5, 7200))
     while not poller_of(client)._breaker.failure or not slow.at_once:
         await clock.sleep(1)
@@ -113,10 +113,10 @@ async def test_who_joins_while_a_refused_job_is_polled_is_not_refused_with_it(
     await cancel(*waits)
 
 
-async def test_job_that_was_in_flight_when_a_delay_began_is_given_up_by_its_own_deadline(
+async def test_job_with_a_poll_under_way_when_a_delay_began_is_given_up_by_its_own_deadline(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Its answer came in the delay, after another wait with a later deadline had joined."""
+    """Its answer came in the delay, after another wait with a later deadline had begun."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: clock.now() - client.began_at > 90

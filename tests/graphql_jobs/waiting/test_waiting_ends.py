@@ -1,4 +1,4 @@
-"""The ends of a wait that are not the job's: deadlines, outages, absences (guarantees 1, 3 and 10)."""
+"""Waits that end before the job: by deadlines, outages and absences (guarantees 1, 3 and 10)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import errors
-from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.wait import wait, wait_many
+from tests.graphql_jobs.waits import DOWN, handle, job
 
 if TYPE_CHECKING:
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Scripted
 
 SLOW = Schedule(60, 1, 60)
-DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
 LIMITS = {"total_s": JobState.RUNNING, "queued_s": JobState.PENDING, "running_s": JobState.RUNNING}
-
-
-def job(state: JobState, job_id: str = "a", created_at: datetime | None = None) -> Job:
-    """A job as one look shows it."""
-    return Job("fake", job_id, state, state.lower(), raw_created=created_at.isoformat() if created_at else None)
 
 
 def later(at_s: float, end_s: float) -> JobState:
@@ -32,35 +26,29 @@ def later(at_s: float, end_s: float) -> JobState:
     return JobState.SUCCEEDED if at_s > end_s else JobState.RUNNING
 
 
-def handle(submitted_at: float | None = None, job_id: str = "a") -> JobHandle:
-    """A handle, with the instant of its submission if it is known."""
-    instant = datetime.fromtimestamp(submitted_at, UTC) if submitted_at is not None else None
-    return JobHandle(provider="fake", endpoint="http://fake.invalid/graphql", job_id=job_id, submitted_at=instant)
-
-
-async def test_a_job_that_finished_late_still_counts(scripted: Scripted, clock: FakeClock) -> None:
-    """Status is read before the deadline is judged: submitted 2 h ago with an hour to go, complete: succeeded."""
-    client = scripted(lambda one, at_s: job(JobState.SUCCEEDED))
-    ended = await wait(client, handle(clock.now() - 7200), WaitPolicy(deadlines=Deadlines(total_s=3600)))
+async def test_job_that_finished_after_its_deadline_succeeded(scripted: Scripted, clock: FakeClock) -> None:
+    """The status is read before the deadline is judged: submitted 2 h ago, total_s=3600, complete: succeeded."""
+    client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED))
+    ended = await wait(client, handle(submitted_at=clock.now() - 7200), WaitPolicy(deadlines=Deadlines(total_s=3600)))
     assert ended.state is JobState.SUCCEEDED
 
 
-async def test_a_job_that_ends_at_the_deadline_counts(scripted: Scripted, clock: FakeClock) -> None:
-    """The look at the very instant of the deadline sees the end: succeeded."""
-    client = scripted(lambda one, at_s: job(JobState.SUCCEEDED if at_s >= 100 else JobState.RUNNING))
-    ended = await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(total_s=100)))
+async def test_job_that_ends_at_its_deadline_succeeded(scripted: Scripted, clock: FakeClock) -> None:
+    """The poll at the instant of the deadline shows the end: succeeded."""
+    client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED if at_s >= 100 else JobState.RUNNING))
+    ended = await wait(client, handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(total_s=100)))
     assert ended.state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("name", LIMITS)
-async def test_each_deadline_fires_at_its_instant_and_names_itself(
+async def test_each_deadline_ends_the_wait_at_its_instant_and_is_named(
     name: str, scripted: Scripted, clock: FakeClock
 ) -> None:
-    """With 100.5 s for it and looks up to a minute apart: at 100.5 s, not at the next look after it."""
-    client = scripted(lambda one, at_s: job(LIMITS[name]))
+    """A deadline of 100.5 s and polls up to a minute apart: at 100.5 s, and not with the next poll after it."""
+    client = scripted(lambda one, at_s: job("a", LIMITS[name]))
     deadlines = Deadlines(**{name: 100.5})
     with pytest.raises(errors.WaitTimedOut, match=f"{name}=100.5") as caught:
-        await wait(client, handle(clock.now()), WaitPolicy(SLOW, deadlines))
+        await wait(client, handle(submitted_at=clock.now()), WaitPolicy(SLOW, deadlines))
     assert clock.now() - client.began_at == pytest.approx(100.5, abs=1e-3)
     assert caught.value.waited_s == pytest.approx(100.5, abs=1e-3)
     assert caught.value.job_ids == ("a",)
@@ -68,102 +56,92 @@ async def test_each_deadline_fires_at_its_instant_and_names_itself(
 
 
 @pytest.mark.parametrize("name", LIMITS)
-async def test_no_deadline_fires_before_its_instant(name: str, scripted: Scripted, clock: FakeClock) -> None:
-    """The job ends a tenth of a second before the deadline, seen by a look every tenth: succeeded."""
-    client = scripted(lambda one, at_s: job(JobState.SUCCEEDED if at_s >= 100.3 else LIMITS[name]))
+async def test_no_deadline_ends_a_wait_before_its_instant(name: str, scripted: Scripted, clock: FakeClock) -> None:
+    """The job ends 0.3 s before the deadline, seen by a poll every 0.2 s: succeeded."""
+    client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED if at_s >= 100.3 else LIMITS[name]))
     policy = WaitPolicy(Schedule(0.2, 1, 0.2), Deadlines(**{name: 100.6}))
-    assert (await wait(client, handle(clock.now()), policy)).state is JobState.SUCCEEDED
+    assert (await wait(client, handle(submitted_at=clock.now()), policy)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("name", ["total_s", "queued_s"])
-async def test_deadlines_count_from_the_submission_across_a_restart(
-    name: str, scripted: Scripted, clock: FakeClock
-) -> None:
+async def test_deadlines_count_from_the_submission(name: str, scripted: Scripted, clock: FakeClock) -> None:
     """Submitted 90 s ago by a process that died: of 100 s, ten are left."""
-    client = scripted(lambda one, at_s: job(LIMITS[name]))
+    client = scripted(lambda one, at_s: job("a", LIMITS[name]))
     with pytest.raises(errors.WaitTimedOut) as caught:
-        await wait(client, handle(clock.now() - 90), WaitPolicy(SLOW, Deadlines(**{name: 100})))
+        await wait(client, handle(submitted_at=clock.now() - 90), WaitPolicy(SLOW, Deadlines(**{name: 100})))
     assert clock.now() - client.began_at == pytest.approx(10, abs=1e-3)
     assert caught.value.waited_s == pytest.approx(100, abs=1e-3)
 
 
-async def test_without_a_submission_the_jobs_own_creation_counts(scripted: Scripted, clock: FakeClock) -> None:
-    """A bare id, created 90 s ago by the provider's word: of 100 s, ten are left."""
+async def test_deadline_counts_from_the_creation_without_a_submission(scripted: Scripted, clock: FakeClock) -> None:
+    """A bare id, created 90 s ago by the provider's clock: of 100 s, ten are left."""
     created_at = datetime.fromtimestamp(clock.now() - 90, UTC)
-    client = scripted(lambda one, at_s: job(JobState.RUNNING, created_at=created_at))
+    client = scripted(lambda one, at_s: job("a", JobState.RUNNING, raw_created=created_at.isoformat()))
     with pytest.raises(errors.WaitTimedOut):
         await wait(client, handle(), WaitPolicy(SLOW, Deadlines(total_s=100)))
     assert clock.now() - client.began_at == pytest.approx(10, abs=1e-3)
 
 
-async def test_without_any_instant_the_first_look_counts(scripted: Scripted, clock: FakeClock) -> None:
+async def test_deadline_counts_from_the_first_poll_without_instants(scripted: Scripted, clock: FakeClock) -> None:
     """A bare id of a job without instants: 100 s from now."""
-    client = scripted(lambda one, at_s: job(JobState.RUNNING))
+    client = scripted(lambda one, at_s: job("a", JobState.RUNNING))
     with pytest.raises(errors.WaitTimedOut):
         await wait(client, handle(), WaitPolicy(SLOW, Deadlines(total_s=100)))
     assert clock.now() - client.began_at == pytest.approx(100, abs=1e-3)
 
 
-async def test_the_queue_deadline_is_off_once_the_job_runs(scripted: Scripted, clock: FakeClock) -> None:
-    """Running from 10 s, done at 500 s, with 60 s for the queue: succeeded."""
-    states = ((500, JobState.SUCCEEDED), (10, JobState.RUNNING), (0, JobState.PENDING))
-    client = scripted(lambda one, at_s: job(next(state for since, state in states if at_s >= since)))
-    policy = WaitPolicy(Schedule(5, 1, 5), Deadlines(queued_s=60))
-    assert (await wait(client, handle(clock.now()), policy)).state is JobState.SUCCEEDED
-
-
-async def test_the_queue_deadline_stays_off_when_the_job_is_queued_again(scripted: Scripted, clock: FakeClock) -> None:
-    """Running at 10 s, queued again at 100 s (aiWARE's retry of a task), done at 500 s: it had left the queue."""
+async def test_queue_deadline_is_off_once_the_job_has_run(scripted: Scripted, clock: FakeClock) -> None:
+    """Running at 10 s, queued again at 100 s (aiWARE's retry of a task), done at 500 s, with queued_s=60: succeeded."""
     states = ((500, JobState.SUCCEEDED), (100, JobState.PENDING), (10, JobState.RUNNING), (0, JobState.PENDING))
-    client = scripted(lambda one, at_s: job(next(state for since, state in states if at_s >= since)))
+    client = scripted(lambda one, at_s: job("a", next(state for since, state in states if at_s >= since)))
     policy = WaitPolicy(Schedule(5, 1, 5), Deadlines(queued_s=60))
-    assert (await wait(client, handle(clock.now()), policy)).state is JobState.SUCCEEDED
+    assert (await wait(client, handle(submitted_at=clock.now()), policy)).state is JobState.SUCCEEDED
 
 
-async def test_an_unknown_status_ends_a_wait_only_by_deadline(scripted: Scripted, clock: FakeClock) -> None:
-    """A word that nobody knows for a day: `WaitTimedOut` at the total deadline, and not before."""
-    client = scripted(lambda one, at_s: job(JobState.UNKNOWN))
+async def test_unknown_status_ends_a_wait_only_by_its_deadline(scripted: Scripted, clock: FakeClock) -> None:
+    """A status that is not in the table for a day: `WaitTimedOut` with total_s, and not before."""
+    client = scripted(lambda one, at_s: job("a", JobState.UNKNOWN))
     with pytest.raises(errors.WaitTimedOut, match="unknown"):
-        await wait(client, handle(clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=5)))
+        await wait(client, handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(queued_s=5)))
     assert clock.now() - client.began_at == pytest.approx(24 * 3600, abs=1e-3)
 
 
-async def test_a_check_that_failed_is_not_a_job_that_failed(scripted: Scripted) -> None:
-    """Half an hour of failed checks, then the job is seen complete: succeeded."""
-    client = scripted(lambda one, at_s: DOWN if at_s < 1800 else job(JobState.SUCCEEDED))
+async def test_failed_poll_is_not_a_failed_job(scripted: Scripted) -> None:
+    """Half an hour of failed polls, then the job is complete: succeeded."""
+    client = scripted(lambda one, at_s: DOWN if at_s < 1800 else job("a", JobState.SUCCEEDED))
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
-async def test_a_failed_batch_counts_for_all_its_jobs(scripted: Scripted) -> None:
-    """The whole request fails for a minute: both jobs wait on and both are seen."""
-    client = scripted(lambda one, at_s: job(JobState.SUCCEEDED, one))
+async def test_failed_batch_ends_no_wait(scripted: Scripted) -> None:
+    """The whole request fails for a minute: both waits go on, and both see their ends."""
+    client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED))
     client.failing = lambda job_ids, at_s: DOWN if at_s < 60 else None
     ends = [ended async for _, ended in wait_many(client, [handle(), handle(job_id="b")])]
     assert [isinstance(ended, Job) for ended in ends] == [True, True]
 
 
-async def test_an_outage_ends_the_wait_when_its_budget_is_spent(scripted: Scripted, clock: FakeClock) -> None:
+async def test_outage_ends_the_wait_when_its_budget_is_spent(scripted: Scripted, clock: FakeClock) -> None:
     """Down from 100 s on with 600 s of budget: `ProviderLost` at 700 s, with the last failure."""
-    client = scripted(lambda one, at_s: job(JobState.RUNNING) if at_s < 100 else DOWN)
+    client = scripted(lambda one, at_s: job("a", JobState.RUNNING) if at_s < 100 else DOWN)
     policy = WaitPolicy(Schedule(10, 1, 10), outage_budget_s=600)
     with pytest.raises(errors.ProviderLost, match="HTTP 503") as caught:
-        await wait(client, handle(clock.now()), policy)
-    lost_since = next(at_s for at_s, _ in client.looks if at_s >= 100)
+        await wait(client, handle(submitted_at=clock.now()), policy)
+    lost_since = next(at_s for at_s, _ in client.polls if at_s >= 100)
     assert clock.now() - client.began_at == pytest.approx(lost_since + 600, abs=1e-3)
     assert "outage_budget_s=600" in caught.value.detail
 
 
-async def test_one_good_check_ends_an_outage(scripted: Scripted, clock: FakeClock) -> None:
-    """Down for 50 s of every 60 with a budget of 100 s: the wait goes on for hours, to the end of the job."""
-    client = scripted(lambda one, at_s: DOWN if at_s % 60 < 50 else job(JobState.RUNNING))
+async def test_one_answer_ends_an_outage(scripted: Scripted, clock: FakeClock) -> None:
+    """Down for 50 s of every 60 with a budget of 100 s: the wait goes on for two hours, until its deadline."""
+    client = scripted(lambda one, at_s: DOWN if at_s % 60 < 50 else job("a", JobState.RUNNING))
     policy = WaitPolicy(Schedule(2, 1, 2), Deadlines(total_s=7200), outage_budget_s=100)
     with pytest.raises(errors.WaitTimedOut, match="total_s"):
-        await wait(client, handle(clock.now()), policy)
+        await wait(client, handle(submitted_at=clock.now()), policy)
 
 
-async def test_an_outage_of_one_job_leaves_the_others_alone(scripted: Scripted) -> None:
-    """Checks of "b" fail for ever: "a" is done at 10 s, b is `ProviderLost` after its budget."""
-    client = scripted(lambda one, at_s: DOWN if one == "b" else job(later(at_s, 10)))
+async def test_outage_of_one_job_ends_no_wait_for_another(scripted: Scripted) -> None:
+    """Polls of b fail for ever: a is done at 10 s, b is `ProviderLost` after its budget."""
+    client = scripted(lambda one, at_s: DOWN if one == "b" else job("a", later(at_s, 10)))
     policy = WaitPolicy(Schedule(5, 1, 5), outage_budget_s=300)
     ends = {one.job_id: end async for one, end in wait_many(client, [handle(), handle(job_id="b")], policy)}
     assert isinstance(ends["a"], Job)
@@ -171,56 +149,56 @@ async def test_an_outage_of_one_job_leaves_the_others_alone(scripted: Scripted) 
 
 
 @pytest.mark.parametrize("kind", [errors.SignInFailed, errors.NotAllowed, errors.RequestRefused, errors.BadEndpoint])
-async def test_a_failure_that_no_repetition_mends_ends_the_wait_at_once(
+async def test_refusal_for_good_ends_the_wait_with_the_first_poll(
     kind: type[errors.RequestFailed], scripted: Scripted
 ) -> None:
-    """A rejected token stays rejected: one look, and the failure in the words of a wait that was stopped."""
+    """A rejected token stays rejected: one poll, and `CheckRefused`."""
     client = scripted(lambda one, at_s: None)
     client.failing = lambda job_ids, at_s: kind("fake", "check", "", "no")
     with pytest.raises(errors.CheckRefused, match=kind.meaning):
         await wait(client, handle())
-    assert len(client.looks) == 1
+    assert len(client.polls) == 1
 
 
-async def test_what_was_answered_once_is_not_refused_for_good(scripted: Scripted, clock: FakeClock) -> None:
-    """A proxy's 404 in the middle of a wait: the job is asked for again, and seen to succeed."""
-    client = scripted(lambda one, at_s: job(later(at_s, 100)))
+async def test_job_that_was_answered_before_is_not_refused_for_good(scripted: Scripted, clock: FakeClock) -> None:
+    """A proxy's 404 in the middle of a wait: the job is polled again, and seen to succeed."""
+    client = scripted(lambda one, at_s: job("a", later(at_s, 100)))
     wrong = errors.BadEndpoint("fake", "check", "", "HTTP 404")
     client.failing = lambda job_ids, at_s: wrong if 20 < at_s < 60 else None
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
     assert clock.now() - client.began_at > 100
 
 
-async def test_a_start_in_the_future_does_not_put_the_deadline_off(scripted: Scripted, clock: FakeClock) -> None:
-    """The provider's clock is years ahead: total_s counts from the first look."""
+async def test_creation_in_the_future_does_not_put_the_deadline_off(scripted: Scripted, clock: FakeClock) -> None:
+    """The provider's clock is years ahead: total_s counts from the first poll."""
     ahead = datetime(2090, 1, 1, tzinfo=UTC)
-    client = scripted(lambda one, at_s: job(JobState.RUNNING, created_at=ahead))
+    client = scripted(lambda one, at_s: job("a", JobState.RUNNING, raw_created=ahead.isoformat()))
     with pytest.raises(errors.WaitTimedOut):
         await wait(client, handle(), WaitPolicy(deadlines=Deadlines(total_s=60)))
     assert clock.now() - client.began_at == pytest.approx(60, abs=1e-3)
 
 
-async def test_an_outage_is_no_absence(scripted: Scripted) -> None:
-    """Missing once, then half an hour of outage, then there: found, since nobody could look in between."""
-    client = scripted(lambda one, at_s: job(JobState.SUCCEEDED) if at_s > 1815 else None)
+async def test_outage_is_no_part_of_an_absence(scripted: Scripted) -> None:
+    """Missing once, then half an hour of outage, then there: found, since no poll was possible in between."""
+    client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED) if at_s > 1815 else None)
     client.failing = lambda job_ids, at_s: DOWN if 2 < at_s < 1800 else None
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
-async def test_an_error_without_a_known_code_does_not_end_a_wait(scripted: Scripted) -> None:
+async def test_error_without_a_known_code_does_not_end_a_wait(scripted: Scripted) -> None:
     """Datasaur publishes no codes at all: "database timeout" once, then the job is seen complete: succeeded."""
     hiccup = errors.OperationFailed("fake", "check", "", "database timeout")
-    client = scripted(lambda one, at_s: hiccup if at_s < 10 else job(JobState.SUCCEEDED))
+    client = scripted(lambda one, at_s: hiccup if at_s < 10 else job("a", JobState.SUCCEEDED))
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
-async def test_a_job_that_is_not_there_yet_has_a_grace(scripted: Scripted) -> None:
+async def test_job_may_be_missing_for_its_grace(scripted: Scripted) -> None:
     """Not known for the first 20 s of 30: waited for and found."""
-    client = scripted(lambda one, at_s: None if at_s < 20 else job(JobState.SUCCEEDED))
+    client = scripted(lambda one, at_s: None if at_s < 20 else job("a", JobState.SUCCEEDED))
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
-async def test_a_job_that_stays_away_is_not_found_when_the_grace_ends(scripted: Scripted, clock: FakeClock) -> None:
+async def test_job_that_stays_missing_is_not_found_when_its_grace_ends(scripted: Scripted, clock: FakeClock) -> None:
     """Never known: `JobNotFound` after exactly 30 s."""
     client = scripted(lambda one, at_s: None)
     with pytest.raises(errors.JobNotFound):
@@ -228,22 +206,22 @@ async def test_a_job_that_stays_away_is_not_found_when_the_grace_ends(scripted: 
     assert clock.now() - client.began_at == pytest.approx(30, abs=1e-3)
 
 
-async def test_no_grace_no_wait(scripted: Scripted) -> None:
-    """With a grace of zero the first look decides."""
+async def test_without_a_grace_the_first_poll_decides(scripted: Scripted) -> None:
+    """not_found_grace_s=0: `JobNotFound` after one poll."""
     client = scripted(lambda one, at_s: None)
     with pytest.raises(errors.JobNotFound):
         await wait(client, handle(), WaitPolicy(not_found_grace_s=0))
-    assert len(client.looks) == 1
+    assert len(client.polls) == 1
 
 
-async def test_a_job_that_was_gone_and_came_back_starts_a_new_grace(scripted: Scripted) -> None:
+async def test_job_that_came_back_has_a_new_grace(scripted: Scripted) -> None:
     """Gone for 25 s, back, gone for 25 s, done: neither absence was longer than the grace."""
-    client = scripted(lambda one, at_s: None if at_s < 25 or 40 <= at_s < 65 else job(later(at_s, 70)))
+    client = scripted(lambda one, at_s: None if at_s < 25 or 40 <= at_s < 65 else job("a", later(at_s, 70)))
     assert (await wait(client, handle(), WaitPolicy(Schedule(2, 1, 2)))).state is JobState.SUCCEEDED
 
 
-async def test_a_failed_check_does_not_prolong_the_grace(scripted: Scripted, clock: FakeClock) -> None:
-    """Missing and failing in turns: still `JobNotFound` after the grace, of which an outage takes nothing away."""
+async def test_failed_polls_do_not_prolong_the_grace_without_end(scripted: Scripted, clock: FakeClock) -> None:
+    """Missing and failing in turns: `JobNotFound` within three minutes."""
     client = scripted(lambda one, at_s: DOWN if int(at_s) % 2 else None)
     with pytest.raises(errors.JobNotFound):
         await wait(client, handle(), WaitPolicy(Schedule(0.5, 1, 0.5)))

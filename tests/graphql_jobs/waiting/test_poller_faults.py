@@ -1,4 +1,4 @@
-"""The poller in trouble: slow requests, outages, pauses that the server wants, a clock that somebody sets."""
+"""Slow requests, outages and a wall clock that is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphql_jobs import errors, wait, wait_many
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.policy import Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import MAX_UNDER_WAY, poller_of
-from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, cancel, handle, job, until
+from tests.graphql_jobs.waits import DOWN, EVERY_5_S, Slow, all_of, cancel, every, handle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.graphql_jobs.conftest import Scripted
 
 
-async def test_job_has_no_two_polls_in_flight(scripted: Scripted, clock: FakeClock) -> None:
+async def test_job_has_no_two_polls_under_way(scripted: Scripted, clock: FakeClock) -> None:
     """An answer takes 20 s, as in a service that is busy: no second request for the job until it has come."""
     client = scripted(until(1e9))
     slow = Slow(client)
@@ -35,8 +35,8 @@ async def test_job_has_no_two_polls_in_flight(scripted: Scripted, clock: FakeClo
     await cancel(waiting)
 
 
-async def test_waits_that_come_and_go_do_not_poll_a_job_twice_at_once(scripted: Scripted, clock: FakeClock) -> None:
-    """A poll hangs, and ten waits for its job are begun and cancelled: one poll; when it is over, the next one."""
+async def test_new_waits_do_not_poll_a_job_twice_at_once(scripted: Scripted, clock: FakeClock) -> None:
+    """A poll hangs, and ten waits for its job begin and are cancelled: one poll; when it is over, the next one."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "a" in job_ids
@@ -56,7 +56,7 @@ async def test_waits_that_come_and_go_do_not_poll_a_job_twice_at_once(scripted: 
 
 
 async def test_slow_request_does_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
-    """The first hundred of 200 jobs are in a request that never comes back: the others end at once."""
+    """The first hundred of 200 jobs are in a request that is never answered: the others end at once."""
     client = scripted(until(0))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "j0" in job_ids
@@ -68,10 +68,8 @@ async def test_slow_request_does_not_delay_other_jobs(scripted: Scripted, clock:
     assert ends == [(f"j{number}", 0.0) for number in range(100, 200)]
 
 
-async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
-    scripted: Scripted, clock: FakeClock
-) -> None:
-    """A wait is cancelled while its request, which read FAILED, is under way; the job begins and is waited for anew."""
+async def test_answer_to_a_poll_of_before_a_wait_does_not_end_it(scripted: Scripted, clock: FakeClock) -> None:
+    """A wait is cancelled while a poll reads FAILED; the job runs again, and a new wait begins before the answer."""
     failed = [True]
     client = scripted(lambda one, at_s: job(one, JobState.FAILED if one == "a" and failed[0] else JobState.RUNNING))
     slow = Slow(client)
@@ -92,7 +90,9 @@ async def test_an_answer_that_was_asked_for_before_a_new_wait_is_not_for_it(
     await asyncio.gather(second, other, return_exceptions=True)
 
 
-async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(scripted: Scripted, clock: FakeClock) -> None:
+async def test_job_that_is_polled_when_an_outage_begins_is_given_up_in_time(
+    scripted: Scripted, clock: FakeClock
+) -> None:
     """Two requests fail and an outage begins, a third fails a moment later: its waits too end after their 60 s."""
     client = scripted(until(1e9))
     slow = Slow(client)
@@ -119,8 +119,8 @@ async def test_who_is_asked_for_when_an_outage_begins_gives_it_up_in_time(script
     await asyncio.gather(*long, return_exceptions=True)
 
 
-async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> None:
-    """Five thousand jobs join at once: never more than four requests on their way."""
+async def test_four_polls_are_under_way_at_most(scripted: Scripted) -> None:
+    """Five thousand jobs join at once: fifty requests, four at a time."""
     client = scripted(until(0))
     slow = Slow(client)
     await all_of(client, [f"j{number}" for number in range(5000)])
@@ -128,27 +128,27 @@ async def test_no_more_requests_at_once_than_the_limit(scripted: Scripted) -> No
     assert slow.most_at_once <= MAX_UNDER_WAY
 
 
-async def test_during_an_outage_one_request_at_a_time_asks(scripted: Scripted) -> None:
-    """A thousand jobs and ten minutes of 503: not ten requests a pause, but a probe now and then; none is lost."""
+async def test_outage_is_probed_with_one_request_at_a_time(scripted: Scripted) -> None:
+    """A thousand jobs and ten minutes of 503: a probe every 2.5 s, and all ends are seen."""
     client = scripted(until(700))
     Slow(client)
     client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 660 else None
     ended = await all_of(client, [f"j{number}" for number in range(1000)])
     assert all(isinstance(one, Job) for one in ended.values())
-    during = [at_s for at_s, _ in client.looks if 60 <= at_s < 660]
+    during = [at_s for at_s, _ in client.polls if 60 <= at_s < 660]
     assert len(during) <= 600 / 2.5 + 2 * MAX_UNDER_WAY + 10
 
 
-async def test_polls_resume_by_themselves_after_an_outage(scripted: Scripted, clock: FakeClock) -> None:
-    """All jobs end within the outage: all ends are seen within a pause of its end."""
+async def test_ends_within_an_outage_are_seen_soon_after_it(scripted: Scripted, clock: FakeClock) -> None:
+    """All jobs end within the outage: all ends are seen within an interval of its end."""
     client = scripted(until(100))
     client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 200 else None
     await all_of(client, [f"j{number}" for number in range(500)])
     assert 200 <= clock.now() - client.began_at <= 205
 
 
-async def test_each_wait_gives_an_outage_up_by_its_own_budget(scripted: Scripted, clock: FakeClock) -> None:
-    """Budgets of 100 s and of 300 s: each ends at its instant, and names the outage."""
+async def test_each_wait_gives_up_by_its_own_outage_budget(scripted: Scripted, clock: FakeClock) -> None:
+    """Budgets of 100 s and of 300 s: each wait ends at its instant, and its error names budget and failure."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if at_s >= 10 else None
     gave_up_at: dict[float, float] = {}
@@ -165,39 +165,26 @@ async def test_each_wait_gives_an_outage_up_by_its_own_budget(scripted: Scripted
     assert gave_up_at[300] - 300 == pytest.approx(began_s, abs=1e-2)
 
 
-async def test_who_joins_during_an_outage_has_its_whole_budget(scripted: Scripted, clock: FakeClock) -> None:
-    """The endpoint is away since 100 s; who comes now gives up 50 s after its own first failure."""
+@pytest.mark.parametrize("jobs", [1, 400])
+async def test_wait_that_begins_in_an_outage_has_its_whole_outage_budget(
+    jobs: int, scripted: Scripted, clock: FakeClock
+) -> None:
+    """The endpoint is away since 100 s; a wait that begins now gives up 50 s later, also one for four full batches."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN
     first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
     await clock.sleep(100)
     joined_at = clock.now()
-    with pytest.raises(errors.ProviderLost):
-        await wait(client, handle("b"), WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
-    assert 50 <= clock.now() - joined_at <= 53
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
-
-
-async def test_many_who_join_during_an_outage_count_from_then_on(scripted: Scripted, clock: FakeClock) -> None:
-    """Four times as many as one request asks for: the next probe counts for all, and all give up after their 50 s."""
-    client = scripted(until(1e9))
-    client.failing = lambda job_ids, at_s: DOWN
-    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
-    await clock.sleep(100)
-    joined_at = clock.now()
-    names = [f"j{number}" for number in range(400)]
-    ended = await all_of(client, names, WaitPolicy(Schedule(5, 0, 5), outage_budget_s=50))
+    ended = await all_of(client, [f"j{number}" for number in range(jobs)], every(5, 50))
     assert {type(one) for one in ended.values()} == {errors.ProviderLost}
     assert 50 <= clock.now() - joined_at <= 53
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
+    await cancel(first)
 
 
-async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
+async def test_outage_is_logged_when_it_begins_and_when_it_ends(
     scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two outages of a minute: two warnings, two lines for their ends."""
+    """Two outages of a minute: two warnings, and two lines for their ends."""
     caplog.set_level("INFO", "graphql_jobs.waiting.poller")
     client = scripted(until(400))
     client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 120 or 200 <= at_s < 260 else None
@@ -206,15 +193,15 @@ async def test_each_outage_is_logged_once_when_it_begins_and_once_when_it_ends(
     assert [word for word in words if "nswers" in word] == ["No answers", "Answers again"] * 2
 
 
-async def test_a_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
-    """Set back by a day in the middle of a wait: the pauses stay what they were."""
+async def test_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
+    """Set back by a day in the middle of a wait: the intervals stay what they were."""
     client = scripted(lambda one, at_s: job(one))
     waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
     await clock.sleep(30)
-    before, began_at = len(client.looks), clock.monotonic()
+    before, began_at = len(client.polls), clock.monotonic()
     clock.set_by_s -= 86400
     await clock.sleep(50)
-    assert len(client.looks) - before >= 9
+    assert len(client.polls) - before >= 9
     assert clock.monotonic() - began_at == pytest.approx(50)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
