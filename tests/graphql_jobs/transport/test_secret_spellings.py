@@ -201,6 +201,11 @@ def test_oldest_secrets_are_dropped_and_those_of_the_credentials_stay() -> None:
     assert kept.redact("token-one-1234 token-two-1234") == "token-one-1234 ***"
 
 
+def test_overlapping_secrets_are_removed_whole() -> None:
+    """The secret "aa" in "aaa": no letter of it is left."""
+    assert redacted("xaaay", ["aa"]) == "x***y"
+
+
 def test_many_secrets_cost_hardly_more_than_few() -> None:
     """2,000 signed addresses that begin alike: within a hundred times, where one after the other took a thousand."""
     message = "the media at the place could not be fetched, X-Amz-Algorithm=AWS4-HMAC-SHA256 was told: " * 5
