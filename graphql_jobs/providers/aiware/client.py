@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from graphql_jobs.clock import instant
+from graphql_jobs.numbers import exact_numbers
 from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.checking import check_batch
 from graphql_jobs.providers.aiware.job_lists import candidates, jobs_on_target
-from graphql_jobs.providers.aiware.results import engine_records
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
@@ -179,11 +179,28 @@ class AiwareClient(JobClient):
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
         """The records that its engines wrote by now (vtn-standard in `jsondata`). Raises `ResultUnavailable`."""
         checked, at_once = self._checked(job_id, "job_id"), OutageBudget(0.0, self.session.clock)
-        return await collected(lambda: engine_records(self.session, checked), self.provider, checked, at_once)
+        return await collected(lambda: self._engine_records(checked), self.provider, checked, at_once)
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """`{"engine_results": [...]}`, as `engine_results` gives them."""
-        return {"engine_results": await engine_records(self.session, self._checked(handle.job_id, "job_id"))}
+        return {"engine_results": await self._engine_records(self._checked(handle.job_id, "job_id"))}
+
+    async def _engine_records(self, job_id: str) -> list[dict[str, Any]]:
+        """The records of all engines by now; a number that a float would round is an `ExactNumber`.
+
+        Raises `RequestFailed`, also if the list is missing or not whole, since that is not an empty result.
+        """
+        with exact_numbers():
+            response = await self.session.read(documents.ENGINE_RESULTS, {"jobId": job_id}, f"job {job_id}")
+        records = reader.read_engine_results(response.data)
+        # An error that names no field takes nothing away from a list that is there.
+        is_told = response.data.get("engineResults") is not None
+        if failure := response.error_below("engineResults") if is_told else response.error_at("engineResults"):
+            raise failure
+        if records is None:
+            detail = "the list of results is missing or not whole."
+            raise self.session.bad_answer("engineResults", f"job {job_id}", detail)
+        return records
 
     async def _launch(self, spec: EngineJobSpec, target_id: str | None) -> JobHandle:
         on_target = target_id or spec.target_id
