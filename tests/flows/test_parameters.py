@@ -149,7 +149,7 @@ def test_defaults_alone_pass_the_flows_own_validation(flow: Flow[..., Any]) -> N
 def test_pre_signed_address_fits_into_the_parameter() -> None:
     """An object store's pre-signed address has 500 to 1,500 characters."""
     url = "https://bucket.s3.example.invalid/a.mp4?X-Amz-Security-Token=" + "x" * 1000
-    run_aiware_job.validate_parameters({"engine_id": "e", "upload_url": url})
+    assert run_aiware_job.validate_parameters({"engine_id": "e", "upload_url": url})["upload_url"] == url
 
 
 def test_tasks_given_as_objects_survive_the_api() -> None:

@@ -124,4 +124,5 @@ async def test_bad_parameters_end_as_invalid_input(parameters: dict[str, Any], n
     """A path that cannot be a file, or an outcome that is none: the state says which, without a traceback."""
     state: Any = await asyncio.to_thread(store_results, **parameters, return_state=True)
     assert state.name == ("InvalidInput" if named else "Completed")
+    assert named in str(state.message)
     assert str(state.message or "").startswith(f"{named}: " if named else "")
