@@ -19,12 +19,12 @@ logger = logging.getLogger(__name__)
 
 #: The beginning of a checkpoint's key in a run's store. Keys of submissions begin with another one.
 CHECKPOINTS_PREFIX = "gqs-"
-#: The rest of the key where a wait is for several jobs. For one job it is a digest of the job's id, so that of a run's
-#: thousands of waits each reads its own.
+#: The rest of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a run's
+#: thousands of waits reads only its own entries.
 _OF_SEVERAL = "waits"
-#: Our choice: how often a checkpoint is tried to be written while other waits of the run write too.
+#: Our choice: the attempts to write a checkpoint while other waits of the run write too.
 _TRIES = 10
-#: Our choice: how long a wait stops for a write; one that takes longer goes on beside the wait.
+#: Our choice: a wait stops for a write for so long; after that, the write goes on beside the wait.
 _WRITE_S = 2.0
 
 

@@ -72,7 +72,7 @@ class Snapshot:
     skew_s: float | None
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={value:.6g}" for name, value in asdict(self).items() if value is not None)
+        return ", ".join(f"{name}={round(value, 1)}" for name, value in asdict(self).items() if value is not None)
 
 
 class Metrics:
