@@ -175,11 +175,11 @@ def _entries(
     strangers = response.object_errors.keys() - set(job_ids)
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
-        is_told = alias in response.data
+        is_present = alias in response.data
         # Taken out, so that its memory is free again before the next one is read.
         entry = response.data.pop(alias, None)
         if entry is None:
-            seen[job_id] = _absent(client, response, alias, job_id, is_certain=is_told and not strangers)
+            seen[job_id] = _absent(client, response, alias, job_id, is_certain=is_present and not strangers)
         elif not isinstance(entry, dict) or text_or_none(entry, "id", MAX_ID_CHARACTERS) != job_id:
             seen[job_id] = _bad(client, job_id, "the answer is about another job.")
         elif failure := _status_failure(client, response, alias, job_id, entry):

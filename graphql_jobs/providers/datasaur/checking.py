@@ -1,8 +1,8 @@
-"""Reading Datasaur jobs: one by `getJob`, several by `getJobs`, and a project in place of the job that made it.
+"""Read Datasaur jobs: one by `getJob`, several by `getJobs`, and a project instead of the job that made it.
 
-A job is absent where Datasaur says so in its way: `getJob` gives null, `getJobs` a null in its place, or none at all
-(docs/providers/datasaur.md). An answer of any other shape is a failed poll. After an answer to `getJobs` that was no
-list, a null of `getJob` is not believed before `getJobs` says the same.
+A job is absent if `getJob` gives null, or if `getJobs` gives null for it or leaves it out (docs/providers/datasaur.md).
+An answer of any other shape is a failed poll. After an answer to `getJobs` without a list, a null of `getJob` is not
+believed before `getJobs` says the same.
 """
 
 from __future__ import annotations
@@ -74,29 +74,29 @@ async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
     # The page's query has no errors and no result id; they matter once, at the end.
     in_full = (await _check_many(client, [job_id]))[job_id]
     if isinstance(in_full, errors.JobNotFound):
-        in_full = _bad(client, "getJobs", job_id, "the list lacks the job, of which getJob has just told.")
+        in_full = _bad(client, "getJobs", job_id, "the list lacks the job, which getJob has just given.")
     return {job_id: in_full}
 
 
 async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]:
-    """Jobs that a list leaves out are asked for again as long as that brings any: the list may be cut in silence."""
+    """Ask again for jobs that a list leaves out, as long as that brings any: the server may cut the list silently."""
     seen: dict[str, Seen] = {}
     left = job_ids
     while left:
         subject = f"job {left[0]}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
         response = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
-        told = _Told(client, response, left, frozenset(job_ids).difference(left))
-        for job_id, (number, entry) in told.entries.items():
+        listed = _JobList(client, response, left, frozenset(job_ids).difference(left))
+        for job_id, (number, entry) in listed.entries.items():
             if failure := _missing_part(client, response, ("result", number), entry):
                 seen[job_id] = failure
             else:
                 seen[job_id] = _read(client, job_id, entry)
-        if told.is_short and told.entries:
+        if listed.is_short and listed.entries:
             if left is not job_ids:  # what was left out is there: so many are too many
-                client.batches.shrink(len(job_ids), told.bad("the list is shorter than what was asked for."))
-            left = told.missing
+                client.batches.shrink(len(job_ids), listed.bad("the list is shorter than what was asked for."))
+            left = listed.missing
         else:
-            seen |= {job_id: told.absence(job_id) for job_id in told.missing}
+            seen |= {job_id: listed.absence(job_id) for job_id in listed.missing}
             left = ()
     return seen
 
@@ -112,11 +112,11 @@ def _read(client: Client, job_id: str, entry: Entry) -> Seen:
     return read_or_bad_reply(session.bad_answer, read, "getJobs", f"job {job_id}")
 
 
-class _Told:
-    """What an answer to `getJobs` tells, by the jobs' own ids: the order of the list is not documented.
+class _JobList:
+    """The jobs in an answer to `getJobs`, by their ids, since the order of the list is not documented.
 
-    Raises `RequestFailed` if it holds no list. Of a job that is told twice, the first counts. Jobs
-    that were told `before` may be told again.
+    Raises `RequestFailed` if the answer has no list. If a job is listed twice, the first entry counts. Jobs that were
+    read `before` may be listed again.
     """
 
     def __init__(self, client: Client, response: Response, job_ids: Sequence[str], before: Container[str]) -> None:
@@ -126,7 +126,7 @@ class _Told:
         if not isinstance(items, list):
             raise response.error_at("result") or self.bad("the answer holds no list of jobs.")
         wanted = frozenset(job_ids)
-        #: Each job that is told, with its place in the list.
+        #: Each listed job, with its index in the list.
         self.entries: dict[str, tuple[int, Entry]] = {}
         nulls = odd = 0
         self._is_in_place = len(items) == len(job_ids)
@@ -141,11 +141,11 @@ class _Told:
                 odd += 1
         self.missing = [job_id for job_id in job_ids if job_id not in self.entries]
         self._is_odd = bool(odd)
-        #: Whether a job is left out, and nothing stands in its place.
+        #: Whether the list has no entry at all for a job, not even null.
         self.is_short = not odd and nulls < len(self.missing) and not response.error_at("result")
 
     def absence(self, job_id: str) -> Seen:
-        """What it means that a job is missing. An error that took its place is a poll that failed."""
+        """What it means that a job is missing: with an error for it, its poll has failed."""
         errors_at = self._response.field_errors
         if failure := errors_at.get(()) or errors_at.get(("result",)):
             return failure
@@ -158,12 +158,12 @@ class _Told:
         return self.bad("an entry of the list is no such job.") if self._is_odd else self._client.not_found(job_id)
 
     def bad(self, detail: str) -> errors.RequestFailed:
-        """The error for what is no list of these jobs."""
+        """The error for an answer that is no list of these jobs."""
         return _bad(self._client, "getJobs", self._job_ids[0], detail)
 
 
 async def _check_project(client: Client, job_id: str) -> Seen:
-    """A project that was found in place of the job that made it: where it is there, that job has succeeded."""
+    """A project whose job nobody knows: if the project exists, the job has succeeded."""
     project_id = job_id.removeprefix(PROJECT)
     response = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
     entry = response.data.get("result", ...)
@@ -177,7 +177,7 @@ async def _check_project(client: Client, job_id: str) -> Seen:
 def _missing_part(
     client: Client, response: Response, at: tuple[str | int, ...], entry: Entry
 ) -> errors.RequestFailed | None:
-    """Why a part of a job that matters cannot be read: its status, or what it made. Any other part may be missing."""
+    """The failure for a job whose status or result id cannot be read. Any other part may be missing."""
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
         return response.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
