@@ -1,4 +1,4 @@
-"""The order in which jobs are polled. Pure. Instants are those of a clock that nobody sets back."""
+"""The order in which jobs are polled. Pure. Instants are seconds of a steady clock."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Watch:
     def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:
         """A job may be missing for its grace, or until `unseen_s` where that is set and it was never shown.
 
-        Of the time between two polls at most an interval counts: in an outage, nobody could see the job.
+        Of the time between two polls at most an interval counts: in an outage, no poll could find the job.
         """
         self.changed = self._failing_since == self._missing_at == inf
         if self._missing_at < inf:

@@ -66,14 +66,14 @@ async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
     client = scripted(until(3600))
     client.failing = delays(client, 10, 3600)
     began_at = clock.now()
-    patient = asyncio.create_task(wait(client, handle("b"), every(5, 60)))
+    other = asyncio.create_task(wait(client, handle("b"), every(5, 60)))
     async with asyncio.timeout(5):  # of real time: else it would end only with the delay
         with pytest.raises(
             errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*delay"
         ):
             await wait(client, handle("a"), every(5, 60, 300))
         assert 300 <= clock.now() - began_at <= 302
-        assert (await patient).job_id == "b"
+        assert (await other).job_id == "b"
     assert not [at_s for at_s, _ in client.polls if 15 < at_s < 3610]
     assert is_idle(client)
 

@@ -232,7 +232,7 @@ class PollerMachine(RuleBasedStateMachine):
                     assert name in caller.ended, f"{name} ended at {self.ends_at[name]}, it is {now}"
 
     def teardown(self) -> None:
-        """All faults pass, all jobs end: everybody gets what is left, and the poller stands still."""
+        """All faults end and all jobs end: each wait gets its ends, and the poller stops."""
         try:
             self.run(self.finish())
             self.every_end_is_right()
