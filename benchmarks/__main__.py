@@ -1,7 +1,4 @@
-"""`make bench`: all parts of the benchmark; exits with 1 if a gate fails. Renews docs/benchmarks.md part by part.
-
-`PARTS=waits,faults` runs some parts. `QUICK=1` takes three minutes, with fewer rows, and writes nothing.
-"""
+"""`make bench`: all parts of the benchmark, as docs/benchmarks.md describes them; exits with 1 if a gate fails."""
 
 import os
 import platform
@@ -21,7 +18,6 @@ from benchmarks.waits import faults, growth, waits
 from benchmarks.workloads import SEED, faulty
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-_PACKAGES = ("aiohttp", "gql", "graphql-core", "orjson", "prefect", "tenacity")
 FULL: Mapping[str, Callable[[], Section]] = {
     "check": partial(check, rounds=15),
     "waits": partial(waits, 10_000, 3, {"ours_wait_each": 10_000, "coroutine_each": 1_000, "prefect_task_each": 500}),
@@ -66,10 +62,11 @@ def main() -> int:
 
 
 def _conditions(name: str, load: float, took_s: float) -> str:
+    packages = ("aiohttp", "gql", "graphql-core", "orjson", "prefect", "tenacity")
     return (
         f"`PARTS={name} make bench`, {datetime.now(UTC):%Y-%m-%d}, {took_s / 60:.1f} minutes: seed {SEED}, Python "
         f"{platform.python_version()}, {os.cpu_count()} cores, load average {load:.1f} at its begin, loopback without "
-        f"TLS, {', '.join(f'{package} {version(package)}' for package in _PACKAGES)}."
+        f"TLS, {', '.join(f'{package} {version(package)}' for package in packages)}."
     )
 
 

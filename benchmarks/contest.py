@@ -8,20 +8,17 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from benchmarks.report import no_wrong_ends, number
 from benchmarks.workloads import Workload
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
 COLUMNS = ("contestant", "jobs", "requests", "their floor", "p50, s", "p99, s", "wrong ends")
-_ROOT = Path(__file__).parent.parent
 #: Our choices: how long a contestant has until it has polled every job, and after the last end until it must know it.
 _REGISTERED_WITHIN_S, _LATE_BY_AT_MOST_S = 60.0, 30.0
 
@@ -36,21 +33,16 @@ class Result:
     figures: dict[str, float]
     started_at: float = 0.0
     failure: str = ""
-    #: When each process after the first began to wait.
-    restarts_at: list[float] = field(default_factory=list)
+    restarts_at: list[float] = field(default_factory=list)  # when each process after the first began to wait
 
     @property
     def us_per_status(self) -> float | None:
         """CPU time of the contestant for each status that it read."""
-        statuses = self.verdict["statuses"]
-        return self.figures["cpu_s"] * 1e6 / statuses if self.figures and statuses else None
+        return self.figures["cpu_s"] * 1e6 / max(1, self.verdict["statuses"]) if self.figures else None
 
     @property
     def floor(self) -> int:
-        """The fewest requests: the sum over ticks T, 2 T, ... after the start of ceil(live / batch).
-
-        A job is live until the first tick at or after its end, or else its deadline.
-        """
+        """The fewest requests: ceil(live / batch) summed over ticks of T, until each job's end or else its deadline."""
         of, t = self.workload, self.workload.interval_s
         batch = 1 if self.contestant in ("coroutine_each", "prefect_task_each") else min(of.batch, of.server_batch)
         last_ticks = [ceil((of.deadline_s if one is None else one) / t) for one in of.durations_s()]
@@ -80,15 +72,12 @@ class Result:
 def emulator(*options: str) -> Iterator[dict[str, str]]:
     """The emulator's `url` and credentials; its process ends with the block."""
     command = [sys.executable, "-m", "graphql_jobs.emulator", *options]
-    # A session of its own: Ctrl-C reaches us alone, and we end the parts in order.
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
-    pin(process.pid, 0)
-    try:
-        assert process.stdout is not None  # noqa: S101 (a pipe was asked for)
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.kill()
-        process.communicate()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # Ctrl-C is ours
+        pin(process.pid, 0)
+        try:
+            yield json.loads(process.stdout.readline() if process.stdout else "")
+        finally:
+            process.kill()
 
 
 def ask(url: str, body: dict[str, Any] | None = None) -> Any:
@@ -106,24 +95,16 @@ def pin(process_id: int, number: int) -> None:
         os.sched_setaffinity(process_id, {cores[number % len(cores)]})
 
 
-def cpu_s(process_id: int) -> float:
-    """The CPU time of a process and of all that it started."""
-    process = psutil.Process(process_id)
-    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return float(sum(of.user + of.system for of in times))
-
-
 def compete(contestant: str, workload: Workload) -> Result:
     """Let one contestant wait for the workload's jobs, and judge it."""
     options = ["--takes-shortcuts", "--token-lifetime-s", str(workload.token_lifetime_s)]
-    if workload.requests_per_window:
-        options += ["--requests-per-window", str(workload.requests_per_window)]
-    with emulator(*options) as told, tempfile.TemporaryDirectory(prefix="graphql-jobs-bench-") as folder:
-        contest = _Contest(contestant, workload, told, Path(folder))
-        try:
-            return contest.play()
-        finally:
-            contest.kill()
+    options += ["--requests-per-window", str(workload.requests_per_window)] if workload.requests_per_window else []
+    with (
+        emulator(*options) as told,
+        tempfile.TemporaryDirectory(prefix="graphql-jobs-bench-") as folder,
+        closing(_Contest(contestant, workload, told, Path(folder))) as contest,
+    ):
+        return contest.play()
 
 
 class _Contest:
@@ -131,7 +112,7 @@ class _Contest:
 
     def __init__(self, name: str, of: Workload, told: dict[str, str], folder: Path) -> None:
         self._name, self._of, self._url = name, of, f"{told['url']}/_emulator"
-        self._log, self._record = folder / "log", folder / "record"
+        self._log, self._record, self._input = folder / "log", folder / "record", folder / "input"
         if of.job_fault:
             ask(f"{self._url}/faults", {"operation": "plant", "times": None, **of.job_fault})
         self._job_ids = job_ids = ask(f"{self._url}/workload", {"durations_s": of.durations_s()})["job_ids"]
@@ -141,10 +122,10 @@ class _Contest:
 
     def play(self) -> Result:
         """Let the jobs begin once all of them were polled, and wait for the contestant's end."""
-        give_up_at = time.monotonic() + _REGISTERED_WITHIN_S
-        while self._process.poll() is None and time.monotonic() < give_up_at:
-            if not ask(f"{self._url}/workload")["unpolled"]:
-                break
+        until = time.monotonic() + _REGISTERED_WITHIN_S
+        while (
+            time.monotonic() < give_up_at and self._process.poll() is None and ask(f"{self._url}/workload")["unpolled"]
+        ):
             time.sleep(0.2)
         started_at = ask(f"{self._url}/workload/start", {})["started_at"]
         for fault in self._of.faults:
@@ -154,30 +135,26 @@ class _Contest:
             time.sleep(max(0.0, started_at + kill_at_s - time.time()))
             self._restart()
         failure = self._failure(started_at)
-        self.kill()
+        self.close()
         ends, began_at, figures = read_record(self._record)
         ask(f"{self._url}/workload/ends", {"ends": ends})
         verdict = ask(f"{self._url}/workload/verdict")
         return Result(self._name, self._of, verdict, {} if failure else figures, started_at, failure, began_at[1:])
 
-    def kill(self) -> None:
+    def close(self) -> None:
         """End the contestant's process as a crash would."""
         self._process.kill()
         self._process.wait()
 
     def _spawn(self, job_ids: list[str]) -> None:
-        command, pipe = [sys.executable, "-m", "benchmarks.contestants", self._name], subprocess.PIPE
-        with self._log.open("a") as log:
-            process = subprocess.Popen(command, stdin=pipe, stdout=log, stderr=log, cwd=_ROOT, start_new_session=True)
-        self._process = process
-        pin(process.pid, 1)
-        assert process.stdin is not None  # noqa: S101 (a pipe was asked for)
-        with process.stdin:
-            process.stdin.write(json.dumps(self._setup | {"job_ids": job_ids, "record": str(self._record)}).encode())
+        self._input.write_text(json.dumps(self._setup | {"job_ids": job_ids, "record": str(self._record)}))
+        command = [sys.executable, "-m", "benchmarks.contestants", self._name]
+        with self._log.open("a") as log, self._input.open() as told:
+            self._process = subprocess.Popen(command, stdin=told, stdout=log, stderr=log, start_new_session=True)
+        pin(self._process.pid, 1)
 
-    def _restart(self) -> None:
-        """Kill it, and give a new process the jobs whose end is not written down."""
-        self.kill()
+    def _restart(self) -> None:  # a new process is given the jobs whose end is not written down
+        self.close()
         time.sleep(self._of.interval_s)
         ended = {end[0] for end in read_record(self._record)[0]}
         self._spawn([job_id for job_id in self._job_ids if job_id not in ended])
@@ -196,7 +173,6 @@ class _Contest:
 def read_record(path: Path) -> tuple[list[list[Any]], list[float], dict[str, float]]:
     """The ends, when each process began, and the figures of the one that finished."""
     entries = [json.loads(line) for line in (path.read_text().splitlines() if path.exists() else ())]
-    others: list[dict[str, float]] = [entry for entry in entries if isinstance(entry, dict)]
+    ends, others = [one for one in entries if isinstance(one, list)], [one for one in entries if isinstance(one, dict)]
     began_at = [one["began_at"] for one in others if "began_at" in one]
-    ends = [entry for entry in entries if isinstance(entry, list)]
     return ends, began_at, next((one for one in others if "cpu_s" in one), {})

@@ -1,8 +1,4 @@
-"""`python -m benchmarks.contestants NAME`: one contestant, as a process of its own. Its input is the setup as JSON.
-
-It writes a record, JSON lines: `{"began_at": ...}`, `["job id", outcome, instant]`, and at its end the figures.
-Each contestant imports what it needs by itself, so that its memory is its own.
-"""
+"""`python -m benchmarks.contestants NAME`: one contestant, as a process that imports what it needs by itself."""
 
 import asyncio
 import json
@@ -19,13 +15,12 @@ import aiohttp
 
 _GET_JOB = "query GetJob($jobId: String!) { result: getJob(jobId: $jobId) { id status } }"
 _ENDS = {"DELIVERED": "succeeded", "FAILED": "failed"}
-#: The workload as in benchmarks/workloads.py, and: `emulator` (its url and credentials), `job_ids`, `cancelled_ids`,
-#: `record` (the file), `document` (that of our own check, so that the raw loop sends the same bytes).
+#: The workload, and: `emulator`, `job_ids`, `cancelled_ids`, `record`, and as `document` that of our own check.
 Setup = SimpleNamespace
 
 
-class Meter:
-    """Writes the record: each end at the instant when the contestant knew, and what the waiting cost."""
+class _Meter:
+    """Writes the record: a JSON line for each end, with the instant when it was known, and what the waiting cost."""
 
     def __init__(self, path: str) -> None:
         self._file = Path(path).open("a", buffering=1)  # noqa: SIM115 (open until the process ends)
@@ -36,22 +31,20 @@ class Meter:
         self._began = (time.monotonic(), time.process_time())
 
     def tell(self, job_id: str, outcome: str) -> None:
-        """An end that is known now: "succeeded", "failed", "gave_up" or "cancelled"."""
         self._write((job_id, outcome, time.time()))
 
     def finish(self) -> None:
         """Write the figures. The peak is this program's: `ru_maxrss` begins with that of the parent (Linux only)."""
         wall_s, cpu_s = time.monotonic() - self._began[0], time.process_time() - self._began[1]
-        status = Path("/proc/self/status")
-        lines = status.read_text().splitlines() if status.exists() else []
-        peaks_mb = [int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")]
-        self._write({"wall_s": wall_s, "cpu_s": cpu_s} | ({"peak_mb": peaks_mb[0]} if peaks_mb else {}))
+        status = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
+        peak = {"peak_mb": int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6} if status else {}
+        self._write({"wall_s": wall_s, "cpu_s": cpu_s, **peak})
 
     def _write(self, entry: object) -> None:
         self._file.write(json.dumps(entry) + "\n")
 
 
-async def raw_loop(setup: Setup, meter: Meter) -> None:
+async def raw_loop(setup: Setup, meter: _Meter) -> None:
     """A raw loop: the same bytes as ours by aiohttp and the standard decoder; each interval's requests in one burst."""
     async with aiohttp.ClientSession() as http:
         server = _Server(http, setup)
@@ -69,7 +62,7 @@ async def raw_loop(setup: Setup, meter: Meter) -> None:
             await asyncio.sleep(due_at - loop.time())
 
 
-async def ours_wait_many(setup: Setup, meter: Meter) -> None:
+async def ours_wait_many(setup: Setup, meter: _Meter) -> None:
     """One `wait_many` for all jobs."""
     from graphql_jobs import wait_many
 
@@ -81,7 +74,7 @@ async def ours_wait_many(setup: Setup, meter: Meter) -> None:
             meter.tell(handle.job_id, _outcome(ended))
 
 
-async def ours_wait_each(setup: Setup, meter: Meter) -> None:
+async def ours_wait_each(setup: Setup, meter: _Meter) -> None:
     """A task and a `wait` for every job, as if each came from a flow of its own."""
     from graphql_jobs import GraphqlJobsError, wait
 
@@ -98,7 +91,7 @@ async def ours_wait_each(setup: Setup, meter: Meter) -> None:
         await _one_task_each(one, setup, meter)
 
 
-async def coroutine_each(setup: Setup, meter: Meter, task: Any = lambda one: one, flow: Any = lambda run: run) -> None:
+async def coroutine_each(setup: Setup, meter: _Meter, task: Any = lambda one: one, flow: Any = lambda run: run) -> None:
     """A coroutine per job on a fixed grid of T with spread phases, one session; a failed poll is made again after T."""
     random, loop = Random(1), asyncio.get_running_loop()  # noqa: S311 (spreads load, guards nothing)
     async with aiohttp.ClientSession() as http:
@@ -120,7 +113,7 @@ async def coroutine_each(setup: Setup, meter: Meter, task: Any = lambda one: one
         await flow(wait_for_all)()
 
 
-async def prefect_task_each(setup: Setup, meter: Meter) -> None:
+async def prefect_task_each(setup: Setup, meter: _Meter) -> None:
     """The same with a Prefect task run per job, all in one flow and one event loop."""
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
@@ -134,8 +127,7 @@ class _Server:
     def __init__(self, http: aiohttp.ClientSession, setup: Setup) -> None:
         self._http, self._emulator, self._token = http, setup.emulator, ""
 
-    async def ask(self, query: str, variables: dict[str, Any]) -> Any:
-        """The value of `result`. Raises ValueError and what aiohttp raises."""
+    async def ask(self, query: str, variables: dict[str, Any]) -> Any:  # raises ValueError and what aiohttp raises
         url, names = self._emulator["url"], ("client_id", "client_secret")
         if not self._token:
             form = {name: self._emulator[f"datasaur_{name}"] for name in names} | {"grant_type": "client_credentials"}
@@ -180,7 +172,7 @@ def _outcome(ended: object) -> str:
     return "gave_up" if isinstance(ended, WaitTimedOut) else "failed"
 
 
-async def _one_task_each(one: Callable[[str], Any], setup: Setup, meter: Meter) -> None:
+async def _one_task_each(one: Callable[[str], Any], setup: Setup, meter: _Meter) -> None:
     """Run all waits; cancel those that the workload names, before the first jobs end."""
     tasks = {job_id: asyncio.ensure_future(one(job_id)) for job_id in setup.job_ids}
     if setup.cancelled_ids:
@@ -195,6 +187,6 @@ async def _one_task_each(one: Callable[[str], Any], setup: Setup, meter: Meter) 
 if __name__ == "__main__":
     logging.getLogger("graphql_jobs").setLevel(logging.ERROR)  # its warnings about injected faults would fill the log
     given = Setup(**json.load(sys.stdin))
-    record = Meter(given.record)
+    record = _Meter(given.record)
     asyncio.run(globals()[sys.argv[1]](given, record))
     record.finish()

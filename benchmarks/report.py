@@ -1,11 +1,12 @@
 """Gates, tables and plots, for the terminal and for the documentation."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from math import log10
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 _WRONG = ("missed", "doubled", "false_failed", "early", "unbounded", "strange")
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 530, 40, 350
@@ -15,8 +16,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(NamedTuple):
     """A rule that must hold. `figure` and `limit` are shown as they are."""
 
     rule: str
@@ -55,7 +55,7 @@ class Section:
 
     def markdown(self, conditions: str) -> str:
         """The table, the note, the gates, the plots and the conditions."""
-        found = [(of.rule, of.figure, of.limit, "passed" if of.passed else "**failed**") for of in self.gates]
+        found = [(*gate[:3], "passed" if gate.passed else "**failed**") for gate in self.gates]
         gates = _table(("gate", "figure", "at most", ""), found)
         plots = "".join(f"![{name}](benchmarks/{name})\n\n" for name in self.plots)
         return f"{_table(self.columns, self.rows)}\n{self.note}\n\n{gates}\n{plots}{conditions}\n"
@@ -63,11 +63,10 @@ class Section:
     def write(self, name: str, page: Path, conditions: str) -> None:
         """Put it between the comments of that name in the page, and its plots into a folder beside the page."""
         begin, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
-        before, found, rest = page.read_text().partition(begin)
-        _, ended, after = rest.partition(end)
-        if not found or not ended:
+        between = re.compile(f"{begin}.*?{end}", re.DOTALL)
+        if not between.search(text := page.read_text()):
             raise ValueError(f"{page.name} has no {begin.strip()} ... {end}")
-        page.write_text(f"{before}{begin}{self.markdown(conditions)}{end}{after}")
+        page.write_text(between.sub(lambda _: begin + self.markdown(conditions) + end, text))
         for file, svg in self.plots.items():
             (page.parent / "benchmarks" / file).write_text(svg)
 

@@ -1,7 +1,4 @@
-"""`python -m benchmarks.thousand JOBS PEERS`: many jobs in one flow run, a flow run for each, and cancelling them.
-
-The process of its own is needed, since Prefect reads its settings when it is imported; its last line is JSON.
-"""
+"""`python -m benchmarks.thousand JOBS PEERS`: many jobs in one flow run, a flow run for each, and cancelling them."""
 
 import asyncio
 import json
@@ -22,7 +19,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from pydantic import SecretStr
 
-from benchmarks.contest import ask, cpu_s
+from benchmarks.contest import ask
 from benchmarks.report import Gate, Section, at_most, number
 from blocks import AiwareCredentials
 from blocks.api import one_client
@@ -30,7 +27,7 @@ from blocks.runs.submit import submit_from_here
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.many import each
 from graphql_jobs.providers.aiware import EngineJobSpec
-from scripts.stack import Stack
+from scripts.stack import Stack, cpu_s
 from tasks.cancelling.layers import clean_up_after
 from tasks.downstream import start_downstream
 from tasks.flow_runs import submissions_of
@@ -39,14 +36,12 @@ from tasks.submit import submit_job
 from tasks.wait import wait_for_jobs
 
 _ENGINE_ID, _NEXT = "c0e55cde-340b-44d7-bb42-2e0d65e98255", "next/bench"
-_NOTE = (
-    "One step after the other, on one Prefect server with SQLite. Requests without logs. The wait includes the 12 s "
-    "that a job takes. The flow runs with one job run together in one process; a worker starts one for each."
-)
+_MEDIA = "https://media.example.com"
+_NOTE = "On one Prefect server, requests without logs. The wait includes 12 s of work. Flow runs share a process."
 
 
 def thousand(jobs: int, peers: int) -> Section:
-    """The steps of one flow run with so many jobs, and `peers` flow runs with one job each."""
+    """In a process of its own, since Prefect reads its settings when it is imported. `peers`: runs of one job each."""
     with Stack(emulator_options=("--queued-s", "2", "--running-s", "10")) as stack:
         command = [sys.executable, "-m", "benchmarks.thousand", str(jobs), str(peers)]
         told = json.dumps(stack.emulator | {"server_pid": stack.server.pid})
@@ -54,8 +49,7 @@ def thousand(jobs: int, peers: int) -> Section:
     found = json.loads(done.stdout.splitlines()[-1])
     names = ("wall, ms", "client CPU, ms", "server CPU, ms", "requests to the provider", "requests to Prefect")
     columns = ("step", "jobs", "wall, s", *(f"{name} per job" for name in names))
-    steps = [(name, of, cost, cost[0] * of / 1000) for name, of, cost in found["steps"]]
-    rows = [(name, f"{of:,}", number(wall_s), *map(number, cost)) for name, of, cost, wall_s in steps]
+    rows = [(name, f"{of:,}", number(cost[0] * of / 1000), *map(number, cost)) for name, of, cost in found["steps"]]
     return Section(columns, rows, _NOTE, thousand_gates(found["counts"], jobs, peers))
 
 
@@ -73,6 +67,7 @@ class _Steps:
     def __init__(self, told: dict[str, Any]) -> None:
         self.all: list[tuple[str, int, list[float]]] = []
         self._told, self._prefect_requests, send = told, 0, PrefectHttpxAsyncClient.send
+        self.ledger = partial(ask, f"{told['url']}/_emulator/ledger")
 
         async def counting(client: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
             self._prefect_requests += not request.url.path.endswith("/logs/")
@@ -82,14 +77,9 @@ class _Steps:
 
     @contextmanager
     def step(self, name: str, jobs: int) -> Iterator[None]:
-        """Measure what is done in the block."""
         before = self._spent()
         yield
         self.all.append((name, jobs, [(now - then) / jobs for now, then in zip(self._spent(), before, strict=True)]))
-
-    def ledger(self) -> Any:
-        """What really happened at the provider."""
-        return ask(f"{self._told['url']}/_emulator/ledger")
 
     def _spent(self) -> list[float]:
         times_s = (time.monotonic(), time.process_time(), cpu_s(self._told["server_pid"]))
@@ -97,7 +87,7 @@ class _Steps:
 
 
 async def _submit(submit: Callable[[EngineJobSpec], Any], jobs: int) -> dict[str, Any]:
-    urls = [f"https://media.example.com/{number}" for number in range(jobs)]
+    urls = [f"{_MEDIA}/{number}" for number in range(jobs)]
     handles: Any = await each(urls, lambda url: submit(EngineJobSpec(engine_id=_ENGINE_ID, upload_url=url)))
     return {handle.job_id: handle for handle in handles.values()}
 
@@ -155,9 +145,8 @@ async def _main(jobs: int, peers: int, told: dict[str, Any]) -> None:
         counts["results"] = await many()
     counts["task runs"] = ask(f"{api}/task_runs/count", {}) - jobs
     with steps.step("all of it, a flow run per job", peers):
-        urls = [f"https://media.example.com/peer-{index}" for index in range(peers)]
         args: Any = {"engine_id": _ENGINE_ID, "downstream": [_NEXT]}
-        await asyncio.gather(*(run_aiware_job(upload_url=url, **args) for url in urls))
+        await asyncio.gather(*(run_aiware_job(upload_url=f"{_MEDIA}/peer-{of}", **args) for of in range(peers)))
     counts["hand-overs"] = ask(f"{api}/flow_runs/count", {"flows": {"name": {"any_": ["next"]}}})
     ask(f"{told['url']}/_emulator/faults", {"kind": "stuck", "times": None})
     counts["jobs that the cancelled run remembers"] = await _cancel(credentials, steps, jobs)

@@ -7,22 +7,17 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from benchmarks.contest import COLUMNS, Result, compete, cpu_s
+from benchmarks.contest import COLUMNS, Result, compete
 from benchmarks.report import Gate, Section, at_most, line_chart, no_wrong_ends, number
 from benchmarks.workloads import Workload
-from scripts.stack import Stack
+from scripts.stack import Stack, cpu_s
 
 REQUESTS_TIMES_FLOOR, LATENCY_SLACK_S, PEAK_MB, CPU_TIMES_FLOOR, CORE_PERCENT = 1.1, 0.5, 100.0, 3.0, 3.0
-#: Our choice: how much dearer a status may become from the second largest number of jobs to the largest.
-CPU_GROWTH = 1.25
-#: Our choice, for two cores: a contestant with a thousand waits takes less than a tenth of one.
-_AT_ONCE = 6
+#: Our choices: how much dearer a status may become with more jobs; contests at once, on two cores.
+CPU_GROWTH, _AT_ONCE = 1.25, 6
 _COLUMNS = (*COLUMNS, "CPU, s", "µs per status", "server CPU, s", "peak, MB")
 _FAULT_COLUMNS = ("workload", *COLUMNS, "most in 1 s", "polled twice at once", "known again, s")
-_FAULT_NOTE = (
-    "Ours keeps to the given requests per second. Polled twice at once: jobs that were polled while a poll of theirs "
-    "was pending. Known again: from the end of an outage, a delay or a restart until the last end of before is known."
-)
+_FAULT_NOTE = "Known again: from the end of an outage, delay or restart until the last end of before was known."
 
 
 @cache
@@ -41,11 +36,7 @@ def waits(jobs: int, rounds: int, peers: Mapping[str, int]) -> Section:
     """Ours beside the floor, so many rounds in turns, and the peers with their numbers of jobs."""
     floor, ours = in_turns(jobs, rounds)
     results = [floor, ours, *(_measured(name, of, 0) for name, of in peers.items())]
-    note = (
-        f"T = {ours.workload.interval_s:g} s. On a fixed grid p50 is T/2 and p99 0.99 T. CPU of the contestant's "
-        "process from the moment when it begins to wait; server: Prefect's. The floor and ours ran "
-        f"{rounds} times in turns; the run with the median of the CPU is shown."
-    )
+    note = f"Floor and ours ran {rounds} times in turns: the run with the median of the CPU. Server: that of Prefect."
     known = {one.cells()[0]: [(one.late_s(step / 100) or 0.0, step / 100) for step in range(1, 101)] for one in results}
     plots = {"latency.svg": line_chart("Share of the ends that are known", "s after the end", known)}
     return Section(_COLUMNS, list(map(_row, results)), note, waits_gates(ours, floor), plots)
@@ -54,14 +45,13 @@ def waits(jobs: int, rounds: int, peers: Mapping[str, int]) -> Section:
 def growth(rounds: Mapping[int, int]) -> Section:
     """Ours beside the floor, for ever more jobs; `rounds` for each number."""
     pairs = [in_turns(*of) for of in rounds.items()]
-    requests = _lines(pairs, lambda one: float(one.verdict["requests"]))
-    spent_s = _lines(pairs, lambda one: one.figures.get("cpu_s", 1.0))
-    plots = {
-        "requests.svg": line_chart("Requests", "jobs", requests, logarithmic=True),
-        "cpu.svg": line_chart("CPU of the client, s", "jobs", spent_s, logarithmic=True),
+    lines = {
+        "requests.svg": ("Requests", _lines(pairs, lambda one: float(one.verdict["requests"]))),
+        "cpu.svg": ("CPU of the client, s", _lines(pairs, lambda one: one.figures.get("cpu_s", 1.0))),
     }
-    rows = [_row(one) for pair in pairs for one in pair]
-    return Section(_COLUMNS, rows, "As above.", growth_gates([ours for _, ours in pairs]), plots)
+    plots = {file: line_chart(title, "jobs", of, logarithmic=True) for file, (title, of) in lines.items()}
+    gates = growth_gates([ours for _, ours in pairs])
+    return Section(_COLUMNS, [_row(one) for pair in pairs for one in pair], "As above.", gates, plots)
 
 
 def _lines(pairs: Any, read: Callable[[Result], float]) -> dict[str, list[tuple[float, float]]]:

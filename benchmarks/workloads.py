@@ -11,9 +11,9 @@ SEED = 20_260_101
 class Workload:
     """One row. Times are seconds from the start; the jobs run for 4 to 12 intervals, if `course` is "spread".
 
-    `faults` begin with the start, or have a window `from_s`, `until_s`. `job_fault` applies when jobs are
-    planted. `outages`: from when until when no end can be known. `kills_at_s`: the contestant is killed, and started
-    again an interval later.
+    `server_batch`: the most jobs that the server takes in one request. `outages`: when no end can be known. After each
+    of `kills_at_s` the contestant is started again an interval later. `requests_per_window`: the server's limit per
+    10 s. `requests_per_s`: the limit that ours is given and held to.
     """
 
     name: str
@@ -21,7 +21,6 @@ class Workload:
     interval_s: float = 5.0
     course: str = "spread"
     batch: int = 500
-    #: The most jobs that the server takes in one request; contestants are not told.
     server_batch: int = 500
     deadline_s: float = 600.0
     faults: tuple[dict[str, Any], ...] = ()
@@ -30,7 +29,6 @@ class Workload:
     kills_at_s: tuple[float, ...] = ()
     cancelled_share: float = 0.0
     token_lifetime_s: float = 3600.0
-    #: The server's limit per 10 s, and the limit per second that ours is given and held to.
     requests_per_window: int | None = None
     requests_per_s: float | None = None
 
@@ -51,14 +49,13 @@ def faulty(jobs: int, t: float = 5.0) -> list[Workload]:
     slow: dict[str, Any] = {"kind": "delay", "skip": 6}  # the seventh request for sure: few are sent
     forgotten = tuple({"kind": "unauthorized", "skip": 5, "operation": name} for name in ("getJobs", "getJob"))
     hidden, down = {"kind": "not_visible", "delay_s": 0.6 * t, "probability": 0.5}, (3 * t, 15 * t)
-    broken = {**refused, "from_s": down[0], "until_s": down[1]}
     null_member = {"kind": "null_member", "times": None, "probability": 0.1}
     # A storm is longer than T, so that every caller meets it; one that obeys learns nothing until Retry-After is over.
     storms = tuple({**storm, "from_s": at * t, "until_s": (at + 1.2) * t} for at in (2, 6.4))
     slow_share = {"kind": "delay", "delay_s": 6 * t, "times": None, "probability": 0.001}
     kinds: dict[str, dict[str, Any]] = {
         "5 % 5xx": {"faults": ({**refused, "probability": 0.05},)},
-        "a 60 s outage": {"faults": (broken,), "outages": (down,)},
+        "a 60 s outage": {"faults": ({**refused, "from_s": 3 * t, "until_s": 15 * t},), "outages": (down,)},
         "429 storms, Retry-After: 7": {"faults": storms, "outages": tuple((at * t, (at + 2.6) * t) for at in (2, 6.4))},
         "ids not visible for 3 s": {"job_fault": hidden},
         "one bad member in 10 % of batches": {"batch": 100, "faults": (null_member,)},

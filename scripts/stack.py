@@ -217,6 +217,12 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
+def cpu_s(process_id: int) -> float:
+    """The CPU time of a process and of all that it started."""
+    family = [process := psutil.Process(process_id), *process.children(recursive=True)]
+    return float(sum(sum(one.cpu_times()[:2]) for one in family))
+
+
 def _text(path: Path) -> str:
     return path.read_text(errors="replace")
 
