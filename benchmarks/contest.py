@@ -123,9 +123,7 @@ class _Contest:
     def play(self) -> Result:
         """Let the jobs begin once all of them were polled, and wait for the contestant's end."""
         until = time.monotonic() + _REGISTERED_WITHIN_S
-        while (
-            time.monotonic() < give_up_at and self._process.poll() is None and ask(f"{self._url}/workload")["unpolled"]
-        ):
+        while time.monotonic() < until and self._process.poll() is None and ask(f"{self._url}/workload")["unpolled"]:
             time.sleep(0.2)
         started_at = ask(f"{self._url}/workload/start", {})["started_at"]
         for fault in self._of.faults:
