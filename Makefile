@@ -13,7 +13,7 @@ demo: .venv/installed ## run real jobs on a real Prefect server, against the emu
 	$(BIN)/python -m scripts.demo
 
 # The tests run in several processes. The ones that wait for real processes leave a core idle: hence three for two cores.
-PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
 
 test: export FUZZ_ANSWERS ?= 10000
 test: .venv/installed ## the tests of a first hour: all that need no Prefect server, and a walk through each flow

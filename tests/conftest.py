@@ -41,9 +41,10 @@ from scripts.logs import errors  # noqa: E402 (as above)
 from scripts.stack import Stack  # noqa: E402 (as above)
 from tests.clocks import DrivenClock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
+from tests.scheduling import Groups, rank_of  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
     from uuid import UUID
 
     from prefect.blocks.core import Block
@@ -69,25 +70,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the tests to the processes of pytest-xdist (`--dist loadgroup`), the longest groups first.
-
-    Tests that share a `Stack` run in one process, as do those of the walk, so that one server serves them. Other tests
-    need nothing of each other and go wherever there is time.
-    """
-    groups = ("installation", "stack", "walk")
-    ranks = {item: _group_of(item, groups) for item in items}
-    for item, rank in ranks.items():
-        if rank < len(groups):
-            item.add_marker(pytest.mark.xdist_group(groups[rank]))
-    items.sort(key=lambda item: ranks[item])
+    """The groups that share a stack or a server begin first: they take longest."""
+    items.sort(key=rank_of)
 
 
-def _group_of(item: pytest.Item, groups: Sequence[str]) -> int:
-    """The number of the first group to which the test belongs, by a fixture or a mark; else their count."""
-    names = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
-    return next((rank for rank, name in enumerate(groups) if name in names), len(groups))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Deal the tests to the processes by groups."""
+    return Groups(config, log)
 
 
 class Deploy(Protocol):

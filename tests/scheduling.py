@@ -1,0 +1,46 @@
+"""Which tests run in one process of pytest-xdist: those that share a stack or a server.
+
+The marker `xdist_group` would say the same, but pytest-xdist 3.8 does not find it with pytest 9.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    import pytest
+
+#: The beginnings of the paths in each group, the slowest group first.
+GROUPS = {
+    "cancelling": ("tests/cancelling/",),
+    "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
+    # All files with tests that are marked `walk`, so that `make test` starts one server.
+    "walk": (
+        "tests/flows/test_end_to_end.py",
+        "tests/flows/test_reap_orphans.py",
+        "tests/flows/test_store_results.py",
+        "tests/tasks/test_cancellation.py",
+        "tests/tasks/test_in_async_flows.py",
+    ),
+}
+
+
+def group_of(nodeid: str) -> str:
+    """The group of a test: a shared one, its file, or in tests/exhaustive the test itself."""
+    shared = (name for name, paths in GROUPS.items() if nodeid.startswith(paths))
+    return next(shared, nodeid if nodeid.startswith("tests/exhaustive/") else nodeid.partition("::")[0])
+
+
+def rank_of(item: pytest.Item) -> int:
+    """The place of a test's group in the order of all: the shared ones come first."""
+    group = group_of(item.nodeid)
+    return [*GROUPS, group].index(group)
+
+
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Gives each process a group at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)

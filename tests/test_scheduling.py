@@ -1,0 +1,33 @@
+"""Which tests share a process of pytest-xdist."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from pathlib import Path
+
+from tests.scheduling import GROUPS, group_of
+
+TESTS = Path(__file__).parent
+
+
+def test_files_of_the_groups_exist() -> None:
+    """A file that is renamed must be renamed here, or its tests start a stack of their own."""
+    assert [path for path in chain(*GROUPS.values()) if not (TESTS.parent / path).exists()] == []
+
+
+def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
+    """The tests that `make test` runs with Prefect share one server."""
+    walks = [
+        file for file in TESTS.rglob("test_*.py") if re.search(r"^(@|.*\[.*)pytest\.mark\.walk", file.read_text(), re.M)
+    ]
+    assert {f"{file.relative_to(TESTS.parent)}" for file in walks} == set(GROUPS["walk"])
+
+
+def test_other_tests_are_dealt_by_file_and_exhaustive_ones_singly() -> None:
+    """A server is started once for a process anyway."""
+    assert group_of("tests/flows/test_keys.py::test_a[x]") == "tests/flows/test_keys.py"
+    assert group_of("tests/cancelling/test_serve.py::test_a") == "cancelling"
+    assert (
+        group_of("tests/exhaustive/test_every_stop.py::test_a[x]") == "tests/exhaustive/test_every_stop.py::test_a[x]"
+    )
