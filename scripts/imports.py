@@ -1,4 +1,4 @@
-"""Print how `graphql_jobs` is built: the levels of its folders and modules, and the cycles, if there are any.
+"""Print how `graphql_jobs` is built: the levels of its folders and modules, cycles if there are any, and its size.
 
     python -m scripts.imports
 
@@ -22,10 +22,20 @@ PACKAGE = "graphql_jobs"
 Graph = Mapping[str, set[str]]
 
 
+def read_files(root: Path = ROOT) -> dict[str, Path]:
+    """The files of the core's modules, without the emulator."""
+    files = {_name_of(path.relative_to(root)): path for path in sorted((root / PACKAGE).rglob("*.py"))}
+    return {name: path for name, path in files.items() if not name.startswith(f"{PACKAGE}.emulator")}
+
+
+def lines_of(files: Mapping[str, Path], folder: str = PACKAGE) -> dict[str, int]:
+    """The number of lines of each module in `folder`."""
+    return {name: len(path.read_text().splitlines()) for name, path in files.items() if name.startswith(folder)}
+
+
 def read_modules(root: Path = ROOT) -> Graph:
     """The modules of the core with what each imports of the core."""
-    files = {_name_of(path.relative_to(root)): path for path in sorted((root / PACKAGE).rglob("*.py"))}
-    files = {name: path for name, path in files.items() if not name.startswith(f"{PACKAGE}.emulator")}
+    files = read_files(root)
     return {name: set(_imported(path, files.keys())) - {name} for name, path in files.items()}
 
 
@@ -80,6 +90,9 @@ def main() -> int:
         names = sorted(name.removeprefix(f"{PACKAGE}.") for name in levels if levels[name] == level)
         print(f"{level}  {'  '.join(names)}")
     print(f"{max(levels.values())} levels of folders and modules, 0 cycles; {len(modules)} modules, {depth} deep.")
+    lines, waiting = lines_of(read_files()), lines_of(read_files(), f"{PACKAGE}.waiting")
+    print(f"{sum(lines.values()):,} lines without the emulator, at most {max(lines.values())} in a module.")
+    print(f"{sum(waiting.values())} lines in waiting/.")
     return 0
 
 
