@@ -91,7 +91,7 @@ def growth_gates(ours: Sequence[Result]) -> list[Gate]:
     before, last = (one.us_per_status for one in ours[-2:])
     dearer = f"CPU per status at {ours[-1].workload.jobs:,} jobs, times that at {ours[-2].workload.jobs:,}"
     return [
-        at_most("requests: slope over the jobs, times the floor's", rise / floor, REQUESTS_TIMES_FLOOR),
+        at_most("requests: slope over the jobs, times the floor's", rise / max(1, floor), REQUESTS_TIMES_FLOOR),
         at_most(dearer, last / before if last and before else None, CPU_GROWTH),
         *(no_wrong_ends(f"{one.workload.jobs:,} jobs: wrong ends", one) for one in ours),
     ]
