@@ -68,15 +68,15 @@ def test_rate_limit_is_shared_by_the_process() -> None:
             sent_at.append(at)
             super().append(at)
 
-    async def budget() -> RateLimit:
+    async def rate_limit() -> RateLimit:
         return shared_session(URL, BearerToken("of-the-process"), DIALECT, limits).rate_limit
 
     async def send() -> None:
-        own = await budget()
+        own = await rate_limit()
         for _ in range(30):
             assert await own.take()
 
-    asyncio.run(budget()).window._sent_at = Noting(maxlen=40)
+    asyncio.run(rate_limit()).window._sent_at = Noting(maxlen=40)
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(asyncio.run, send()) for _ in range(4)]:
             future.result()
