@@ -1,7 +1,7 @@
 """Renew requirements.lock: the newest versions within the bounds of pyproject.toml, as pins and hashes alone.
 
 Run it with `make lock`. The new lock replaces the old one only after the tests of the whole stack passed in an
-environment that was installed from it: a server of which one part fails still starts, and answers. No address of an
+environment that was installed from it: a server still starts when one part of it fails, and answers. No address of an
 index gets into the file, so that it serves any mirror.
 """
 

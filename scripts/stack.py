@@ -55,7 +55,7 @@ class Stack:
         self.folder = Path()
         self.environment: dict[str, str] = {}
         self.emulator: dict[str, str] = {}
-        #: A throw-away secret for blocks, so that one can look for where it shows.
+        #: A throw-away secret for blocks, so that a test can search for it.
         self.target_secret = secrets.token_hex(16)
 
     @property
@@ -139,7 +139,7 @@ class Stack:
         """Where in the folder (logs, database, results) one of the stack's secrets stands in clear: file and secret."""
         names = ("aiware_token", "datasaur_client_secret")
         wanted = {name: self.emulator[name] for name in names} | {"target_secret": self.target_secret}
-        # An export's address is pre-signed: whoever reads it may download.
+        # An export's address is pre-signed: everybody with it may download.
         wanted["file address"] = "?signature="
         return [
             f"{path.relative_to(self.folder)} holds the {name}"

@@ -19,7 +19,7 @@ class Accounts:
         if not 0 < token_lifetime_s < float("inf"):
             raise ValueError(f"token_lifetime_s must be above 0, got {token_lifetime_s}")
         self.token_lifetime_s = token_lifetime_s
-        # Look of an aiWARE organisation key: docs/providers/aiware.md#sign-in. It lives until revoked.
+        # Form of an aiWARE organisation key: docs/providers/aiware.md#sign-in. It lives until revoked.
         self.aiware_token = "".join(secrets.choice(_ALPHANUMERIC) for _ in range(6)) + ":" + secrets.token_hex(32)
         self.aiware_user_name = f"user-{secrets.token_hex(4)}@example.invalid"
         self.aiware_password = secrets.token_urlsafe(18)

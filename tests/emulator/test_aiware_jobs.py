@@ -16,7 +16,7 @@ async def status_of(aiware: Any, job_id: str) -> str | None:
     return job and str(job["status"])
 
 
-async def test_a_job_is_pending_then_queued_then_running_then_complete(
+async def test_job_is_pending_then_queued_then_running_then_complete(
     emulator: Emulator, aiware: Any, create_job: Any
 ) -> None:
     """Pace 2 s + 5 s: pending at 0 s, queued at 1 s, running at 2 s and 6.9 s, complete at 7 s."""
@@ -75,7 +75,7 @@ async def test_single_engine_jobs_have_five_tasks_and_reprocessing_four(emulator
         ({"routes": [{"parentIoFolderReferenceId": "nowhere"}]}, "invalid_input"),
     ],
 )
-async def test_a_refused_job_is_null_with_a_named_error_and_nothing_is_made(
+async def test_refused_job_is_null_with_a_named_error_and_nothing_is_made(
     emulator: Emulator, aiware: Any, values: dict[str, Any], name: str
 ) -> None:
     """No tasks, both targets, unknown target, engine or folder: HTTP 200, data.createJob null, top-level name."""
@@ -88,7 +88,7 @@ async def test_a_refused_job_is_null_with_a_named_error_and_nothing_is_made(
     assert emulator.ledger.submissions == []
 
 
-async def test_the_ledger_knows_the_callers_key(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_ledger_knows_the_callers_key(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """jobConfig first, then the data object's details, then its name; jobs without a key are left out."""
     ours = {"graphql_jobs": {"key": "A"}}
     first = await create_job(jobConfig=ours, target={"name": "N"})
@@ -128,7 +128,7 @@ async def test_many_tasks_come_in_stable_shuffled_pages(aiware: Any, create_job:
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(cancelled_word="cancelled")], indirect=True)
-async def test_a_queued_job_can_be_cancelled(
+async def test_queued_job_can_be_cancelled(
     emulator: Emulator, aiware: Any, create_job: Any, behaviour: Behaviour
 ) -> None:
     """It ends at once as aborted, or as cancelled by knob, stays readable, and its tasks follow."""
@@ -143,7 +143,7 @@ async def test_a_queued_job_can_be_cancelled(
 
 
 @pytest.mark.parametrize("age_s", [2, 7])
-async def test_a_running_or_finished_job_cannot_be_cancelled(
+async def test_running_or_finished_job_cannot_be_cancelled(
     emulator: Emulator, aiware: Any, create_job: Any, age_s: float
 ) -> None:
     """A task runs at 2 s, all is over at 7 s: null and invalid_input, and the job goes on."""
@@ -156,7 +156,7 @@ async def test_a_running_or_finished_job_cannot_be_cancelled(
     assert [item.accepted for item in emulator.ledger.cancels] == [False]
 
 
-async def test_a_running_job_whose_tasks_all_wait_can_be_cancelled(emulator: Emulator, aiware: Any) -> None:
+async def test_running_job_whose_tasks_all_wait_can_be_cancelled(emulator: Emulator, aiware: Any) -> None:
     """KB 4164's exception: the job says running, every task is pending or queued."""
     job = emulator.aiware.plant(status="running", tasks=[PlantedTask("queued"), PlantedTask("pending")])
     assert (await aiware(CANCEL, id=job.id))["data"]["cancelJob"]
@@ -217,7 +217,7 @@ async def test_dates_have_four_forms(aiware: Any, value: str) -> None:
     assert reply["errors"][0]["name"] == "invalid_input"
 
 
-async def test_an_unknown_job_is_null_with_not_found_and_spares_its_neighbours(aiware: Any) -> None:
+async def test_unknown_job_is_null_with_not_found_and_spares_its_neighbours(aiware: Any) -> None:
     """Two aliases, one unknown: one null with an error of its own path, one status."""
     reply = await aiware('{ a: job(id: "none") { id } b: job(id: "2791851b-0d02-4aaf-97e0-cd77a2e771ad") { status } }')
     assert reply["data"] == {"a": None, "b": {"status": "running"}}
@@ -238,7 +238,7 @@ async def test_children_run_after_their_parents_by_route(emulator: Emulator, aiw
     assert {task["order"]: task["status"] for task in tasks} == {1: "running", 0: "queued"}
 
 
-async def test_the_smaller_lookups_answer(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_smaller_lookups_answer(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """task, tasks, engine, engines, clusters, me and myRights in one request."""
     job_id = await create_job()
     task_id = next(task.id for task in emulator.aiware.tasks.values() if task.job.id == job_id)

@@ -48,7 +48,7 @@ async def test_it_introduces_itself_serves_and_ends_with_zero(
         ("--requests-per-window", "0"),
     ],
 )
-async def test_a_wrong_argument_is_explained(arguments: tuple[str, str]) -> None:
+async def test_wrong_argument_is_explained(arguments: tuple[str, str]) -> None:
     """Exit code 2, and the name of the argument on stderr."""
     process = await start(*arguments)
     _, errors = await asyncio.wait_for(process.communicate(), 30)

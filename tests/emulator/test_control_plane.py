@@ -41,7 +41,7 @@ async def test_faults_clock_and_ledger_over_http(emulator: Emulator, http: aioht
         ("clock", {"advance_s": "soon"}),
     ],
 )
-async def test_a_wrong_lever_is_a_400_that_says_why(
+async def test_wrong_lever_is_a_400_that_says_why(
     emulator: Emulator, http: aiohttp.ClientSession, path: str, body: Any
 ) -> None:
     """Unknown kind, unknown option, not an object, time backwards, nothing, not a number."""
@@ -65,8 +65,8 @@ async def test_nothing_is_left_after_the_block(http: aiohttp.ClientSession) -> N
             await Emulator(port=port).__aenter__()
 
 
-def test_the_system_clock_runs_by_itself_and_as_fast_as_told() -> None:
-    """At a speed of a million, two looks are apart; time cannot be turned back; no speed is an error."""
+def test_system_clock_runs_by_itself_and_as_fast_as_told() -> None:
+    """At a speed of a million, two readings differ; time cannot be turned back; no speed is an error."""
     clock = SystemClock(speed=1e6)
     before_at = clock.now()
     assert clock.now() > before_at

@@ -53,7 +53,7 @@ async def test_client_credentials_are_taken_in_the_body_and_as_basic(
     assert emulator.ledger.tokens_issued == emulator.ledger.count("token", "datasaur") == 2
 
 
-async def test_a_wrong_secret_or_grant_gets_no_token(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_wrong_secret_or_grant_gets_no_token(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """401 invalid_client and 400 unsupported_grant_type, as RFC 6749 words them."""
     wrong = {"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}
     assert await token_reply(http, emulator.url, data=wrong) == (401, {"error": "invalid_client"})
@@ -61,7 +61,7 @@ async def test_a_wrong_secret_or_grant_gets_no_token(emulator: Emulator, http: a
     assert emulator.ledger.tokens_issued == 0
 
 
-async def test_an_access_token_ends_with_its_lifetime(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_access_token_ends_with_its_lifetime(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """Good at 3599 s, Unauthorized at 3600 s."""
     token = emulator.accounts.issue_datasaur_token()
     for advance_s, expected in ((3599, {"data": {"getJob": None}, "extensions": {}}), (1, REFUSED)):
@@ -70,7 +70,7 @@ async def test_an_access_token_ends_with_its_lifetime(emulator: Emulator, http: 
             assert await response.json() == expected
 
 
-async def test_a_session_ends_and_a_key_does_not(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_session_ends_and_a_key_does_not(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """userLogin needs no token; its session ends after an hour, the API key lives until it is revoked."""
     login = "mutation($input: UserLogin!) { userLogin(input: $input) { token } }"
     who = {"userName": emulator.accounts.aiware_user_name, "password": emulator.accounts.aiware_password}

@@ -26,7 +26,7 @@ async def fetch(http: aiohttp.ClientSession, url: str, **headers: str) -> tuple[
         return response.status, await response.read()
 
 
-async def test_a_file_is_404_then_200_then_403(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
+async def test_file_is_404_then_200_then_403(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
     """404 until DELIVERED at 7 s, a zip until 6 hours after the submit, then 403."""
     export = await start_export(datasaur)
     assert export["queued"]
@@ -48,7 +48,7 @@ async def test_a_file_is_404_then_200_then_403(emulator: Emulator, datasaur: Any
     assert emulator.ledger.count("download") == 3
 
 
-async def test_a_signed_address_takes_no_second_credential(
+async def test_signed_address_takes_no_second_credential(
     emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession
 ) -> None:
     """400 with an Authorization header, 403 with another signature, as S3 does."""
@@ -72,7 +72,7 @@ async def test_ranges_put_together_are_the_file(emulator: Emulator, datasaur: An
     assert (await fetch(http, url, Range="bytes=9999999-"))[0] == 416
 
 
-async def test_a_part_of_another_file_is_not_given(
+async def test_part_of_another_file_is_not_given(
     emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession
 ) -> None:
     """If-Range with the file's ETag: 206; with another one: the whole."""
@@ -86,7 +86,7 @@ async def test_a_part_of_another_file_is_not_given(
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(file_ranges=False)], indirect=True)
-async def test_a_store_may_give_no_ranges(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
+async def test_store_may_give_no_ranges(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
     """Range is ignored: the whole file."""
     url = (await start_export(datasaur))["fileUrl"]
     emulator.clock.advance(7)
@@ -103,7 +103,7 @@ async def test_only_file_storage_tells_an_address(emulator: Emulator, datasaur: 
     assert emulator.ledger.jobs_by_key()["out"][0] == webhook["exportId"]
 
 
-async def test_an_upload_gets_an_object_key(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_upload_gets_an_object_key(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """Part `file` -> temp/upload-proxy/<id>.<ext>; without a token or a file it is refused."""
     url = f"{emulator.url}/api/static/proxy/upload"
     headers = {"Authorization": f"Bearer {emulator.accounts.issue_datasaur_token()}"}

@@ -19,7 +19,7 @@ def project_input(name: str, **values: Any) -> dict[str, Any]:
     return {"name": name, "kinds": ["TOKEN_BASED"], "documents": documents, **values}
 
 
-async def test_a_job_is_queued_then_in_progress_then_delivered(
+async def test_job_is_queued_then_in_progress_then_delivered(
     emulator: Emulator, datasaur: Any, auto_label: Any
 ) -> None:
     """Pace 2 s + 5 s; progress stays 0; createdAt equals updatedAt at first."""
@@ -34,7 +34,7 @@ async def test_a_job_is_queued_then_in_progress_then_delivered(
     assert seen[2]["updatedAt"] == "2023-11-14T22:13:27.000Z"
 
 
-async def test_a_project_exists_once_its_job_is_delivered(emulator: Emulator, datasaur: Any) -> None:
+async def test_project_exists_once_its_job_is_delivered(emulator: Emulator, datasaur: Any) -> None:
     """resultId and getProjects know it at 7 s, not before; the key in the ledger is its name."""
     reply = await datasaur(CREATE, input=project_input("Unique", teamId="9", tagNames=["label-1"]))
     job_id = reply["data"]["createProject"]["job"]["id"]
@@ -60,7 +60,7 @@ async def test_names_are_not_unique(emulator: Emulator, datasaur: Any) -> None:
     assert len(emulator.ledger.jobs_by_key()["Twin"]) == 2
 
 
-async def test_an_unknown_job_is_null_without_errors(datasaur: Any) -> None:
+async def test_unknown_job_is_null_without_errors(datasaur: Any) -> None:
     """getJob: data.getJob null, and empty extensions as in the docs' samples."""
     assert await datasaur(FULL, id="none") == {"data": {"getJob": None}, "extensions": {}}
 
@@ -84,7 +84,7 @@ async def test_get_jobs_answers_in_order_with_null_for_unknown(
     assert [job and job["id"] for job in jobs] == expected
 
 
-async def test_an_unknown_project_is_an_error_and_nothing_is_started(emulator: Emulator, datasaur: Any) -> None:
+async def test_unknown_project_is_an_error_and_nothing_is_started(emulator: Emulator, datasaur: Any) -> None:
     """calculateAgreementTables on no project: message and extensions, data null, no submission."""
     reply = await datasaur('mutation { calculateAgreementTables(projectId: "none") { id } }')
     assert reply["data"] is None

@@ -8,7 +8,7 @@ import graphql_jobs.emulator
 FOLDER = Path(graphql_jobs.emulator.__file__).parent
 
 
-def test_the_emulator_imports_nothing_else_of_the_project_and_no_prefect() -> None:
+def test_emulator_imports_nothing_else_of_the_project_and_no_prefect() -> None:
     """Every `graphql_jobs` import goes to `graphql_jobs.emulator`; none to prefect or gql."""
     names: set[str] = set()
     for path in FOLDER.rglob("*.py"):

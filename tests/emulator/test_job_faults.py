@@ -28,7 +28,7 @@ async def ended(emulator: Emulator, aiware: Any, create_job: Any, fault: JobFaul
     return (await aiware(JOB, id=job_id))["data"]["job"]
 
 
-async def test_a_failing_job_says_why_in_its_task(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_failing_job_says_why_in_its_task(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """failed, with reason and message on the last task and nothing on the others."""
     fault = JobFault("job_fails", failure_reason="url_not_found", failure_message="gone")
     job = await ended(emulator, aiware, create_job, fault, tasks=2)
@@ -41,7 +41,7 @@ async def test_a_failing_job_says_why_in_its_task(emulator: Emulator, aiware: An
     )
 
 
-async def test_a_retried_job_keeps_its_id_and_forgets_its_failure(
+async def test_retried_job_keeps_its_id_and_forgets_its_failure(
     emulator: Emulator, aiware: Any, create_job: Any
 ) -> None:
     """Fails, retryJob: pending again and complete in the end; a completed job cannot be retried."""
@@ -70,7 +70,7 @@ async def test_update_jobs_restarts_in_bulk(emulator: Emulator, aiware: Any, cre
     assert await seen_over_time(emulator, aiware, job_id, 7) == ["failed"]
 
 
-async def test_a_complete_job_may_hide_a_failed_task(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_complete_job_may_hide_a_failed_task(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """complete with a failed task and no standby; task_order chooses which of 40."""
     fault = JobFault("failed_task_in_complete", task_order=3)
     emulator.faults.add(fault)
@@ -81,7 +81,7 @@ async def test_a_complete_job_may_hide_a_failed_task(emulator: Emulator, aiware:
     assert job == {"status": "complete", "tasks": {"records": [{"order": 3}]}}
 
 
-async def test_a_standby_task_makes_a_failure_good(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_standby_task_makes_a_failure_good(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """failed primary, complete standby, complete job."""
     job = await ended(emulator, aiware, create_job, JobFault("failed_task_with_standby"))
     primary = next(task for task in job["tasks"]["records"] if task["standbyTask"])
@@ -89,7 +89,7 @@ async def test_a_standby_task_makes_a_failure_good(emulator: Emulator, aiware: A
     assert len(job["tasks"]["records"]) == 2
 
 
-async def test_a_standby_task_that_is_not_needed_never_starts(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_standby_task_that_is_not_needed_never_starts(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """The caller's own standbyTask stays standby_pending and does not hold the job back."""
     engine_id = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
     job_id = await create_job(tasks=[{"engineId": engine_id, "standbyTask": {"engineId": engine_id}}])
@@ -99,7 +99,7 @@ async def test_a_standby_task_that_is_not_needed_never_starts(emulator: Emulator
     assert sorted(task["status"] for task in job["tasks"]["records"]) == ["complete", "standby_pending"]
 
 
-async def test_an_aborted_task_fails_the_job(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_aborted_task_fails_the_job(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """aborted without a reason; the job is failed (KB 4353)."""
     job = await ended(emulator, aiware, create_job, JobFault("task_aborted"))
     (task,) = job["tasks"]["records"]
@@ -119,7 +119,7 @@ _WORDS = {"pending": "QUEUED", "queued": "QUEUED", "running": "IN_PROGRESS", "co
 
 
 @pytest.mark.parametrize(("fault", "advances_s", "expected"), FATES, ids=lambda value: getattr(value, "kind", None))
-async def test_a_jobs_fate_shows_over_time_on_aiware(
+async def test_jobs_fate_shows_over_time_on_aiware(
     emulator: Emulator,
     aiware: Any,
     create_job: Any,
@@ -134,7 +134,7 @@ async def test_a_jobs_fate_shows_over_time_on_aiware(
 
 
 @pytest.mark.parametrize(("fault", "advances_s", "expected"), FATES, ids=lambda value: getattr(value, "kind", None))
-async def test_a_jobs_fate_shows_over_time_on_datasaur(
+async def test_jobs_fate_shows_over_time_on_datasaur(
     emulator: Emulator,
     datasaur: Any,
     auto_label: Any,
@@ -153,7 +153,7 @@ async def test_a_jobs_fate_shows_over_time_on_datasaur(
     assert seen == [_WORDS.get(word, word) for word in expected]
 
 
-async def test_a_failed_datasaur_job_has_errors_and_no_result(emulator: Emulator, datasaur: Any) -> None:
+async def test_failed_datasaur_job_has_errors_and_no_result(emulator: Emulator, datasaur: Any) -> None:
     """FAILED, errors with id, stack and args, resultId null, and no project."""
     emulator.faults.add(JobFault("job_fails", operation="createProject", key="Doomed"))
     create = 'mutation { createProject(input: {name: "Doomed", kinds: [ROW_BASED], documents: []}) { job { id } } }'
@@ -165,7 +165,7 @@ async def test_a_failed_datasaur_job_has_errors_and_no_result(emulator: Emulator
     assert projects["data"]["getProjects"]["totalCount"] == 0
 
 
-async def test_a_fate_may_be_for_one_key_only(emulator: Emulator, aiware: Any, create_job: Any) -> None:
+async def test_fate_may_be_for_one_key_only(emulator: Emulator, aiware: Any, create_job: Any) -> None:
     """key "B": the job of A is well."""
     emulator.faults.add(JobFault("job_fails", key="B", times=None))
     ids = [await create_job(jobConfig={"graphql_jobs": {"key": key}}) for key in ("A", "B")]

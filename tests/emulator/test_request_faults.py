@@ -40,7 +40,7 @@ REPLACED = [
 
 @pytest.mark.parametrize("document", [CREATE, LAUNCH], ids=["aiware", "datasaur"])
 @pytest.mark.parametrize(("fault", "status", "part"), REPLACED, ids=lambda value: getattr(value, "kind", None))
-async def test_a_fault_before_the_work_answers_instead_of_it(
+async def test_fault_before_the_work_answers_instead_of_it(
     emulator: Emulator, http: aiohttp.ClientSession, document: str, fault: Fault, status: int, part: str
 ) -> None:
     """The fault's answer, nothing made, and the next request is well."""
@@ -64,7 +64,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("kind", "name", "type_"), NAMED)
-async def test_a_refusal_is_worded_by_the_provider(
+async def test_refusal_is_worded_by_the_provider(
     emulator: Emulator, http: aiohttp.ClientSession, kind: Any, name: str, type_: str
 ) -> None:
     """aiWARE: top-level name and null fields; Datasaur: extensions.type and null data; nothing is made."""
@@ -78,7 +78,7 @@ async def test_a_refusal_is_worded_by_the_provider(
 
 
 @pytest.mark.parametrize(("kind", "made"), [("drop_before", 0), ("drop_after", 1), ("truncate", 1)])
-async def test_a_broken_connection_tells_nothing_about_the_work(
+async def test_broken_connection_tells_nothing_about_the_work(
     emulator: Emulator, http: aiohttp.ClientSession, kind: Any, made: int
 ) -> None:
     """Dropped before: nothing made. Dropped after, or cut in the middle of the body: the job exists."""
@@ -90,7 +90,7 @@ async def test_a_broken_connection_tells_nothing_about_the_work(
     assert emulator.ledger.requests[-1].status == (200 if kind == "truncate" else None)
 
 
-async def test_a_server_error_after_the_work_leaves_the_job(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_server_error_after_the_work_leaves_the_job(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """502 with HTML, and the job is there."""
     emulator.faults.add(Fault("server_error_after"))
     status, _, body = await send(emulator, http)
@@ -155,7 +155,7 @@ async def test_delay_holds_the_answer_and_changes_nothing(emulator: Emulator, ht
     assert asyncio.get_running_loop().time() - started_s >= 0.05
 
 
-async def test_a_fault_strikes_its_operation_after_skip_and_only_so_often(
+async def test_fault_strikes_its_operation_after_skip_and_only_so_often(
     emulator: Emulator, http: aiohttp.ClientSession
 ) -> None:
     """operation createJob, skip 1, times 2: requests 2 and 3 of four; other operations are spared."""
@@ -164,7 +164,7 @@ async def test_a_fault_strikes_its_operation_after_skip_and_only_so_often(
     assert [(await send(emulator, http))[0] for _ in range(4)] == [200, 502, 502, 200]
 
 
-async def test_a_fault_has_its_window_on_the_clock(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_fault_has_its_window_on_the_clock(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """An outage from 10 s to 20 s, for ever as to times."""
     now_at = emulator.clock.now()
     emulator.faults.add(Fault("server_error", times=None, from_at=now_at + 10, until_at=now_at + 20))
@@ -185,7 +185,7 @@ async def test_capacity_can_depend_on_the_batch(emulator: Emulator, aiware: Any,
     assert "errors" in await datasaur(document, ids=["1", "2", "3"])
 
 
-async def test_a_refused_client_is_told_in_oauth_terms(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_refused_client_is_told_in_oauth_terms(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """The token endpoint has faults of its own: 401 invalid_client."""
     emulator.faults.add(Fault("unauthorized", operation="token"))
     async with http.post(f"{emulator.url}/api/oauth/token", data={}) as response:
@@ -193,7 +193,7 @@ async def test_a_refused_client_is_told_in_oauth_terms(emulator: Emulator, http:
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(requests_per_window=2)], indirect=True)
-async def test_the_rate_limit_counts_refused_requests_too(emulator: Emulator, http: aiohttp.ClientSession) -> None:
+async def test_rate_limit_counts_refused_requests_too(emulator: Emulator, http: aiohttp.ClientSession) -> None:
     """Two per 10 s: the third is 429 with Retry-After, and so is an early retry; after 10 quiet seconds all is well."""
     seen = []
     for advance_s in (0, 0, 0, 9, 10):
@@ -216,7 +216,7 @@ def test_chance_is_the_same_for_the_same_seed_and_other_for_another() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"kind": "nonsense"}, {"probability": 2}, {"times": 0}, {"skip": -1}])
-def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     """Unknown kind, probability above 1, times 0, negative skip."""
     with pytest.raises(ValueError, match=r"kind|probability|times|skip"):
         Fault(**{"kind": "delay", **wrong})

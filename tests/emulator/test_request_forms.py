@@ -83,7 +83,7 @@ async def test_aiware_takes_an_upload(emulator: Emulator, http: aiohttp.ClientSe
         {"data": b"text", "headers": {"Content-Type": "text/plain"}},
     ],
 )
-async def test_a_malformed_request_is_a_400_with_errors(
+async def test_malformed_request_is_a_400_with_errors(
     emulator: Emulator, http: aiohttp.ClientSession, arguments: dict[str, Any]
 ) -> None:
     """Not JSON, not an object, no query, bad syntax, unknown field, wrong operationName, missing variable, bad type."""
@@ -94,7 +94,7 @@ async def test_a_malformed_request_is_a_400_with_errors(
 
 
 @pytest.mark.parametrize(("path", "name"), [("/v3/graphql", "aiware"), ("/graphql", "datasaur")])
-async def test_a_body_above_the_limit_is_a_413_in_the_providers_shape(
+async def test_body_above_the_limit_is_a_413_in_the_providers_shape(
     emulator: Emulator, http: aiohttp.ClientSession, path: str, name: str
 ) -> None:
     """10 MB is the limit; nothing of a larger request is done."""
@@ -114,7 +114,7 @@ async def test_other_paths_and_methods_are_404(emulator: Emulator, http: aiohttp
     assert [record.operation for record in emulator.ledger.requests] == [("/v3/graphql",), ("/graphql",), ("/nothing",)]
 
 
-async def test_a_hundred_aliases_and_a_thousand_ids_work(emulator: Emulator, aiware: Any, datasaur: Any) -> None:
+async def test_hundred_aliases_and_a_thousand_ids_work(emulator: Emulator, aiware: Any, datasaur: Any) -> None:
     """The ledger counts one request each, and every status that was read."""
     aliases = " ".join(f'a{number}: job(id: "{SAMPLE_ID}") {{ status }}' for number in range(100))
     assert len((await aiware(f"{{ {aliases} }}"))["data"]) == 100

@@ -84,6 +84,6 @@ class AiwareDialect:
 
 
 def _missing_right(outline: Outline) -> dict[str, Any]:
-    """Which field needed what; the rights named are invented except for their look."""
+    """Which field needed what; the rights named are invented except for their form."""
     field = outline.fields[0] if outline.fields else ""
     return {"field": field, "type": "Mutation" if outline.is_mutation else "Query", "rights": ["job:read"]}

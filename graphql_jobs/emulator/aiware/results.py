@@ -1,4 +1,4 @@
-"""What engines leave behind: transcripts in the look of vtn-standard, there once the job has ended."""
+"""What engines leave behind: transcripts in the form of vtn-standard, once the job has ended."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -100,7 +100,7 @@ class AiwareWorld:
         key = self.caller_key(job.config, job.target_id)
         job.course = Course(job.created_at, self.pace, self._faults.for_job("aiware", operation, key))
         self._apply_fate(job)
-        # Lists of tasks are not in order (docs/providers/aiware.md). Seeded by the id: they always look the same.
+        # Lists of tasks are not in order (docs/providers/aiware.md). Seeded by the id: the order is always the same.
         seeded(f"{self._seed}:{job.id}").shuffle(job.tasks)
         self._keep(job)
         self.record(operation, job.id, key, job.target_id, spec)

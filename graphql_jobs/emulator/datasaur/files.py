@@ -10,7 +10,7 @@ from functools import lru_cache
 from graphql_jobs.emulator.answers import Answer
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
 
-# Invented bodies in the look of S3: the docs only speak of "pre-signed" and of 404 before delivery.
+# Invented bodies in the form of S3's: the docs only speak of "pre-signed" and of 404 before delivery.
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code></Error>'
 
 
@@ -25,7 +25,7 @@ def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], heade
     if file.job.status(world.clock.now()) != "DELIVERED":
         return _refusal(404, "NoSuchKey")
     content = _archive(file.job.id, world.behaviour.export_bytes)
-    # An ETag in the look of a multipart upload's, which is no digest of the file.
+    # An ETag in the form of a multipart upload's, which is no digest of the file.
     etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}-1"'
     named = {"Content-Disposition": f'attachment; filename="{_safe(file.file_name)}"', "ETag": etag}
     if not world.behaviour.file_ranges:
