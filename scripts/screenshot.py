@@ -55,10 +55,10 @@ async def _take(stack: Stack) -> None:
     await save_blocks(stack)
     run = await arun_deployment("run-aiware-job/default", parameters=_PARAMETERS, timeout=300)
     await asyncio.sleep(_SETTLES_S)  # the last lines of the log
-    await _photograph(f"{stack.url}/runs/flow-run/{UUID(str(run.id))}")
+    await _photograph(f"{stack.url}/runs/flow-run/{UUID(str(run.id))}", run.name)
 
 
-async def _photograph(page_url: str) -> None:
+async def _photograph(page_url: str, words: str) -> None:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=_CHROMIUM)
@@ -66,8 +66,8 @@ async def _photograph(page_url: str) -> None:
             width, height = _SIZE
             page = await browser.new_page(viewport={"width": width, "height": height})
             await page.goto(page_url)
-            await page.get_by_text("is submitted").first.wait_for(timeout=_WITHIN_MS)
-            await asyncio.sleep(_SETTLES_S)  # the graph of the run
+            await page.get_by_text(words).first.wait_for(timeout=_WITHIN_MS)
+            await asyncio.sleep(2 * _SETTLES_S)  # the graph of the run, and its log
             await page.screenshot(path=PICTURE)
         finally:
             await browser.close()
