@@ -189,7 +189,7 @@ COUNTS = {
     "hand-overs": 3,
     "jobs that the cancelled run remembers": 10,
     "cancelled jobs": 10,
-    "task runs": 2,
+    "task runs": 3,
 }
 
 
