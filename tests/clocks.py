@@ -7,10 +7,14 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING
 
+from graphql_jobs.transport.rate_limit import ServerDelay
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphql_jobs.clock import Clock
     from graphql_jobs.emulator import ManualClock
+    from graphql_jobs.transport.session import Session
 
 #: So many turns of the event loop without anything to do mean that all are asleep: a request on the loopback interface,
 #: with client and server in this loop, needs one turn from the one to the other.
@@ -116,3 +120,9 @@ class DrivenClock(FakeClock):
     async def advance(self, by_s: float) -> None:
         """Let time pass."""
         self._clock.advance(by_s)
+
+
+def use_clock(session: Session, clock: Clock) -> None:
+    """Have a session that is made already tell the time, and wait for the server's delays, by this clock."""
+    session.clock = clock
+    session.server_delay = ServerDelay(clock)

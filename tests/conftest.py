@@ -39,7 +39,7 @@ from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # 
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.logs import errors  # noqa: E402 (as above)
 from scripts.stack import Stack  # noqa: E402 (as above)
-from tests.clocks import DrivenClock  # noqa: E402 (as above)
+from tests.clocks import DrivenClock, use_clock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 from tests.scheduling import Groups, rank_of  # noqa: E402 (as above)
 
@@ -179,7 +179,7 @@ async def live_emulator() -> AsyncIterator[Emulator]:
 async def aiware(emulator: Emulator) -> AiwareCredentials:
     """The emulator's aiWARE. Whoever waits with it in this event loop drives the emulator's time."""
     block = aiware_credentials(emulator)
-    block.get_client().session.clock = driven(emulator)
+    use_clock(block.get_client().session, driven(emulator))
     return block
 
 
@@ -187,7 +187,7 @@ async def aiware(emulator: Emulator) -> AiwareCredentials:
 async def datasaur(emulator: Emulator) -> DatasaurCredentials:
     """The emulator's Datasaur. Whoever waits with it in this event loop drives the emulator's time."""
     block = datasaur_credentials(emulator)
-    block.get_client().session.clock = driven(emulator)
+    use_clock(block.get_client().session, driven(emulator))
     return block
 
 

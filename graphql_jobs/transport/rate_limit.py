@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Our choice: the delay after a rate limit without `Retry-After`, such as a code in the `errors` of a response.
+DEFAULT_DELAY_S = 1.0
 #: Our choice: more is no limit in practice.
 MAX_REQUESTS_PER_S = 10_000.0
 #: The span that `requests_per_s` is counted over, and our choice of a margin: requests that are sent a second apart may

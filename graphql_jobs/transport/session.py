@@ -6,7 +6,8 @@ first one surely did nothing (guarantee 2). No message of an error holds a secre
 What happens on a 429 (guarantee 6):
 
 1. `diagnose` (diagnosis.py) makes it a `RateLimited`; `retry_after_s` reads `Retry-After`.
-2. `_keep_delay` extends the session's `ServerDelay` (rate_limit.py): until it ends, no request of the session is sent.
+2. The session's `ServerDelay` (rate_limit.py) is extended by that, or by `DEFAULT_DELAY_S` without it: until the delay
+   ends, no request of the session is sent.
 3. `retried` sends the request again when the delay is over. A delay that is longer than `Limits.budget_s` ends the
    request with `RateLimited` at once; a wait then polls again after the delay.
 """
@@ -26,7 +27,7 @@ from graphql_jobs.transport.creates import note_create
 from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.transport.http import Connections, Exchange
 from graphql_jobs.transport.limits import Limits
-from graphql_jobs.transport.rate_limit import RateLimit, RateWindow, ServerDelay, delayed
+from graphql_jobs.transport.rate_limit import DEFAULT_DELAY_S, RateLimit, RateWindow, ServerDelay, delayed
 from graphql_jobs.transport.redaction import KeptSecrets
 from graphql_jobs.transport.responses import Response, read_response
 from graphql_jobs.transport.retry import is_transient, retried, surely_undone
@@ -234,7 +235,9 @@ class Session:
         self.last_heard = exchange, self.clock.now()
         self._keep_delay(exchange)
         if diagnosis := diagnose(self.dialect, exchange, raised, result):
-            self.sent["rate_limited"] += diagnosis.kind is errors.RateLimited
+            if diagnosis.kind is errors.RateLimited:
+                self.sent["rate_limited"] += 1
+                self.server_delay.extend(diagnosis.retry_after_s or DEFAULT_DELAY_S)
             if exchange.status == 401:
                 self.auth.reject(token)  # also if it is a delay: the next request signs in anew
             # Without gql's own error, whose text is the server's and may hold secrets: Prefect logs tracebacks.

@@ -12,6 +12,7 @@ from graphql_jobs.emulator import Emulator, Fault, JobFault, ManualClock
 from graphql_jobs.providers.aiware import EngineJobSpec
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks import submit_job
+from tests.clocks import use_clock
 from tests.conftest import aiware_credentials, driven
 from tests.flows.conftest import ADOPTED, ENGINE_ID, SUBMITTING, MakeRun, jobs, made
 
@@ -160,7 +161,7 @@ async def test_providers_in_another_order_keep_their_jobs(make_run: MakeRun, emu
     async with Emulator(clock=ManualClock(), seed=8) as other:
         for name, where in (("here", emulator), ("there", other)):
             credentials = aiware_credentials(where)
-            credentials.get_client().session.clock = driven(where)
+            use_clock(credentials.get_client().session, driven(where))
             await credentials.asave(name, overwrite=True)
         run = await make_run(both)
         first = await (await run()).result()

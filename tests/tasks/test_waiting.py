@@ -16,6 +16,7 @@ from graphql_jobs import Deadlines, Job, JobState, WaitPolicy
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost, WaitTimedOut
 from tasks.wait import succeeded
+from tests.clocks import use_clock
 from tests.conftest import driven
 from tests.tasks.task_runs import task_run_names
 
@@ -181,7 +182,7 @@ async def test_outage_longer_than_its_budget_is_provider_lost(aiware: AiwareCred
 async def test_rejected_token_ends_the_wait_immediately(emulator: Emulator, secrets: set[str]) -> None:
     """A token that the provider does not accept: `CheckRefused` after one request, and no token in its text."""
     block = AiwareCredentials(base_url=emulator.url, token=SecretStr("not-the-right-token"))
-    block.get_client().session.clock = driven(emulator)
+    use_clock(block.get_client().session, driven(emulator))
     ended = await waiting(block, [emulator.aiware.plant().id], WaitPolicy())
     [failure] = ended.values()
     assert isinstance(failure, CheckRefused)

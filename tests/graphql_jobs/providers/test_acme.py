@@ -12,6 +12,7 @@ import pytest
 from graphql_jobs import BearerToken, JobState, Label, LocalStore, errors, require_success, submit_once, wait
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.waiting.policy import Schedule, WaitPolicy
+from tests.clocks import use_clock
 from tests.graphql_jobs.conftest import plain_answer
 from tests.graphql_jobs.providers import acme
 
@@ -97,7 +98,7 @@ async def client(server: Acme, serve: Serve, clock: FakeClock) -> AsyncIterator[
     """A client of that server, on the fake clock."""
     url = (await serve(server.handle)).url
     client = acme.AcmeClient.connect(url.removesuffix("/graphql"), BearerToken("t0k3n-5ecret"), Limits(attempts=1))
-    client.session.clock = clock
+    use_clock(client.session, clock)
     async with client:
         yield client
 

@@ -16,7 +16,7 @@ from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.transport import http as wire
 from graphql_jobs.transport.limits import Limits
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, use_clock
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.conftest import ScriptedClient
 
@@ -68,7 +68,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
         "datasaur": (datasaur_credentials(emulator).get_client(), [emulator.datasaur.plant().id for _ in range(100)]),
     }
     for client, _ in found.values():
-        client.session.clock = driven(emulator)
+        use_clock(client.session, driven(emulator))
     return found
 
 

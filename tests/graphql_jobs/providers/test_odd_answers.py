@@ -9,6 +9,7 @@ import pytest
 from graphql_jobs import errors
 from graphql_jobs.emulator import Emulator, Fault, PlantedTask
 from graphql_jobs.job import Job, JobState
+from tests.clocks import use_clock
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
         "datasaur": (datasaur_credentials(emulator).get_client(), [emulator.datasaur.plant().id for _ in range(3)]),
     }
     for client, _ in found.values():
-        client.session.clock = driven(emulator)
+        use_clock(client.session, driven(emulator))
     return found
 
 
@@ -71,7 +72,7 @@ async def test_failed_task_is_seen_however_the_lists_behave(fault: Fault, bad: i
     tasks = [PlantedTask("failed" if number == bad else "complete") for number in range(70)]
     job_id = emulator.aiware.plant(status="complete", tasks=tasks).id
     client = aiware_credentials(emulator).get_client()
-    client.session.clock = driven(emulator)
+    use_clock(client.session, driven(emulator))
     emulator.faults.add(fault)
     seen: Seen | None = None
     async with client:

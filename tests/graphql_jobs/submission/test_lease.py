@@ -8,6 +8,7 @@ import pytest
 
 from graphql_jobs import Label, LocalStore, submit_once
 from graphql_jobs.providers.datasaur import ExportSpec
+from tests.clocks import use_clock
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.submitting import jobs, on_target, shared_target
 
@@ -49,7 +50,8 @@ async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submiss
     """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
     block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
     client, store = block.get_client(), StoreOfADeadProcess()
-    clock = client.session.clock = driven(emulator)
+    clock = driven(emulator)
+    use_clock(client.session, clock)
     async with client:
         with pytest.raises(Died):
             await submit_once(client, EXPORT, store, LABEL)
@@ -63,7 +65,8 @@ async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submiss
 async def test_lease_of_an_intent_from_the_future_is_no_longer(emulator: Emulator) -> None:
     """A worker whose clock is a year ahead died after its intent: the others wait as long as for any, not a year."""
     client, store = datasaur_credentials(emulator).get_client(), LocalStore()
-    clock = client.session.clock = driven(emulator)
+    clock = driven(emulator)
+    use_clock(client.session, clock)
     intent = {"kind": "intent", "by": "dead", "at": clock.now() + 365 * 86400, "provider": "datasaur"}
     intent |= {"operation": EXPORT.operation, "key": LABEL.key, "spec": EXPORT.summary(LABEL.key), "location": {}}
     await store.append(LABEL.key, 0, intent)
@@ -89,7 +92,7 @@ async def test_handle_that_can_never_be_written_is_returned(
 ) -> None:
     """The job runs and is paid for: it is waited for, and the log says what could not be written down."""
     client = datasaur_credentials(emulator).get_client()
-    client.session.clock = driven(emulator)
+    use_clock(client.session, driven(emulator))
     async with client:
         handle = await submit_once(client, EXPORT, StoreWithOtherWriters(), LABEL)
     assert [one.job_id for one in emulator.ledger.submissions] == [handle.job_id]
@@ -129,7 +132,8 @@ class NoHandles(LocalStore):
 async def test_store_that_refuses_a_found_job_is_asked_with_delays(emulator: Emulator) -> None:
     """Another process died after it had submitted: its job is found at once, and cannot be written down."""
     client, store = aiware_credentials(emulator).get_client(), NoHandles()
-    clock = client.session.clock = driven(emulator)
+    clock = driven(emulator)
+    use_clock(client.session, clock)
     async with client:
         spec = on_target("job", await shared_target(client))
         first = await submit_once(client, spec, store, LABEL)

@@ -11,6 +11,7 @@ from graphql_jobs.providers.aiware import AiwareJobSpec
 from graphql_jobs.providers.aiware.specs import EngineTask
 from graphql_jobs.providers.datasaur import ProjectSpec
 from graphql_jobs.providers.datasaur.specs import ProjectDocument
+from tests.clocks import use_clock
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def test_two_hundred_datasaur_projects(emulator: Emulator) -> None:
 
 async def _all(emulator: Emulator, client: JobClient, specs: dict[str, JobSpec]) -> dict[str, JobHandle]:
     """Submit each spec under its key; what fails is submitted again with the same key, as a retry would."""
-    client.session.clock = driven(emulator)
+    use_clock(client.session, driven(emulator))
     emulator.faults.add(REFUSED, LOST)
     store = LocalStore()
     handles: dict[str, JobHandle] = {}

@@ -10,7 +10,7 @@ import pytest
 from graphql_jobs import Label, LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault, ManualClock
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTask
-from tests.clocks import DrivenClock
+from tests.clocks import DrivenClock, use_clock
 from tests.graphql_jobs.submitting import (
     AUTO_LABEL,
     ENGINE,
@@ -181,7 +181,7 @@ async def test_project_is_found_if_the_clock_is_wrong(
     emulator.datasaur.plant_project("old", name="mine")
     emulator.faults.add(Fault("drop_after", operation="createProject"))
     client = datasaur.get_client()
-    client.session.clock = WrongClock(emulator, ahead_s)
+    use_clock(client.session, WrongClock(emulator, ahead_s))
     handle = await submitted(client, PROJECT)
     assert handle.job_id not in {"project:old", ""}
     assert len(jobs(emulator, "createProject")) == 1

@@ -9,7 +9,7 @@ import pytest
 from graphql_jobs import Label, LocalStore, submit_once
 from graphql_jobs.handle import REPEATS
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
-from tests.clocks import DrivenClock
+from tests.clocks import DrivenClock, use_clock
 from tests.conftest import datasaur_credentials, driven
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class CountingStore(LocalStore):
 async def client(emulator: Emulator) -> DatasaurClient:
     """A client whose pauses move the emulator's time."""
     client = datasaur_credentials(emulator).get_client()
-    client.session.clock = driven(emulator)
+    use_clock(client.session, driven(emulator))
     return client
 
 

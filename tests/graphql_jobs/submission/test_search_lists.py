@@ -14,7 +14,7 @@ from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec, job_lists
 from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.transport.auth import BearerToken
 from graphql_jobs.transport.limits import Limits
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, use_clock
 from tests.graphql_jobs.submitting import ENGINE, LABEL, PROJECT, TASKS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def client_of(case: Case, url: str, clock: FakeClock | None = None, **limits: An
     """A client of the server at `url`, on a clock of its own."""
     kind = AiwareClient if case.provider == "aiware" else DatasaurClient
     client = kind.connect(url.removesuffix("/graphql"), BearerToken("x"), Limits(**{"attempts": 1} | limits))
-    client.session.clock = clock or FakeClock()
+    use_clock(client.session, clock or FakeClock())
     return client
 
 

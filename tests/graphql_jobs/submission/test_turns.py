@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import BearerToken, ClientCredentials, Label, LocalStore, errors, submit_once
+from graphql_jobs.clock import SystemClock
 from graphql_jobs.emulator import Fault
 from graphql_jobs.providers.aiware import AiwareClient
 from graphql_jobs.providers.aiware.reader import DIALECT as AIWARE
@@ -16,6 +17,7 @@ from graphql_jobs.providers.datasaur import DatasaurClient
 from graphql_jobs.providers.datasaur.reader import DIALECT as DATASAUR
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
+from tests.clocks import use_clock
 from tests.conftest import driven
 from tests.graphql_jobs.submitting import AUTO_LABEL, LABEL, TASKS, jobs, kinds, submitted
 
@@ -67,7 +69,7 @@ async def test_create_that_was_not_sent_in_time_is_not_unknown(
     """The server asks for a delay of 10 s, and a submission may take 0.1 s: nothing was started, and it says so."""
     client, spec = (aiware.get_client(), TASKS) if provider == "aiware" else (datasaur.get_client(), AUTO_LABEL)
     client.session.limits = replace(client.session.limits, submission_s=0.1)
-    client.session.clock = client.session.server_delay._clock  # real time: the sleep for the delay is cancelled
+    use_clock(client.session, SystemClock())  # real time: the sleep for the delay is cancelled
     client.session.server_delay.extend(10)
     store = LocalStore()
     with pytest.raises(errors.RequestFailed, match=r"not sent within submission_s=0\.1.*Nothing was started") as caught:
@@ -83,7 +85,7 @@ async def test_job_whose_container_was_made_and_whose_create_was_not_sent_is_sub
     """The delay begins after the container: the next attempt makes the one job, in the same container."""
     client, store = aiware.get_client(), LocalStore()
     client.session.limits = replace(client.session.limits, submission_s=0.2)
-    client.session.clock = client.session.server_delay._clock
+    use_clock(client.session, SystemClock())
     make_container, containers = client.make_container, list[str]()
 
     async def and_then_a_delay(spec: JobSpec, label: Label) -> dict[str, object]:
@@ -115,7 +117,7 @@ async def test_create_that_is_cancelled_before_it_is_sent_is_not_unknown(
 ) -> None:
     """Cancelled while the server wants a delay: the next attempt need not call an auto-label unknown."""
     client, store = datasaur.get_client(), LocalStore()
-    client.session.clock = client.session.server_delay._clock
+    use_clock(client.session, SystemClock())
     client.session.server_delay.extend(10)
     going = asyncio.create_task(submitted(client, AUTO_LABEL, store))
     while not await store.read(LABEL.key):  # noqa: ASYNC110 (the store has no event)

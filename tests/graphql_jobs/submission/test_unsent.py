@@ -9,6 +9,7 @@ import pytest
 
 from graphql_jobs import JobClient, LocalStore
 from graphql_jobs.errors import SubmissionUnknown
+from tests.clocks import use_clock
 from tests.conftest import aiware_credentials, datasaur_credentials, driven
 from tests.graphql_jobs.submitting import AUTO_LABEL, EXPORT, LABEL, LAUNCH, PROJECT, jobs, kinds, submitted
 
@@ -41,7 +42,7 @@ class Failing(LocalStore):
 def a_client(emulator: Emulator, spec: JobSpec) -> JobClient:
     """The client of the spec's provider, whose pauses move the emulator's time."""
     client: JobClient = (aiware_credentials if spec is LAUNCH else datasaur_credentials)(emulator).get_client()
-    client.session.clock = driven(emulator)
+    use_clock(client.session, driven(emulator))
     return client
 
 
