@@ -17,8 +17,8 @@ from graphql_jobs.providers.aiware.documents import TASK_PAGE, check_jobs
 from graphql_jobs.providers.datasaur import DatasaurClient, ExportSpec
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
-#: Our choices. Ours has gql, sign-in, retries, error mapping and the model besides: it may take twice the CPU.
-_JOBS, _REQUESTS_PER_ROUND, CHECK_TIMES_FLOOR = 100, 10, 2.0
+#: Our choices. Ours has gql, sign-in, retries, error mapping, the model, and the checks of what a server may send besides.
+_JOBS, _REQUESTS_PER_ROUND, CHECK_TIMES_FLOOR = 100, 10, 4.0
 
 
 def check(rounds: int) -> Section:
