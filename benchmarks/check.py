@@ -17,7 +17,7 @@ from graphql_jobs.providers.aiware.documents import TASK_PAGE, check_jobs
 from graphql_jobs.providers.datasaur import DatasaurClient, ExportSpec
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
-#: Our choices. Ours has gql, sign-in, retries, error mapping, the model, and the checks of what a server may send besides.
+#: Our choices. Ours has gql, sign-in, retries, error mapping and the model besides, and checks what the server sent.
 _JOBS, _REQUESTS_PER_ROUND, CHECK_TIMES_FLOOR = 100, 10, 4.0
 
 
@@ -58,7 +58,7 @@ async def _compare(client: Any, job_ids: list[str], payload: object, rounds: int
     body, costs = json.dumps(payload).encode(), []
     async with aiohttp.ClientSession() as http:
         for _ in range(rounds + 1):
-            instants = [time.process_time()]
+            instants, seen = [time.process_time()], dict[str, object]()
             for _ in range(_REQUESTS_PER_ROUND):
                 async with http.post(client.session.url, data=body, headers=headers) as response:
                     json.loads(await response.read())

@@ -64,8 +64,11 @@ class FastPath:
         if check is None or request.operation_name not in (None, check.operation_name):
             return None
         asked = request.variables.get(check.variable)
-        job_ids = asked if check.is_list else [asked]
-        if not isinstance(job_ids, list) or not all(isinstance(job_id, str) for job_id in job_ids):
+        wanted = asked if check.is_list else [asked]
+        if not isinstance(wanted, list):
+            return None
+        job_ids = [job_id for job_id in wanted if isinstance(job_id, str)]
+        if len(job_ids) < len(wanted):
             return None
         jobs = [self._world.find_job(job_id) for job_id in job_ids]
         if not (self._has_plain_lists if check.is_list else all(jobs)):

@@ -62,7 +62,9 @@ def judge(truths: Mapping[str, Truth], ends: Sequence[End]) -> Verdict:
     first: dict[str, End] = {}
     for end in ends:
         first.setdefault(end.job_id, end)
-    counts = dict.fromkeys(("detected", "missed", "false_failed", "early", "cancelled", "bounded", "unbounded"), 0)
+    counts: dict[str, int] = dict.fromkeys(
+        ("detected", "missed", "false_failed", "early", "cancelled", "bounded", "unbounded"), 0
+    )
     latencies = []
     for job_id, truth in truths.items():
         word, latency_s = _compare(truth, first.get(job_id))
