@@ -130,7 +130,7 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # The limits of a wait, as the fields of job blocks and as parameters of flows, which bound them (tasks/parameters.py).
 GiveUpAfter = Annotated[
     _Seconds,
-    Field(description="Stop waiting for a job this many seconds after its submission. The job goes on."),
+    Field(description="Stop waiting for a job this many seconds after its submission. The job may still run."),
 ]
 QueuedAtMost = Annotated[
     _Seconds | None,

@@ -42,7 +42,7 @@ OnTimeout = Annotated[
 Key = Annotated[
     Name | None,
     Field(
-        description="A name of your own for this job. Another run with the same key goes on with the same job. "
+        description="A name of your own for this job. Another run with the same key continues with the same job. "
         "Empty for a job per run."
     ),
 ]
