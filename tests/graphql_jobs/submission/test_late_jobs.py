@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from graphql_jobs import JobState, Label, LocalStore, errors, wait
+from graphql_jobs import Label, LocalStore, errors
 from graphql_jobs.emulator import Fault, JobFault
 from tests.graphql_jobs.submitting import (
     ENGINE,
@@ -68,23 +68,6 @@ async def test_job_that_is_gone_without_a_cancel_is_not_submitted_again(
     assert len(jobs(emulator)) == 1
     async with client:
         assert "force_resubmit" in str((await client.check([first.job_id]))[first.job_id])
-
-
-async def test_job_that_was_lost_to_a_wait_is_found_by_the_next_attempt(
-    emulator: Emulator, aiware: AiwareCredentials
-) -> None:
-    """Hidden for 100 s, with a grace of 30: the wait ends as `JobNotFound`, and the next attempt sees the job's end."""
-    client, store = aiware.get_client(), LocalStore()
-    emulator.faults.add(JobFault("not_visible", delay_s=100))
-    first = await submitted(client, TASKS, store)
-    async with client:
-        with pytest.raises(errors.JobNotFound):
-            await wait(client, first)
-        emulator.clock.advance(100)
-        again = await submitted(client, TASKS, store)
-        assert again == first
-        assert (await wait(client, again)).state is JobState.SUCCEEDED
-    assert len(jobs(emulator)) == 1
 
 
 async def test_job_that_was_cancelled_and_started_again_by_hand_is_adopted(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from graphql_jobs import BearerToken, Label, LocalStore, errors
+from graphql_jobs import BearerToken, JobState, Label, LocalStore, errors, wait
 from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec, EngineTask
 from tests.graphql_jobs.submitting import (
@@ -188,3 +188,20 @@ async def test_many_at_once_make_one_job(live_emulator: Emulator) -> None:
     handles = await asyncio.gather(*(submitted(client, TASKS, store) for _ in range(20)))
     assert len({handle.job_id for handle in handles}) == 1
     assert len(jobs(live_emulator)) == 1
+
+
+async def test_job_that_was_lost_to_a_wait_is_found_by_the_next_attempt(
+    emulator: Emulator, aiware: AiwareCredentials
+) -> None:
+    """Hidden for 100 s, with a grace of 30: the wait ends as `JobNotFound`, and the next attempt sees the job's end."""
+    client, store = aiware.get_client(), LocalStore()
+    emulator.faults.add(JobFault("not_visible", delay_s=100))
+    first = await submitted(client, TASKS, store)
+    async with client:
+        with pytest.raises(errors.JobNotFound):
+            await wait(client, first)
+        emulator.clock.advance(100)
+        again = await submitted(client, TASKS, store)
+        assert again == first
+        assert (await wait(client, again)).state is JobState.SUCCEEDED
+    assert len(jobs(emulator)) == 1
