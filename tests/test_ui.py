@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import Page, async_playwright, expect
+from prefect.utilities.callables import parameter_schema
+
+from flows.wait_for_jobs import wait_for_jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,13 +66,9 @@ def deployment_id(stack: Stack, name: str) -> str:
 async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: Page) -> None:
     """The custom run of the sensor: choices are selects, the list of ids can grow, each field says what it is."""
     await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/default')}/run")
-    await expect(page.get_by_text("Where the jobs are.")).to_be_visible(timeout=PATIENCE_MS)
-    for words in (
-        "Ids of the jobs. One that is named twice is waited for once.",
-        "Wait until all have ended, or stop with the first that did not succeed, or the first that did.",
-        "Stop waiting for a job this many seconds after it was created. The job itself goes on.",
-        "Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.",
-    ):
+    descriptions = [of["description"] for of in parameter_schema(wait_for_jobs).properties.values()]
+    assert len(descriptions) == 12
+    for words in descriptions:
         await expect(page.get_by_text(words)).to_be_visible(timeout=PATIENCE_MS)
 
 
