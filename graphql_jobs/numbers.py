@@ -65,16 +65,16 @@ def decoded_answer(text: str) -> Any:
 
 def json_text(value: Any) -> str:
     """JSON text of plain JSON, with all digits. NaN and Infinity, which JSON does not have, become null."""
-    mark = token_hex(16)  # random, so that no server can put it into a text
-    text = json.dumps(_marked(value, mark))
-    if mark not in text and "NaN" not in text and "Infinity" not in text:
+    tag = token_hex(16)  # random, so that no server can put it into a text
+    text = json.dumps(_tagged(value, tag))
+    if tag not in text and "NaN" not in text and "Infinity" not in text:
         return text
 
     def said(found: re.Match[str]) -> str:
         token = found[0]
         if token[0] != '"':
             return "null"
-        return token[1 + len(mark) : -1] if token.startswith(mark, 1) else token
+        return token[1 + len(tag) : -1] if token.startswith(tag, 1) else token
 
     return _STRING_OR_NO_NUMBER.sub(said, text)
 
@@ -90,12 +90,12 @@ def _exact_float(text: str) -> float:
     return number if is_exact else ExactNumber(text)
 
 
-def _marked(value: Any, mark: str) -> Any:
+def _tagged(value: Any, tag: str) -> Any:
     if isinstance(value, dict):
-        return {name: _marked(item, mark) for name, item in value.items()}
+        return {name: _tagged(item, tag) for name, item in value.items()}
     if isinstance(value, list):
-        return [_marked(item, mark) for item in value]
-    return f"{mark}{value.text}" if isinstance(value, ExactNumber) else value
+        return [_tagged(item, tag) for item in value]
+    return f"{tag}{value.text}" if isinstance(value, ExactNumber) else value
 
 
 def _sendable(value: Any) -> Any:

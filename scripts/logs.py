@@ -48,7 +48,7 @@ EXPECTED = (
     Expected(
         r"docket\.dependencies - \S+ \[ *\d+ms\] mark_(work_queues|deployments)_ready\(",
         _LOCKED,
-        _ONE_WRITER + "the next poll of a worker marks them.",
+        _ONE_WRITER + "the next poll of a worker sets them ready.",
     ),
     Expected(
         r"docket\.dependencies - \S+ \[ *\d+ms\] (handle_cancelling_timeout|delete_(flow|task)_run_logs)\(",
