@@ -35,6 +35,8 @@ class Response:
 
     def error_below(self, *path: str | int, but_for: Container[object] = ()) -> errors.RequestFailed | None:
         """The first error at or below this path, except at fields with the names `but_for`."""
+        if not self.field_errors:  # nearly always, and this runs for each job
+            return None
         found = (error for at, error in self.field_errors.items() if at[: len(path)] == path and at[-1] not in but_for)
         return next(found, None)
 
