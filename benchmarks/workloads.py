@@ -35,7 +35,7 @@ class Workload:
     def durations_s(self) -> list[float | None]:
         """How long each job runs after the start; None: for ever. Always the same."""
         random = Random(f"{SEED}:{self.course}:{self.jobs}")  # noqa: S311 (has to be repeatable)
-        if self.course == "herd":  # all end within a second
+        if self.course == "burst":  # all end within a second
             return [8 * self.interval_s + random.uniform(0, 1) for _ in range(self.jobs)]
         spread: list[float | None] = [random.uniform(4, 12) * self.interval_s for _ in range(self.jobs)]
         never = self.jobs // 100 if self.course == "tail" else 0
@@ -66,7 +66,7 @@ def faulty(jobs: int, t: float = 5.0) -> list[Workload]:
         "three 20 s answers in a row": {"batch": 100, "faults": ({**slow, "delay_s": 4 * t, "times": 3},)},
         "killed and restarted twice": {"kills_at_s": (3 * t, 6 * t)},
         "1 % of waits cancelled": {"cancelled_share": 0.01},
-        "herd: all end within 1 s": {"course": "herd"},
+        "burst: all end within 1 s": {"course": "burst"},
         "long tail: 1 % never end": {"course": "tail", "deadline_s": 18 * t},
     }
     # Our choice: 4 at T = 5 s, below what ours sends in a second after an outage without a limit.

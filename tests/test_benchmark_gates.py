@@ -64,15 +64,15 @@ def test_request_floor_of_ten_thousand_jobs_is_that_of_another_measurement() -> 
 
 
 def test_durations_are_the_same_every_time_and_scale_with_the_interval() -> None:
-    """20 to 60 s at T = 5 s; a fifth of it at 1 s. The herd ends within a second; one in a hundred never ends."""
+    """20 to 60 s at T = 5 s; a fifth of it at 1 s. The burst ends within a second; one in a hundred never ends."""
     steady = Workload("x", 100)
     assert steady.durations_s() == steady.durations_s()
     assert all(duration_s and 20 <= duration_s <= 60 for duration_s in steady.durations_s())
     assert replace(steady, interval_s=1.0).durations_s() == pytest.approx(
         [(one or 0) / 5 for one in steady.durations_s()]
     )
-    herd = [one or 0.0 for one in replace(steady, course="herd").durations_s()]
-    assert max(herd) - min(herd) <= 1.0
+    burst = [one or 0.0 for one in replace(steady, course="burst").durations_s()]
+    assert max(burst) - min(burst) <= 1.0
     assert replace(steady, course="tail").durations_s().count(None) == 1
 
 
