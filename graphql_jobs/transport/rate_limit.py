@@ -76,9 +76,13 @@ class ServerDelay:
         return self.active_since if self.shared_remaining_s() > 0 else inf
 
     async def wait(self, at_most_s: float) -> float:
-        """Wait until the delay is over, and return 0; if it lasts longer than `at_most_s`, return its rest at once."""
-        while (remaining_s := self.remaining_s()) > 0:  # it may be extended while we wait
-            if remaining_s > at_most_s:
+        """Wait until the delay is over, and return 0; return its rest at once if that needs more than `at_most_s`.
+
+        The delay may be extended meanwhile, again and again: `at_most_s` counts from the call.
+        """
+        wait_until = self._clock.now() + at_most_s
+        while (remaining_s := self.remaining_s()) > 0:
+            if self._clock.now() + remaining_s > wait_until:
                 return remaining_s
             await self._clock.sleep(remaining_s + spread_s())
         return 0.0

@@ -140,6 +140,27 @@ async def test_rate_limit_without_a_delay_delays_all_requests_of_the_session(
     assert server.count == 2
 
 
+async def test_delay_that_is_extended_again_and_again_is_not_waited_for_without_end(
+    serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
+) -> None:
+    """Other requests extend it by 20 s every 15 s: the request fails within the retry budget of 60 s, unsent."""
+    server = await serve(GOOD)
+    session, began_at = await open_session(server.url), clock.now()
+
+    async def extend() -> None:
+        while clock.now() - began_at < 1000:
+            session.server_delay.extend(20)
+            await clock.sleep(15)
+
+    others = asyncio.create_task(extend())
+    await asyncio.sleep(0)
+    with pytest.raises(errors.RateLimited):
+        await session.read(operation, {"id": "1"})
+    others.cancel()
+    assert clock.now() - began_at <= 60
+    assert server.count == 0
+
+
 async def later(session: Session, operation: Operation, sent_at: list[float]) -> None:
     """A request that begins once the first was refused."""
     while not sent_at or not session.server_delay.active_since:  # noqa: ASYNC110 (the session has no event)
