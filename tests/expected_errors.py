@@ -26,10 +26,13 @@ OF_SHARED_STACK = (
     Expected(r"Flow run '[\w-]+' - Finished in state SubmissionUnknown\(", "", KILLED),
 )
 
-#: Runs whose process gets SIGTERM.
+# A task run that waits is cancelled; one whose thread computes is aborted.
+_ENDED = r"Execution was (cancelled by the|aborted by a termination signal)"
+
+#: Runs whose process gets SIGTERM, whatever task run they are in.
 OF_CANCELLING = (
-    Expected(r"Task run 'wait for [\w:-]+' - Crash detected! Execution was cancelled by the runtime", "", STOPPED),
-    Expected(r"Task run 'wait for [\w:-]+' - Finished in state Crashed\('Execution was cancelled by the", "", STOPPED),
+    Expected(rf"Task run '[^']+' - Crash detected! {_ENDED}", "", STOPPED),
+    Expected(rf"Task run '[^']+' - Finished in state Crashed\('{_ENDED}", "", STOPPED),
     Expected(r"(Flow run '[\w-]+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
     Expected(r"asyncio - unhandled exception during asyncio\.run\(\) shutdown", r"TerminationSignal: 15", STOPPED),
 )
