@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.logs import EXPECTED, Expected, errors
+from tests.expected_errors import OF_CANCELLING
 
 INFO = "09:00:00.000 | INFO    | prefect.flow_runs.worker - Worker 'worker-1' submitting flow run 'x'"
 WARNING = "09:00:01.000 | WARNING | prefect.server - slow"
@@ -77,3 +78,19 @@ def test_only_a_heartbeat_may_come_after_the_end_of_its_process(event: str, is_e
     entry = f"09:00:02.000 | ERROR   | prefect.events.utilities - Error emitting event: prefect.flow-run.{event}\n"
     entry += f"{TRACEBACK.rpartition(chr(10))[0]}\nRuntimeError: Cannot put items in a stopped service instance."
     assert errors(log(entry)) == ([] if is_expected else [entry])
+
+
+@pytest.mark.parametrize("message", ["unhandled exception during asyncio.run()", "Fatal write error on socket"])
+@pytest.mark.parametrize(
+    ("last_line", "is_expected"),
+    [
+        ("prefect.exceptions.TerminationSignal", True),
+        ("prefect.exceptions.TerminationSignal: 15", True),
+        (f"prefect.exceptions.TerminationSignal: 15{CHAIN}{TRACEBACK}", False),
+    ],
+)
+def test_sigterm_may_interrupt_anything_in_a_stopped_run(message: str, last_line: str, is_expected: bool) -> None:
+    """A traceback that ends with Prefect's TerminationSignal is expected; one that ends otherwise is not."""
+    entry = f"09:00:02.000 | ERROR   | asyncio - {message}\ntask: <Task>\n"
+    entry += f"{TRACEBACK.rpartition(chr(10))[0]}\n{last_line}"
+    assert errors(log(entry), OF_CANCELLING) == ([] if is_expected else [entry])
