@@ -17,6 +17,7 @@ from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
+from tasks.suspending.suspend import SUSPEND_AFTER_S
 
 
 @flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
@@ -42,6 +43,9 @@ async def run_aiware_job(
     key: parameters.Key = None,
     on_unknown: parameters.OnUnknown = "fail",
     force_resubmit: parameters.ForceResubmit = False,
+    suspend: parameters.Suspend = False,
+    suspend_after_s: parameters.SuspendAfter = SUSPEND_AFTER_S,
+    on_failure: parameters.OnFailure = "resume",
     downstream: parameters.Downstream = [],  # noqa: B006 (as above)
 ) -> dict[str, Any]:
     """Run one aiWARE job to its end, fetch its engine results and start the downstream deployments.
@@ -79,7 +83,7 @@ async def run_aiware_job(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout, suspend, suspend_after_s, on_failure)
     await require_downstream(downstream, job_samples("aiware"))
     block = await load_credentials("aiware", credentials)
     return await run_to_the_end(block, spec, policy, None, downstream, options)

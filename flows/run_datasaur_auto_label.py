@@ -16,6 +16,7 @@ from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
+from tasks.suspending.suspend import SUSPEND_AFTER_S
 
 
 @flow(name="run-datasaur-auto-label", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
@@ -37,6 +38,9 @@ async def run_datasaur_auto_label(
     key: parameters.Key = None,
     on_unknown: parameters.OnUnknown = "fail",
     force_resubmit: parameters.ForceResubmit = False,
+    suspend: parameters.Suspend = False,
+    suspend_after_s: parameters.SuspendAfter = SUSPEND_AFTER_S,
+    on_failure: parameters.OnFailure = "resume",
     downstream: parameters.Downstream = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> dict[str, Any]:
     """Have a model of your own label a Datasaur project, wait for the end and start the downstream deployments.
@@ -55,7 +59,7 @@ async def run_datasaur_auto_label(
     policy = wait_policy(
         give_up_after_s, queued_at_most_s, running_at_most_s, max_poll_interval_s, unchanged_at_most_s, unseen_at_most_s
     )
-    options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
+    options = JobOptions(key, on_unknown, force_resubmit, on_timeout, suspend, suspend_after_s, on_failure)
     model = await load_block(DatasaurTargetApi, target_api, "target_api")
     spec = AutoLabelSpec.of(
         project_id=project_id,

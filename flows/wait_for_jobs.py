@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import ProviderName, load_credentials
+from blocks.runs.suspended_wait import Until
 from graphql_jobs import GraphqlJobsError, Job
 from graphql_jobs.inputs import Name
 from tasks import parameters
@@ -18,6 +19,8 @@ from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.fetch import fetch_results
 from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.run_state import ends_in_a_state, overall_state
+from tasks.suspending.suspend import SUSPEND_AFTER_S
+from tasks.until import succeeded
 
 
 @flow(name="wait-for-jobs", retries=0, validate_parameters=False)
@@ -26,7 +29,7 @@ async def wait_for_jobs(
     provider: ProviderName,
     job_ids: parameters.JobIds,
     credentials: Name | None = None,
-    until: Literal["all ended", "first failure", "first success"] = "all ended",
+    until: Until = "all ended",
     start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "all succeeded",
     give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
     queued_at_most_s: parameters.QueuedAtMost = None,
@@ -34,6 +37,9 @@ async def wait_for_jobs(
     unchanged_at_most_s: parameters.UnchangedAtMost = None,
     unseen_at_most_s: parameters.UnseenAtMost = None,
     max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
+    suspend: parameters.Suspend = False,
+    suspend_after_s: parameters.SuspendAfter = SUSPEND_AFTER_S,
+    on_failure: parameters.OnFailure = "resume",
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
     """Wait for one or many jobs of one provider, submitted by anybody, and start the downstream deployments.
@@ -58,7 +64,15 @@ async def wait_for_jobs(
     await require_deployments(downstream, "downstream", JOBS_PARAMETER, samples)
     block = await load_credentials(provider, credentials or provider)
     async with block.get_client() as client:
-        ended = await waiting.wait_for_jobs(block, job_ids, policy, until)
+        ended = await waiting.wait_for_jobs(
+            block,
+            job_ids,
+            policy,
+            until,
+            suspend=suspend,
+            suspend_after_s=suspend_after_s,
+            on_failure=on_failure,
+        )
         is_due = bool(downstream) and _is_due(start_downstream_when, ended)
         results = await fetch_results(block, ended, policy) if is_due else {}
         finished = [outcome(provider, job_id, how, results.get(job_id)) for job_id, how in ended.items()]
@@ -69,5 +83,5 @@ async def wait_for_jobs(
 
 
 def _is_due(when: str, ended: dict[str, Job | GraphqlJobsError]) -> bool:
-    successes = [waiting.succeeded(how) for how in ended.values()]
+    successes = [succeeded(how) for how in ended.values()]
     return when == "always" or (any(successes) if when == "any succeeded" else all(successes))

@@ -63,6 +63,11 @@ class JobHandle(BaseModel):
         """A URL from the response to the submission, if this process has read that response; else None."""
         return _urls.get((self.endpoint, self.job_id, name))
 
+    @property
+    def has_addresses(self) -> bool:
+        """Whether this process, and no other, has a URL from the response to the submission."""
+        return any(key[:2] == (self.endpoint, self.job_id) for key in list(_urls))
+
     @classmethod
     def from_json(cls, plain: object) -> Self:
         """Read what `to_json` wrote. Raises `InvalidInput` that names the first wrong field."""

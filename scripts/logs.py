@@ -61,6 +61,11 @@ EXPECTED = (
         _ONE_WRITER + "the server does both again a few seconds later.",
     ),
     Expected(
+        r"Flow run '[\w-]+' - Finished in state Suspended\(type=PAUSED\)",
+        "",
+        "Prefect logs each state of a flow run that is not Completed as an error.",
+    ),
+    Expected(
         r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
         r"keepalive ping timeout",
         "A busy server answers a ping late. The worker asks for cancelled runs by HTTP until it is connected again.",

@@ -51,7 +51,7 @@ class Stack:
         self._resources = ExitStack()
         self._port = port
         self._emulator_options = emulator_options
-        self._workers = 0
+        self._workers = self._watchers = 0
         self.folder = Path()
         self.environment: dict[str, str] = {}
         self.emulator: dict[str, str] = {}
@@ -114,8 +114,16 @@ class Stack:
         self._wait_until(lambda: "started!" in self.log(name), worker, name)
         return worker
 
+    def start_watcher(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a watcher of suspended runs, and return when it watches."""
+        self._watchers += 1
+        name = f"watcher-{self._watchers}"
+        watcher = self._start(name, "flows.watch_suspended_runs", *options)
+        self._wait_until(lambda: "Watching suspended runs" in self.log(name), watcher, name)
+        return watcher
+
     def stop(self, worker: subprocess.Popen[bytes]) -> None:
-        """End a worker and all that it runs."""
+        """End a worker, with all that it runs, or a watcher."""
         _end(worker)
 
     def log(self, name: str) -> str:

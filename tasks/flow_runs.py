@@ -119,6 +119,12 @@ async def living_runs() -> dict[UUID, FlowRun]:
     return await _all(state=_types(set(StateType) - TERMINAL_STATES))
 
 
+async def runs_in_state(name: str, tag: str) -> dict[UUID, FlowRun]:
+    """All runs with a tag in the state of this name."""
+    state = FlowRunFilterState(name=FlowRunFilterStateName(any_=[name]))
+    return await _all(state=state, tags=FlowRunFilterTags(any_=[tag]))
+
+
 async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
     """The runs that ended badly between two instants and may have left jobs running.
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 import graphql_jobs
 from blocks import fields
+from blocks.runs import suspended_wait
 from graphql_jobs.inputs import Name, invalid_input
 
 #: Our choice: the form should refuse milliseconds that were typed for seconds.
@@ -53,6 +54,25 @@ OnUnknown = Annotated[
     ),
 ]
 ForceResubmit = Annotated[bool, Field(description="Start a new job, once per run, even if there is one already.")]
+Suspend = Annotated[
+    bool,
+    Field(
+        description="Suspend the run while it waits: it holds no process and no slot. A watcher resumes it, and the "
+        "flow runs again from its top."
+    ),
+]
+SuspendAfter = Annotated[
+    float,
+    Field(
+        ge=0, le=MAX_WAIT_S, description="Suspend the run after this many seconds. Until then it waits in its process."
+    ),
+]
+OnFailure = Annotated[
+    suspended_wait.OnFailure,
+    Field(
+        description="If the job of a suspended run does not succeed: resume the run, or let it fail without a process."
+    ),
+]
 Downstream = Annotated[
     list[Name],
     Field(

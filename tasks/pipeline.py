@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from blocks.runs.job_run import JobCredentials
+from blocks.runs.suspended_wait import OnFailure
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
-from graphql_jobs.errors import JobNotFound, WaitTimedOut
+from graphql_jobs.errors import InvalidInput, JobNotFound, WaitTimedOut
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import start_downstream
 from tasks.fetch import fetch_result
 from tasks.outcome import outcome_of
 from tasks.parameters import OnTimeout
 from tasks.submit import submit_job
+from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.timeout import after_timeout
 from tasks.wait import wait_for_job
 
@@ -33,6 +35,13 @@ class JobOptions:
     on_unknown: OnUnknown = "fail"
     force_resubmit: bool = False
     on_timeout: OnTimeout = "leave"
+    suspend: bool = False
+    suspend_after_s: float = SUSPEND_AFTER_S
+    on_failure: OnFailure = "resume"
+
+    def __post_init__(self) -> None:
+        if self.suspend and self.on_failure == "fail" and self.on_timeout == "cancel":
+            raise InvalidInput("on_failure", "with 'fail' no process starts, which on_timeout 'cancel' needs.")
 
 
 async def run_to_the_end(
@@ -52,7 +61,15 @@ async def run_to_the_end(
             credentials, spec, options.key, options.on_unknown, options.force_resubmit, policy.deadlines.total_s
         )
         try:
-            job = require_success(await wait_for_job(credentials, handle, policy))
+            ended = await wait_for_job(
+                credentials,
+                handle,
+                policy,
+                suspend=options.suspend,
+                suspend_after_s=options.suspend_after_s,
+                on_failure=options.on_failure,
+            )
+            job = require_success(ended)
         except JobNotFound as lost:
             raise JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {_WAY_OUT}") from None
         except WaitTimedOut as timeout:

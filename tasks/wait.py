@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Literal
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
-from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, wait, wait_many
+from blocks.runs.suspended_wait import OnFailure, Until
+from graphql_jobs import Job, JobClient, JobHandle, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
-
-#: When a wait for several jobs ends: when all have ended, or with the first that does not succeed, or succeeds.
-Until = Literal["all ended", "first failure", "first success"]
-#: The end of one wait: the job in its terminal state, or the error that ended the wait.
-Ended = Job | GraphqlJobsError
-#: The same by job id.
-Outcomes = dict[str, Ended]
+from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
+from tasks.until import Ended, Outcomes, outcomes_until, succeeded
 
 #: Our choice: up to so many jobs each have a line in the log. Of more, only jobs that did not succeed and every tenth
 #: of the way have one.
@@ -29,21 +24,43 @@ _LOGGED_ONE_BY_ONE = 20
 
 
 @task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
-async def wait_for_job(credentials: JobCredentials, job: JobHandle, policy: WaitPolicy = WaitPolicy()) -> Job:
+async def wait_for_job(
+    credentials: JobCredentials,
+    job: JobHandle,
+    policy: WaitPolicy = WaitPolicy(),
+    *,
+    suspend: bool = False,
+    suspend_after_s: float = SUSPEND_AFTER_S,
+    on_failure: OnFailure = "resume",
+) -> Job:
     """The job in its terminal state. Call `require_success` to raise an error for a job that did not succeed.
+
+    With `suspend`, a wait that has not ended after `suspend_after_s` seconds suspends the flow run, which then holds no
+    process and no slot. A watcher (`flows/watch_suspended_runs.py`) resumes the run when the job has ended: **the flow
+    runs again from its top**, `submit_job` adopts the job, and the wait returns at once. A Prefect task before the wait
+    runs again too, unless its result is persisted and cached. With `on_failure="fail"`, a run whose job did not succeed
+    fails without a process. A run that cannot be suspended waits in its process: one without a deployment, or a wait in
+    an inner flow.
 
     Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`. If a person cancels the
     run meanwhile, the jobs that it submitted are cancelled too.
     """
     logger = get_run_logger()
     async with credentials.get_client() as client, cancelling_with_the_run():
-        return await wait(
-            client,
-            client.handle(job, "job"),
-            policy,
-            on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
-            checkpoints=await checkpoints_of_this_run(),
-        )
+        handle = client.handle(job, "job")
+
+        async def waiting(policy: WaitPolicy) -> Job:
+            return await wait(
+                client,
+                handle,
+                policy,
+                on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
+                checkpoints=await checkpoints_of_this_run(),
+            )
+
+        if not suspend:
+            return await waiting(policy)
+        return await Suspending(credentials, [handle], policy).wait(waiting, suspend_after_s, on_failure)
 
 
 @task(name="wait for jobs", cache_policy=NO_CACHE)
@@ -52,21 +69,29 @@ async def wait_for_jobs(
     jobs: Sequence[JobHandle | str],
     policy: WaitPolicy = WaitPolicy(),
     until: Until = "all ended",
+    *,
+    suspend: bool = False,
+    suspend_after_s: float = SUSPEND_AFTER_S,
+    on_failure: OnFailure = "resume",
 ) -> Outcomes:
     """The end of each job, by job id, in the order of the ends. A job that is given twice is waited for once.
 
     One task run and few requests serve any number of jobs. A job that missed a deadline is in the result with its
     `WaitTimedOut`. With "first failure", the wait ends with the first job that does not succeed, with "first success"
-    with the first that succeeds; the other jobs are not in the result. Raises `InvalidInput` for an empty list or a
-    malformed id.
+    with the first that succeeds; the other jobs are not in the result. `suspend`, `suspend_after_s` and `on_failure`:
+    see `wait_for_job`. Raises `InvalidInput` for an empty list or a malformed id.
     """
-    outcomes: Outcomes = {}
-    async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
-        async for job_id, ended in ends:
-            outcomes[job_id] = ended
-            if until == ("first success" if succeeded(ended) else "first failure"):
-                break
-    return outcomes
+
+    async def waiting(policy: WaitPolicy) -> Outcomes:
+        async with aclosing(_ends(credentials, jobs, policy)) as ends:
+            return await outcomes_until(ends, until)
+
+    async with cancelling_with_the_run():
+        if not suspend:
+            return await waiting(policy)
+        async with credentials.get_client() as client:
+            handles = _handles(client, jobs)
+            return await Suspending(credentials, handles, policy, until).wait(waiting, suspend_after_s, on_failure)
 
 
 async def jobs_as_they_end(
@@ -126,13 +151,9 @@ async def _put_ends(
 async def _ends(
     credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy
 ) -> AsyncGenerator[tuple[str, Ended]]:
-    if isinstance(jobs, str):  # a string is a sequence of strings
-        raise InvalidInput("job_ids", "it is one string; give a list of ids.")
-    if not jobs:
-        raise InvalidInput("job_ids", "the list is empty.")
     logger = get_run_logger()
     async with credentials.get_client() as client:
-        handles = [client.handle(job, "job_ids") for job in jobs]
+        handles = _handles(client, jobs)
         total, number = len({handle.job_id for handle in handles}), 0
         logger.info("Waiting for %d %s jobs.", total, client.provider)
         async with aclosing(wait_many(client, handles, policy, checkpoints=await checkpoints_of_this_run())) as ends:
@@ -144,6 +165,9 @@ async def _ends(
                 yield handle.job_id, ended
 
 
-def succeeded(ended: Ended) -> bool:
-    """Whether the wait ended with a job that succeeded."""
-    return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED
+def _handles(client: JobClient, jobs: Sequence[JobHandle | str]) -> list[JobHandle]:
+    if isinstance(jobs, str):  # a string is a sequence of strings
+        raise InvalidInput("job_ids", "it is one string; give a list of ids.")
+    if not jobs:
+        raise InvalidInput("job_ids", "the list is empty.")
+    return [client.handle(job, "job_ids") for job in jobs]

@@ -84,6 +84,13 @@ async def number_in_run(digest: str, run_id: UUID) -> int:
     return numbers.take(digest, tries)
 
 
+def forget_numbers(run_id: UUID) -> None:
+    """Count from the beginning if this process executes the run again, as it may after a suspension."""
+    with _counting:
+        for attempt in [attempt for attempt in _numbers if attempt.startswith(f"{run_id} ")]:
+            del _numbers[attempt]
+
+
 def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
     """The tries that enclose this call in the run `root_id`, innermost first. `flows` are the flow runs in between."""
     tasks: dict[UUID, list[Try]] = {}

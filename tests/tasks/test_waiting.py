@@ -15,7 +15,7 @@ from blocks import AiwareCredentials, DatasaurCredentials
 from graphql_jobs import Deadlines, Job, JobState, WaitPolicy
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost, WaitTimedOut
-from tasks.wait import succeeded
+from tasks.until import succeeded
 from tests.clocks import use_clock
 from tests.conftest import driven
 from tests.tasks.task_runs import task_run_names

@@ -1,0 +1,68 @@
+"""The watcher of suspended runs: a process of its own (`python -m flows.watch_suspended_runs`), or a deployment."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from graphql_jobs.clock import SystemClock
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import Name
+from tasks.parameters import MAX_WAIT_S
+from tasks.run_state import ends_in_a_state
+from tasks.suspending.watcher import Shard, Watcher
+
+
+@flow(name="watch-suspended-runs", retries=0, validate_parameters=False)
+@ends_in_a_state
+async def watch_suspended_runs(
+    for_s: Annotated[float, Field(gt=0, le=MAX_WAIT_S)] = 3600.0, shard: Name = "1/1"
+) -> dict[str, object]:
+    """Wait in the place of all suspended runs, and resume each when its jobs have ended.
+
+    Args:
+        for_s: End this run after so many seconds. Suspended runs stay suspended until the next one.
+        shard: The part of all runs that this run watches, such as 1/2 and 2/2 for two watchers.
+
+    Returns:
+        How many runs are suspended, and how many were resumed or ended.
+    """
+    watcher, clock = Watcher(Shard.of(shard)), SystemClock()
+    end_at = clock.monotonic() + for_s
+    await watcher.run(lambda: clock.monotonic() >= end_at)
+    return watcher.tally.numbers()
+
+
+async def _until_signal(shard: Shard) -> None:
+    watching = asyncio.create_task(Watcher(shard).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, watching.cancel)
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+def main() -> None:
+    """Watch until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m flows.watch_suspended_runs", description=__doc__)
+    parser.add_argument("--shard", default="1/1", help="the part of all runs to watch: 1/2 and 2/2 for two watchers")
+    text = parser.parse_args().shard
+    try:
+        shard = Shard.of(text)
+    except InvalidInput as error:
+        parser.error(str(error))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.info("Watching suspended runs, shard %s.", text)
+    asyncio.run(_until_signal(shard))
+
+
+if __name__ == "__main__":
+    main()

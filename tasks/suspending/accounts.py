@@ -1,0 +1,122 @@
+"""The credentials blocks of suspended runs, each loaded once, with an open client.
+
+A person may rename, delete or mend a block while runs are suspended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+from prefect.blocks.core import Block
+
+from blocks.load import load_credentials
+from graphql_jobs import JobClient
+from graphql_jobs.clock import Clock
+from graphql_jobs.errors import InvalidInput
+from graphql_jobs.waiting.metrics import Snapshot
+from graphql_jobs.waiting.wait import snapshot
+
+logger = logging.getLogger(__name__)
+
+#: Our choice: how often a block is read again, to see whether a person has changed it.
+REREAD_S = 30.0
+
+#: The provider and the name of a block.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A loaded credentials block."""
+
+    key: Key
+    #: Its fields, to be compared with those of a later read.
+    fields: dict[str, Any]
+    client: JobClient
+
+
+class Accounts:
+    """The accounts of one watcher. Their clients are open while this is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open = AsyncExitStack()
+        self._loaded: dict[Key, Account] = {}
+        #: Why a block could not be loaded, and when it is tried again.
+        self._refused: dict[Key, tuple[InvalidInput, float]] = {}
+        self._locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reread_at = clock.monotonic() + REREAD_S
+
+    async def __aenter__(self) -> Self:
+        await self._open.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._open.aclose()
+
+    async def get(self, provider: str, name: str, log: logging.LoggerAdapter[Any]) -> Account:
+        """The account. While its block cannot be loaded, this waits, and says why in `log`, once."""
+        key, told = (provider, name), False
+        while True:
+            try:
+                async with self._locks[key]:
+                    return await self._account(key)
+            except InvalidInput as error:
+                if not told:
+                    log.warning("The run stays suspended until its credentials block can be loaded: %s", error)
+                told = True
+            await self._clock.sleep(REREAD_S)
+
+    async def is_renewed(self, account: Account) -> bool:
+        """Whether the block has changed since `account` was loaded."""
+        async with self._locks[account.key]:
+            if self._loaded.get(account.key) is not account:
+                return True
+            return await self._reread(account)
+
+    async def renewed(self) -> list[Key]:
+        """The blocks that have changed since they were loaded. They are read again every `REREAD_S` seconds."""
+        if self._clock.monotonic() < self._reread_at:
+            return []
+        self._reread_at = self._clock.monotonic() + REREAD_S
+        return [key for key, account in list(self._loaded.items()) if await self.is_renewed(account)]
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """What the waits of each account cost so far, by the name of its block."""
+        return {account.key[1]: snapshot(account.client) for account in self._loaded.values()}
+
+    async def _account(self, key: Key) -> Account:
+        if account := self._loaded.get(key):
+            return account
+        error, again_at = self._refused.get(key, (None, 0.0))
+        if error and self._clock.monotonic() < again_at:
+            raise error
+        try:
+            return await self._load(key)
+        except InvalidInput as refused:
+            self._refused[key] = (refused, self._clock.monotonic() + REREAD_S / 2)
+            raise
+
+    async def _reread(self, account: Account) -> bool:
+        try:
+            before = account.fields
+            return (await self._load(account.key)).fields != before
+        except InvalidInput as error:  # the runs go on with what was loaded
+            logger.warning("%s", error)
+            return False
+
+    async def _load(self, key: Key) -> Account:
+        """Read the block. The account is a new one only if the block has changed."""
+        block = await load_credentials(cast("Any", key[0]), key[1])
+        fields = cast("Block", block).model_dump()
+        known = self._loaded.get(key)
+        if known and known.fields == fields:
+            return known
+        client = await self._open.enter_async_context(block.get_client())
+        self._loaded[key] = Account(key, fields, client)
+        return self._loaded[key]

@@ -1,0 +1,237 @@
+"""The watcher: it waits in the place of all suspended runs, in one process, and resumes each when its jobs have ended.
+
+Any number of watchers may run at the same time. Which of them resumes a run is decided by a claim in the run's entries.
+A watcher that dies loses nothing: all that it knows is in Prefect's database and at the providers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.logging.loggers import flow_run_logger
+
+from blocks.api import one_client
+from blocks.runs.root_run import TAG
+from blocks.runs.store import RunStore
+from blocks.runs.suspended_wait import SuspendedWait, Suspension, read_suspension
+from graphql_jobs import Job, JobClient, wait_many
+from graphql_jobs.clock import Clock, SystemClock
+from graphql_jobs.errors import CheckRefused, InvalidInput, ProviderLost
+from graphql_jobs.waiting.checkpoints import Checkpoints
+from tasks.flow_runs import read_runs, runs_in_state
+from tasks.suspending.accounts import Accounts
+from tasks.suspending.changes import Changes
+from tasks.suspending.resume import (
+    RESUMING,
+    SUSPENDED,
+    end,
+    is_suspended,
+    resume,
+    settle,
+    state_id,
+    still_suspended,
+)
+from tasks.suspending.tally import Tally
+from tasks.until import Outcomes, outcomes_until, succeeded
+
+logger = logging.getLogger(__name__)
+
+#: Our choices: how often the watcher asks for changes, and how often it reads the list of all suspended runs, since an
+#: event may be lost.
+TICK_S = 2.0
+LIST_EVERY_S = 300.0
+#: Our choice: how long a watcher may take to resume the run that it claimed. Then another watcher claims the run.
+CLAIM_S = 30.0
+#: Our choice: how many runs are read, or resumed, at the same time.
+_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of `total` parts of all runs, from 1. Watchers of different shards poll no job twice."""
+
+    number: int = 1
+    total: int = 1
+
+    @classmethod
+    def of(cls, text: str) -> Shard:
+        """The shard "i/n". Raises `InvalidInput`."""
+        number, _, total = text.partition("/")
+        if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+            raise InvalidInput("shard", f"it must be i/n with i from 1 to n, such as 1/2, and not {text[:40]!r}.")
+        return cls(int(number), int(total))
+
+    def holds(self, run_id: UUID) -> bool:
+        """Whether the run belongs to this part."""
+        return run_id.int % self.total == self.number - 1
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A suspended run: the id of its state, which is new in each suspension, and the task that waits for its jobs."""
+
+    run: FlowRun
+    state_id: UUID
+    task: asyncio.Task[None]
+    #: The provider and the name of the credentials block.
+    account: tuple[str, str] = ("", "")
+
+
+class Watcher:
+    """Waits for the jobs of all suspended runs of one shard."""
+
+    def __init__(self, shard: Shard = Shard(), clock: Clock | None = None) -> None:
+        self.name = uuid4().hex[:12]
+        self._shard, self._clock = shard, clock or SystemClock()
+        self.tally = Tally(self.name, f"{shard.number}-of-{shard.total}", self._clock)
+        self._watched: dict[UUID, _Watched] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._accounts = Accounts(self._clock)
+        self._changes = Changes(self._clock)
+        self._list_at = self._clock.monotonic()
+        self._calls = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Watch until `is_over`, or until this task is cancelled. Suspended runs stay suspended then."""
+        async with self.opened():
+            while not is_over():
+                await self.tick()
+                await self._clock.sleep(TICK_S)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """The connections of the watcher. On exit, its waits end."""
+        async with one_client(), self._accounts:
+            try:
+                yield
+            finally:
+                for run_id in list(self._watched):
+                    self._forget(run_id)
+                await self.settled()
+
+    async def settled(self) -> None:
+        """Return when each run that is watched now was woken, or is watched no more."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def tick(self) -> None:
+        """Find the runs that are suspended now, and tell how many there are. An error is logged."""
+        try:
+            if self._clock.monotonic() >= self._list_at:
+                await self._list()
+            elif changed := await self._changes.read():
+                runs = await read_runs(changed)
+                for run_id in changed:
+                    self._take(run_id, runs.get(run_id))
+            for account in await self._accounts.renewed():
+                for watched in [one for one in self._watched.values() if one.account == account]:
+                    self._begin(watched.run)
+            self.tally.tell(self._accounts.snapshots())
+        except Exception:  # Prefect's API may be away: the waits go on
+            logger.exception("The suspended runs could not be read. The next attempt comes in %.0f s.", TICK_S)
+
+    async def _list(self) -> None:
+        """Read all suspended runs, and those that a watcher may have left half resumed."""
+        await self._changes.read()  # the list shows them
+        runs = await runs_in_state(SUSPENDED, TAG)
+        for run_id in self._watched.keys() - runs.keys():
+            self._forget(run_id)
+        for run in runs.values():
+            self._take(run.id, run)
+        for run in (await runs_in_state(RESUMING, TAG)).values():
+            if self._shard.holds(run.id):
+                await settle(run)
+        self._list_at = self._clock.monotonic() + LIST_EVERY_S
+
+    def _take(self, run_id: UUID, run: FlowRun | None) -> None:
+        """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
+        if run is None or not (is_suspended(run) and TAG in run.tags and self._shard.holds(run_id)):
+            self._forget(run_id)
+        elif not (watched := self._watched.get(run_id)) or watched.state_id != state_id(run) or watched.task.done():
+            self._begin(run)
+
+    def _begin(self, run: FlowRun) -> None:
+        self._forget(run.id)
+        task = asyncio.create_task(self._watch(run), name=f"suspended run {run.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._watched[run.id] = _Watched(run, state_id(run), task)
+        self.tally.began(run)
+
+    def _forget(self, run_id: UUID) -> None:
+        if watched := self._watched.pop(run_id, None):
+            watched.task.cancel()
+            self.tally.left(run_id)
+
+    async def _watch(self, run: FlowRun) -> None:
+        while True:
+            try:
+                return await self._wait_and_wake(run)
+            except InvalidInput as error:
+                flow_run_logger(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
+                await asyncio.Event().wait()  # this is said once; the task is cancelled when the run changes
+            except Exception:  # whatever Prefect's client raises
+                logger.exception("The suspended run %s (%s) is tried again in %.0f s.", run.name, run.id, CLAIM_S)
+                await self._clock.sleep(CLAIM_S)
+
+    async def _wait_and_wake(self, run: FlowRun) -> None:
+        async with self._calls:
+            wait = (await read_suspension(run.id)).wait
+        self._watched[run.id].account = (wait.provider, wait.credentials)
+        outcomes = await self._outcomes(run, wait)
+        claims_seen = 0
+        while True:
+            async with self._calls:
+                suspension = await read_suspension(run.id)
+                mine = len(suspension.claims) == claims_seen and await self._claim(run, suspension, outcomes)
+                if mine:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(CLAIM_S / 2):
+                            return await self._wake(run, wait, outcomes)
+            # Another watcher, or this one through an outage, has the time of a claim.
+            claims_seen = len(suspension.claims) + mine
+            await self._clock.sleep(CLAIM_S)
+            if not await still_suspended(run):
+                return await settle(run)
+
+    async def _outcomes(self, run: FlowRun, wait: SuspendedWait) -> Outcomes:
+        """The ends of the run's jobs. While the credentials block cannot be loaded, the run stays suspended."""
+        while True:
+            account = await self._accounts.get(wait.provider, wait.credentials, flow_run_logger(run))
+            outcomes = await _outcomes_of(account.client, wait, Checkpoints(RunStore(run.id)))
+            refused = any(isinstance(ended, CheckRefused) for ended in outcomes.values())
+            if not (refused and await self._accounts.is_renewed(account)):
+                return outcomes
+
+    async def _claim(self, run: FlowRun, suspension: Suspension, outcomes: Outcomes) -> bool:
+        lost = next((ended.detail for ended in outcomes.values() if isinstance(ended, ProviderLost)), "")
+        return await suspension.claim(self.name, str(state_id(run)), lost)
+
+    async def _wake(self, run: FlowRun, wait: SuspendedWait, outcomes: Outcomes) -> None:
+        """Resume the run, or end it without a process, and say so in its log."""
+        log, began_at = flow_run_logger(run), self._clock.monotonic()
+        ended = await end(run, outcomes) if wait.on_failure == "fail" else None
+        if ended:
+            log.info("The run ends as %s without a process.", ended.name)
+        elif await resume(run):
+            log.info("Resumed by a watcher: %s", _summary(outcomes))
+        self.tally.woken(self._clock.monotonic() - began_at)
+
+
+async def _outcomes_of(client: JobClient, wait: SuspendedWait, checkpoints: Checkpoints) -> Outcomes:
+    async with aclosing(wait_many(client, wait.jobs, wait.policy, checkpoints=checkpoints)) as ends:
+        return await outcomes_until(((handle.job_id, ended) async for handle, ended in ends), wait.until)
+
+
+def _summary(outcomes: Outcomes) -> str:
+    """The end of one job, or the number of ends."""
+    if len(outcomes) > 1:
+        return f"{sum(map(succeeded, outcomes.values()))} of {len(outcomes)} jobs that ended have succeeded."
+    return "".join(
+        f"job {job_id}: {ended.describe() if isinstance(ended, Job) else ended}" for job_id, ended in outcomes.items()
+    )

@@ -1,0 +1,28 @@
+"""When a wait for several jobs ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+
+from blocks.runs.suspended_wait import Until
+from graphql_jobs import GraphqlJobsError, Job, JobState
+
+#: The end of one wait: the job in its terminal state, or the error that ended the wait.
+Ended = Job | GraphqlJobsError
+#: The same by job id.
+Outcomes = dict[str, Ended]
+
+
+async def outcomes_until(ends: AsyncIterable[tuple[str, Ended]], until: Until) -> Outcomes:
+    """The ends by job id, in the order in which they come, up to the one that `until` names."""
+    outcomes: Outcomes = {}
+    async for job_id, ended in ends:
+        outcomes[job_id] = ended
+        if until == ("first success" if succeeded(ended) else "first failure"):
+            break
+    return outcomes
+
+
+def succeeded(ended: Ended) -> bool:
+    """Whether the wait ended with a job that succeeded."""
+    return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED
