@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import FlowRun
@@ -133,6 +134,7 @@ class Watcher:
                     self._begin(watched.run)
             self.tally.tell(self._accounts.snapshots())
         except Exception:  # Prefect's API may be away: the waits go on
+            self._list_at = self._clock.monotonic()  # changes that were read may be lost
             logger.exception("The suspended runs could not be read. The next attempt comes in %.0f s.", TICK_S)
 
     async def _list(self) -> None:
@@ -169,15 +171,17 @@ class Watcher:
             self.tally.left(run_id)
 
     async def _watch(self, run: FlowRun) -> None:
-        while True:
+        """Wait and wake the run. What a person can mend is tried again, and the run's log names it once."""
+        for attempt in count():
             try:
-                return await self._wait_and_wake(run)
-            except InvalidInput as error:
-                flow_run_logger(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
-                await asyncio.Event().wait()  # this is said once; the task is cancelled when the run changes
+                await self._wait_and_wake(run)
+                return
+            except InvalidInput as error:  # the entry of a run that was just created suspended may follow
+                if attempt == 1:
+                    flow_run_logger(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
             except Exception:  # whatever Prefect's client raises
                 logger.exception("The suspended run %s (%s) is tried again in %.0f s.", run.name, run.id, CLAIM_S)
-                await self._clock.sleep(CLAIM_S)
+            await self._clock.sleep(CLAIM_S)
 
     async def _wait_and_wake(self, run: FlowRun) -> None:
         async with self._calls:
