@@ -186,7 +186,7 @@ class BatchedPoll:
     async def _request(self, batch: Sequence[str]) -> None:
         answer = await self._client.check_batch(batch)
         deferred = {job_id: one for job_id, one in answer.items() if isinstance(one, Deferred)}
-        self.seen.update({job_id: one for job_id, one in answer.items() if not isinstance(one, Deferred)})
+        self.seen |= {job_id: one for job_id, one in answer.items() if not isinstance(one, Deferred)}
         if self._defer:
             self.deferred.update(deferred)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from traceback import format_tb
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
 from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, error_entries, root_of, words_of
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from graphql import ExecutionResult
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,11 @@ class Response:
         return next(found, None)
 
 
-def read_or_bad_reply(
-    bad_answer: Callable[[str, str, str], errors.RequestFailed], read: Callable[[], T], operation: str, subject: str
-) -> T | errors.RequestFailed:
-    """The result of `read`, which reads a part of a response; if it raises, a `bad_answer` about that part alone."""
-    try:
-        return read()
-    except Exception as bug:
-        # The traceback without the exception's text, which may be the server's.
-        logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
-        return bad_answer(operation, subject, f"reading it raised {type(bug).__name__}.")
+def log_bug(bug: Exception) -> str:
+    """Log a bug in reading a part of a response. Gives the detail for the `bad_answer` about that part alone."""
+    # The traceback without the exception's text, which may be the server's.
+    logger.error("A bug in reading an answer:\n%s", "".join(format_tb(bug.__traceback__)))
+    return f"reading it raised {type(bug).__name__}."
 
 
 def read_response(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
-from itertools import count
+from heapq import heappop, heappush
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -50,50 +50,57 @@ class PolledJob:
 
 
 class PollQueue:
-    """The jobs by their ids, and in the order in which they are due: large jobs, and those that share requests."""
+    """The jobs by their ids, and by the instants at which they are due: large jobs, and those that share requests.
+
+    Jobs that are polled together are mostly due together again, so that few instants have many jobs each.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[str, PolledJob] = {}
-        # By `is_large`. An entry counts while the job is still due then.
-        self._heaps: dict[bool, list[tuple[float, int, PolledJob]]] = {False: [], True: []}
-        self._numbers = count()  # of two jobs that are due at one instant, the one that was put first is polled first
-
-    def next_at(self, *, large: bool = False) -> float:
-        """When the next job is due; inf if there is none."""
-        heap = self._heaps[large]
-        while heap:
-            due_at, _, job = heap[0]
-            if job.due_at == due_at and self.jobs.get(job.job_id) is job:
-                return due_at
-            heappop(heap)
-        return inf
+        # By `is_large`: the jobs of each instant, in the order in which they were put, and a heap of the instants. Some
+        # instants in the heap have no jobs any more.
+        self._due: dict[bool, dict[float, dict[PolledJob, None]]] = {False: {}, True: {}}
+        self._instants: dict[bool, list[float]] = {False: [], True: []}
 
     def job(self, job_id: str) -> PolledJob:
         """The job; made if there is none, and then it is not due."""
         return self.jobs.get(job_id) or self.jobs.setdefault(job_id, PolledJob(job_id))
 
+    def next_at(self, *, large: bool = False) -> float:
+        """When the next job is due; inf if there is none."""
+        instants = self._instants[large]
+        while instants and instants[0] not in self._due[large]:
+            heappop(instants)
+        return instants[0] if instants else inf
+
     def put(self, job: PolledJob, due_at: float) -> None:
         """Poll the job then, and not when it was due before."""
+        self._remove(job)
         job.due_at = due_at
-        heap = self._heaps[job.is_large]
-        heappush(heap, (due_at, next(self._numbers), job))
-        if len(heap) > 2 * len(self.jobs) + 100:  # most entries are outdated
-            jobs = [one for one in self.jobs.values() if one.is_large is job.is_large and not one.is_under_way]
-            heap[:] = [(one.due_at, next(self._numbers), one) for one in jobs]
-            heapify(heap)
+        due, instants = self._due[job.is_large], self._instants[job.is_large]
+        if due_at not in due:
+            due[due_at] = {}
+            heappush(instants, due_at)
+            if len(instants) > 2 * len(due) + 100:  # most have no job any more
+                instants[:] = sorted(due)
+        due[due_at][job] = None
 
     def take(self, now: float, at_most: int, *, large: bool = False) -> list[PolledJob]:
         """A batch of the jobs that are due; empty if none is. Jobs that are nearly due fill it."""
         batch: list[PolledJob] = []
-        while len(batch) < at_most and (next_at := self.next_at(large=large)) < inf:
-            job = self._heaps[large][0][2]
-            if next_at > (now + job.interval_s * _FILLS_SHARE if batch else now):
-                break
-            heappop(self._heaps[large])
-            if now > next_at + job.interval_s * _FILLS_SHARE:  # the endpoint was delayed: spread the jobs anew
-                job.interval_s = 0.0
-            job.due_at = inf
-            batch.append(job)
+        while len(batch) < at_most and (at := self.next_at(large=large)) < inf and (batch or at <= now):
+            jobs = self._due[large][at]
+            for job in list(islice(jobs, at_most - len(batch))):
+                near_s = job.interval_s * _FILLS_SHARE
+                if batch and at > now + near_s:
+                    return batch
+                if now > at + near_s:  # the endpoint was delayed: spread the jobs anew
+                    job.interval_s = 0.0
+                del jobs[job]
+                job.due_at = inf
+                batch.append(job)
+            if not jobs:
+                del self._due[large][at]
         return batch
 
     def take_probe(self, due_by: float) -> list[PolledJob]:
@@ -106,9 +113,18 @@ class PollQueue:
         if not due:
             return []
         job = random.choice([one for one in due if one.is_answered] or due)  # noqa: S311 (guards nothing)
+        self._remove(job)
         job.due_at = inf
         return [job]
 
     def drop(self, job: PolledJob) -> None:
         """Forget the job."""
+        self._remove(job)
         self.jobs.pop(job.job_id, None)
+
+    def _remove(self, job: PolledJob) -> None:
+        due = self._due[job.is_large]
+        if jobs := due.get(job.due_at):
+            jobs.pop(job, None)
+            if not jobs:
+                del due[job.due_at]

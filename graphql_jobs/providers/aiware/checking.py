@@ -18,13 +18,12 @@ from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.task_pages import SUCCEEDED, Listing, Page, are_same, is_distinct
 from graphql_jobs.providers.batching import Deferred
 from graphql_jobs.providers.cleaning import cleaned
-from graphql_jobs.transport.responses import read_or_bad_reply
+from graphql_jobs.transport.responses import log_bug
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphql_jobs.handle import Seen
-    from graphql_jobs.job import Job
     from graphql_jobs.parsing import Entry
     from graphql_jobs.transport.responses import Response
     from graphql_jobs.transport.session import Session
@@ -133,14 +132,11 @@ def _read(
     client: Client, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
 ) -> Seen:
     """The job, unless it says complete and a task of it could not be read (guarantee 4)."""
-
-    def read() -> Job:
+    try:
         job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
-        return cleaned(job, client.session.kept_secrets)
-
-    job = read_or_bad_reply(client.session.bad_answer, read, "job", f"job {job_id}")
-    if isinstance(job, errors.RequestFailed):
-        return job
+        job = cleaned(job, client.session.kept_secrets)
+    except Exception as bug:
+        return client.session.bad_answer("job", f"job {job_id}", log_bug(bug))
     if job.raw_status not in SUCCEEDED:
         return job
     if failure:

@@ -16,7 +16,7 @@ from graphql_jobs.parsing import text_or_none
 from graphql_jobs.providers.batching import Deferred
 from graphql_jobs.providers.cleaning import cleaned
 from graphql_jobs.providers.datasaur import documents, reader
-from graphql_jobs.transport.responses import read_or_bad_reply
+from graphql_jobs.transport.responses import log_bug
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -66,9 +66,7 @@ async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
         return {job_id: response.error_at("result") or client.not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
         return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
-    if failure := _missing_part(client, response, ("result",), entry):
-        return {job_id: failure}
-    job = _read(client, job_id, entry)
+    job = _read(client, response, ("result",), entry)
     if not isinstance(job, Job) or not job.state.is_terminal:
         return {job_id: job}
     # The page's query has no errors and no result id; they matter once, at the end.
@@ -87,10 +85,7 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
         response = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
         listed = _JobList(client, response, left, frozenset(job_ids).difference(left))
         for job_id, (number, entry) in listed.entries.items():
-            if failure := _missing_part(client, response, ("result", number), entry):
-                seen[job_id] = failure
-            else:
-                seen[job_id] = _read(client, job_id, entry)
+            seen[job_id] = _read(client, response, ("result", number), entry)
         if listed.is_short and listed.entries:
             if left is not job_ids:  # what was left out is there: so many are too many
                 client.batches.shrink(len(job_ids), listed.bad("the list is shorter than what was asked for."))
@@ -101,15 +96,20 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
     return seen
 
 
-def _read(client: Client, job_id: str, entry: Entry) -> Seen:
+def _read(client: Client, response: Response, at: tuple[str | int, ...], entry: Entry) -> Seen:
+    """The job, or the failure if its status or result id cannot be read. Any other part may be missing."""
     session = client.session
-
-    def read() -> Job:
+    if not isinstance(entry.get("status"), str):
+        detail = f"the status of job {entry['id']} cannot be read."
+        return response.error_below(*at, "status") or _bad(client, "getJobs", entry["id"], detail)
+    if response.field_errors and entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
+        return failure
+    try:
         job = reader.read_job(entry, session.redact)
         # A job that runs shows nothing but a status that is in the table.
         return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
-
-    return read_or_bad_reply(session.bad_answer, read, "getJobs", f"job {job_id}")
+    except Exception as bug:
+        return _bad(client, "getJobs", entry["id"], log_bug(bug))
 
 
 class _JobList:
@@ -131,7 +131,7 @@ class _JobList:
         nulls = odd = 0
         self._is_in_place = len(items) == len(job_ids)
         for number, item in enumerate(items):
-            job_id = _id_of(item)
+            job_id = text_or_none(item, "id") if isinstance(item, dict) else None
             if job_id in wanted and job_id not in self.entries:
                 self.entries[job_id] = number, item
                 self._is_in_place = self._is_in_place and job_ids[number] == job_id
@@ -172,22 +172,6 @@ async def _check_project(client: Client, job_id: str) -> Seen:
     if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
         return client.session.bad_answer("getProject", f"project {project_id}", "the answer holds no such project.")
     return Job(reader.PROVIDER, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
-
-
-def _missing_part(
-    client: Client, response: Response, at: tuple[str | int, ...], entry: Entry
-) -> errors.RequestFailed | None:
-    """The failure for a job whose status or result id cannot be read. Any other part may be missing."""
-    if not isinstance(entry.get("status"), str):
-        detail = f"the status of job {entry['id']} cannot be read."
-        return response.error_below(*at, "status") or client.session.bad_answer("getJobs", f"job {entry['id']}", detail)
-    return response.error_below(*at, "resultId") if entry.get("resultId") is None else None
-
-
-def _id_of(item: object) -> str | None:
-    if not isinstance(item, dict):
-        return None
-    return text_or_none(item, "id")
 
 
 def _bad(client: Client, operation: str, job_id: str, detail: str) -> errors.RequestFailed:
