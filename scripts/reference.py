@@ -24,6 +24,7 @@ from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from flows.run_datasaur_export import run_datasaur_export
 from flows.store_results import store_results
 from flows.wait_for_jobs import wait_for_jobs
+from flows.watch_suspended_runs import watch_suspended_runs
 from graphql_jobs import errors
 from graphql_jobs.providers.aiware import EngineTask, NewTarget, Route
 from graphql_jobs.providers.aiware.specs import ExecutionPreferences, IOFolder
@@ -46,6 +47,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     wait_for_jobs,
     cancel_remote_jobs,
     reap_orphans,
+    watch_suspended_runs,
     store_results,
 )
 BLOCKS = tuple(cast("type[Any]", getattr(blocks, name)) for name in blocks.__all__)

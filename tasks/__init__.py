@@ -10,6 +10,7 @@ from tasks.check import check_job, check_jobs
 from tasks.downstream import start_deployment
 from tasks.fetch import fetch_result
 from tasks.submit import submit_job
+from tasks.suspending.create import create_suspended_run
 from tasks.wait import jobs_as_they_end, wait_for_job, wait_for_jobs
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "cancelling_with_the_run",
     "check_job",
     "check_jobs",
+    "create_suspended_run",
     "fetch_result",
     "jobs_as_they_end",
     "start_deployment",

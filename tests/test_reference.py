@@ -21,6 +21,8 @@ from graphql_jobs.providers import aiware, datasaur
 from graphql_jobs.waiting import metrics
 from scripts.reference import BLOCKS, ERRORS, FLOWS, STRUCTURES, renewed
 from tasks.run_state import _STATE_NAMES
+from tasks.suspending.resume import CANNOT_RESUME, SUSPENDED
+from tasks.suspending.tally import HEARTBEAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +117,8 @@ def _all_errors() -> set[str]:
 
 
 def test_every_state_of_a_run_has_an_entry() -> None:
-    """The name that each error gives to the run's state, and the three of Prefect that a run of ours can end in."""
-    wanted = {*_STATE_NAMES.values(), "Completed", "Cancelled", "Failed"}
+    """The name that each error gives to the run's state, and those of Prefect and of suspended runs."""
+    wanted = {*_STATE_NAMES.values(), "Completed", "Cancelled", "Failed", SUSPENDED, CANNOT_RESUME}
     text = section("states.md").split("What to do next")[0]
     assert set(entries(text)) == wanted
 
@@ -164,10 +166,11 @@ def test_every_metric_has_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(entries(section("metrics.md", "Metrics"))) == meter.names
 
 
-def test_no_event_is_emitted() -> None:
-    """The page says so."""
-    code = sources("graphql_jobs", "blocks", "tasks", "flows")
-    assert [str(file) for file, text in code if "emit_event" in text] == []
+def test_every_event_has_an_entry() -> None:
+    """The page names the one event that the project emits."""
+    emitted = [file.name for file, text in sources("graphql_jobs", "blocks", "tasks", "flows") if "emit_event(" in text]
+    assert emitted == ["tally.py"]
+    assert f"`{HEARTBEAT}`" in section("metrics.md", "Events")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ class Suspension:
         self.claims = list(entries[waits[-1] + 1 :]) if waits else []
 
     @property
+    def has_wait(self) -> bool:
+        """Whether the run has an entry that says what it waits for."""
+        return self._wait is not None
+
+    @property
     def wait(self) -> SuspendedWait:
         """What the run waits for. Raises `InvalidInput` if there is no such entry, or if it cannot be read."""
         if self._wait is None:

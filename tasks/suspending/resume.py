@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 #: Prefect's names of the states of a run that is suspended, and of one that was resumed and has no worker yet.
 SUSPENDED = "Suspended"
 RESUMING = "Resuming"
+#: The name of the state of a run whose jobs have ended and that Prefect does not resume.
+CANNOT_RESUME = "CannotResume"
 
 
 def is_suspended(run: FlowRun) -> bool:
@@ -114,7 +116,7 @@ async def _cannot_resume(run: FlowRun, reason: str) -> None:
     """Fail a run that Prefect does not resume: nobody else could, and it would stay suspended for ever."""
     message = f"The jobs have ended, but Prefect does not resume this run: {reason} Start a new run for the result."
     if await still_suspended(run):
-        await ask(lambda client: client.set_flow_run_state(run.id, Failed(name="CannotResume", message=message)))
+        await ask(lambda client: client.set_flow_run_state(run.id, Failed(name=CANNOT_RESUME, message=message)))
 
 
 def _same(now: FlowRun, before: FlowRun) -> bool:

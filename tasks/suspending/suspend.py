@@ -113,8 +113,7 @@ class Suspending:
         )
         logger = get_run_logger()
         try:
-            timeout_s = self._policy.deadlines.total_s + _WITHOUT_WATCHER_S
-            await asuspend_flow_run(flow_run_id=run_id, timeout=int(timeout_s))
+            await asuspend_flow_run(flow_run_id=run_id, timeout=expires_after_s(self._policy))
         except Pause:  # another wait of this run has suspended it
             pass
         except RuntimeError as refused:
@@ -124,6 +123,11 @@ class Suspending:
         jobs = f"job {self._jobs[0].job_id}" if len(self._jobs) == 1 else f"{len(self._jobs)} jobs"
         logger.info("Suspended until %s %s ended. A watcher resumes the run.", self._jobs[0].provider, jobs)
         return True
+
+
+def expires_after_s(policy: WaitPolicy) -> int:
+    """The seconds after which Prefect fails the suspended run if no watcher has resumed it."""
+    return int(policy.deadlines.total_s + _WITHOUT_WATCHER_S)
 
 
 async def _time_in_process_s(run_id: UUID, suspension: Suspension, after_s: float) -> float:
