@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-all check docs crash-test up bench lock clean
+.PHONY: help demo test test-all check docs crash-test up up-scaled bench lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ crash-test: .venv/installed ## kill flow runs at every point, run them again, co
 
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
 	$(BIN)/python -m scripts.up
+
+up-scaled: .venv/installed ## the same on PostgreSQL and Redis: two API servers, two workers, two watchers
+	$(BIN)/python -m scripts.scaled
 
 bench: .venv/installed ## what waiting costs, beside its floors and peers, 25 minutes; QUICK=1: some of it in three; PARTS=a,b
 	$(BIN)/python -m benchmarks

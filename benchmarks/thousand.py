@@ -27,7 +27,8 @@ from blocks.runs.submit import submit_from_here
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.many import each
 from graphql_jobs.providers.aiware import EngineJobSpec
-from scripts.stack import Stack, cpu_s
+from scripts.processes import cpu_s
+from scripts.stack import Stack
 from tasks.cancelling.layers import clean_up_after
 from tasks.downstream import start_downstream
 from tasks.flow_runs import submissions_of
@@ -45,7 +46,7 @@ def thousand(jobs: int, peers: int) -> Section:
     """In a process of its own, since Prefect reads its settings when it is imported. `peers`: runs of one job each."""
     with Stack(emulator_options=("--queued-s", "2", "--running-s", "10")) as stack:
         command = [sys.executable, "-m", "benchmarks.thousand", str(jobs), str(peers)]
-        told = json.dumps(stack.emulator | {"server_pid": stack.server.pid})
+        told = json.dumps(stack.emulator | {"server_pid": stack.parts["server"].pid})
         done = subprocess.run(command, env=stack.environment, input=told, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     names = ("wall, ms", "client CPU, ms", "server CPU, ms", "requests to the provider", "requests to Prefect")

@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.contest import COLUMNS, Result, compete
 from benchmarks.report import Gate, Section, at_most, line_chart, no_wrong_ends, number
 from benchmarks.workloads import Workload
-from scripts.stack import Stack, cpu_s
+from scripts.processes import cpu_s
+from scripts.stack import Stack
 
 REQUESTS_TIMES_FLOOR, LATENCY_SLACK_S, PEAK_MB, CPU_TIMES_FLOOR, CORE_PERCENT = 1.1, 0.5, 100.0, 3.0, 3.0
 #: Our choices: how much dearer a status may become with more jobs; contests at once, on two cores.
@@ -27,9 +28,9 @@ def _measured(contestant: str, jobs: int, _round: int) -> Result:
         return compete(contestant, Workload("steady", jobs))
     with Stack() as stack:
         os.environ.update(stack.environment)  # for the contestant
-        before_s = cpu_s(stack.server.pid)
+        before_s = cpu_s(stack.parts["server"].pid)
         result = compete(contestant, Workload("steady", jobs))
-        return replace(result, figures=result.figures | {"server_s": cpu_s(stack.server.pid) - before_s})
+        return replace(result, figures=result.figures | {"server_s": cpu_s(stack.parts["server"].pid) - before_s})
 
 
 def waits(jobs: int, rounds: int, peers: Mapping[str, int]) -> Section:

@@ -12,7 +12,8 @@ import sys
 
 from rich.console import Console
 
-from scripts.stack import Stack, StackError
+from scripts.processes import StackError
+from scripts.stack import Stack
 
 #: Seconds that an emulated job waits and works: long enough to be seen waiting, short enough to sit through.
 _PACE = ("--queued-s", "2", "--running-s", "6")

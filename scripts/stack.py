@@ -9,24 +9,20 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
-
-import psutil
+from typing import TYPE_CHECKING, Any, Self
 
 from scripts.logs import errors
+from scripts.processes import Part, StackError, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from scripts.logs import Expected
 
@@ -34,14 +30,6 @@ ROOT = Path(__file__).parent.parent
 POOL = "graphql-jobs"
 #: The queue of what cleans up, in that pool.
 CLEAN_UP_QUEUE = "clean-up"
-
-#: Our choices, for two busy cores: a server's first start migrates its database, which takes 20 s on a quiet machine.
-_START_WITHIN_S = 180.0
-_STOP_WITHIN_S = 20.0
-
-
-class StackError(Exception):
-    """A part of the stack did not do what it must; the message ends with the end of its log."""
 
 
 class Stack:
@@ -51,7 +39,8 @@ class Stack:
         self._resources = ExitStack()
         self._port = port
         self._emulator_options = emulator_options
-        self._workers = self._watchers = 0
+        #: All processes by their names: "emulator", "server", "worker-1", "watcher-1".
+        self.parts: dict[str, Part] = {}
         self.folder = Path()
         self.environment: dict[str, str] = {}
         self.emulator: dict[str, str] = {}
@@ -68,7 +57,7 @@ class Stack:
             self._resources = undo
             # Resolved, since a worker compares paths and macOS puts temporary folders behind a link.
             self.folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="graphql-jobs-"))).resolve()
-            self.environment = _environment(self.folder, self._port or _free_port())
+            self.environment = _environment(self.folder, self._port or free_port())
             self._start_emulator()
             self._start_server()
             self._resources = undo.pop_all()
@@ -99,35 +88,28 @@ class Stack:
         self.run("prefect", "work-queue", "create", CLEAN_UP_QUEUE, "--pool", POOL, "--priority", "1")
         self.run("prefect", "--no-prompt", "deploy", "--all")
 
-    def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> subprocess.Popen[bytes]:
+    def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> Part:
         """Start a process worker, in an empty folder of its own, and return when it polls.
 
         With `empty_home` it is as on another machine: nothing that a worker or the server keeps on disk is there.
         """
-        self._workers += 1
-        name = f"worker-{self._workers}"
+        name = self._next_name("worker")
         folder = self.folder / name
         folder.mkdir()
         home = {"PREFECT_HOME": str(folder / "home")} if empty_home else {}
-        arguments = ("prefect", "worker", "start", "--pool", pool, "--name", name)
-        worker = self._start(name, *arguments, cwd=folder, environment=self.environment | home)
-        self._wait_until(lambda: "started!" in self.log(name), worker, name)
+        command = ("prefect", "worker", "start", "--pool", pool, "--name", name)
+        worker = self._start(name, *command, cwd=folder, environment=self.environment | home, is_ready=_has_started)
+        worker.wait_until_ready()
         return worker
 
-    def start_watcher(self, *options: str) -> subprocess.Popen[bytes]:
+    def start_watcher(self, *options: str) -> Part:
         """Start a watcher of suspended runs, and return when it watches."""
-        self._watchers += 1
-        name = f"watcher-{self._watchers}"
-        watcher = self._start(name, "flows.watch_suspended_runs", *options)
-        self._wait_until(lambda: "Watching suspended runs" in self.log(name), watcher, name)
+        watcher = self._start(self._next_name("watcher"), "flows.watch_suspended_runs", *options, is_ready=_watches)
+        watcher.wait_until_ready()
         return watcher
 
-    def stop(self, worker: subprocess.Popen[bytes]) -> None:
-        """End a worker, with all that it runs, or a watcher."""
-        _end(worker)
-
     def log(self, name: str) -> str:
-        """What a part of the stack printed so far: "server" or "worker-1"."""
+        """What a part of the stack printed so far, over all its starts: "server" or "worker-1"."""
         return _text(self.folder / f"{name}.log")
 
     def errors(self, expected: Iterable[Expected] = ()) -> list[str]:
@@ -159,50 +141,44 @@ class Stack:
 
     def _start_emulator(self) -> None:
         """Its first line, with the credentials, is read from a pipe: they must stand in no file."""
-        emulator = self._start("emulator", "graphql_jobs.emulator", "--port", "0", *self._emulator_options, pipe=True)
-        assert emulator.stdout is not None  # noqa: S101 (a pipe was asked for)
-        first_line = emulator.stdout.readline()
+        command = ("graphql_jobs.emulator", "--port", "0", *self._emulator_options)
+        stdout = self._start("emulator", *command, pipe=True).process.stdout
+        first_line = stdout.readline() if stdout else b""
         if not first_line:
             raise StackError("the emulator ended while it started; run `python -m graphql_jobs.emulator` to see why.")
         self.emulator = json.loads(first_line)
 
     def _start_server(self) -> None:
-        port = self.environment["PREFECT_SERVER_API_PORT"]
-        self.server = self._start("server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port)
-        self._wait_until(lambda: _answers(f"{self.url}/api/health"), self.server, "server")
+        """Start what answers at `PREFECT_API_URL`, and return when it does."""
+        self._start_api("server", self.environment["PREFECT_SERVER_API_PORT"])
+
+    def _start_api(self, name: str, port: str, *options: str, environment: dict[str, str] | None = None) -> None:
+        command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, *options)
+        health = f"http://127.0.0.1:{port}/api/health"
+        self._start(name, *command, environment=environment, is_ready=lambda _: answers(health)).wait_until_ready()
+
+    def _next_name(self, kind: str) -> str:
+        return f"{kind}-{1 + sum(name.startswith(f'{kind}-') for name in self.parts)}"
 
     def _start(
-        self,
-        name: str,
-        *arguments: str,
-        cwd: Path = ROOT,
-        pipe: bool = False,
-        environment: dict[str, str] | None = None,
-    ) -> subprocess.Popen[bytes]:
-        log: IO[str] = self._resources.enter_context((self.folder / f"{name}.log").open("w"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=cwd,
-            env=environment or self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if pipe else log,
-            stderr=log,
-            # A session of its own, so that Ctrl-C reaches us alone and we end the parts in order. A shell's `&` leaves
-            # SIGINT ignored, and a worker that inherits that survives SIGTERM.
-            start_new_session=True,
-            preexec_fn=_default_interrupt,
+        self, name: str, *command: str, cwd: Path = ROOT, environment: dict[str, str] | None = None, **how: Any
+    ) -> Part:
+        """Start `python -m ...` as a part, which ends with the stack. `how`: more of the part's fields."""
+        return self._add(
+            Part(
+                name,
+                [sys.executable, "-m", *command],
+                log_file=self.folder / f"{name}.log",
+                cwd=cwd,
+                environment=environment or self.environment,
+                **how,
+            )
         )
-        self._resources.callback(_end, process)
-        return process
 
-    def _wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[bytes], name: str) -> None:
-        give_up_at = time.monotonic() + _START_WITHIN_S
-        while not ready():
-            if process.poll() is not None:
-                raise StackError(f"the {name} ended while it started:\n{self.log(name)[-3000:]}")
-            if time.monotonic() > give_up_at:
-                raise StackError(f"the {name} did not start in {_START_WITHIN_S:.0f} s:\n{self.log(name)[-3000:]}")
-            time.sleep(0.2)
+    def _add(self, part: Part) -> Part:
+        self._resources.callback(part.end)
+        self.parts[part.name] = part
+        return part
 
 
 def _environment(folder: Path, port: int) -> dict[str, str]:
@@ -225,50 +201,22 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def cpu_s(process_id: int) -> float:
-    """The CPU time of a process and of all that it started."""
-    family = [process := psutil.Process(process_id), *process.children(recursive=True)]
-    return float(sum(sum(one.cpu_times()[:2]) for one in family))
-
-
 def _text(path: Path) -> str:
     return path.read_text(errors="replace")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _has_started(worker: Part) -> bool:
+    return "started!" in worker.log()
 
 
-def _answers(url: str) -> bool:
+def _watches(watcher: Part) -> bool:
+    return "Watching suspended runs" in watcher.log()
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` gives 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started: politely first, since a worker ends its flow runs by itself."""
-    try:
-        family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        family = []
-    process.terminate()
-    if process.stdout:
-        process.stdout.close()
-    try:
-        process.wait(_STOP_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in family:
-        if child.is_running():
-            child.kill()
-    psutil.wait_procs(family, timeout=_STOP_WITHIN_S)

@@ -6,20 +6,41 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from scripts.stack import Stack, StackError
+from scripts.processes import StackError
+from scripts.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 #: The port of a Prefect server that people expect.
 _PORT = 4200
 
 
-def main() -> int:
+class OpenStack(Protocol):
+    """Starts a stack with its deployments and workers."""
+
+    def __call__(self, *, port: int, emulator_options: tuple[str, ...]) -> AbstractContextManager[Stack]: ...
+
+
+@contextmanager
+def small_stack(*, port: int, emulator_options: tuple[str, ...]) -> Iterator[Stack]:
+    """One server and one worker."""
+    with Stack(port, emulator_options) as stack:
+        stack.deploy()
+        stack.start_worker()
+        yield stack
+
+
+def main(open_stack: OpenStack) -> int:
     """Start everything, say where to click, wait for Ctrl-C or SIGTERM, take everything down."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt_once)
     try:
-        with Stack(port=_PORT, emulator_options=("--queued-s", "10", "--running-s", "30")) as stack:
-            stack.deploy()
-            stack.start_worker()
+        with open_stack(port=_PORT, emulator_options=("--queued-s", "10", "--running-s", "30")) as stack:
             os.environ.update(stack.environment)
             from scripts.demo_runs import save_blocks  # Prefect reads its settings when it is imported
 
@@ -34,5 +55,12 @@ def main() -> int:
     return 0
 
 
+def _interrupt_once(*_: object) -> NoReturn:
+    """A second Ctrl-C must not interrupt the end of the stack."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(small_stack))

@@ -49,16 +49,13 @@ class Installation:
 
     async def exchange_worker(self) -> None:
         """Stop the worker as a deploy does, and start another."""
-        self.worker.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(self.worker.wait, GIVE_UP_AFTER_S)
+        self.worker.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(self.worker.process.wait, GIVE_UP_AFTER_S)
         self.worker = await asyncio.to_thread(self.stack.start_worker)
 
     async def kill_worker(self) -> None:
         """Kill the worker and all its processes, as a machine that goes away does, and start another worker."""
-        worker = psutil.Process(self.worker.pid)
-        for process in (worker, *worker.children(recursive=True)):
-            process.kill()
-        await asyncio.to_thread(self.worker.wait, GIVE_UP_AFTER_S)
+        await asyncio.to_thread(self.worker.kill)
         self.worker = await asyncio.to_thread(self.stack.start_worker)
 
     def cancels(self, job_id: str) -> list[dict[str, Any]]:

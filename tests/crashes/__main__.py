@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from scripts.stack import Stack, StackError
+from scripts.processes import StackError
+from scripts.stack import Stack
 from tests.crashes.plan import OPERATIONS, Point, Trial, deal
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ async def _with_worker(stack: Stack, runs: Runs, work: Sequence[Awaitable[None]]
     try:
         await asyncio.gather(*work)
     finally:
-        await asyncio.to_thread(stack.stop, runs.worker)
+        await asyncio.to_thread(runs.worker.end)
 
 
 @asynccontextmanager

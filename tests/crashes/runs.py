@@ -24,12 +24,12 @@ from scripts.stack import ROOT
 from tests.crashes.plan import FOLDER_VARIABLE, OPERATIONS, Trial
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
     from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
 
+    from scripts.processes import Part
     from scripts.stack import Stack
     from tests.crashes.judge import Ending
     from tests.crashes.proxy import Proxy
@@ -60,7 +60,7 @@ class Runs:
         self._started: dict[int, tuple[UUID, UUID]] = {}
         self._deployments: dict[str, UUID] = {}
         #: The worker that runs them now.
-        self.worker: subprocess.Popen[bytes] | None = None
+        self.worker: Part | None = None
 
     async def __aenter__(self) -> Runs:
         self._client: PrefectClient = await get_client().__aenter__()

@@ -1,0 +1,179 @@
+"""`make up-scaled`: Prefect on PostgreSQL and Redis, with several servers, workers and watchers, on loopback.
+
+Two API servers behind a load balancer, one process of services, process workers and watchers of suspended runs. Use
+`scaled_stack()` in tests and benchmarks; it gives a `Stack` whose parts can be killed and started again:
+
+    with scaled_stack() as stack:
+        stack.parts["api-1"].kill()
+        stack.parts["api-1"].restart()
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.processes import Part, StackError, free_port
+from scripts.stack import Stack
+from scripts.up import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+#: Two watchers that share all runs.
+_TWO_WATCHERS: tuple[tuple[str, ...], ...] = ((), ())
+_API_SERVERS = ("api-1", "api-2")
+
+
+class ScaledStack(Stack):
+    """The parts: "emulator", "postgres", "redis", "api-1", "api-2", "services", "balancer", "worker-1", "watcher-1"."""
+
+    def _start_server(self) -> None:
+        if absent := missing():
+            raise StackError(absent)
+        settings = self.environment | _redis_settings(self._start_redis()) | self._start_postgres()
+        ports = [str(free_port()) for _ in _API_SERVERS]
+        # One after the other: of two that start at once on an empty database, one fails.
+        for name, port in zip(_API_SERVERS, ports, strict=True):
+            self._start_api(name, port, "--no-services", environment=settings)
+        self._start("services", "prefect", "server", "services", "start", environment=settings)
+        port = self.environment["PREFECT_SERVER_API_PORT"]
+        self._start("balancer", "scripts.balancer", port, *ports, is_ready=_is_balancing).wait_until_ready()
+
+    def _start_postgres(self) -> dict[str, str]:
+        """Start PostgreSQL in a folder of its own, and give Prefect's setting for it."""
+        folder, port, password = self.folder / "postgres", free_port(), secrets.token_hex(16)
+        folder.mkdir(mode=0o700)
+        _write_private(folder / "password", password)
+        user = _postgres_user()
+        if user:
+            os.chown(self.folder, -1, user.pw_gid)
+            self.folder.chmod(0o710)  # to get into its own folder
+            for path in (folder, folder / "password"):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        _initialize(folder, user)
+        options = ("-D", str(folder / "data"), "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1")
+        # SIGINT: it stops without waiting for its clients.
+        command = [_program("postgres"), *options]
+        self._add_service("postgres", command, port, cwd=folder, user=user, stop_signal=signal.SIGINT)
+        url = f"postgresql+asyncpg://prefect:{password}@127.0.0.1:{port}/postgres"
+        return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
+
+    def _start_redis(self) -> str:
+        """Start Redis, which keeps nothing on disk, and give its address."""
+        port, password = free_port(), secrets.token_hex(16)
+        settings = self.folder / "redis.conf"
+        _write_private(settings, f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\n')
+        self._add_service("redis", [_program("redis-server"), str(settings)], port, cwd=self.folder)
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def _add_service(self, name: str, command: list[str], port: int, **how: Any) -> None:
+        log = self.folder / f"{name}.log"
+        part = Part(name, command, log, environment=self.environment, is_ready=lambda _: _listens(port), **how)
+        self._add(part).wait_until_ready()
+
+
+@contextmanager
+def scaled_stack(
+    *,
+    port: int | None = None,
+    workers: int = 2,
+    watchers: Sequence[Sequence[str]] = _TWO_WATCHERS,
+    emulator_options: tuple[str, ...] = (),
+) -> Iterator[ScaledStack]:
+    """The scaled stack with all deployments. `watchers`: the arguments of each. `port`: where the servers answer."""
+    with ScaledStack(port, emulator_options) as stack:
+        stack.deploy()
+        for arguments in watchers:
+            stack.start_watcher(*arguments)
+        for _ in range(workers):
+            stack.start_worker()
+        yield stack
+
+
+def missing() -> str:
+    """What the scaled stack needs and this machine lacks, and how to install it; empty if all is there."""
+    programs = {"postgres": "postgresql", "initdb": "postgresql", "redis-server": "redis-server"}
+    packages = sorted({package for program, package in programs.items() if not _find(program)})
+    commands = [f"`apt-get install -y {' '.join(packages)}` (Debian)"] if packages else []
+    if not importlib.util.find_spec("prefect_redis"):
+        commands.append("`pip install --require-hashes --requirement requirements.lock`")
+    return f"The scaled stack lacks programs. Install them: {', '.join(commands)}." if commands else ""
+
+
+def _find(program: str) -> str | None:
+    """The path of a program. Debian keeps PostgreSQL's out of PATH, in a folder for each version."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    return shutil.which(program, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)]))
+
+
+def _program(name: str) -> str:
+    path = _find(name)
+    if not path:
+        raise StackError(missing())
+    return path
+
+
+def _postgres_user() -> pwd.struct_passwd | None:
+    """The user for PostgreSQL if we are root, as which it does not run."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _initialize(folder: Path, user: pwd.struct_passwd | None) -> None:
+    """Create the files of PostgreSQL."""
+    options = ("--username", "prefect", "--pwfile", "password", "--auth", "scram-sha-256", "--encoding", "UTF8")
+    command = [_program("initdb"), "--pgdata", "data", "--no-locale", "--no-sync", *options]
+    part = Part("initdb", command, folder.parent / "initdb.log", folder, dict(os.environ), user=user)
+    if part.process.wait():
+        raise StackError(f"initdb exited with {part.process.returncode}:\n{part.log()[-3000:]}")
+
+
+def _redis_settings(url: str) -> dict[str, str]:
+    """What makes several server processes one: messages, their order, leases and tasks are in Redis.
+
+    Source: https://docs.prefect.io/v3/advanced/self-hosted and the settings of prefect-redis 0.3.0.
+    """
+    return {
+        "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
+        "PREFECT_MESSAGING_CACHE": "prefect_redis.messaging",
+        "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
+        "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
+        "PREFECT_REDIS_MESSAGING_URL": url,
+        "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL": url,
+        "PREFECT_SERVER_DOCKET_URL": url,
+        # Each time it reads all suspended runs. With 10,000 of them and the default of 5 s it takes a third of a core.
+        "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "60",
+    }
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_balancing(balancer: Part) -> bool:
+    return "ready" in balancer.log()
+
+
+if __name__ == "__main__":
+    sys.exit(main(scaled_stack))
