@@ -27,7 +27,7 @@
     │   └── ResultUnavailable      the job succeeded, its result cannot be fetched
     └── WaitStopped                we stopped waiting; the job may still finish
         ├── WaitTimedOut           a deadline passed
-        ├── CheckRefused           the first poll was refused for good
+        ├── CheckRefused           a poll was refused before the wait saw the job
         └── ProviderLost           the outage lasted longer than its budget
 
 Three different things are three different classes: a failed request (`RequestFailed`), a failed job (`JobFailed`), and
@@ -290,7 +290,7 @@ class WaitTimedOut(WaitStopped):
 
 
 class CheckRefused(WaitStopped):
-    """The first poll was refused for good: sign-in, rights or address. `detail` is the refusal."""
+    """A poll was refused permanently before the wait had seen the job: sign-in, rights or address. `detail`: why."""
 
 
 class ProviderLost(WaitStopped):

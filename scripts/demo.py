@@ -45,7 +45,7 @@ def main() -> int:
     for problem in problems:
         console.print(f"[red]Not as it must be:[/red] {problem}", highlight=False)
     if not problems:
-        console.print("All as it must be. Nothing was left running.")
+        console.print("All checks passed. Nothing was left running.")
     return 1 if problems else 0
 
 
