@@ -18,7 +18,7 @@ from graphql_jobs.emulator.__main__ import _parser
 from graphql_jobs.emulator.control import ControlPlane
 from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.providers import aiware, datasaur
-from graphql_jobs.waiting import metrics
+from graphql_jobs.telemetry import Telemetry
 from scripts.reference import BLOCKS, ERRORS, FLOWS, STRUCTURES, renewed
 from tasks.run_state import _STATE_NAMES
 from tasks.suspending.resume import CANNOT_RESUME, SUSPENDED
@@ -159,10 +159,10 @@ class Meter:
 
 
 def test_every_metric_has_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The instruments that the poller makes are those on the page, and no other."""
+    """The instruments of a session are those on the page, and no other."""
     meter = Meter()
     monkeypatch.setattr("opentelemetry.metrics.get_meter", lambda _: meter)
-    metrics._instruments()
+    Telemetry("aiware", "https://example.com")
     assert set(entries(section("metrics.md", "Metrics"))) == meter.names
 
 

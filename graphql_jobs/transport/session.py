@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from graphql_jobs import errors
 from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
+from graphql_jobs.telemetry import Telemetry
 from graphql_jobs.transport.creates import note_create
 from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, Kind, diagnose, diagnose_http, retry_after_s
 from graphql_jobs.transport.http import Connections, Exchange
@@ -68,7 +69,8 @@ class Session:
         #: The number of requests that were answered. By it, a caller can tell an outage from a failure of its own.
         self.answers = 0
         #: "requests": how many were sent to the endpoint; "rate_limited": how many of them were refused as too many.
-        self.sent, self._reported = Counter[str](), Counter[str]()
+        self.sent = Counter[str]()
+        self.telemetry = Telemetry(dialect.provider, url)
         #: The last exchange, and when it ended.
         self.last_heard: tuple[Exchange, float] | None = None
         self.kept_secrets = KeptSecrets(lambda: auth.secrets)
@@ -135,11 +137,9 @@ class Session:
             logger.warning("%s was done, but a part of the answer is missing at %s: %s", operation.name, path, partial)
         return value
 
-    def newly_sent(self, name: str) -> int:
-        """By how much a number of `sent` has grown since the last call."""
-        grown = self.sent[name] - self._reported[name]
-        self._reported[name] += grown
-        return grown
+    def _count(self, name: str) -> None:
+        self.sent[name] += 1
+        self.telemetry.add(**{name: 1})
 
     def redact(self, text: str) -> str:
         """`text` on one line, cut to a bounded length, without the secrets that this session knows."""
@@ -220,7 +220,7 @@ class Session:
         exchange = Exchange()
         result: ExecutionResult | None = None
         raised: Exception | None = None
-        self.sent["requests"] += 1
+        self._count("requests")
         try:
             result = await self._connections.transport(reuses=not operation.is_mutation).execute(
                 operation.bind(variables),
@@ -236,7 +236,7 @@ class Session:
         self._keep_delay(exchange)
         if diagnosis := diagnose(self.dialect, exchange, raised, result):
             if diagnosis.kind is errors.RateLimited:
-                self.sent["rate_limited"] += 1
+                self._count("rate_limited")
                 self.server_delay.extend(diagnosis.retry_after_s or DEFAULT_DELAY_S)
             if exchange.status == 401:
                 self.auth.reject(token)  # also if it is a delay: the next request signs in anew

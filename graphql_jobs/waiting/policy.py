@@ -40,6 +40,10 @@ class Schedule:
         """The interval for a job of this age: at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`)."""
         return max(min(max(self.first_delay_s, self.growth * age_s), self.max_delay_s), MIN_DELAY_S)
 
+    def is_steady(self, age_s: float) -> bool:
+        """Whether the interval of a job of this age does not grow any more."""
+        return not self.growth or self.growth * age_s >= self.max_delay_s
+
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:

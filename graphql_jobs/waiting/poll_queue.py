@@ -12,6 +12,7 @@ from zlib import crc32
 
 if TYPE_CHECKING:
     from graphql_jobs.waiting.waiter import Waiter
+    from graphql_jobs.waiting.watch import Watch
 
 #: Our choice: a job fills a batch that is not full when half of its interval has passed.
 _FILLS_SHARE = 0.5
@@ -33,8 +34,11 @@ class PolledJob:
     is_answered: bool = True
     #: Whether it needs requests of its own, such as for its many tasks: it is polled alone.
     is_large: bool = False
+    #: A hash of what its last poll showed. Until `judge_at`, an answer with the same hash changes nothing for any wait.
+    shown: int | None = None
+    judge_at: float = -inf
     #: The waits for it. A tuple, since most jobs have one.
-    waiters: tuple[Waiter, ...] = ()
+    waits: tuple[tuple[Waiter, Watch], ...] = ()
 
     @property
     def is_under_way(self) -> bool:
@@ -75,7 +79,8 @@ class PollQueue:
 
     def put(self, job: PolledJob, due_at: float) -> None:
         """Poll the job then, and not when it was due before."""
-        self._remove(job)
+        if not job.is_under_way:
+            self._remove(job)
         job.due_at = due_at
         due, instants = self._due[job.is_large], self._instants[job.is_large]
         if due_at not in due:
@@ -95,7 +100,7 @@ class PollQueue:
                 if batch and at > now + near_s:
                     return batch
                 if now > at + near_s:  # the endpoint was delayed: spread the jobs anew
-                    job.interval_s = 0.0
+                    job.interval_s, job.judge_at = 0.0, -inf
                 del jobs[job]
                 job.due_at = inf
                 batch.append(job)

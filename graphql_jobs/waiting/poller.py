@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.waiting.poll_queue import PolledJob
     from graphql_jobs.waiting.waiter import Waiter
-    from graphql_jobs.waiting.watch import Ended
+    from graphql_jobs.waiting.watch import Ended, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Poller:
         self._judge_at = -inf
         self._timer: Timer | None = None
         self._timer_at = inf
-        self.metrics = Metrics(client, lambda: {"waiters": len(self._waiters), "jobs": len(self._queue.jobs)})
+        self.metrics = Metrics(client, lambda: (len(self._waiters), len(self._queue.jobs)))
 
     def join(self, waiter: Waiter) -> None:
         """Poll the waiter's jobs, for the first time at once, and tell it the news until it leaves."""
@@ -63,7 +63,7 @@ class Poller:
         waiter.joined_at = now = self._clock.now()
         for job_id, watch in waiter.watches.items():
             job = self._queue.job(job_id)
-            job.waiters = (*job.waiters, waiter)
+            job.waits, job.judge_at = (*job.waits, (waiter, watch)), -inf
             if not job.is_under_way:
                 self._queue.put(job, now)
             self._judge_at = min(self._judge_at, now + watch.policy.outage_budget_s)
@@ -81,8 +81,8 @@ class Poller:
     def release(self, waiter: Waiter, job_id: str) -> None:
         """End one watch of the waiter. A job without waits is forgotten, after its poll if one is under way."""
         if waiter.watches.pop(job_id, None) and (job := self._queue.jobs.get(job_id)):
-            job.waiters = tuple(one for one in job.waiters if one is not waiter)
-            if not job.waiters and not job.is_under_way:
+            job.waits, job.judge_at = tuple([one for one in job.waits if one[0] is not waiter]), -inf
+            if not job.waits and not job.is_under_way:
                 self._queue.drop(job)
 
     def _step(self) -> None:
@@ -131,7 +131,7 @@ class Poller:
     def _send(self, batch: Sequence[PolledJob], now: float) -> None:
         """Send a poll, in the context of a wait for one of its jobs: what is logged about a job belongs there."""
         in_full = batch[0].is_large and not self._breaker.failure  # a probe should be short
-        context = next((job.waiters[0].context for job in batch if job.waiters), None)
+        context = next((job.waits[0][0].context for job in batch if job.waits), None)
         task = asyncio.get_running_loop().create_task(self._poll(batch, now, in_full), context=context)
         self._polls[task] = in_full
         task.add_done_callback(self._polled)
@@ -145,9 +145,11 @@ class Poller:
         for job in batch:
             if job.job_id in deferred:  # it takes requests of its own
                 job.is_large, due_at = True, now
+            elif now < job.judge_at and hash(seen[job.job_id]) == job.shown:
+                due_at = max(min(asked_at + job.interval_s, job.judge_at + _LATE_S), now)
             else:
                 due_at = self._judge(job, seen[job.job_id], asked_at, now)
-            if job.waiters:
+            if job.waits:
                 self._queue.put(job, due_at)
             else:
                 self._queue.drop(job)
@@ -173,47 +175,45 @@ class Poller:
                 logger.info("Answers again, after %.0f s without.", now - self._breaker.since)
             self._breaker.answer(asked_at)
         elif self._breaker.fail(failures[0], now):
-            self.metrics.counts["outages"] += 1
+            self.metrics.count(outages=1)
             logger.warning("No answers about %d jobs that are waited for: %s", len(self._queue.jobs), failures[0])
 
     def _judge_outage(self, failure: RequestFailed, asked_at: float, now: float) -> None:
         """End the waits that give up, if they began before the poll that failed."""
         next_at, delayed_since = inf, self._client.session.server_delay.delayed_since()
         for job in [one for one in self._queue.jobs.values() if not one.is_under_way]:  # its own answer tells more
-            for waiter in job.waiters:
-                watch, since = waiter.watches[job.job_id], max(self._breaker.since, waiter.joined_at)
+            for waiter, watch in job.waits:
+                since = max(self._breaker.since, waiter.joined_at)
                 gives_up_at = watch.gives_up_at(failure, since, delayed_since)
                 if gives_up_at <= now and waiter.joined_at <= asked_at:
-                    self._end(job, waiter, failure, watch.give_up(failure, since, now))
+                    self._end(job, waiter, watch, failure, watch.give_up(failure, since, now))
                 else:
                     next_at = min(next_at, gives_up_at)
         self._judge_at = max(next_at, now + _JUDGE_EVERY_S)
 
     def _judge(self, job: PolledJob, seen: Seen, asked_at: float, now: float) -> float:
         """Let each wait that began before the poll judge it, and tell the news. Gives when the next poll is due."""
-        job.is_answered = not isinstance(seen, RequestFailed)
-        interval_s = due_at = inf
-        for waiter in job.waiters:
-            watch = waiter.watches[job.job_id]
+        job.is_answered, job.shown = not isinstance(seen, RequestFailed), hash(seen)
+        is_steady, interval_s, deadline_at = isinstance(seen, Job), inf, inf
+        for waiter, watch in job.waits:
             if waiter.joined_at > asked_at:
-                due_at = now
+                deadline_at = -inf  # it needs a poll of its own
             elif (ended := judged(watch, seen, now)) is not None:
-                self._end(job, waiter, seen, ended)
-                if isinstance(ended, Job):
-                    self.metrics.ended(ended, now)
+                self._end(job, waiter, watch, seen, ended)
                 continue
             elif watch.changed and waiter.wants_changes:
                 waiter.tell((watch, seen, None))
-            interval_s = min(interval_s, watch.interval_s(now))
-            due_at = min(due_at, watch.deadline_at + _LATE_S)
-        due_at = max(min(due_at, job.next_due_at(asked_at, interval_s)), now)
-        job.interval_s = interval_s
-        return due_at
+            is_steady = is_steady and watch.is_steady(now)
+            interval_s, deadline_at = min(interval_s, watch.interval_s(now)), min(deadline_at, watch.deadline_at)
+        due_at = min(job.next_due_at(asked_at, interval_s), deadline_at + _LATE_S)
+        job.interval_s, job.judge_at = interval_s, deadline_at if is_steady else -inf
+        return max(due_at, now)
 
-    def _end(self, job: PolledJob, waiter: Waiter, seen: Seen, ended: Ended) -> None:
-        watch = waiter.watches[job.job_id]
+    def _end(self, job: PolledJob, waiter: Waiter, watch: Watch, seen: Seen, ended: Ended) -> None:
         self.release(waiter, job.job_id)
         waiter.tell((watch, seen, ended))
+        if isinstance(ended, Job):
+            self.metrics.ended(ended, self._clock.now())
 
     def _wake_at(self, at: float, now: float) -> None:
         """Set the timer for the next step; inf: no timer."""
@@ -239,7 +239,7 @@ class Poller:
             poll.cancel()
         self._wake_at(inf, 0.0)
         self._queue, self._breaker, self._judge_at = PollQueue(), CircuitBreaker(), -inf
-        self.metrics.export()
+        self.metrics.export_sizes()
         return polls
 
 

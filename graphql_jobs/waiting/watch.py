@@ -99,6 +99,10 @@ class Watch:
         """The poll interval of a job of this age."""
         return self.policy.schedule.interval_s(now - self.began_at)
 
+    def is_steady(self, now: float) -> bool:
+        """Whether that interval does not grow any more."""
+        return self.policy.schedule.is_steady(now - self.began_at)
+
     def stopped(self, kind: type[WaitStopped], detail: str, now: float) -> WaitStopped:
         """The end of the wait as an error."""
         return kind(self.handle.provider, [self.handle.job_id], now - self.began_at, detail)

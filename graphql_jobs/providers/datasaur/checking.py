@@ -125,21 +125,22 @@ class _JobList:
         client.had_no_list = not isinstance(items, list)
         if not isinstance(items, list):
             raise response.error_at("result") or self.bad("the answer holds no list of jobs.")
-        wanted = frozenset(job_ids)
         #: Each listed job, with its index in the list.
         self.entries: dict[str, tuple[int, Entry]] = {}
+        missing = dict.fromkeys(job_ids)
         nulls = odd = 0
-        self._is_in_place = len(items) == len(job_ids)
         for number, item in enumerate(items):
             job_id = text_or_none(item, "id") if isinstance(item, dict) else None
-            if job_id in wanted and job_id not in self.entries:
+            if job_id in missing:
+                del missing[job_id]
                 self.entries[job_id] = number, item
-                self._is_in_place = self._is_in_place and job_ids[number] == job_id
             elif item is None:
                 nulls += 1
             elif job_id is None or job_id not in before:
                 odd += 1
-        self.missing = [job_id for job_id in job_ids if job_id not in self.entries]
+        self.missing = list(missing)
+        in_order = (job_ids[number] == job_id for job_id, (number, _) in self.entries.items())
+        self._is_in_place = bool(missing) and len(items) == len(job_ids) and all(in_order)
         self._is_odd = bool(odd)
         #: Whether the list has no entry at all for a job, not even null.
         self.is_short = not odd and nulls < len(self.missing) and not response.error_at("result")

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import metrics as api
 
-from graphql_jobs import errors, snapshot
+from graphql_jobs import errors, snapshot, telemetry
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.aiware import AiwareClient, reader
 from graphql_jobs.transport.http import Exchange
-from graphql_jobs.waiting import metrics
-from graphql_jobs.waiting.poller import poller_of
 from tests.graphql_jobs.waits import DOWN, all_of, job, until
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ async def test_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pyt
 async def test_labels_of_the_metrics_name_no_job(scripted: Scripted) -> None:
     """They are the provider and the endpoint: a thousand jobs make no thousand time series."""
     client = scripted(until(0))
-    assert poller_of(client).metrics._labels == {"provider": "aiware", "endpoint": client.session.url}
+    assert client.session.telemetry.labels == {"provider": "aiware", "endpoint": client.session.url}
 
 
 async def test_opentelemetry_gets_the_numbers_of_the_snapshot(
@@ -124,17 +122,18 @@ async def test_opentelemetry_gets_the_numbers_of_the_snapshot(
 
     monkeypatch.setattr(api, "get_meter", lambda name: Meter(name))
     client = scripted(until(20))
-    client.session.sent.update(requests=7, rate_limited=2)
+    for name in ("requests", "requests", "rate_limited"):
+        client.session._count(name)
     await all_of(client, NAMES)
     numbers = snapshot(client)
     counted = {"batches": numbers.batches, "statuses": numbers.statuses, "ended": 250}
     gauged = {"waiters": 0, "jobs": 0, "batch_size": 100}
-    assert told == counted | gauged | {"requests": 7, "rate_limited": 2}
+    assert told == counted | gauged | {"requests": 2, "rate_limited": 1}
 
 
 async def test_waits_work_without_opentelemetry(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """The API package is not installed: nothing is exported, and the snapshot counts."""
-    monkeypatch.setattr(metrics, "_opentelemetry", None)
+    monkeypatch.setattr(telemetry, "_opentelemetry", None)
     client = scripted(until(20))
     ended = await all_of(client, NAMES)
     assert not any(isinstance(one, errors.GraphqlJobsError) for one in ended.values())

@@ -16,7 +16,7 @@ from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 from graphql_jobs.waiting.waiter import Waiter
 from graphql_jobs.waiting.watch import Watch
-from tests.graphql_jobs.waits import EVERY_5_S, all_of, every, handle, is_idle, job, until
+from tests.graphql_jobs.waits import EVERY_5_S, Slow, all_of, cancel, every, handle, is_idle, job, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,23 @@ async def test_waits_for_one_job_keep_their_own_deadlines(scripted: Scripted) ->
     )
     assert isinstance(first, errors.WaitTimedOut)
     assert isinstance(second, Job)
+
+
+async def test_wait_that_begins_during_a_poll_keeps_its_deadline(scripted: Scripted, clock: FakeClock) -> None:
+    """A job that never changes; the second wait begins while the job is polled, and gives up 12 s later."""
+    client = scripted(until(1e9))
+    first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
+    slow = Slow(client)
+    slow.is_slow = lambda job_ids: len(slow.asked) == 3
+    await clock.sleep(13)
+    second = asyncio.create_task(wait(client, handle("a"), every(5, 3600, total_s=12)))
+    await asyncio.sleep(0)
+    began_at = clock.now()
+    slow.slow[0].set()
+    with pytest.raises(errors.WaitTimedOut):
+        await second
+    assert clock.now() - began_at == pytest.approx(12, abs=0.01)
+    await cancel(first)
 
 
 async def test_remaining_wait_keeps_its_interval(scripted: Scripted, clock: FakeClock) -> None:
