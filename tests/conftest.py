@@ -1,4 +1,4 @@
-"""What the tests of blocks, tasks and flows share: one Prefect server, and emulators whose time the waits drive."""
+"""Fixtures of the blocks, tasks and flows tests: one Prefect server, and emulators whose clock the waits advance."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import certifi
 import pytest
 
-# Prefect reads its settings and makes its home when it is imported: neither may be those of whoever runs the tests.
+# Prefect reads its settings and makes its home at import: neither may come from the developer's own Prefect profile.
 PREFECT_HOME = Path(tempfile.mkdtemp(prefix="graphql-jobs-tests-"))
 atexit.register(shutil.rmtree, PREFECT_HOME, ignore_errors=True)
-# Each of Prefect's clients loads all authorities for TLS, which takes 35 ms of a core. None is needed on loopback.
+# Each of Prefect's clients loads all TLS authorities, which takes 35 ms of a core. Loopback needs none.
 AUTHORITY = PREFECT_HOME / "authority.pem"
 AUTHORITY.write_text("".join(certifi.contents().partition("-----END CERTIFICATE-----\n")[:2]))
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
@@ -28,7 +28,7 @@ os.environ |= {
     "PREFECT_CLI_COLORS": "false",
     "DO_NOT_TRACK": "1",
     # It writes at the same instants as the flows; SQLite answers 503, and Prefect's client waits 2 s each time, which
-    # trebles the tests' time. What it would write down stands in the events too.
+    # trebles the tests' time. The events hold the same data.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
     "NO_PROXY": "127.0.0.1,localhost",
 }
@@ -51,21 +51,21 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-#: The key that lets Datasaur into the model; no test may ever see it again in clear.
+#: The key that Datasaur sends to the model; no test may see it in clear.
 TARGET_SECRET = "tgt-5ecret-that-nobody-may-see"
-#: Real seconds of a job on a clock that runs by itself.
+#: The durations of a job in real time.
 SHORT = Pace(queued_s=0.05, running_s=0.1)
 
 # The documents of the saved blocks, by their names.
 _documents: dict[str, UUID] = {}
-# Every secret that an emulator of this process gave out; when its server ends, they are searched for.
+# Every secret of the emulators of this process; the files of the Prefect server are searched for them at its end.
 _secrets: set[str] = {TARGET_SECRET}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prefect leaves the sockets of its synchronous clients to the garbage collector, which may run in any test.
 
-    Sockets of asyncio, which is what this project opens, are reported in other words ("unclosed transport").
+    Sockets of asyncio, which this project opens, have another message ("unclosed transport").
     """
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
 
@@ -77,12 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
-    """Deal the tests to the processes by groups."""
+    """Assign the tests to the processes by groups."""
     return Groups(config, log)
 
 
 class Deploy(Protocol):
-    """Makes a deployment without a worker and gives its name; the schema is that of store_results unless given."""
+    """Creates a deployment without a worker and returns its name; the default schema is that of store_results."""
 
     def __call__(
         self, flow_name: str, schema: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None
@@ -97,10 +97,10 @@ class RunsOf(Protocol):
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[Path]:
-    """A Prefect server on a free port; gives the file of its database. Takes 20 s: only for tests marked `prefect`.
+    """A Prefect server on a free port; returns the file of its database. Takes 20 s: only for tests marked `prefect`.
 
-    At the end of the session it fails if the server's log holds an error that is not expected, or if a secret of any
-    test stands in clear in the database or in Prefect's home.
+    At the end of the session it fails if the server's log has an error that is not expected, or if the database or
+    Prefect's home holds a secret of any test in clear.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
@@ -127,7 +127,7 @@ def files_with_secrets(database: Path) -> list[str]:
 
 @contextmanager
 def _output_to(log: Path) -> Iterator[None]:
-    """Processes that are started meanwhile write to `log` what they print."""
+    """Write the output of processes that are started meanwhile to `log`."""
     with log.open("wb") as file:
         kept = [(number, os.dup(number)) for number in (1, 2)]
         for number, _ in kept:
@@ -142,9 +142,9 @@ def _output_to(log: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole installation with one process worker: what `make up` gives, on free ports. Takes half a minute.
+    """The whole installation with one process worker, like `make up`, on free ports. Takes half a minute.
 
-    At the end of the session it fails if a log holds an error that is not expected.
+    At the end of the session it fails if a log has an error that is not expected.
     """
     with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
         stack.deploy()
@@ -161,7 +161,7 @@ def secrets() -> set[str]:
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    """Both services; time stands still but for the pauses of the blocks below."""
+    """Both services; only the delays of the blocks below advance the clock."""
     async with Emulator(clock=ManualClock(), seed=7) as running:
         yield running
     _note_secrets(running)
@@ -169,7 +169,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def live_emulator() -> AsyncIterator[Emulator]:
-    """Both services in real time, for code that runs in other threads with the machine's own clock."""
+    """Both services in real time, for code in other threads, which use the system clock."""
     async with Emulator(clock=SystemClock(), seed=7, pace=SHORT) as running:
         yield running
     _note_secrets(running)
@@ -177,7 +177,7 @@ async def live_emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def aiware(emulator: Emulator) -> AiwareCredentials:
-    """The emulator's aiWARE. Whoever waits with it in this event loop drives the emulator's time."""
+    """The emulator's aiWARE. Waiting in this event loop advances the emulator's clock."""
     block = aiware_credentials(emulator)
     use_clock(block.get_client().session, driven(emulator))
     return block
@@ -185,7 +185,7 @@ async def aiware(emulator: Emulator) -> AiwareCredentials:
 
 @pytest.fixture
 async def datasaur(emulator: Emulator) -> DatasaurCredentials:
-    """The emulator's Datasaur. Whoever waits with it in this event loop drives the emulator's time."""
+    """The emulator's Datasaur. Waiting in this event loop advances the emulator's clock."""
     block = datasaur_credentials(emulator)
     use_clock(block.get_client().session, driven(emulator))
     return block
@@ -193,7 +193,7 @@ async def datasaur(emulator: Emulator) -> DatasaurCredentials:
 
 @pytest.fixture
 def target_api() -> DatasaurTargetApi:
-    """A model of one's own, which nobody calls."""
+    """A model of the caller, which is never called."""
     return DatasaurTargetApi(endpoint="https://model.example.invalid/predict", secret_key=SecretStr(TARGET_SECRET))
 
 
@@ -201,7 +201,7 @@ def target_api() -> DatasaurTargetApi:
 async def saved(
     prefect_server: Path, aiware: AiwareCredentials, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi
 ) -> None:
-    """The blocks, under the names that the flows have as defaults."""
+    """The blocks, saved under the default names of the flows."""
     from prefect.client.orchestration import get_client
 
     async with get_client() as client:
@@ -211,7 +211,7 @@ async def saved(
 
 @pytest.fixture
 def deploy(prefect_server: Path) -> Deploy:
-    """Makes deployments."""
+    """Creates deployments."""
     from prefect.client.orchestration import get_client
     from prefect.utilities.callables import parameter_schema
 
@@ -249,7 +249,7 @@ def runs_of(prefect_server: Path) -> RunsOf:
 
 
 async def _save(client: PrefectClient, name: str, block: Block) -> None:
-    """Save a block. Prefect compares the schema with the server's at each save: here only at the first."""
+    """Save a block. Prefect compares the schema with the server's at each save: here only at the first one."""
     from prefect.client.schemas.actions import BlockDocumentUpdate
 
     if name not in _documents:
@@ -265,7 +265,7 @@ def files_in(folder: Path) -> dict[str, int]:
 
 
 def driven(emulator: Emulator) -> DrivenClock:
-    """A clock for a session, whose pauses move the emulator's time."""
+    """A clock for a session, whose delays advance the emulator's clock."""
     assert isinstance(emulator.clock, ManualClock)
     return DrivenClock(emulator.clock)
 

@@ -1,4 +1,4 @@
-"""A session whose answers are made up in this process: bytes and headers go the way that those of a server go."""
+"""A session whose answers come from this process: their bytes and headers are read like those of a server."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class CannedResponse(BoundedResponse):
         self._closed, self._connection, self._in_context = True, None, True
 
     def __del__(self, _warnings: Any = None) -> None:
-        """There is no connection to be closed."""
+        """There is no connection to close."""
 
 
 class CannedTransport(AIOHTTPTransport):
-    """Gives `answers` one after the other, and then that the server is gone."""
+    """Returns `answers` one after the other, then fails as if the server had stopped."""
 
     def __init__(self, answers: list[Answer]) -> None:
         super().__init__("http://canned.invalid", json_deserialize=decoded)
@@ -49,13 +49,13 @@ class CannedTransport(AIOHTTPTransport):
         self.session = cast("Any", self)  # of aiohttp's session only `request` is used
 
     def next_response(self, exchange: Any) -> CannedResponse:
-        """The next answer, noted in the exchange as the trace does."""
+        """The next answer, recorded in the exchange as the trace does."""
         response = CannedResponse(*(self.answers.pop(0) if self.answers else (503, {}, b"")))
         exchange.sent, exchange.status, exchange.headers = True, response.status, response.headers
         return response
 
     async def execute(self, request: Any, *, extra_args: Any = None, upload_files: bool = False) -> ExecutionResult:
-        """As gql's own, but that nothing is sent."""
+        """Like gql's own method, without sending anything."""
         try:
             return await self._prepare_result(self.next_response(extra_args["trace_request_ctx"]))
         except TransportError:
@@ -65,7 +65,7 @@ class CannedTransport(AIOHTTPTransport):
 
     @asynccontextmanager
     async def request(self, *args: Any, trace_request_ctx: Any, **kwargs: Any) -> AsyncIterator[CannedResponse]:
-        """As aiohttp's."""
+        """Like aiohttp's method."""
         yield self.next_response(trace_request_ctx)
 
 
@@ -79,8 +79,8 @@ class CannedSession(Session):
         self._connections.transports = {True: transport, False: transport}
 
     async def __aenter__(self) -> Self:
-        """It is open."""
+        """The session is already open."""
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        """It stays so."""
+        """The session stays open."""

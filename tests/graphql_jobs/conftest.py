@@ -1,4 +1,4 @@
-"""What the tests of the core share: a clock that passes time at once, and real servers on the loopback interface."""
+"""Fixtures of the core's tests: a clock that does not wait, and real servers on the loopback interface."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.diagnosis import Dialect
 
-# No stored examples (a checkout stays clean), and no judgement about time: the machine may be busy with other things.
+# No stored examples (a checkout stays clean) and no time limits: the machine may be busy.
 settings.register_profile("house", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
 
-#: What a loopback server does with one request: plain data is a JSON answer, text a body of its own; a tuple adds the
-#: status and headers; anything callable makes its own answer.
+#: The response of a loopback server to one request: plain data is sent as JSON, a string as the body; a tuple adds the
+#: status and headers; a callable makes the response.
 Answer = dict[str, Any] | list[Any] | str | tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
 Step = Answer | Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,7 +50,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass
 class ScriptedServer:
-    """Answers the n-th request with the n-th step; the last step answers all that come after."""
+    """Answers the n-th request with the n-th step, and all later ones with the last step."""
 
     steps: list[Step]
     url: str = ""
@@ -60,11 +60,11 @@ class ScriptedServer:
 
     @property
     def count(self) -> int:
-        """How many requests came."""
+        """The number of requests so far."""
         return len(self.bodies)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Note the request and take the next step."""
+        """Record the request and take the next step."""
         text = await request.text()
         step = self.steps[min(self.count, len(self.steps) - 1)]
         self.bodies.append(json.loads(text) if request.content_type == "application/json" else text)
@@ -74,7 +74,7 @@ class ScriptedServer:
 
 
 def plain_answer(answer: Answer) -> web.Response:
-    """The response that plain data stands for."""
+    """The response for plain data."""
     status, body, headers = 200, answer, {}
     if isinstance(answer, tuple):
         status, body = answer[0], answer[1]
@@ -85,7 +85,7 @@ def plain_answer(answer: Answer) -> web.Response:
 
 
 class ScriptedClient(JobClient):
-    """A provider that exists only in the test: `script` gives what is seen of a job so many seconds after the start.
+    """A provider that exists only in the test: `script` returns the state of a job a number of seconds after the start.
 
     None leaves the job out of the answer; an exception fails the whole batch.
     """
@@ -103,7 +103,7 @@ class ScriptedClient(JobClient):
         self.failing: Callable[[Sequence[str], float], Exception | None] = lambda job_ids, at_s: None
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
-        """Nothing can be submitted: these tests only wait."""
+        """Not used: these tests only wait."""
         raise NotImplementedError
 
     async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
@@ -127,7 +127,7 @@ class Serve(Protocol):
 
 
 class ServeRaw(Protocol):
-    """Starts a TCP server; gives its address and the list that grows by one with each connection."""
+    """Starts a TCP server; returns its address and a list that grows by one with each connection."""
 
     async def __call__(self, talk: Talk, ssl: SSLContext | None = None) -> RawServer: ...
 
@@ -148,7 +148,7 @@ class OpenSession(Protocol):
 
 @dataclass
 class RawServer:
-    """A TCP server that speaks as the test tells it."""
+    """A TCP server whose behaviour the test sets."""
 
     url: str
     port: int
@@ -157,31 +157,31 @@ class RawServer:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that passes time at once."""
+    """A clock that does not wait."""
     return FakeClock()
 
 
 @pytest.fixture
 def scripted(clock: FakeClock) -> Scripted:
-    """Clients whose jobs go as the test says."""
+    """Clients whose jobs follow the test's script."""
     return lambda script: ScriptedClient(clock, script)
 
 
 @pytest.fixture
 def operation() -> Operation:
-    """Some operation whose root field is `job`."""
+    """An operation whose root field is `job`."""
     return Operation("query ReadJob($id: ID!) { job(id: $id) { id } }")
 
 
 @pytest.fixture
 def creation() -> Operation:
-    """Some operation that must happen at most once; its root field is `createJob`."""
+    """A create, whose root field is `createJob`."""
     return Operation("mutation CreateJob($input: CreateJob!) { createJob(input: $input) { id } }")
 
 
 @pytest.fixture
 async def closing() -> AsyncIterator[AsyncExitStack]:
-    """What is entered here is left when the test ends, also when it fails."""
+    """Closes what is entered here when the test ends, also when it fails."""
     async with AsyncExitStack() as stack:
         yield stack
 

@@ -1,4 +1,4 @@
-"""Mutated answers: from what the providers really send to what no server ever sent, by a seed."""
+"""Mutated answers, from small changes of real answers to arbitrary data, by a seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TOKEN = "t0k3n-5ecret-of-the-account"
 _RAW = "\0raw:"
 _RAW_TEXT = re.compile(r'"\\u0000raw:(\d+)"')
-#: Texts of JSON, or of what is none, that stand where a value did.
+#: JSON texts, and texts that are not JSON, that replace a value.
 RAW = [
     *("1e999", "-1e999", "NaN", "Infinity", "-Infinity", "-0", "1E+400", "0." + "1" * 400, "9" * 400, "9" * 5000),
     *(
@@ -35,7 +35,7 @@ RAW = [
     *("[" * depth + "]" * depth for depth in (50, 253, 254, 255, 300, 900, 1000, 1023, 1025, 3000)),
     *('{"a":' * depth + "1" + "}" * depth for depth in (100, 260, 990, 1024)),
 ]
-#: Values that are JSON, and of another kind than what was promised.
+#: JSON values of another type than expected.
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 1, 7.5, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**30, "", " ", "a", "\x00", "0"),
     *([], {}, [[]], [None], [{}], {"": None}, {"records": None}, {"records": [None]}, {"records": {}}, "x" * 5_000),
@@ -79,7 +79,7 @@ STATUSES = [200] * 30 + [201, 204, 302, 400, 401, 403, 404, 408, 409, 413, 425, 
 
 
 def mutated(random: Random, sample: Any) -> bytes:
-    """The body of an answer that was like `sample`."""
+    """The body of an answer, as a mutation of `sample`."""
     value = orjson.loads(orjson.dumps(sample))
     for _ in range(random.choice([0, 1, 1, 1, 2, 3, 5])):
         value = _mutated_value(random, value)
@@ -92,7 +92,7 @@ def mutated(random: Random, sample: Any) -> bytes:
 
 
 def headers(random: Random) -> dict[str, str]:
-    """Headers, some of them odd."""
+    """Headers, some of them unusual."""
     odd = {random.choice(HEADERS): random.choice(HEADER_VALUES) for _ in range(random.choice([0, 0, 1, 2]))}
     return {"Content-Type": "application/json"} | odd
 

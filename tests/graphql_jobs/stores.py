@@ -1,4 +1,4 @@
-"""Object stores for tests of downloads: whole archives, cut ones, and what stands in for them."""
+"""Object stores for tests of downloads: whole archives, truncated ones, and other contents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def archive(size_bytes: int = 200_000) -> bytes:
-    """A zip archive with one part of so many bytes that cannot be packed."""
+    """A zip archive with one incompressible part of the given size."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("REVIEW/a.json", random.Random(7).randbytes(size_bytes))
@@ -42,14 +42,14 @@ def giving(body: bytes, headers: Mapping[str, str] | None = None, status: int = 
 
 
 class Progress(OutageBudget):
-    """A budget that tells when something new was written: what is cut before is lost on the way."""
+    """A budget that signals when data was written, so that the store can disconnect after that."""
 
     def __init__(self, budget_s: float, clock: Clock) -> None:
         super().__init__(budget_s, clock)
         self.made = asyncio.Event()
 
     def progressed(self) -> None:
-        """Let the store hang up."""
+        """Let the store disconnect."""
         super().progressed()
         self.made.set()
 
@@ -62,7 +62,7 @@ def cutting(
     start: int = 0,
     progress: Progress | None = None,
 ) -> Handler:
-    """A store that promises the rest of `body`, sends so many bytes, and hangs up once they are written."""
+    """A store that announces the rest of `body`, sends a number of bytes, and disconnects once they are written."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         promised = {"Content-Length": str(len(body) - start), **(headers or {})}
@@ -80,7 +80,7 @@ def cutting(
 
 
 def ranged(body: bytes, etag: str = '"1"') -> Handler:
-    """A store that sends the rest of a file to a client that has its beginning, and the whole to others."""
+    """A store that answers ranges: the rest of the file if the client has its beginning, else the whole file."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         wanted, size = request.headers.get("Range", ""), len(body)

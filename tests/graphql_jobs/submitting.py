@@ -1,4 +1,4 @@
-"""What the tests of submitting once share: specs, one attempt, a store that breaks, and what the ledger shows."""
+"""Helpers of the submission tests: specs, one attempt, a store that fails, and the jobs in the ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOST = ["drop_after", "server_error_after", "truncate"]
 
 
 class Broken(LocalStore):
-    """A store that is away for the n-th write."""
+    """A store whose n-th write fails."""
 
     def __init__(self, at: int) -> None:
         super().__init__()
@@ -47,34 +47,34 @@ class Broken(LocalStore):
 
 
 def jobs(emulator: Emulator, operation: str | None = None) -> list[Submission]:
-    """The jobs that were made, without the containers."""
+    """The jobs that were created, without the containers."""
     return [one for one in emulator.ledger.submissions if one.job_id and operation in (None, one.operation)]
 
 
 async def submitted(client: JobClient, spec: JobSpec, store: LocalStore | None = None, **how: Any) -> JobHandle:
-    """One attempt with the same key as all others."""
+    """One attempt; all attempts use the same key."""
     async with client:
         return await submit_once(client, spec, store or LocalStore(), how.pop("label", LABEL), **how)
 
 
 def kinds(entries: Sequence[Entry]) -> list[str]:
-    """What the entries are."""
+    """The kinds of the entries."""
     return [str(entry["kind"]) for entry in entries]
 
 
 async def shared_target(client: Any) -> str:
-    """A target of the caller's own, on which others may work too."""
+    """A target of the caller, which other callers may use too."""
     async with client:
         return str(await client.create_target(startDateTime=1, stopDateTime=2))
 
 
 def on_target(name: str, target_id: str) -> JobSpec:
-    """One of the two operations there."""
+    """A spec of one of the two operations on a target."""
     if name == "launch":
         return EngineJobSpec.of(engine_id=ENGINE, target_id=target_id)
     return AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target_id=target_id)
 
 
 async def recorded(store: LocalStore) -> Any:
-    """What the entries add up to."""
+    """The record that the entries give."""
     return read_record(await store.read(LABEL.key))

@@ -1,4 +1,4 @@
-"""Helpers for the tests of waiting: scripts, waits, a client that is slow on demand, and the check for remains."""
+"""Helpers for the tests of waiting: scripts, waits, a client with slow answers, and a check that nothing remains."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def every(interval_s: float, budget_s: float, total_s: float = 86_400.0) -> Wait
 
 
 def waits_for(client: ScriptedClient, **policies: WaitPolicy) -> list[asyncio.Task[Job]]:
-    """A wait of its own for each job."""
+    """A separate wait for each job."""
     return [asyncio.create_task(wait(client, handle(name), policy)) for name, policy in policies.items()]
 
 
@@ -68,13 +68,13 @@ async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolic
 
 
 def is_idle(client: ScriptedClient) -> bool:
-    """Whether nothing of the poller is left: no waiter, no job, no poll, no timer."""
+    """Whether the poller has no waiter, job, poll or timer left."""
     poller = poller_of(client)
     return not (poller._waiters or poller._queue.jobs or poller._polls or poller._timer)
 
 
 class Slow:
-    """Answers requests for jobs that are slow when the test says so; the others at once."""
+    """Delays the answers for slow jobs until the test releases them; answers the others immediately."""
 
     def __init__(self, client: ScriptedClient) -> None:
         self.answer = client.check_batch

@@ -1,4 +1,4 @@
-"""A handle belongs to one intent: what an older attempt writes down does not become the job of a newer one."""
+"""A handle belongs to one intent: the handle of an older attempt does not become the job of a newer intent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OTHER = Label(LABEL.key, "run-2")
 
 
 class Held(LocalStore):
-    """Holds the n-th handle back until it may be written."""
+    """Delays the n-th handle until the test releases it."""
 
     def __init__(self, nth: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Held(LocalStore):
         self.reached, self.may_go = asyncio.Event(), asyncio.Event()
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
-        """Write, the n-th handle only when it may be."""
+        """Write the entry; the n-th handle only after its release."""
         if entry["kind"] == "handle":
             self.nth -= 1
             if self.nth == 0:
@@ -39,7 +39,7 @@ class Held(LocalStore):
 async def test_forced_job_is_not_replaced_by_the_handle_of_an_older_attempt(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The older one writes between the forced intent and its handle: the forced job is the job of the key."""
+    """The older attempt writes between the forced intent and its handle: the key has the forced job."""
     client, store = aiware.get_client(), Held(2)
     older = Held(1)
     older._entries = store._entries
@@ -61,7 +61,7 @@ async def test_forced_job_is_not_replaced_by_the_handle_of_an_older_attempt(
 async def test_handle_of_an_older_attempt_after_the_forced_one_is_only_noted(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The forced job is written down first: the older attempt goes on with its own, which the record keeps as late."""
+    """The forced job is recorded first: the older attempt continues with its own, which the record keeps as late."""
     client, older, store = aiware.get_client(), Held(1), LocalStore()
     store._entries = older._entries
     first = asyncio.create_task(submitted(client, TASKS, older))
@@ -79,7 +79,7 @@ async def test_handle_of_an_older_attempt_after_the_forced_one_is_only_noted(
 async def test_handle_of_a_job_that_ended_badly_does_not_end_the_next_submission(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Job 1 failed and job 2 is under way, when a slow attempt writes job 1 down again: job 2 is kept."""
+    """Job 1 failed and job 2 is being submitted when a slow attempt records job 1 again: job 2 is kept."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
     handle: Any = first.to_json()
@@ -97,7 +97,7 @@ async def test_handle_of_a_job_that_ended_badly_does_not_end_the_next_submission
 
 
 async def test_record_names_the_owners_of_a_job(aiware: AiwareCredentials) -> None:
-    """Owner 1's job is adopted by 2; 2 forces a new one, and 1 is left behind until it adopts that."""
+    """Owner 2 adopts owner 1's job, then forces a new one: owner 1 has the old job until it adopts the new one."""
     client, store = aiware.get_client(), LocalStore()
     await submitted(client, TASKS, store)
     await submitted(client, TASKS, store, label=OTHER)

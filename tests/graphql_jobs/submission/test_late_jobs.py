@@ -1,4 +1,4 @@
-"""Jobs that show late, that vanish, that are somebody else's, or that are left behind: one job per key all the same."""
+"""Jobs that appear late, disappear, belong to another submission or are superseded: each key still has one job."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ OTHER = Label("gqj-another", "run-1")
 
 
 async def cancelled(store: LocalStore, **more: Any) -> None:
-    """A clean-up wrote down what came of a person's cancel."""
+    """A clean-up recorded the result of a person's cancel."""
     entry: Entry = {"kind": "cancelled", "of": "run-1/1", "message": "...", "by": "a clean-up", **more}
     assert await store.append(LABEL.key, len(await store.read(LABEL.key)), entry)
 
 
 async def test_cancelled_job_that_is_gone_is_submitted_again(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """aiWARE lets a cancelled job vanish: the run that is run again submits, and goes on with the new job."""
+    """aiWARE no longer shows a cancelled job: the same run, run again, submits a new job and continues with it."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
     await cancelled(store, confirmed=True)
@@ -57,7 +57,7 @@ async def test_cancelled_job_that_is_gone_is_submitted_again(emulator: Emulator,
 async def test_job_that_is_gone_without_a_cancel_is_not_submitted_again(
     after_s: float, more: dict[str, Any] | None, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """No cancel, or one that was refused or not confirmed: it may have run to its end. The error says what to do."""
+    """No cancel, or a refused or unconfirmed one: the job may have run to its end. The error says what to do."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
     if more is not None:
@@ -73,7 +73,7 @@ async def test_job_that_is_gone_without_a_cancel_is_not_submitted_again(
 async def test_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """`retryJob` keeps the id: what runs is not submitted a second time."""
+    """`retryJob` keeps the id: a running job is not submitted a second time."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
     async with client:
@@ -88,7 +88,7 @@ async def test_job_that_was_cancelled_and_started_again_by_hand_is_adopted(
 async def test_job_that_becomes_visible_after_it_was_given_up_is_adopted(
     name: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Lost, hidden for longer than the delay, and the second one refused: the retry finds it, and sends none."""
+    """The answer is lost, the job is hidden too long and the next create is refused: the retry finds the job."""
     client, store = aiware.get_client(), LocalStore()
     spec = {"own container": TASKS, "launch by address": LAUNCH}.get(name)
     spec = spec or on_target("createJob", await shared_target(client))
@@ -110,7 +110,7 @@ async def test_job_that_becomes_visible_after_it_was_given_up_is_adopted(
 async def test_project_that_becomes_visible_after_it_was_given_up_is_adopted(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """The same where the name tells."""
+    """The same for a project, which is found by its name."""
     client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(
         Fault("drop_before", operation="createProject"), Fault("body_too_large", operation="createProject")
@@ -123,7 +123,7 @@ async def test_project_that_becomes_visible_after_it_was_given_up_is_adopted(
 
 
 async def test_labelled_job_beside_one_that_failed_is_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """The first shows only after the second was submitted, and failed: the retry goes on with the first."""
+    """The first job appears only after the second was submitted and failed: the retry adopts the first."""
     client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=200))
@@ -137,7 +137,7 @@ async def test_labelled_job_beside_one_that_failed_is_adopted(emulator: Emulator
 
 
 async def test_hidden_launch_is_not_confused_with_another(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Our answer is lost and our job hidden; somebody else's on the same target is seen first, and not taken for it."""
+    """The answer is lost and the job hidden; a job of another caller on the same target is visible and not adopted."""
     client = aiware.get_client()
     spec = on_target("launch", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation=spec.operation), JobFault("not_visible", delay_s=20))
@@ -152,7 +152,7 @@ async def test_hidden_launch_is_not_confused_with_another(emulator: Emulator, ai
 
 
 async def test_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Seen at once, and believed after the visibility delay; a wait that is shorter says what it saw."""
+    """A visible job is adopted only after the visibility delay; a shorter wait names the job in its error."""
     client = aiware.get_client()
     spec = on_target("launch", await shared_target(client))
     clock: Any = client.session.clock
@@ -167,7 +167,7 @@ async def test_launch_is_adopted_only_when_no_other_can_hide(emulator: Emulator,
 async def test_another_process_launch_is_not_adopted_before_its_lease_ends(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The process that launched died: its job is adopted after lease and visibility delay, not at first checkpoint."""
+    """The launching process was killed: its job is adopted after lease and visibility delay, not at once."""
     client, store = aiware.get_client(), LocalStore()
     target_id = await shared_target(client)
     spec = on_target("launch", target_id)
@@ -185,7 +185,7 @@ async def test_another_process_launch_is_not_adopted_before_its_lease_ends(
 async def test_job_of_another_submission_in_the_store_is_not_adopted(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Two launches of one run on one target; the answer of one is lost: it is the one that the other has not."""
+    """A run launches two jobs on one target and one answer is lost: its job is the one that the other did not get."""
     client, store = aiware.get_client(), LocalStore()
     spec = on_target("launch", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation=spec.operation))
@@ -208,7 +208,7 @@ async def test_record_keeps_superseded_jobs(
     datasaur: DatasaurCredentials,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Forced twice by two runs: the record names both that were left behind, and the log says what to do."""
+    """Two runs force a new job each: the record names both superseded jobs, and the log says what to do."""
     client: JobClient = (aiware if spec is TASKS else datasaur).get_client()
     store = LocalStore()
     handles = [await submitted(client, spec, store)]
@@ -224,7 +224,7 @@ async def test_record_keeps_superseded_jobs(
 
 
 async def test_visible_job_of_unknown_outcome_is_superseded(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Given up while it hid, then forced: the new job is the run's, the one that shows is named in the record."""
+    """A hidden job was given up, then a new one was forced: the old job appears and is recorded as superseded."""
     client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=20))
     with pytest.raises(errors.SubmissionUnknown):
@@ -246,7 +246,7 @@ class SlowStore(LocalStore):
         self.sent: list[int] = []
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
-        """Write, slowly."""
+        """Write slowly."""
         written = await super().append(key, number, entry)
         self.sent.append(len(self.emulator.ledger.submissions))
         late_s, self.late_s = self.late_s, 0.0
@@ -258,7 +258,7 @@ class SlowStore(LocalStore):
 async def test_nothing_is_sent_after_the_lease_has_ended(
     late_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """The machine was suspended while it wrote the intent: that one is void, and a new one is written first."""
+    """The machine was suspended while it wrote the intent: the intent is void, and a new one is written first."""
     store = SlowStore(emulator, late_s)
     await submitted(datasaur.get_client(), EXPORT, store)
     assert kinds(await store.read(LABEL.key)) == ["intent", "void", "intent", "handle"]
@@ -266,7 +266,7 @@ async def test_nothing_is_sent_after_the_lease_has_ended(
 
 
 async def test_refused_create_has_no_late_job(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Refused; by the time of the retry, someone else made a project of that name: it is not adopted."""
+    """The create is refused, and another caller makes a project with the name before the retry: it is not adopted."""
     client, store = datasaur.get_client(), LocalStore()
     emulator.faults.add(Fault("body_too_large", operation="createProject"))
     with pytest.raises(errors.RequestFailed):
@@ -278,7 +278,7 @@ async def test_refused_create_has_no_late_job(emulator: Emulator, datasaur: Data
 
 
 async def test_cancel_of_one_job_does_not_count_for_a_late_one(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Cancelled and gone; the job that showed late in its stead, and is hidden for a moment, is not submitted again."""
+    """Job 1 was cancelled and job 2 appears late: if job 2 is hidden for a moment, no new job is submitted."""
     client, store = aiware.get_client(), LocalStore()
     spec = on_target("createJob", await shared_target(client))
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=200))

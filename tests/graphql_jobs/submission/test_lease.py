@@ -1,4 +1,4 @@
-"""For how long one process leaves another's open submission alone."""
+"""How long a process waits before it continues the open submission of another process."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ LABEL = Label("gqj-lease", "run")
 
 
 class Died(BaseException):
-    """The process is no more."""
+    """The process was killed."""
 
 
 class StoreOfADeadProcess(LocalStore):
-    """The process that writes the first entry dies with it, and does nothing more."""
+    """The process is killed after it wrote the first entry."""
 
     is_dead = False
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """Read, unless dead."""
+        """Read, unless the process was killed."""
         if self.is_dead:
             raise Died
         return await super().read(key)
@@ -47,7 +47,7 @@ class StoreOfADeadProcess(LocalStore):
 
 @pytest.mark.parametrize(("submission_s", "lease_s"), [(120.0, 130.0), (15.0, 25.0), (4.0, 8.0)])
 async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submission_s: float, lease_s: float) -> None:
-    """After the time for one submission and ten seconds more, since clocks differ, or twice that time if it is less."""
+    """The lease is `submission_s` and 10 s, since clocks differ, or twice `submission_s` if that is less."""
     block = datasaur_credentials(emulator).model_copy(update={"submission_s": submission_s})
     client, store = block.get_client(), StoreOfADeadProcess()
     clock = driven(emulator)
@@ -63,7 +63,7 @@ async def test_lease_is_set_by_the_credentials_block(emulator: Emulator, submiss
 
 
 async def test_lease_of_an_intent_from_the_future_is_no_longer(emulator: Emulator) -> None:
-    """A worker whose clock is a year ahead died after its intent: the others wait as long as for any, not a year."""
+    """A worker whose clock is a year ahead was killed after its intent: others wait for the usual lease, not a year."""
     client, store = datasaur_credentials(emulator).get_client(), LocalStore()
     clock = driven(emulator)
     use_clock(client.session, clock)
@@ -77,7 +77,7 @@ async def test_lease_of_an_intent_from_the_future_is_no_longer(emulator: Emulato
 
 
 class StoreWithOtherWriters(LocalStore):
-    """Somebody else writes whenever a handle is to be written."""
+    """Another process writes an entry before each handle."""
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
         """Write one entry, unless it is a handle."""
@@ -90,7 +90,7 @@ class StoreWithOtherWriters(LocalStore):
 async def test_handle_that_can_never_be_written_is_returned(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The job runs and is paid for: it is waited for, and the log says what could not be written down."""
+    """The job runs and is billed: it is waited for, and the log names the handle that was not recorded."""
     client = datasaur_credentials(emulator).get_client()
     use_clock(client.session, driven(emulator))
     async with client:
@@ -100,7 +100,7 @@ async def test_handle_that_can_never_be_written_is_returned(
 
 
 async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator: Emulator) -> None:
-    """A block that was saved before there was the field means the core's own 120 s."""
+    """A block that was saved without the field uses the core's default of 120 s."""
     for block in (aiware_credentials(emulator), datasaur_credentials(emulator)):
         assert block.submission_s == 120.0
         changed = block.model_copy(update={"submission_s": 7.0, "base_url": f"{emulator.url}/elsewhere"})
@@ -111,26 +111,26 @@ async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator:
 
 
 class NoHandles(LocalStore):
-    """A store that refuses handles, as a proxy before Prefect's API may for their size; counts what is read."""
+    """A store that refuses handles, as a proxy before Prefect's API may because of their size; it counts reads."""
 
     reads = 0
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """Read; a bug after the thousandth time."""
+        """Read; fail after a thousand reads."""
         self.reads += 1
         if self.reads > 1000:
             raise Died
         return await super().read(key)
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
-        """Write one entry that is no handle."""
+        """Write one entry that is not a handle."""
         if entry["kind"] == "handle":
             raise ConnectionError("HTTP 413")
         return await super().append(key, number, entry)
 
 
 async def test_store_that_refuses_a_found_job_is_asked_with_delays(emulator: Emulator) -> None:
-    """Another process died after it had submitted: its job is found at once, and cannot be written down."""
+    """A killed process had submitted the job: it is found immediately, and its handle cannot be written."""
     client, store = aiware_credentials(emulator).get_client(), NoHandles()
     clock = driven(emulator)
     use_clock(client.session, clock)

@@ -1,4 +1,4 @@
-"""One key, one job, although most requests fail: three in ten are refused, of three in ten the answer is lost."""
+"""One key has one job on a lossy network: 3 in 10 requests are refused, and 3 in 10 answers are lost."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from graphql_jobs import JobClient, JobHandle, JobSpec
     from graphql_jobs.emulator import Emulator
 
-#: Of all requests. A fault strikes what those before it in the plan let through, so the second must hit more often.
+#: Of all requests. The second fault applies only to requests that the first let through, so its share is larger.
 SHARE = 0.3
 REFUSED = Fault("rate_limited", times=None, probability=SHARE)
 LOST = Fault("drop_after", times=None, probability=SHARE / (1 - SHARE))
-#: An attempt fails if its searches are lost too, one in ten or so; so many in a row mean something else.
+#: An attempt fails if its searches are lost too, about one in ten. More failures in a row have another cause.
 ATTEMPTS = 30
 
 
 async def test_five_hundred_aiware_jobs(emulator: Emulator) -> None:
-    """500 keys, each with a container of its own: 500 jobs, and each handle is that of its key's job."""
+    """500 keys, each with its own container: 500 jobs, and each handle names the job of its key."""
     client = aiware_credentials(emulator).get_client()
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id="c0e55cde-340b-44d7-bb42-2e0d65e98255")])
     keys = [submission_key("aiware", "", "", spec.operation, "key", str(number)) for number in range(500)]
@@ -38,7 +38,7 @@ async def test_five_hundred_aiware_jobs(emulator: Emulator) -> None:
 
 
 async def test_two_hundred_datasaur_projects(emulator: Emulator) -> None:
-    """200 names: 200 projects. A project that was found again is that of the name's one job."""
+    """200 names: 200 projects. A project that was found again is the only job of its name."""
     client = datasaur_credentials(emulator).get_client()
     documents = [ProjectDocument(name="a.txt", external_url="https://files.example.invalid/a.txt")]
     specs: dict[str, JobSpec] = {
@@ -53,7 +53,7 @@ async def test_two_hundred_datasaur_projects(emulator: Emulator) -> None:
 
 
 async def _all(emulator: Emulator, client: JobClient, specs: dict[str, JobSpec]) -> dict[str, JobHandle]:
-    """Submit each spec under its key; what fails is submitted again with the same key, as a retry would."""
+    """Submit each spec with its key; a failed submission is repeated with the same key, as a retry would."""
     use_clock(client.session, driven(emulator))
     emulator.faults.add(REFUSED, LOST)
     store = LocalStore()
@@ -70,7 +70,7 @@ async def _all(emulator: Emulator, client: JobClient, specs: dict[str, JobSpec])
 
 
 def _require_faults(emulator: Emulator) -> None:
-    """That the network was as bad as it is said to be."""
+    """Assert that the network was as lossy as intended."""
     faults = [record.fault for record in emulator.ledger.requests]
     for fault in (REFUSED, LOST):
         assert faults.count(fault.kind) / len(faults) > SHARE - 0.05

@@ -1,4 +1,4 @@
-"""Submitting once when an answer is lost, for each operation: found again, repeated or unknown."""
+"""A submission whose answer is lost, for each operation: the job is found, the create is repeated, or it is unknown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class WrongClock(DrivenClock):
-    """A machine whose clock is not the provider's."""
+    """The clock of a machine that differs from the provider's."""
 
     def __init__(self, emulator: Emulator, ahead_s: float) -> None:
         assert isinstance(emulator.clock, ManualClock)
@@ -40,7 +40,7 @@ class WrongClock(DrivenClock):
         self.ahead_s = ahead_s
 
     def now(self) -> float:
-        """Seconds since the epoch, as this machine has them."""
+        """Seconds since the epoch by this machine's clock."""
         return super().now() + self.ahead_s
 
 
@@ -49,7 +49,7 @@ class WrongClock(DrivenClock):
 async def test_lost_answer_of_aiware_is_found_again(
     spec: JobSpec, fault: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Done, and the answer lost: the job is found on its target and adopted."""
+    """The job is created but the answer is lost. The job is found on its target and adopted."""
     emulator.faults.add(Fault(fault, operation=spec.operation))
     handle = await submitted(aiware.get_client(), spec)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
@@ -59,7 +59,7 @@ async def test_lost_answer_of_aiware_is_found_again(
 async def test_container_with_a_lost_answer_is_made_again(
     operation: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """One container too many does no harm; the job is one."""
+    """The container is created twice, which does no harm. There is one job."""
     emulator.faults.add(Fault("drop_after", operation=operation))
     await submitted(aiware.get_client(), TASKS if operation == "createTDO" else LAUNCH)
     assert len(jobs(emulator)) == 1
@@ -69,7 +69,7 @@ async def test_container_with_a_lost_answer_is_made_again(
 async def test_lost_answer_on_a_shared_target_is_found_again(
     spec: str, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The caller's own target, on which others work too: their jobs are not taken for ours."""
+    """Other callers have jobs on the caller's own target: these are not adopted."""
     client = aiware.get_client()
     async with client:
         target_id = await client.create_target(startDateTime=1, stopDateTime=2)
@@ -85,7 +85,7 @@ async def test_lost_answer_on_a_shared_target_is_found_again(
 async def test_job_that_becomes_visible_within_the_delay_is_found(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Answer lost, and in no list for 25 s: the search takes half a minute and finds it: one job."""
+    """The answer is lost, and no list has the job for 25 s: the search takes half a minute and finds the one job."""
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=25))
     handle = await submitted(aiware.get_client(), TASKS)
     assert [job.job_id for job in jobs(emulator)] == [handle.job_id]
@@ -94,7 +94,7 @@ async def test_job_that_becomes_visible_within_the_delay_is_found(
 async def test_job_that_was_not_made_is_sent_again_into_the_same_container(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The connection broke before the work: the search finds none, and it is sent again; one container, one job."""
+    """The connection breaks before the work: the search finds no job, and the create is sent again."""
     emulator.faults.add(Fault("drop_before", operation="createJob"))
     store = LocalStore()
     await submitted(aiware.get_client(), TASKS, store)
@@ -106,7 +106,7 @@ async def test_job_that_was_not_made_is_sent_again_into_the_same_container(
 async def test_search_shorter_than_the_visibility_delay_is_undecided(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Ten seconds to find what may hide for thirty: `SubmissionUnknown`, and nothing is sent again."""
+    """10 s to find a job that may be hidden for 30 s: `SubmissionUnknown`, and nothing is sent again."""
     emulator.faults.add(Fault("drop_after", operation="createJob"), JobFault("not_visible", delay_s=60))
     with pytest.raises(errors.SubmissionUnknown, match="longer than this wait"):
         await submitted(aiware.get_client(), TASKS, wait_at_most_s=10)
@@ -116,7 +116,7 @@ async def test_search_shorter_than_the_visibility_delay_is_undecided(
 async def test_several_jobs_with_one_key_are_reported(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody submitted by hand into our container: the oldest is adopted, the other named in the log."""
+    """Another job with the same key was submitted by hand: the oldest is adopted, and the log names the other."""
     client, store = aiware.get_client(), LocalStore()
     async with client:
         target_id = await client.create_target(startDateTime=1, stopDateTime=2)
@@ -136,7 +136,7 @@ async def test_several_jobs_with_one_key_are_reported(
 async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Our answer is lost while somebody else launches the same engine there: nobody can say which is ours."""
+    """Two equal launches exist, and the submission's own cannot be identified."""
     client = aiware.get_client()
     async with client:
         target_id = await client.create_target(startDateTime=1, stopDateTime=2)
@@ -153,7 +153,7 @@ async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
 
 
 async def test_project_is_found_by_its_name(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Answer lost: the search goes on until it is made; the handle is the project's, and its check says succeeded."""
+    """The answer is lost: the search ends when the project exists, and the check of its handle says succeeded."""
     emulator.faults.add(Fault("drop_after", operation="createProject"))
     client = datasaur.get_client()
     handle = await submitted(client, PROJECT)
@@ -165,7 +165,7 @@ async def test_project_is_found_by_its_name(emulator: Emulator, datasaur: Datasa
 
 
 async def test_older_project_of_the_same_name_is_not_adopted(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Names are not unique at Datasaur: what was there before the intent is not ours."""
+    """Names are not unique at Datasaur: a project that existed before the intent is not adopted."""
     emulator.datasaur.plant_project("old", name="mine")
     emulator.faults.add(Fault("drop_before", operation="createProject"))
     handle = await submitted(datasaur.get_client(), PROJECT)
@@ -177,7 +177,7 @@ async def test_older_project_of_the_same_name_is_not_adopted(emulator: Emulator,
 async def test_project_is_found_if_the_clock_is_wrong(
     ahead_s: float, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """Our clock is two hours ahead, or behind: the project is found by its name all the same, and made once."""
+    """The machine's clock is two hours ahead or behind: the project is still found by its name, and created once."""
     emulator.datasaur.plant_project("old", name="mine")
     emulator.faults.add(Fault("drop_after", operation="createProject"))
     client = datasaur.get_client()
@@ -188,7 +188,7 @@ async def test_project_is_found_if_the_clock_is_wrong(
 
 
 async def test_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Its answer holds the only address of the file, so that a second export is the way back; it harms nobody."""
+    """Only the lost answer had the file's address, so a second export is made. It does no harm."""
     emulator.faults.add(Fault("drop_after", operation="exportTextProject"))
     handle = await submitted(datasaur.get_client(), EXPORT)
     assert handle.address("file_url")
@@ -199,7 +199,7 @@ async def test_export_is_sent_again(emulator: Emulator, datasaur: DatasaurCreden
 async def test_auto_label_job_is_never_sent_again(
     fault: Any, emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """Nothing shows it: `SubmissionUnknown` says what was sent, when, and what to do; so does every later attempt."""
+    """It cannot be searched for: each attempt raises `SubmissionUnknown` with what was sent, when and what to do."""
     emulator.faults.add(Fault(fault, operation=AUTO_LABEL.operation))
     store, messages = LocalStore(), []
     for _ in range(3):
@@ -214,7 +214,7 @@ async def test_auto_label_job_is_never_sent_again(
 
 
 async def test_on_unknown_resubmit_sends_a_second_job(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """on_unknown="resubmit": sent again, and then it is one handle for good."""
+    """on_unknown="resubmit": the create is sent again, and later attempts get the same handle."""
     emulator.faults.add(Fault("drop_after", operation=AUTO_LABEL.operation))
     store = LocalStore()
     first = await submitted(datasaur.get_client(), AUTO_LABEL, store, on_unknown="resubmit")

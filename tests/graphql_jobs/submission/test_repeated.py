@@ -1,4 +1,4 @@
-"""Submitting again after another process: how often the store is read, and what a repeated job counts as."""
+"""Submitting again after another process: how often the store is read, and how a repeated export is recorded."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ LABEL = Label("gqj-again", "run")
 
 
 class Died(BaseException):
-    """The process is no more."""
+    """The process was killed."""
 
 
 class CountingStore(LocalStore):
-    """Counts how often it is read, and lets the process die after it wrote an intent, if it is told to."""
+    """Counts the reads and, if told to, stops the process after it wrote an intent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class CountingStore(LocalStore):
         self.dies_after_intent = self.is_dead = False
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """All entries, unless dead."""
+        """All entries, unless the process was stopped."""
         self.reads += 1
         if self.is_dead:
             raise Died
@@ -58,14 +58,14 @@ class CountingStore(LocalStore):
 
 @pytest.fixture
 async def client(emulator: Emulator) -> DatasaurClient:
-    """A client whose pauses move the emulator's time."""
+    """A client whose delays advance the emulator's clock."""
     client = datasaur_credentials(emulator).get_client()
     use_clock(client.session, driven(emulator))
     return client
 
 
 async def test_another_process_submission_is_read_less_and_less_often(client: DatasaurClient) -> None:
-    """Two minutes of waiting for a process that died after its intent: ten reads of the store, not one a second."""
+    """Waiting two minutes for a process that was killed after its intent takes ten reads of the store, not 120."""
     store = CountingStore()
     async with client:
         store.dies_after_intent = True
@@ -81,7 +81,7 @@ async def test_another_process_submission_is_read_less_and_less_often(client: Da
 
 
 async def test_repeated_export_names_the_first(client: DatasaurClient) -> None:
-    """Submitted by three processes, one after the other: the second and the third name the first."""
+    """Three processes submit the export one after the other: the second and the third name the first."""
     store = LocalStore()
     async with client:
         first, second, third = [await submit_once(client, EXPORT, store, LABEL) for _ in range(3)]
@@ -91,7 +91,7 @@ async def test_repeated_export_names_the_first(client: DatasaurClient) -> None:
 
 
 async def test_forced_export_repeats_none(client: DatasaurClient) -> None:
-    """`force_resubmit` by another run: its export repeats none, and what comes next is started for it too."""
+    """`force_resubmit` by another run: its export repeats no other, and its downstream starts too."""
     store = LocalStore()
     async with client:
         await submit_once(client, EXPORT, store, LABEL)
@@ -102,7 +102,7 @@ async def test_forced_export_repeats_none(client: DatasaurClient) -> None:
 
 
 async def test_job_that_is_found_again_repeats_none(client: DatasaurClient) -> None:
-    """An auto-label job whose handle was kept is the same job for the next process."""
+    """The next process gets the same auto-label job, since its handle was recorded."""
     store = LocalStore()
     async with client:
         first, second = [await submit_once(client, AUTO_LABEL, store, LABEL) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Jobs that a rule of the organisation starts in the container that was made for ours: never taken for ours."""
+"""Jobs that a rule of the organisation starts in the submission's container are never adopted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rule(engine: str | None = OTHER, **fields: Any) -> JobFault:
 async def test_job_of_a_rule_is_not_adopted(
     name: str, engine: str | None, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The create is cut off before the work, and a rule's job is there: ours is sent again, and its id is given."""
+    """The create is cut off before the work and a rule's job exists: the create is sent again."""
     emulator.faults.add(rule(engine), Fault("drop_before", operation=name))
     handle = await submitted(aiware.get_client(), SPECS[name])
     assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
@@ -52,7 +52,7 @@ async def test_job_of_a_rule_is_not_adopted(
 async def test_job_is_found_beside_the_job_of_a_rule(
     name: str, engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Done, and its answer lost: one job of ours, and it is that one which is gone on with."""
+    """The job is created but the answer is lost: the submission's own job is found and adopted."""
     emulator.faults.add(rule(engine), Fault(kind, operation=name))
     handle = await submitted(aiware.get_client(), SPECS[name])
     assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
@@ -64,7 +64,7 @@ async def test_job_is_found_beside_the_job_of_a_rule(
 async def test_label_tells_a_created_job_from_a_late_job_of_a_rule(
     engine: str | None, kind: Any, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """A rule that takes its time: what it starts during the search has no label."""
+    """A rule starts a job during the search: it has no label and is not adopted."""
     emulator.faults.add(rule(engine, delay_s=LATE_S), Fault(kind, operation="createJob"))
     handle = await submitted(aiware.get_client(), TASKS)
     assert [one.job_id for one in jobs(emulator)] == [handle.job_id]
@@ -73,7 +73,7 @@ async def test_label_tells_a_created_job_from_a_late_job_of_a_rule(
 async def test_launch_beside_one_that_a_rule_starts_late_is_unknown(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The same engine twice after our launch: nothing tells which is ours, and neither is adopted."""
+    """Two jobs of the same engine after the launch: the submission's cannot be identified, and none is adopted."""
     client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(
         rule(ENGINE, delay_s=LATE_S),
@@ -91,7 +91,7 @@ async def test_launch_beside_one_that_a_rule_starts_late_is_unknown(
 async def test_launch_is_unknown_where_another_rule_starts_jobs_late(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """A job of another engine came after our launch: so the only one of our engine may be a rule's, too."""
+    """A rule started a job of another engine after the launch, so the only job of our engine may be a rule's too."""
     client, store = aiware.get_client(), LocalStore()
     emulator.faults.add(
         rule(ENGINE, delay_s=LATE_S),
@@ -108,7 +108,7 @@ async def test_launch_is_unknown_where_another_rule_starts_jobs_late(
 async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Its location names neither the engine nor what was there before: of two jobs there, nobody can tell ours."""
+    """Its location has neither engine nor earlier jobs: of two jobs there, the submission's cannot be identified."""
     client, store = aiware.get_client(), LocalStore()
     handle = await submitted(client, LAUNCH, store)
     record = await recorded(store)
@@ -124,7 +124,7 @@ async def test_record_of_an_earlier_version_adopts_no_job_beside_others(
 async def test_jobs_from_before_a_launch_are_written_with_the_container(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """With the container, before the launch is sent: the next attempt knows it, too."""
+    """The entry is written before the launch is sent, so the next attempt can read it."""
     store = LocalStore()
     emulator.faults.add(rule(ENGINE))
     await submitted(aiware.get_client(), LAUNCH, store)

@@ -1,4 +1,4 @@
-"""Lists that a search reads: a list that may lack the job is never "not there", and each has an end."""
+"""Lists that a search reads: a list that may lack the job never proves its absence, and each reading is bounded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SINCE = 1_800_000_000.0
 
 
 class Case(NamedTuple):
-    """What is searched for, and where."""
+    """The client, the operation and the location of a search."""
 
     provider: str
     spec: JobSpec
@@ -44,7 +44,7 @@ JOBS = ["a container of its own", "a shared target", "a launch on a shared targe
 
 
 def client_of(case: Case, url: str, clock: FakeClock | None = None, **limits: Any) -> JobClient:
-    """A client of the server at `url`, on a clock of its own."""
+    """A client of the server at `url`, with its own clock."""
     kind = AiwareClient if case.provider == "aiware" else DatasaurClient
     client = kind.connect(url.removesuffix("/graphql"), BearerToken("x"), Limits(**{"attempts": 1} | limits))
     use_clock(client.session, clock or FakeClock())
@@ -52,13 +52,13 @@ def client_of(case: Case, url: str, clock: FakeClock | None = None, **limits: An
 
 
 async def found_by(client: JobClient, case: Case) -> list[str]:
-    """The ids that a search gives."""
+    """The ids that a search returns."""
     async with client:
         return [one.job_id for one in await client.find(case.spec.operation, case.location, LABEL, SINCE)]
 
 
 async def submit_after_a_lost_answer(client: JobClient, case: Case) -> None:
-    """Submit where the process that wrote the intent died while it was sending."""
+    """Submit after a process was killed between its intent and the create."""
     store, spec = LocalStore(), case.spec
     intent = {"kind": "intent", "by": "dead", "at": SINCE - 1000, "provider": case.provider, "location": case.location}
     more = {"operation": spec.operation, "key": LABEL.key, "spec": spec.summary(LABEL.key)}
@@ -115,7 +115,7 @@ INCOMPLETE_PROJECTS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("name", INCOMPLETE_JOBS)
 async def test_incomplete_list_of_jobs_is_not_an_empty_list(name: str, serve: Serve) -> None:
-    """Taken for "none there", each of these answers would have the job run, and paid for, twice."""
+    """If one of these answers counted as "no job", the job would run, and be billed, twice."""
     for case in map(CASES.__getitem__, JOBS):
         server = await serve(*INCOMPLETE_JOBS[name])
         with pytest.raises(errors.RequestFailed, match="target 7"):
@@ -139,7 +139,7 @@ async def test_incomplete_list_of_projects_is_not_an_empty_list(name: str, serve
 
 
 async def test_lists_with_capped_pages_are_read_to_their_end(serve: Serve) -> None:
-    """Asked for many, the server gives one at a time: the lists are read to an empty page."""
+    """The server returns one entry per page instead of many: the lists are read to an empty page."""
     case, record = CASES["a container of its own"], {"targetId": "7", "jobConfig": LABEL.to_json()}
     server = await serve(*(jobs(record | {"id": str(number)}) for number in (1, 2, 3)), jobs())
     assert await found_by(client_of(case, server.url), case) == ["1", "2", "3"]
@@ -151,7 +151,7 @@ async def test_lists_with_capped_pages_are_read_to_their_end(serve: Serve) -> No
 
 
 class Endless:
-    """A server whose list has one more entry on each page, and whose answers take `answer_s` on the client's clock."""
+    """A server whose list has one more entry on each page; each answer takes `answer_s` on the client's clock."""
 
     def __init__(self, answer_s: float) -> None:
         self.answer_s = answer_s
@@ -170,7 +170,7 @@ class Endless:
 
 @pytest.mark.parametrize("name", CASES)
 async def test_search_with_slow_answers_ends_after_submission_s(name: str, serve: Serve) -> None:
-    """Answers of 20 s: six pages in the 120 s of `submission_s`, not 1,500 pages in eight hours."""
+    """Each answer takes 20 s: six pages in the 120 s of `submission_s`, not 1,500 pages in eight hours."""
     endless = Endless(answer_s=20)
     client = client_of(CASES[name], (await serve(endless)).url, endless.clock)
     with pytest.raises(errors.TimedOut, match=r"within 120 s \(submission_s=120\), after 6 pages"):
@@ -180,7 +180,7 @@ async def test_search_with_slow_answers_ends_after_submission_s(name: str, serve
 
 @pytest.mark.parametrize("name", CASES)
 async def test_search_is_bounded_in_pages(name: str, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick answers with one entry each: a list that has not ended after so many pages was not read."""
+    """Quick answers with one entry each: a list that exceeds the bound of pages counts as not read."""
     monkeypatch.setattr(paging, "MAX_PAGES", 7)
     endless = Endless(answer_s=0)
     with pytest.raises(errors.BadReply, match="more than 7 pages"):
@@ -219,7 +219,7 @@ async def test_search_without_a_list_leaves_the_outcome_unknown(name: str, serve
 
 
 async def test_search_that_hangs_ends_after_submission_s(serve: Serve) -> None:
-    """One answer that never comes, and retries without an end: `submission_s` bounds the search as a whole."""
+    """An answer never comes, and retries are unlimited: `submission_s` bounds the whole search."""
 
     async def hang(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(60)
@@ -232,7 +232,7 @@ async def test_search_that_hangs_ends_after_submission_s(serve: Serve) -> None:
 
 
 async def test_list_of_labelled_jobs_is_bounded_in_time(serve: Serve) -> None:
-    """Answers of a minute with one job each: half an hour, not 100,000 minutes."""
+    """Each answer takes a minute and has one job: the search ends after half an hour, not 100,000 minutes."""
     endless = Endless(answer_s=60)
     async with client_of(CASES["a shared target"], (await serve(endless)).url, endless.clock) as client:
         with pytest.raises(errors.TimedOut, match="did not end within 1800 s"):

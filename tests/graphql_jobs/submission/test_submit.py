@@ -1,4 +1,4 @@
-"""Submitting once, against the emulator: store, adoption, refusals, conflicts. The ledger is the judge."""
+"""Submitting once against the emulator: store, adoption, refusals, conflicts. The emulator's ledger counts the jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 async def test_job_gets_its_own_container(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Intent, container, job: the label in the container's details and in the job's configuration."""
+    """Intent, container, job: the label is in the container's details and in the job's configuration."""
     store = LocalStore()
     handle = await submitted(aiware.get_client(), TASKS, store)
     assert kinds(await store.read(LABEL.key)) == ["intent", "container", "handle"]
@@ -42,7 +42,7 @@ async def test_job_gets_its_own_container(emulator: Emulator, aiware: AiwareCred
 
 
 async def test_callers_own_json_is_kept_beside_the_label(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """jobConfig and the new target's name and details keep what is theirs beside our label."""
+    """jobConfig and the new target's name and details keep the caller's values beside the label."""
     target = {"name": "Monday's hearing", "details": {"case": 7}}
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target=target, job_config={"a": 1})
     handle = await submitted(aiware.get_client(), spec)
@@ -55,7 +55,7 @@ async def test_callers_own_json_is_kept_beside_the_label(emulator: Emulator, aiw
 async def test_second_attempt_gets_the_same_job(
     emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
-    """Same key, same spec, later: the handle from store, and nothing is sent but one check."""
+    """Same key, same spec, later: the handle comes from the store, and only one check is sent."""
     for client, spec in (
         (aiware.get_client(), TASKS),
         (datasaur.get_client(), PROJECT),
@@ -71,7 +71,7 @@ async def test_second_attempt_gets_the_same_job(
 async def test_refused_create_is_submitted_by_the_next_attempt(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """Refused: the error is raised, and the next attempt submits."""
+    """The create is refused: the error is raised, and the next attempt submits."""
     emulator.faults.add(Fault("body_too_large", operation=AUTO_LABEL.operation))
     store = LocalStore()
     with pytest.raises(errors.RequestFailed):
@@ -84,7 +84,7 @@ async def test_refused_create_is_submitted_by_the_next_attempt(
 async def test_job_is_not_sent_if_its_intent_cannot_be_written(
     writes: int, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The store is away for the intent, or for the container: no job, and the error is the store's own."""
+    """The store fails at the intent or the container: no job is started, and the store's error is raised."""
     with pytest.raises(ConnectionError):
         await submitted(aiware.get_client(), TASKS, Broken(writes))
     assert jobs(emulator) == []
@@ -93,7 +93,7 @@ async def test_job_is_not_sent_if_its_intent_cannot_be_written(
 async def test_job_whose_handle_cannot_be_written_is_waited_for(
     emulator: Emulator, aiware: AiwareCredentials, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The store is away once the job runs: it is waited for, the log says so, and a later attempt finds it."""
+    """The store fails once the job runs: the job is waited for, the log says so, and a later attempt finds it."""
     store = Broken(3)
     handle = await submitted(aiware.get_client(), TASKS, store)
     assert "could not be written down" in caplog.text
@@ -102,7 +102,7 @@ async def test_job_whose_handle_cannot_be_written_is_waited_for(
 
 
 async def test_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """The retry after a failure submits, into a container of its own, and adopts the new one from then on."""
+    """The retry after a failed job submits a new one in a new container, and later attempts adopt that."""
     emulator.faults.add(JobFault("job_fails"))
     client, store = aiware.get_client(), LocalStore()
     failed = await submitted(client, TASKS, store)
@@ -114,7 +114,7 @@ async def test_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCrede
 
 
 async def test_force_starts_a_new_job_once_per_owner(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """The way out is no trap: an attempt of the same run that is repeated does not force again."""
+    """A repeated attempt of the same run does not force again."""
     client, store = aiware.get_client(), LocalStore()
     first = await submitted(client, TASKS, store)
     forced = await submitted(client, TASKS, store, force_resubmit=True)
@@ -125,7 +125,7 @@ async def test_force_starts_a_new_job_once_per_owner(emulator: Emulator, aiware:
 
 
 async def test_key_that_was_used_for_another_job_is_a_conflict(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """The message shows the difference, and no secret: addresses and structures are compared by their digests."""
+    """The message shows the difference and no secret: addresses and structures are compared by digests."""
     client, store = aiware.get_client(), LocalStore()
     await submitted(client, LAUNCH, store)
     other = EngineJobSpec.of(engine_id="54525249-da68-4dbf-b6fe-aea9a1aefd4d", upload_url="https://h.example.com/b")
@@ -138,7 +138,7 @@ async def test_key_that_was_used_for_another_job_is_a_conflict(emulator: Emulato
 
 
 async def test_new_signature_of_an_address_is_the_same_spec(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """A pre-signed address is new each time; the recording is the same."""
+    """A pre-signed address changes each time; the recording is the same."""
     store = LocalStore()
     for signature in ("1", "2"):
         spec = EngineJobSpec.of(engine_id=ENGINE, upload_url=f"https://media.example.com/a.mp4?sig={signature}")
@@ -147,7 +147,7 @@ async def test_new_signature_of_an_address_is_the_same_spec(emulator: Emulator, 
 
 
 async def test_no_secret_is_kept(emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials) -> None:
-    """Neither the model's key nor a pre-signed address stands in an entry, and each is small."""
+    """No entry holds the model's key or a pre-signed address, and each entry is small."""
     for client, spec in (
         (aiware.get_client(), LAUNCH),
         (datasaur.get_client(), AUTO_LABEL),
@@ -165,7 +165,7 @@ async def test_no_secret_is_kept(emulator: Emulator, aiware: AiwareCredentials, 
 async def test_edited_entry_is_reported_and_nothing_is_sent(
     entry: Entry, emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Nothing is guessed, and nothing is sent."""
+    """An entry that was edited by hand cannot be read: the error says so."""
     store = LocalStore()
     await store.append(LABEL.key, 0, entry)
     with pytest.raises(errors.InvalidInput, match="edited by hand"):
@@ -174,7 +174,7 @@ async def test_edited_entry_is_reported_and_nothing_is_sent(
 
 
 async def test_spec_of_another_provider_is_refused(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Before anything is sent or written."""
+    """It is refused before anything is sent or written."""
     store = LocalStore()
     with pytest.raises(errors.InvalidInput, match="aiWARE runs createJob"):
         await submitted(aiware.get_client(), PROJECT, store)
@@ -182,7 +182,7 @@ async def test_spec_of_another_provider_is_refused(emulator: Emulator, aiware: A
 
 
 async def test_many_at_once_make_one_job(live_emulator: Emulator) -> None:
-    """Twenty attempts with one key in one process, in real time: one job, and all get it."""
+    """Twenty concurrent attempts with one key in one process, in real time: one job, and all get it."""
     store = LocalStore()
     client = AiwareClient.connect(live_emulator.url, BearerToken(live_emulator.accounts.aiware_token))
     handles = await asyncio.gather(*(submitted(client, TASKS, store) for _ in range(20)))

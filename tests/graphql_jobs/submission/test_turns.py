@@ -1,4 +1,4 @@
-"""Many submissions share `requests_per_s`: each waits for its turn, and what was not sent is not called unknown."""
+"""Submissions share `requests_per_s`: they take turns, and a create that was not sent is not called unknown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def limited(provider: str, emulator: Emulator) -> tuple[JobClient, JobSpec]:
-    """A client that may send one request per second, on the emulator's time, and what it submits."""
+    """A client that may send one request per second of the emulator's time, and its specs."""
     accounts, limits, clock = emulator.accounts, Limits(requests_per_s=1), driven(emulator)
     if provider == "aiware":
         url, auth = f"{emulator.url}/v3/graphql", BearerToken(accounts.aiware_token)
@@ -41,7 +41,7 @@ def limited(provider: str, emulator: Emulator) -> tuple[JobClient, JobSpec]:
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
 async def test_submissions_wait_for_their_turn(provider: str, emulator: Emulator) -> None:
-    """Two hundred at once, one request per second, 120 s for each: two hundred jobs, none refused and none unknown."""
+    """200 concurrent submissions, one request per second, 120 s for each: 200 jobs, none refused or unknown."""
     client, spec = limited(provider, emulator)
     async with client:
         labels = [Label(f"gqj-{number}", "run") for number in range(200)]
@@ -51,7 +51,7 @@ async def test_submissions_wait_for_their_turn(provider: str, emulator: Emulator
 
 
 async def test_cancelled_submission_gives_its_turn_back(emulator: Emulator) -> None:
-    """All that have begun, and one that waits, are cancelled: the next one begins."""
+    """All submissions that have begun, and one that waits, are cancelled: the next one begins."""
     client, spec = limited("aiware", emulator)
     async with client:
         going = [asyncio.create_task(submit_once(client, spec, LocalStore(), Label(f"gqj-{n}"))) for n in range(16)]
@@ -66,7 +66,7 @@ async def test_cancelled_submission_gives_its_turn_back(emulator: Emulator) -> N
 async def test_create_that_was_not_sent_in_time_is_not_unknown(
     provider: str, emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
-    """The server asks for a delay of 10 s, and a submission may take 0.1 s: nothing was started, and it says so."""
+    """The server asks for a delay of 10 s, and a submission may take 0.1 s: the error says that nothing was started."""
     client, spec = (aiware.get_client(), TASKS) if provider == "aiware" else (datasaur.get_client(), AUTO_LABEL)
     client.session.limits = replace(client.session.limits, submission_s=0.1)
     use_clock(client.session, SystemClock())  # real time: the sleep for the delay is cancelled
@@ -82,7 +82,7 @@ async def test_create_that_was_not_sent_in_time_is_not_unknown(
 async def test_job_whose_container_was_made_and_whose_create_was_not_sent_is_submitted_again(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """The delay begins after the container: the next attempt makes the one job, in the same container."""
+    """The delay begins after the container: the next attempt creates the one job in the same container."""
     client, store = aiware.get_client(), LocalStore()
     client.session.limits = replace(client.session.limits, submission_s=0.2)
     use_clock(client.session, SystemClock())
@@ -103,7 +103,7 @@ async def test_job_whose_container_was_made_and_whose_create_was_not_sent_is_sub
 async def test_create_that_was_sent_and_not_answered_in_time_is_unknown(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """An auto-label whose answer takes longer than a submission may: nobody knows, and it is sent once."""
+    """The answer to an auto-label takes longer than `submission_s`: its outcome is unknown, and it is sent once."""
     client = datasaur.get_client()
     client.session.limits = replace(client.session.limits, submission_s=0.2)
     emulator.faults.add(Fault("delay", delay_s=1.0, operation=AUTO_LABEL.operation))
@@ -115,7 +115,7 @@ async def test_create_that_was_sent_and_not_answered_in_time_is_unknown(
 async def test_create_that_is_cancelled_before_it_is_sent_is_not_unknown(
     emulator: Emulator, datasaur: DatasaurCredentials
 ) -> None:
-    """Cancelled while the server wants a delay: the next attempt need not call an auto-label unknown."""
+    """The attempt is cancelled during a delay: the next one submits the auto-label, whose outcome is not unknown."""
     client, store = datasaur.get_client(), LocalStore()
     use_clock(client.session, SystemClock())
     client.session.server_delay.extend(10)

@@ -1,4 +1,4 @@
-"""An attempt that ends before it sent anything says so: the next one submits, and calls nothing unknown."""
+"""An attempt that ends before it sent anything records that: the next one submits, and nothing is unknown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPECS = [AUTO_LABEL, EXPORT, PROJECT, LAUNCH]
 
 
 class Failing(LocalStore):
-    """A store that fails once, at the first entry of a kind: before or after it has written."""
+    """A store that fails once, at the first entry of a kind, before or after it has written it."""
 
     def __init__(self, kind: str, when: str, error: BaseException) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Failing(LocalStore):
 
 
 def a_client(emulator: Emulator, spec: JobSpec) -> JobClient:
-    """The client of the spec's provider, whose pauses move the emulator's time."""
+    """The client of the spec's provider, whose delays advance the emulator's clock."""
     client: JobClient = (aiware_credentials if spec is LAUNCH else datasaur_credentials)(emulator).get_client()
     use_clock(client.session, driven(emulator))
     return client
@@ -52,7 +52,7 @@ def a_client(emulator: Emulator, spec: JobSpec) -> JobClient:
 async def test_unwritten_intent_is_not_unknown(
     emulator: Emulator, spec: JobSpec, when: str, error: BaseException
 ) -> None:
-    """Prefect's API answers 500 to the intent, with or without writing it: the next attempt submits one job."""
+    """Prefect's API answers 500 to the intent, and writes it or not: the next attempt submits one job."""
     store = Failing("intent", when, error)
     with pytest.raises(type(error)):
         await submitted(a_client(emulator, spec), spec, store)
@@ -66,7 +66,7 @@ async def test_unwritten_intent_is_not_unknown(
 @pytest.mark.parametrize("when", ["before it was written", "after it was written"])
 @pytest.mark.parametrize("error", [ConnectionError("500"), asyncio.CancelledError()], ids=["500", "cancelled"])
 async def test_unwritten_container_is_not_unknown(emulator: Emulator, when: str, error: BaseException) -> None:
-    """The same for the container that is made for a job before the job: the next attempt submits one job at once."""
+    """Prefect's API answers 500 to the entry of the container: the next attempt submits one job immediately."""
     store = Failing("container", when, error)
     with pytest.raises(type(error)):
         await submitted(a_client(emulator, LAUNCH), LAUNCH, store)
@@ -79,7 +79,7 @@ async def test_unwritten_container_is_not_unknown(emulator: Emulator, when: str,
 
 
 async def test_intent_whose_write_took_longer_than_a_submission_may_is_not_acted_on(emulator: Emulator) -> None:
-    """The intent is written after an hour of retries, when others may take it over: nothing is sent under it."""
+    """The intent is written after an hour of retries, when its lease has ended: nothing is sent under it."""
     client = a_client(emulator, AUTO_LABEL)
 
     class Slow(LocalStore):
@@ -96,7 +96,7 @@ async def test_intent_whose_write_took_longer_than_a_submission_may_is_not_acted
 
 
 async def test_unwritten_handle_leaves_the_outcome_unknown(emulator: Emulator) -> None:
-    """What was sent may be a job: an attempt that knows nothing of the answer must not take it for unsent."""
+    """The create was sent: an attempt that does not know the answer must not treat it as unsent."""
     store = Failing("handle", "before it was written", ConnectionError("500"))
     await submitted(a_client(emulator, AUTO_LABEL), AUTO_LABEL, store)
     with pytest.raises(SubmissionUnknown):
