@@ -1,4 +1,4 @@
-"""Signing in: forms, one fetch for many, renewal before expiry and after a rejection."""
+"""Signing in: forms, one fetch for many requests, renewal before expiry and after a rejection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MADE: dict[str, Any] = {"data": {"createJob": {"id": "7"}}}
 
 
 class Issuer:
-    """A token endpoint that gives T1, T2 and so on, and a GraphQL endpoint that takes the newest only."""
+    """A token endpoint that issues T1, T2 and so on, and a GraphQL endpoint that accepts only the newest token."""
 
     def __init__(self, rejection: Callable[[], web.Response], expires_in: object = 3600) -> None:
         self.fetched = 0
@@ -37,7 +37,7 @@ class Issuer:
         self.expires_in = expires_in
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        """Give out the next token, which becomes the valid one."""
+        """Issue the next token, which becomes the valid one."""
         self.fetched += 1
         self.valid = f"T{self.fetched}"
         await asyncio.sleep(0)
@@ -51,13 +51,13 @@ class Issuer:
 
 
 def unauthorized_200() -> web.Response:
-    """As Datasaur words it, with a good status."""
+    """Datasaur's words for it, with status 200."""
     entry = {"message": "Unauthorized", "extensions": {"type": "AuthenticationError"}}
     return web.json_response({"errors": [entry], "data": None})
 
 
 def unauthorized_401() -> web.Response:
-    """By status alone."""
+    """Only the status says it."""
     return web.Response(status=401, text="no")
 
 
@@ -79,7 +79,7 @@ async def test_id_and_secret_go_into_the_form(serve: Serve, open_session: OpenSe
 async def test_id_and_secret_go_into_a_basic_header(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Style "basic": the form names the grant alone."""
+    """Style "basic": the form has only the grant."""
     tokens, api = await serve({"access_token": "T"}), await serve(GOOD)
     await (await open_session(api.url, credentials(tokens, "basic"))).read(operation, {"id": "1"})
     assert parse_qs(tokens.bodies[0]) == {"grant_type": ["client_credentials"]}
@@ -89,7 +89,7 @@ async def test_id_and_secret_go_into_a_basic_header(
 async def test_one_token_is_fetched_for_many_requests(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Fifty at once: one sign-in."""
+    """Fifty concurrent requests: one sign-in."""
     issuer = Issuer(unauthorized_401)
     tokens, api = await serve(issuer.token), await serve(issuer.graphql)
     session = await open_session(api.url, credentials(tokens), dialect=DIALECT)
@@ -110,7 +110,7 @@ async def test_a_token_is_renewed_before_it_expires(
     clock: FakeClock,
     operation: Operation,
 ) -> None:
-    """With a tenth of its life left, a minute at most; an hour is assumed where the answer does not say."""
+    """With a tenth of its lifetime left, at most a minute; the lifetime is an hour if the answer has none."""
     issuer = Issuer(unauthorized_401, expires_in)
     tokens, api = await serve(issuer.token), await serve(issuer.graphql)
     session = await open_session(api.url, credentials(tokens), dialect=DIALECT)
@@ -125,7 +125,7 @@ async def test_a_token_is_renewed_before_it_expires(
 async def test_a_rejected_token_is_replaced_once_for_all(
     rejection: Callable[[], web.Response], serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Revoked while fifty requests come: each is sent again, one new token is fetched."""
+    """The token is revoked during fifty requests: each is sent again, and one new token is fetched."""
     issuer = Issuer(rejection)
     tokens, api = await serve(issuer.token), await serve(issuer.graphql)
     session = await open_session(api.url, credentials(tokens), dialect=DIALECT)
@@ -139,7 +139,7 @@ async def test_a_rejected_token_is_replaced_once_for_all(
 async def test_a_create_with_a_rejected_token_is_sent_again(
     serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """Refused before any work (guarantee 2): a new token, and the job is made once."""
+    """It was refused before any work (guarantee 2): a new token, and the job is created once."""
     issuer = Issuer(unauthorized_401)
     tokens, api = await serve(issuer.token), await serve(issuer.graphql)
     session = await open_session(api.url, credentials(tokens), dialect=DIALECT)
@@ -162,7 +162,7 @@ async def test_a_new_token_that_is_rejected_too_is_the_end(
 async def test_a_static_token_that_is_rejected_is_not_sent_again(
     serve: Serve, open_session: OpenSession, operation: Operation, creation: Operation
 ) -> None:
-    """There is no other: `SignInFailed` after exactly one request, for reads and creates."""
+    """There is no other token: `SignInFailed` after exactly one request, for reads and creates."""
     api = await serve((401, ""))
     session = await open_session(api.url, BearerToken("T"))
     for count, attempt in enumerate((session.read(operation, {}), session.create(creation, {})), 1):
@@ -209,7 +209,7 @@ async def test_a_sign_in_that_fails_is_repeated_as_often_as_any_request(
 async def test_a_create_whose_sign_in_failed_surely_did_not_happen(
     step: Any, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """The token endpoint is down: `RequestFailed`, not `SubmissionUnknown`; nothing reached the service."""
+    """The token endpoint fails: `RequestFailed`, not `SubmissionUnknown`; nothing reached the service."""
     tokens, api = await serve(step), await serve(MADE)
     session = await open_session(api.url, credentials(tokens), limits=Limits(attempts=2))
     with pytest.raises(errors.RequestFailed):
@@ -221,7 +221,7 @@ async def test_a_create_whose_sign_in_failed_surely_did_not_happen(
 async def test_a_token_that_cannot_be_sent_is_a_bad_answer(
     token: str, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """A line feed, nothing at all: `RequestFailed`, and no header is injected."""
+    """A token with a line feed, or an empty one: `RequestFailed`, and no header is injected."""
     tokens, api = await serve({"access_token": token}), await serve(GOOD)
     session = await open_session(api.url, credentials(tokens), limits=Limits(attempts=1))
     with pytest.raises(errors.RequestFailed):
@@ -231,7 +231,7 @@ async def test_a_token_that_cannot_be_sent_is_a_bad_answer(
 
 @pytest.mark.parametrize("value", ["", "   ", "a\nb", "t\u00f6ken"])
 def test_a_secret_that_cannot_be_sent_is_bad_input(value: str) -> None:
-    """Empty, two lines, not ASCII: named, and not shown."""
+    """Empty, two lines, not ASCII: the error names the parameter and does not show the value."""
     for make in (lambda: BearerToken(value), lambda: ClientCredentials("http://h", "id", value)):
         with pytest.raises(errors.InvalidInput) as caught:
             make()
@@ -239,12 +239,12 @@ def test_a_secret_that_cannot_be_sent_is_bad_input(value: str) -> None:
 
 
 def test_white_space_around_a_secret_is_dropped() -> None:
-    """Pasted with a line feed at its end."""
+    """The secret was pasted with a line feed at its end."""
     assert BearerToken(" abc\n").secrets == ("abc",)
 
 
 def test_fingerprints_tell_credentials_apart_and_hide_them() -> None:
-    """Equal for equal credentials, different in each part, and not the secret."""
+    """Equal for equal credentials, different if any part differs, and not the secret."""
     same = [ClientCredentials("http://h", "id", "s3cret").fingerprint for _ in range(2)]
     others: list[Auth] = [
         ClientCredentials("http://h2", "id", "s3cret"),
@@ -260,7 +260,7 @@ def test_fingerprints_tell_credentials_apart_and_hide_them() -> None:
 
 
 def test_credentials_serve_two_event_loops(operation: Operation) -> None:
-    """One object, two loops after each other (Prefect's sync tasks): two requests at once in each."""
+    """One object, two loops one after the other (Prefect's sync tasks): two concurrent requests in each."""
 
     class Clock(SystemClock):
         def now(self) -> float:

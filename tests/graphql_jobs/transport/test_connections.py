@@ -1,4 +1,4 @@
-"""Connections: long headers are read, and what must happen at most once has a connection of its own."""
+"""Connections: long headers are read, and creates have a separate connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {"data": {"job": {"id": "1"}, "createJob": {"id": "7"}}}
 
 @pytest.mark.parametrize("length", [12_000, MAX_HEADER_BYTES - 1000])
 async def test_long_header_is_read(length: int, serve: Serve, open_session: OpenSession, operation: Operation) -> None:
-    """A gateway's security policy of 12 kB: the answer is as good as any."""
+    """A gateway's security policy of 12 kB: the answer is read as usual."""
     server = await serve((200, GOOD, {"Content-Security-Policy": "x" * length}))
     assert (await (await open_session(server.url)).read(operation, {"id": "1"})).data == GOOD["data"]
 
@@ -30,7 +30,7 @@ async def test_long_header_is_read(length: int, serve: Serve, open_session: Open
 async def test_header_beyond_the_bound_is_named(
     serve: Serve, open_session: OpenSession, operation: Operation, creation: Operation
 ) -> None:
-    """70 kB: the error says that a header is too long, and not that the connection was lost; a create is unknown."""
+    """70 kB: the error says that a header is too long, not that the connection was lost; a create is unknown."""
     server = await serve((200, GOOD, {"Content-Security-Policy": "s3cret" * 12_000}))
     session = await open_session(server.url, limits=Limits(attempts=1))
     with pytest.raises(errors.BadReply, match="a header of it is longer than 65536 bytes") as caught:
@@ -41,7 +41,7 @@ async def test_header_beyond_the_bound_is_named(
 
 
 async def test_too_many_headers_are_named(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
-    """Three hundred headers: the error says so, and not that the connection was lost."""
+    """Three hundred headers: the error says so, not that the connection was lost."""
     server = await serve((200, GOOD, {f"X-{number}": "a" for number in range(300)}))
     with pytest.raises(errors.BadReply, match="too many headers"):
         await (await open_session(server.url, limits=Limits(attempts=1))).read(operation, {"id": "1"})
@@ -50,7 +50,7 @@ async def test_too_many_headers_are_named(serve: Serve, open_session: OpenSessio
 async def test_create_does_not_use_a_connection_that_the_server_may_have_closed(
     serve_raw: ServeRaw, open_session: OpenSession, operation: Operation, creation: Operation
 ) -> None:
-    """The server drops each kept-alive connection when a second request comes on it: the create is answered."""
+    """The server drops each kept-alive connection at its second request: the create is answered."""
     made: list[bytes] = []
 
     async def first_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

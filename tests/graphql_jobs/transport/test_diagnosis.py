@@ -1,4 +1,4 @@
-"""The pure part of judging an answer: Retry-After, entries of `errors`, the order of what decides."""
+"""The pure part of the diagnosis of an answer: Retry-After, entries of `errors`, and their precedence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JSON = st.recursive(
 
 
 def asked(text: str | None, date: str | None = None) -> float | None:
-    """The wait that an answer with these headers asks for."""
+    """The delay that an answer with these headers asks for."""
     headers = {name: value for name, value in (("Retry-After", text), ("Date", date)) if value is not None}
     return retry_after_s(Exchange(True, 429, headers))
 
@@ -49,18 +49,18 @@ def asked(text: str | None, date: str | None = None) -> float | None:
     ],
 )
 def test_retry_after_in_seconds_is_bounded(text: str | None, expected: float | None) -> None:
-    """Seven seconds are seven; a negative delay is 0; a year is an hour; a text that is no number is None."""
+    """7 s are 7 s; a negative delay is 0; a year is an hour; a text that is not a number is None."""
     assert asked(text) == expected
 
 
 def test_retry_after_date_is_read_by_the_servers_clock() -> None:
-    """The server's clock is ten years behind ours; it asks for 90 s by its own."""
+    """The server's clock is ten years behind the local one; it asks for 90 s by its own clock."""
     now = datetime(2016, 5, 1, 12, 0, tzinfo=UTC)
     assert asked(format_datetime(now + timedelta(seconds=90), usegmt=True), format_datetime(now, usegmt=True)) == 90
 
 
 def test_retry_after_date_is_read_by_our_clock_without_a_date_header() -> None:
-    """Ten minutes from now, give or take this test's own time."""
+    """Ten minutes from now, within the duration of this test."""
     text = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     asked_s = asked(text)
     assert asked_s is not None
@@ -78,7 +78,7 @@ def test_retry_after_date_is_read_by_our_clock_without_a_date_header() -> None:
     ],
 )
 def test_odd_retry_after_dates_are_bounded_or_ignored(text: str, expected: float | None) -> None:
-    """A date in the past is 0, one in 7000 years is an hour, a text that is no date is None."""
+    """A date in the past is 0, one in the year 7000 is an hour, a text that is not a date is None."""
     assert asked(text) == expected
 
 
@@ -87,14 +87,14 @@ def test_odd_retry_after_dates_are_bounded_or_ignored(text: str, expected: float
 @example("Wed, 21 Oct 2015 07:28:00 +9999", "Wed, 21 Oct 2015 07:28:00 -9999")
 @example("Mon, 1 Jan 0001 00:00:00 +2359", "Fri, 31 Dec 9999 23:59:59 -2359")
 def test_any_retry_after_header_is_bounded_or_ignored(text: str, date: str | None) -> None:
-    """Whatever a server puts into Retry-After and Date."""
+    """Any text in Retry-After and Date."""
     asked_s = asked(text, date)
     assert asked_s is None or 0 <= asked_s <= MAX_RETRY_AFTER_S
 
 
 @given(JSON)
 def test_error_entries_are_objects(value: Any) -> None:
-    """Text, numbers and lists among the errors become messages, and any entry has words and perhaps a class."""
+    """Text, numbers and lists among the errors become messages; each has a text and perhaps a class."""
     entries = error_entries(value)
     assert all(isinstance(entry, dict) for entry in entries)
     assert words_of(DIALECT, entries)
@@ -111,13 +111,13 @@ def test_detail_names_the_code_the_message_and_the_number_of_other_errors() -> N
 
 
 def test_good_status_without_exception_is_no_failure() -> None:
-    """Any 2xx: nothing is wrong with the HTTP part."""
+    """Any 2xx: no failure of the HTTP part."""
     for status in (200, 201, 204, 299):
         assert diagnose_http(DIALECT, Exchange(True, status), None) is None
 
 
 def test_cause_of_gqls_exception_decides() -> None:
-    """gql wraps everything as TransportConnectionFailed; `ClientOSError` is sent, its child for connecting is not."""
+    """gql wraps all as TransportConnectionFailed; `ClientOSError` was sent, its subclass for connecting was not."""
     for cause, sent, kind in (
         (aiohttp.ClientOSError("reset"), True, errors.ConnectionLost),
         (aiohttp.ClientOSError("reset"), False, errors.Unreachable),
@@ -136,7 +136,7 @@ def test_cause_of_gqls_exception_decides() -> None:
 
 @pytest.mark.parametrize("cause", [RuntimeError("wrong loop"), ValueError("closed file"), OSError(28, "disk full")])
 def test_bug_is_raised_again(cause: Exception) -> None:
-    """gql reports a closed file as a failed connection: it is raised as the bug that it is."""
+    """gql reports a closed file as a failed connection: the bug itself is raised."""
     raised = TransportConnectionFailed(str(cause))
     raised.__cause__ = cause
     with pytest.raises(TransportConnectionFailed):

@@ -1,4 +1,4 @@
-"""Fetching a file: without credentials, bounded, whole or not at all. Resuming and checks have files of their own."""
+"""Downloading a file: without credentials, bounded, complete or not at all."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LARGE = "0123456789" * 300_000
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a folder."""
+    """The names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 async def test_file_is_streamed_to_its_path(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """Three megabytes, in a folder that is made; nothing else is left there."""
+    """Three megabytes, in a folder that is created; no other file remains there."""
     server = await serve(LARGE)
     to = tmp_path / "new" / "f"
     size_bytes = await download(await open_session(server.url), f"{server.url}/f.zip?X-Amz-Signature=abc", to)
@@ -40,7 +40,7 @@ async def test_file_is_streamed_to_its_path(serve: Serve, open_session: OpenSess
 
 
 async def test_file_is_requested_without_credentials(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """A pre-signed address refuses an Authorization header, and another host must not see the token."""
+    """A pre-signed address refuses an Authorization header, and another host must not get the token."""
     server = await serve("x")
     await download(await open_session(server.url), server.url, tmp_path / "f")
     assert "Authorization" not in server.headers[0]
@@ -48,7 +48,7 @@ async def test_file_is_requested_without_credentials(serve: Serve, open_session:
 
 
 async def test_file_beyond_the_bound_is_not_kept(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """A bound of a megabyte, a file of three: an error, asked for once, and no part is left."""
+    """A bound of a megabyte, a file of three: an error after one request, and no part file remains."""
     server = await serve(LARGE)
     with pytest.raises(errors.TooMuchAtOnce):
         await download(await open_session(server.url), server.url, tmp_path / "f", max_bytes=1_000_000)
@@ -57,7 +57,7 @@ async def test_file_beyond_the_bound_is_not_kept(serve: Serve, open_session: Ope
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """Promise a thousand bytes, send five, and hang up."""
+    """Announce a thousand bytes, send five, and disconnect."""
     response = web.StreamResponse(headers={"Content-Length": "1000"})
     await response.prepare(request)
     await response.write(b"first")
@@ -67,7 +67,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 async def test_interrupted_download_is_repeated(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """Cut once, then whole: the whole file."""
+    """The first response is cut off, the second is complete: the whole file."""
     server = await serve(cut, "whole")
     assert await download(await open_session(server.url), server.url, tmp_path / "f") == 5
     assert (tmp_path / "f").read_text() == "whole"
@@ -75,7 +75,7 @@ async def test_interrupted_download_is_repeated(serve: Serve, open_session: Open
 
 
 async def test_file_that_is_always_cut_is_not_saved(serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """`ConnectionLost` after all attempts; an older file of that name stays, no part is left."""
+    """`ConnectionLost` after all attempts; an older file with the name stays, and no part file remains."""
     (tmp_path / "f").write_text("older")
     server = await serve(cut)
     with pytest.raises(errors.ConnectionLost):
@@ -107,7 +107,7 @@ async def test_a_cancelled_download_leaves_no_part(serve: Serve, open_session: O
 async def test_a_download_that_is_cancelled_at_its_beginning_leaves_no_part(
     serve: Serve, open_session: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cancelled between the making of the file and the first byte."""
+    """Cancelled between the creation of the file and the first byte."""
     made, go_on = threading.Event(), threading.Event()
     new_part = part_file.new_part
 
@@ -144,7 +144,7 @@ async def test_a_download_that_is_cancelled_at_its_beginning_leaves_no_part(
 async def test_each_status_of_a_file_store_has_its_error(
     step: Any, kind: type[Exception], count: int, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """403 is an expired signature, 404 a file that is not there (yet): neither is repeated here."""
+    """403 is an expired signature, 404 a file that does not exist (yet): neither is retried here."""
     server = await serve(step)
     with pytest.raises(kind):
         await download(await open_session(server.url, limits=Limits(attempts=2)), server.url, tmp_path / "f")
@@ -152,7 +152,7 @@ async def test_each_status_of_a_file_store_has_its_error(
 
 
 async def test_bad_file_url_is_request_refused(open_session: OpenSession, tmp_path: Path) -> None:
-    """A hostile server says http://[x."""
+    """A hostile server sends the address http://[x."""
     with pytest.raises(errors.GraphqlJobsError):
         await download(await open_session("http://127.0.0.1:9"), "http://[x", tmp_path / "f")
 
@@ -160,14 +160,14 @@ async def test_bad_file_url_is_request_refused(open_session: OpenSession, tmp_pa
 async def test_a_download_may_take_longer_than_a_request(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """Never silent for long, but slow: it takes twice `request_s`, and arrives."""
+    """The download is slow and takes twice `request_s`, without a long silence: it succeeds."""
 
     async def slow(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         for _ in range(10):
             await response.write(b"x")
-            await asyncio.sleep(0.04)  # real: the slowness of the line is what is tested
+            await asyncio.sleep(0.04)  # real time: the test is about a slow connection
         return response
 
     server = await serve(slow)
@@ -178,7 +178,7 @@ async def test_a_download_may_take_longer_than_a_request(
 async def test_delay_of_a_file_store_does_not_delay_the_endpoint(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """The file's host says 503 with an hour of Retry-After: checks go on."""
+    """The file's host answers 503 with a `Retry-After` of an hour: polls continue."""
     files = await serve((503, "", {"Retry-After": "3600"}))
     session = await open_session((await serve({})).url, limits=Limits(attempts=1))
     with pytest.raises(errors.ServerFailed):

@@ -1,4 +1,4 @@
-"""A download that was interrupted goes on where it stopped, for as long as there is progress."""
+"""An interrupted download resumes where it stopped, as long as there is progress."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def progress(clock: FakeClock) -> Progress:
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a folder."""
+    """The names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def ranges(server: ScriptedServer) -> list[tuple[str | None, str | None]]:
-    """Which part was asked for, and of which file."""
+    """The ranges that were requested, and of which version of the file."""
     return [(headers.get("Range"), headers.get("If-Range")) for headers in server.headers]
 
 
 async def test_interrupted_download_resumes_where_it_stopped(
     serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
-    """Cut after 1,000 bytes: the rest of the same file is asked for, by its ETag."""
+    """Cut off after 1,000 bytes: the rest of the same file is requested by its ETag."""
     server = await serve(cutting(ZIP, 1000, ETAG, progress=progress), ranged(ZIP))
     assert await download(await open_session(server.url), server.url, tmp_path / "f.zip", budget=progress) == len(ZIP)
     assert (tmp_path / "f.zip").read_bytes() == ZIP
@@ -56,7 +56,7 @@ async def test_interrupted_download_resumes_where_it_stopped(
 async def test_file_without_etag_is_resumed_by_its_date(
     serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
-    """Last-Modified, or a weak ETag beside it, which may not stand in If-Range."""
+    """Last-Modified alone, or with a weak ETag, which If-Range does not allow."""
     date = "Sat, 28 Nov 2026 00:00:00 GMT"
     weak = {"Last-Modified": date, "ETag": 'W/"1"'}
     server = await serve(cutting(ZIP, 1000, weak, progress=progress), ranged(ZIP, date))
@@ -81,7 +81,7 @@ async def test_file_without_etag_is_resumed_by_its_date(
 async def test_response_that_is_not_the_rest_of_the_file_restarts_the_download(
     later: Any, serve: Serve, open_session: OpenSession, progress: Progress, tmp_path: Path
 ) -> None:
-    """A store that gives the whole, another part or a refusal: the file is fetched from its start, and is whole."""
+    """The store sends the whole, another part or a refusal: the file is downloaded from its start."""
     server = await serve(cutting(ZIP, 1000, ETAG, progress=progress), later, giving(ZIP))
     await download(await open_session(server.url), server.url, tmp_path / "f.zip", budget=progress)
     assert ranges(server)[1] == ("bytes=1000-", '"1"')
@@ -92,7 +92,7 @@ async def test_response_that_is_not_the_rest_of_the_file_restarts_the_download(
 async def test_outage_budget_counts_only_time_without_progress(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """50 cuts, each after 50 s of progress, within a budget of 60 s: whole."""
+    """50 interruptions, each after 50 s of progress, with a budget of 60 s: the file is complete."""
     step, progress = len(ZIP) // 50, Progress(60, clock)
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -111,7 +111,7 @@ async def test_outage_budget_counts_only_time_without_progress(
 async def test_download_that_always_stops_at_the_same_byte_is_given_up(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Always the same first 1,000 bytes, which are no progress: `ConnectionLost` after the budget; no part is left."""
+    """The same 1,000 bytes again are no progress: `ConnectionLost` after the budget, and no part file remains."""
     server = await serve(cutting(ZIP, 1000))
     began_at = clock.now()
     with pytest.raises(errors.ConnectionLost):
@@ -124,7 +124,7 @@ async def test_download_that_always_stops_at_the_same_byte_is_given_up(
 async def test_a_redirect_is_followed_without_credentials(
     status: int, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """To another host, with a signed address: no token, no cookie, and the query is kept secret."""
+    """To another host with a signed address: no token, no cookie, and the query is kept secret."""
     other = await serve(giving(ZIP))
     location = f"{other.url}/real%3A1.zip?X-Amz-Signature=0123456789abcdef%2F"
     server = await serve((status, "", {"Location": location, "Set-Cookie": "a=b"}))
@@ -146,7 +146,7 @@ async def test_a_relative_redirect_is_followed(serve: Serve, open_session: OpenS
     "location", ["", "ftp://h/f", "http://u:p@127.0.0.1/f", "/loop", "http://a..b/f", "http://[::1"]
 )
 async def test_bad_redirect_is_an_error(location: str, serve: Serve, open_session: OpenSession, tmp_path: Path) -> None:
-    """None, not http, with a password, without an end, to a host that cannot be one: one of our errors."""
+    """No address, not http, with a password, endless, or to an invalid host: an error of this project."""
     server = await serve((302, "", {"Location": location} if location else {}))
     with pytest.raises(errors.RequestFailed):
         await download(await open_session(server.url, limits=Limits(attempts=1)), server.url, tmp_path / "f.zip")
@@ -164,12 +164,12 @@ async def test_bad_redirect_is_an_error(location: str, serve: Serve, open_sessio
     ],
 )
 def test_url_is_sent_byte_for_byte(path: str) -> None:
-    """A signature is one of this very text: nothing is quoted, unquoted or made shorter."""
+    """A signature covers this exact text: nothing is quoted, unquoted or normalised."""
     assert exact_address(f"http://files.example.invalid{path}").raw_path_qs == path
 
 
 def test_only_characters_that_cannot_be_sent_are_encoded_in_a_url() -> None:
-    """A blank, and what is not in ASCII: servers refuse it, and every client that makes such an address quotes it."""
+    """Servers refuse blanks and characters outside ASCII, and clients that make such addresses quote them."""
     assert str(exact_address("http://b\u00fccher.example/a b?c d#e")) == "http://xn--bcher-kva.example/a%20b?c%20d#e"
     assert exact_address("http://h/\u00e9%2f?q=\u00e9+").raw_path_qs == "/%C3%A9%2f?q=%C3%A9+"
 
@@ -186,7 +186,7 @@ def test_only_characters_that_cannot_be_sent_are_encoded_in_a_url() -> None:
     ],
 )
 def test_text_that_is_no_url_is_refused(url: str) -> None:
-    """Empty or long parts of a host's name, line breaks, half of a surrogate pair, no http."""
+    """Empty or long parts of a host name, line breaks, half of a surrogate pair, not http."""
     with pytest.raises(ValueError):  # noqa: PT011 (whichever)
         exact_address(url)
 
@@ -208,7 +208,7 @@ asyncio.run(main())
 async def test_left_over_part_file_is_removed_and_one_in_use_is_kept(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """Two processes download into one folder; one is killed: the next download removes its part, and only that."""
+    """Two processes download to one folder and one is killed: the next download removes only its part file."""
     start = [sys.executable, "-c", _KILLED, str(tmp_path / "other.zip")]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(start, **pipes) as killed, subprocess.Popen(start, **pipes) as living:  # noqa: ASYNC220
@@ -231,7 +231,7 @@ async def test_left_over_part_file_is_removed_and_one_in_use_is_kept(
 async def test_file_has_the_permissions_of_any_new_file(
     umask: int, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """As the umask says: others may read what comes downstream."""
+    """The permissions follow the umask: other users may read the file."""
     server = await serve(giving(ZIP))
     session = await open_session(server.url)
     before = os.umask(umask)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import OpenSession, Serve, ServeRaw
 
-#: Real time passes only where a server keeps silent: a tenth of a second in each such attempt.
+#: Real time passes only where a server does not answer: a tenth of a second in each such attempt.
 LIMITS = Limits(connect_s=0.1, read_s=0.1, request_s=5, attempts=2)
 
 
 async def refused(serve_raw: ServeRaw) -> str:
-    """The address of a port that nobody listens at."""
+    """The address of a port without a listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{sock.getsockname()[1]}/graphql"
@@ -41,7 +41,7 @@ async def unknown_host(serve_raw: ServeRaw) -> str:
 
 
 async def handshake_hangs(serve_raw: ServeRaw) -> str:
-    """TCP connects, TLS never answers."""
+    """TCP connects, and TLS never answers."""
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
@@ -56,7 +56,7 @@ NOT_SENT = {made.__name__: made for made in (refused, unknown_host, handshake_ha
 async def test_a_fault_before_sending_is_safe_to_repeat(
     fault: str, serve_raw: ServeRaw, open_session: OpenSession, operation: Operation, creation: Operation
 ) -> None:
-    """Refused, unknown host, a handshake that hangs: `Unreachable` for reads and creates alike."""
+    """Refused, unknown host, a hanging handshake: `Unreachable` for reads and creates."""
     session = await open_session(await NOT_SENT[fault](serve_raw), limits=LIMITS)
     for attempt in (session.read(operation, {"id": "1"}), session.create(creation, {"input": {}})):
         with pytest.raises(errors.Unreachable) as caught:
@@ -68,7 +68,7 @@ async def test_a_fault_before_sending_is_safe_to_repeat(
 async def test_waiting_for_a_free_connection_too_long_is_not_sent(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Both connections are in use: the next request finds none in time: `Unreachable`, and it never arrived."""
+    """Both connections are in use: the next request gets none in time: `Unreachable`, and it was not sent."""
     hold, release = asyncio.Event(), asyncio.Event()
 
     async def hang(request: web.Request) -> web.StreamResponse:
@@ -80,7 +80,7 @@ async def test_waiting_for_a_free_connection_too_long_is_not_sent(
     server = await serve(hang)
     session = await open_session(server.url, limits=Limits(connect_s=1, read_s=60, attempts=1))
     connector: Any = session._connections.http().connector
-    connector._limit = 2  # a hundred, by default, may not be open within a second on a busy machine
+    connector._limit = 2  # a busy machine may not open the default of a hundred within a second
     tasks = [asyncio.create_task(session.read(operation, {"id": "1"})) for _ in range(2)]
     async with asyncio.timeout(30):
         await hold.wait()
@@ -103,7 +103,7 @@ async def plain_http(serve_raw: ServeRaw) -> str:
 
 
 def self_signed() -> bytes:
-    """A new key and the certificate that it gave itself, as PEM."""
+    """A new key and its self-signed certificate, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     today = datetime.now(UTC)
@@ -119,7 +119,7 @@ def self_signed() -> bytes:
 
 
 async def untrusted_certificate(serve_raw: ServeRaw) -> str:
-    """A server with a certificate that it signed itself."""
+    """A server with a self-signed certificate."""
 
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -144,7 +144,7 @@ async def test_a_wrong_peer_is_permanent(
     operation: Operation,
     creation: Operation,
 ) -> None:
-    """Certificate and TLS errors: `BadEndpoint`, nothing sent, never repeated."""
+    """Certificate and TLS errors: `BadEndpoint`, nothing sent, never retried."""
     session = await open_session(await WRONG_PEERS[fault](serve_raw), limits=Limits(attempts=3))
     for attempt in (session.read(operation, {}), session.create(creation, {})):
         with pytest.raises(errors.BadEndpoint) as caught:

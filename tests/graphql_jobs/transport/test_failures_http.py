@@ -1,4 +1,4 @@
-"""What each kind of HTTP answer means, and how often reads and creates are sent."""
+"""The error of each kind of HTTP answer, and how often reads and creates are sent."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ TOO_LARGE = {"name": "invalid_input", "message": "too large", "data": {"limitInB
 
 
 def coded(code: str, data: Any = None) -> dict[str, Any]:
-    """An answer with one error that has aiWARE's code, and with `data` as given."""
+    """An answer with one error with aiWARE's code, and the given `data`."""
     return {"data": data, "errors": [{"message": "no", "name": code}]}
 
 
 def apollo(code: str) -> dict[str, Any]:
-    """An answer with one error that has Apollo's code."""
+    """An answer with one error with Apollo's code."""
     return {"data": None, "errors": [{"message": "no", "extensions": {"code": code}}]}
 
 
-#: name: the answer; the class of the error; how often a read is sent of at most three times; how often a create; and
+#: name: the answer; the class of the error; how often a read is sent, at most three times; how often a create is sent;
 #: what the create raises.
 Row = tuple["Answer", type[errors.RequestFailed], int, int, type[errors.GraphqlJobsError]]
 ROWS: dict[str, Row] = {
-    # 1.3: what gql makes of it, and what we make of that
+    # 1.3: gql's exceptions
     "429, JSON errors": ((429, ERRORS), errors.RateLimited, 3, 3, errors.RateLimited),
     "429, JSON errors with another code": ((429, coded("not_allowed")), errors.RateLimited, 3, 3, errors.RateLimited),
     "429, JSON without errors": ((429, {"message": "slow"}), errors.RateLimited, 3, 3, errors.RateLimited),
@@ -64,7 +64,7 @@ ROWS: dict[str, Row] = {
     "errors is a list of text": ({"errors": ["boom"]}, errors.OperationFailed, 1, 1, UNKNOWN),
     "an error without a code": (ERRORS, errors.OperationFailed, 1, 1, UNKNOWN),
     "a non-null field failed": ({"data": None, "errors": ERRORS["errors"]}, errors.OperationFailed, 1, 1, UNKNOWN),
-    # section 4: by status
+    # by status
     "302": ((302, "", {"Location": "/elsewhere"}), errors.BadEndpoint, 1, 1, errors.BadEndpoint),
     "307": ((307, "", {"Location": "/elsewhere"}), errors.BadEndpoint, 1, 1, errors.BadEndpoint),
     "400": ((400, ERRORS), errors.RequestRefused, 1, 1, errors.RequestRefused),
@@ -75,7 +75,7 @@ ROWS: dict[str, Row] = {
     "413": ((413, "no"), errors.TooMuchAtOnce, 1, 1, errors.TooMuchAtOnce),
     "418": ((418, "no"), errors.RequestRefused, 1, 1, errors.RequestRefused),
     "599": ((599, "no"), errors.ServerFailed, 3, 1, UNKNOWN),
-    # by code, which says more than the status
+    # by code, which takes precedence over the status
     "not_found": (coded("not_found"), errors.NotFound, 1, 1, errors.NotFound),
     "not_allowed": (coded("not_allowed"), errors.NotAllowed, 1, 1, errors.NotAllowed),
     "invalid_input": (coded("invalid_input"), errors.RequestRefused, 1, 1, errors.RequestRefused),
@@ -100,7 +100,7 @@ APOLLO = {
     "INTERNAL_SERVER_ERROR": errors.ServerFailed,
     "SOMETHING_ELSE": errors.OperationFailed,
 }
-#: What the docstring of each class promises.
+#: The promise in the docstring of each class.
 TRANSIENT = {
     errors.Unreachable,
     errors.ConnectionLost,
@@ -114,7 +114,7 @@ TRANSIENT = {
 async def test_a_read_is_sent_again_only_if_that_may_help(
     name: str, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """502 three times, 400 once: each answer has its class, and the class decides."""
+    """A read is sent three times after 502, once after 400: each answer has its class, and the class decides."""
     answer, kind, reads, _, _ = ROWS[name]
     server = await serve(answer)
     session = await open_session(server.url, limits=THREE)
@@ -130,7 +130,7 @@ async def test_a_read_is_sent_again_only_if_that_may_help(
 async def test_a_create_is_sent_again_only_if_nothing_happened(
     name: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """502 once and nobody knows, 429 three times and surely nothing, 400 once and surely nothing."""
+    """Sent once after 502, with unknown outcome; three times after 429 and once after 400, with nothing done."""
     answer, _, _, creates, kind = ROWS[name]
     server = await serve(answer)
     session = await open_session(server.url, limits=THREE)
@@ -161,7 +161,7 @@ async def test_the_codes_of_apollo_are_known(
 async def test_errors_of_one_field_beside_good_data_are_left_to_the_caller(
     serve: Serve, open_session: OpenSession
 ) -> None:
-    """Partial data: the good field is there, the bad one has its error."""
+    """Partial data: the good field has its value, the bad one its error."""
     both = Operation("query Two { a: job(id: 1) { id } b: job(id: 2) { id } }")
     entry = {"message": "gone", "name": "not_found", "path": ["b"]}
     server = await serve({"data": {"a": {"id": "1"}, "b": None}, "errors": [entry]})
@@ -172,7 +172,7 @@ async def test_errors_of_one_field_beside_good_data_are_left_to_the_caller(
 
 
 async def test_no_redirect_is_followed(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
-    """A 302 would turn the POST into a GET, whose answer looks like success, and show the token to another host."""
+    """A 302 would turn the POST into a GET with a successful answer, and send the token to another host."""
     other = await serve({"data": {"job": {"id": "1"}}})
     server = await serve((302, "", {"Location": other.url}))
     with pytest.raises(errors.BadEndpoint, match="HTTP 302"):
@@ -194,7 +194,7 @@ async def test_read_is_repeated_until_the_failure_passes(
 async def test_create_that_returned_an_id_is_never_sent_again(
     code: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """Guarantee 2: the job is there, a part of the answer was refused: one request, and the id."""
+    """Guarantee 2: the job exists and a part of the answer was refused: one request, and the id."""
     entry = {"message": "no", "name": code, "path": ["createJob", "target"]}
     answer = {"data": {"createJob": {"id": "7"}}, "errors": [entry]}
     server = await serve(answer)
@@ -210,7 +210,7 @@ async def test_create_that_returned_an_id_is_never_sent_again(
 async def test_an_error_below_the_created_object_does_not_prove_that_nothing_happened(
     code: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """`createJob.id` failed and took `createJob` with it to null: the job may exist."""
+    """`createJob.id` failed, so `createJob` is null: the job may exist."""
     entry = {"message": "no", "name": code, "path": ["createJob", "id"]}
     server = await serve({"data": {"createJob": None}, "errors": [entry]})
     with pytest.raises(errors.SubmissionUnknown):

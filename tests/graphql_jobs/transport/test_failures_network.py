@@ -1,4 +1,4 @@
-"""Faults once a connection is there, by the phase in which they come, each made by a real server on loopback."""
+"""Faults of an open connection in each phase of a request, made by a real server on loopback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
-#: Real time passes only where a server keeps silent: a tenth of a second in each such attempt.
+#: Real time passes only where a server does not answer: a tenth of a second in each such attempt.
 LIMITS = Limits(connect_s=0.1, read_s=0.1, request_s=5, attempts=2)
 GOOD = b'{"data": {"job": {"id": "1"}}}'
 
@@ -36,7 +36,7 @@ async def request_of(reader: asyncio.StreamReader) -> bytes:
 
 
 def answer(body: bytes, length: int | None = None) -> bytes:
-    """A JSON answer that promises `length` bytes."""
+    """A JSON answer that announces `length` bytes."""
     promised = len(body) if length is None else length
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (promised, body)
 
@@ -49,30 +49,30 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def reset_at_accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Before anything is read."""
+    """Reset before the request is read."""
     reset(writer)
 
 
 async def reset_after_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The request was read and, who knows, carried out."""
+    """Reset after the request was read, and perhaps carried out."""
     await request_of(reader)
     reset(writer)
 
 
 async def closed_without_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A plain end of the connection."""
+    """Close the connection."""
     await request_of(reader)
     writer.close()
 
 
 async def no_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Read, and never answered."""
+    """Read the request and never answer."""
     await request_of(reader)
     await asyncio.Event().wait()
 
 
 async def body_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A hundred bytes were promised and thirty came."""
+    """Announce a hundred bytes and send thirty."""
     await request_of(reader)
     writer.write(answer(GOOD, 100))
     await writer.drain()
@@ -80,7 +80,7 @@ async def body_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def body_stalls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A hundred bytes were promised, thirty came, and then silence."""
+    """Announce a hundred bytes, send thirty, and stop."""
     await request_of(reader)
     writer.write(answer(GOOD, 100))
     await writer.drain()
@@ -96,7 +96,7 @@ async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def garbage_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """HTTP whose chunked body is none."""
+    """HTTP with an invalid chunked body."""
     await request_of(reader)
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
     await writer.drain()
@@ -113,7 +113,7 @@ SENT: Mapping[str, Talk] = {
 async def test_a_fault_after_sending_is_a_lost_connection_and_a_read_is_sent_again(
     fault: str, serve_raw: ServeRaw, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Reset, disconnect, silence, a cut body, garbage: `ConnectionLost`, passing, and nobody knows what was done."""
+    """Reset, disconnect, silence, a truncated body, garbage: `ConnectionLost`, transient, with unknown outcome."""
     server = await serve_raw(SENT[fault])
     session = await open_session(server.url, limits=LIMITS)
     with pytest.raises(errors.ConnectionLost) as caught:
@@ -143,14 +143,14 @@ class UpAfterTwo(SystemClock):
         self.delays = 0
 
     async def sleep(self, delay_s: float) -> None:
-        """No time passes, but the service may come up."""
+        """Return immediately, and start the service at the second call."""
         self.delays += 1
         if self.delays == 2:
             self.listener.listen()
 
 
 async def test_create_is_sent_again_after_connection_refused(open_session: OpenSession, creation: Operation) -> None:
-    """Refused twice, then the service is up: one request arrives, and the job is made."""
+    """Refused twice, then the service is up: one request arrives, and the job is created."""
     bodies: list[bytes] = []
 
     async def create(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,7 +174,7 @@ async def test_create_is_sent_again_after_connection_refused(open_session: OpenS
 async def test_the_total_timeout_of_a_sent_request_is_a_lost_connection(
     serve_raw: ServeRaw, open_session: OpenSession, operation: Operation
 ) -> None:
-    """A byte now and then keeps the read alive; `request_s` ends it."""
+    """Single bytes keep resetting the read timeout; `request_s` ends the request."""
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
@@ -182,7 +182,7 @@ async def test_the_total_timeout_of_a_sent_request_is_a_lost_connection(
         while True:
             writer.write(b" ")
             await writer.drain()
-            await asyncio.sleep(0.02)  # real: it is the server's slowness that is tested
+            await asyncio.sleep(0.02)  # real time: the test is about a slow server
 
     server = await serve_raw(trickle)
     session = await open_session(server.url, limits=Limits(read_s=5, request_s=0.2, attempts=1))
@@ -193,7 +193,7 @@ async def test_the_total_timeout_of_a_sent_request_is_a_lost_connection(
 async def test_a_kept_alive_connection_that_closed_while_idle_is_replaced(
     serve_raw: ServeRaw, open_session: OpenSession, operation: Operation
 ) -> None:
-    """The server hangs up after each answer without saying so: the next request opens a connection of its own."""
+    """The server disconnects after each answer without notice: the next request opens a new connection."""
 
     async def one_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
@@ -212,7 +212,7 @@ async def test_a_kept_alive_connection_that_closed_while_idle_is_replaced(
 
 
 async def test_bug_is_not_taken_for_an_outage(serve: Serve, open_session: OpenSession, operation: Operation) -> None:
-    """Variables that cannot be JSON are our caller's mistake: not repeated, and not a `RequestFailed`."""
+    """Variables that cannot be JSON are the caller's mistake: not retried, and not a `RequestFailed`."""
     server = await serve({"data": {"job": None}})
     session = await open_session(server.url)
     with pytest.raises(Exception) as caught:  # noqa: PT011 (gql's own class; what matters is what it is not)
@@ -224,7 +224,7 @@ async def test_bug_is_not_taken_for_an_outage(serve: Serve, open_session: OpenSe
 async def test_cancelling_a_request_leaves_the_session_usable(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """The first request is cancelled while the server thinks; the second gets its answer."""
+    """The first request is cancelled before its answer; the second gets its answer."""
     arrived = asyncio.Event()
 
     async def think(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""A file is what it claims to be: by its length, the digests of its answer, and what an archive holds."""
+"""A file is checked by its length, the digests of its answer, and the contents of an archive."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def b64(digest: bytes) -> str:
-    """As headers hold it."""
+    """The base64 text of a header."""
     return base64.b64encode(digest).decode()
 
 
 def spoiled(content: bytes, at: int) -> bytes:
-    """The same with one other byte."""
+    """The same content with one changed byte."""
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
@@ -54,7 +54,7 @@ def spoiled(content: bytes, at: int) -> bytes:
 async def test_broken_archive_is_not_saved(
     body: bytes, words: str, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """HTTP 200 with something else: fetched again as often as any request, then `BadReply`, and no file."""
+    """HTTP 200 with something else: downloaded again as often as any request, then `BadReply`, and no file."""
     server = await serve(giving(body))
     session = await open_session(server.url, limits=Limits(attempts=3))
     with pytest.raises(errors.BadReply, match=words):
@@ -89,7 +89,7 @@ DIGESTS = {
 async def test_file_must_have_the_digest_that_its_server_sends(
     header: str, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """Another whole archive under the digest of the first: an error; the first: a file."""
+    """Another valid archive with the digest of the first: an error; the first archive: a file."""
     server = await serve(giving(ZIP, {header: DIGESTS[header]}), giving(archive(100), {header: DIGESTS[header]}))
     session = await open_session(server.url, limits=Limits(attempts=1))
     await download(session, server.url, tmp_path / "f.zip")
@@ -110,19 +110,19 @@ async def test_file_must_have_the_digest_that_its_server_sends(
     ids=["an ETag", "a checksum of parts", "hex", "others", "of the packed file", "nonsense"],
 )
 def test_header_that_is_no_digest_of_the_file_is_ignored(headers: dict[str, str]) -> None:
-    """By contract, or by its length."""
+    """By the header's definition, or by its length."""
     assert digests_in(headers) == {}
 
 
 @given(st.text(max_size=60))
 def test_no_header_breaks_the_reading_of_digests(text: str) -> None:
-    """Whatever a server puts there."""
+    """Any text in a header."""
     assert isinstance(digests_in({"Digest": text, "Content-MD5": text, "x-goog-hash": text}), dict)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_archive_breaks_its_check(seed: int, tmp_path: Path) -> None:
-    """Some bytes of a small archive changed, cut or repeated, 2,000 times: a problem or none, and no exception."""
+    """2,000 archives with changed, truncated or repeated bytes: a problem or none, and no exception."""
     draw, path = random.Random(seed), tmp_path / "f.zip"
     for _ in range(100):
         content = bytearray(archive(30))
@@ -134,14 +134,14 @@ def test_no_archive_breaks_its_check(seed: int, tmp_path: Path) -> None:
 
 
 def test_too_large_archive_index_is_not_read(tmp_path: Path) -> None:
-    """An archive that claims an index of 10 GB: it would be read into memory."""
+    """An archive that claims an index of 10 GB, which would be read into memory."""
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 3_000_000_000, 0, 0)
     (tmp_path / "f.zip").write_bytes(end)
     assert problem_of(str(tmp_path / "f.zip"), "f.zip", {}, lambda: False) is None
 
 
 def test_archive_with_another_compression_is_only_opened(tmp_path: Path) -> None:
-    """LZMA takes what memory the archive says."""
+    """LZMA uses as much memory as the archive says."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as made:
         made.writestr("a", b"x" * 1000)

@@ -1,4 +1,4 @@
-"""Guarantee 11, end to end: whatever JSON a server sends, only our own errors come out of a session and its clients."""
+"""Guarantee 11, end to end: with any JSON from a server, only this project's errors are raised."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ REPLY = st.fixed_dictionaries({}, optional={"data": DATA | JSON, "errors": ERROR
 
 
 async def exercise(client: JobClient) -> None:
-    """All that a client asks of a server; only our own errors may come out."""
+    """Every kind of request of a client; only this project's errors may be raised."""
     spec: Any = (
         AiwareJobSpec.of(tasks=[{"engine_id": "e"}])
         if isinstance(client, AiwareClient)
@@ -85,7 +85,7 @@ async def exercise(client: JobClient) -> None:
 async def test_any_json_is_read_or_raises_one_of_our_errors(
     kind: type[JobClient], serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Checks, submissions, cancels and results against replies of any shape."""
+    """Checks, submissions, cancels and results, with answers of any shape."""
     caplog.set_level(logging.CRITICAL)
     replies: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Values that Python itself refuses, or takes quadratic time for, are a bad reply or are passed over (guarantee 11)."""
+"""Values that Python refuses, or reads in quadratic time, are a bad reply or are ignored (guarantee 11)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DATES = [
 
 @pytest.mark.parametrize("date", DATES)
 def test_bad_date_header_is_ignored(date: str) -> None:
-    """A zone that overflows: the skew of the clocks is unknown, and no wait ends."""
+    """A time zone that overflows: the skew of the clocks is unknown, and no wait ends."""
     assert http_date_or_none(date) is None
     assert _skew_s((Exchange(True, 200, {"Date": date}), 0.0)) is None
 
@@ -49,7 +49,7 @@ def test_bad_date_header_is_ignored(date: str) -> None:
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 1000, 1023, 1100, 100_000])
 def test_too_deeply_nested_json_is_refused(opening: str, depth: int) -> None:
-    """Between 900 and 1,024 levels orjson reads what Python cannot show."""
+    """With 900 to 1,024 levels, orjson reads a value that Python cannot print."""
     closing = "]" if opening == "[" else "}"
     for leaf in ("1", "NaN", "1" * 100, '"\\ud800"'):
         with pytest.raises(ValueError, match=r".+"):
@@ -57,7 +57,7 @@ def test_too_deeply_nested_json_is_refused(opening: str, depth: int) -> None:
 
 
 def test_json_that_is_not_nested_too_deeply_is_read_and_shown() -> None:
-    """The bound itself, with a number that is too large for orjson and without."""
+    """Exactly the bound, with and without a number that is too large for orjson."""
     for leaf in ("1", "NaN"):
         value = decoded("[" * MAX_DEPTH + leaf + "]" * MAX_DEPTH)
         assert brief(value).startswith("[[[")
@@ -65,7 +65,7 @@ def test_json_that_is_not_nested_too_deeply_is_read_and_shown() -> None:
 
 
 def test_too_deeply_nested_json_is_never_encoded_by_orjson() -> None:
-    """orjson 3.13.0 writes beyond the end of its buffer for it, and the process dies: so in a process of its own."""
+    """orjson 3.13.0 writes beyond its buffer and the process crashes, so the test uses a separate process."""
     done = subprocess.run([sys.executable, "-c", _DEEP], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "fine"), done.stderr
 
@@ -91,7 +91,7 @@ print("fine")
 
 @pytest.mark.parametrize(("value", "shown"), [(None, ""), ("a", "a"), (1, "1"), ({"a": [True]}, '{"a": [true]}')])
 def test_any_value_can_be_shown(value: object, shown: str) -> None:
-    """As text, bounded in length."""
+    """The text of any value is bounded in length."""
     assert brief(value) == shown
     assert len(brief(["x" * 100_000])) < 20_000
     assert "cannot be shown" in brief({"a": 10**5000})
@@ -99,7 +99,7 @@ def test_any_value_can_be_shown(value: object, shown: str) -> None:
 
 @pytest.mark.parametrize("depth", [300, 970, 1000, 1010])
 async def test_deep_json_anywhere_in_an_answer_is_a_bad_reply(depth: int, serve: Serve) -> None:
-    """In a job, in the message of an error, in a token's answer; after a create nobody knows whether it was done."""
+    """In a job, an error's message, a token's answer; after a create the outcome is unknown."""
     nested = "[" * depth + "]" * depth
     server = await serve(f'{{"data":null,"errors":[{{"message":{nested}}}]}}')
     async with Session(server.url, BearerToken("t"), DIALECT, Limits(attempts=1), FakeClock()) as session:
@@ -116,7 +116,7 @@ async def test_deep_json_anywhere_in_an_answer_is_a_bad_reply(depth: int, serve:
 async def test_an_answer_is_utf_8_whatever_charset_the_server_names(
     charset: str, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """A codec of the server's choice could take quadratic time, or raise what is not ours."""
+    """A codec that the server chooses could take quadratic time, or raise another exception."""
 
     async def answer(request: web.Request) -> web.Response:
         body = '{"data": {"job": {"id": "\\u00e4ä"}}}'.encode()
@@ -143,7 +143,7 @@ async def test_an_answer_that_is_not_utf_8_is_a_bad_reply(
 async def test_an_answer_with_too_many_errors_is_refused_as_a_whole(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Half a million would each become an exception; a job whose error were left out would seem to be absent."""
+    """Half a million errors would each become an exception; a job whose error was left out would seem absent."""
     server = await serve({"data": {"job": None}, "errors": [1] * 100_000})
     session = await open_session(server.url, limits=Limits(attempts=1))
     with pytest.raises(errors.BadReply, match="errors"):
@@ -171,7 +171,7 @@ async def test_an_answer_with_too_many_errors_is_refused_as_a_whole(
 async def test_token_lifetime_is_an_hour_by_default_and_a_week_at_most(
     expires_in: Any, fetches: int, clock: FakeClock
 ) -> None:
-    """Asked for again six days later (for those of 30 days: seven): NaN would never be renewed, 10^400 overflows."""
+    """Renewed after six days (seven for a lifetime of 30 days): NaN would never be renewed, 10^400 overflows."""
     auth, asked = ClientCredentials("http://h", "id", "secret"), []
 
     async def post_form(url: str, form: object, headers: object) -> dict[str, object]:
@@ -199,7 +199,7 @@ LONG = ["deadbeef" * 50_000, "a://" * 100_000, "://" * 130_000, "a+" * 200_000, 
 
 @pytest.mark.parametrize("text", LONG)
 def test_urls_are_found_in_linear_time(text: str) -> None:
-    """400 kB of hex took minutes; now no more than some hundred times what it takes to write it as JSON."""
+    """400 kB of hex took minutes; now it takes at most some hundred times as long as writing it as JSON."""
     started = time.perf_counter()
     json.dumps(text)
     json_s = time.perf_counter() - started
@@ -209,7 +209,7 @@ def test_urls_are_found_in_linear_time(text: str) -> None:
 
 
 def test_urls_are_found_at_any_depth() -> None:
-    """What a caller submits may be nested more deeply than Python's stack."""
+    """The input of a caller may be nested more deeply than Python's stack."""
     plain: object = "https://h/?s=1"
     for _ in range(5_000):
         plain = {"a": [plain]}

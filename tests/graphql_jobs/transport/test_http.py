@@ -1,4 +1,4 @@
-"""What goes over the wire says what the standard library's JSON would say."""
+"""The bytes of a request are those of the standard library's JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(VALUES)
 def test_request_is_encoded_as_by_the_standard_library(value: Any) -> None:
-    """Whatever it holds: what is no number is no null, and half of a surrogate pair and large numbers stay."""
+    """NaN does not become null, and half of a surrogate pair and large numbers are kept."""
     assert repr(json.loads(encoded(value))) == repr(json.loads(json.dumps(value)))
 
 
@@ -32,6 +32,6 @@ class _Plain:
 
 @pytest.mark.parametrize("value", [datetime.now(UTC), _Plain(), {1, 2}, b"x"])
 def test_value_that_the_standard_library_refuses_is_refused(value: object) -> None:
-    """Before anything is sent."""
+    """It is refused before anything is sent."""
     with pytest.raises(TypeError, match="not JSON serializable"):
         encoded({"x": value})

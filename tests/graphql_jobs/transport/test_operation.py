@@ -9,7 +9,7 @@ from graphql_jobs.transport.operation import Operation
 
 
 def test_an_operation_knows_its_name_its_field_and_its_alias() -> None:
-    """`result: getJob` stands under "result" in the data and is called getJob in messages."""
+    """`result: getJob` is under "result" in the data and is called getJob in messages."""
     operation = Operation("query Q($id: ID!) { result: getJob(jobId: $id) { id } }")
     assert (operation.name, operation.field, operation.alias) == ("Q", "getJob", "result")
     plain = Operation("mutation M { createJob { id } }")
@@ -17,7 +17,7 @@ def test_an_operation_knows_its_name_its_field_and_its_alias() -> None:
 
 
 def test_the_payload_is_what_gql_would_send() -> None:
-    """The printed document, its name, and the variables where there are any."""
+    """The printed document, its name, and the variables if there are any."""
     text = "query Q($id: ID!) { job(id: $id) { id ...F } } fragment F on Job { status }"
     operation = Operation(text)
     printed = print_ast(parse(text))
@@ -26,7 +26,7 @@ def test_the_payload_is_what_gql_would_send() -> None:
 
 
 def test_two_requests_of_one_operation_do_not_share_variables() -> None:
-    """Bound to 1 and to 2 before either is sent: each keeps its own, also if the caller changes the mapping."""
+    """Bound to 1 and to 2 before either is sent: each keeps its value, also if the caller changes the mapping."""
     operation = Operation("query Q($id: ID!) { job(id: $id) { id } }")
     variables = {"id": "1"}
     first, second = operation.bind(variables), operation.bind({"id": "2"})
@@ -36,7 +36,7 @@ def test_two_requests_of_one_operation_do_not_share_variables() -> None:
 
 @pytest.mark.parametrize("text", ["{ job { id } }", "query Q { ...F } fragment F on Query { job { id } }"])
 def test_an_operation_needs_a_name_and_a_root_field(text: str) -> None:
-    """Without a name no log and no server can say which it was."""
+    """Without a name, no log and no server can name the operation."""
     with pytest.raises(ValueError, match="name and a root field"):
         Operation(text)
 
@@ -50,5 +50,5 @@ def test_bad_document_is_refused() -> None:
 
 
 def test_an_operation_shows_its_name_only() -> None:
-    """No document in a log line."""
+    """The document is not in a log line."""
     assert repr(Operation("query Q { job { id } }")) == "Operation(Q)"

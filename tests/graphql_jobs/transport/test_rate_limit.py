@@ -1,4 +1,4 @@
-"""The rate limit: never more requests in a second than it allows, in their order."""
+"""The rate limit: never more requests in a second than it allows, and in order."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class HeldClock(FakeClock):
 
 
 async def settle() -> None:
-    """Let all tasks run until each waits for something."""
+    """Let all tasks run until each of them waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def sent_by(limit: RateLimit, clock: FakeClock, names: Sequence[str], sent: list[tuple[str, float]]) -> None:
-    """Send one request for each name, all asked for at once."""
+    """Send one request for each name, all concurrently."""
 
     async def send(name: str) -> None:
         assert await limit.take()
@@ -61,7 +61,7 @@ def most_in(window_s: float, instants: Sequence[float]) -> int:
 
 @given(st.floats(0.05, 50), st.lists(st.floats(0, 3), max_size=60), st.integers(1, 5))
 def test_no_second_holds_more_requests_than_the_rate_limit(rate: float, gaps_s: list[float], together: int) -> None:
-    """Any rate, any pattern of requests: at most `rate` in any second, at most one in 1 / `rate` seconds below one."""
+    """Any rate and pattern: at most `rate` in any second, or one in 1 / `rate` seconds for a rate below one."""
 
     async def run() -> list[tuple[str, float]]:
         clock = FakeClock()
@@ -77,7 +77,7 @@ def test_no_second_holds_more_requests_than_the_rate_limit(rate: float, gaps_s: 
 
 
 async def test_no_rate_limit_means_no_wait() -> None:
-    """None: a thousand at once."""
+    """None: a thousand concurrent requests."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     await sent_by(RateLimit(clock, RateWindow(None)), clock, ["x"] * 1000, sent)
     assert (len(sent), clock.slept) == (1000, [])
@@ -92,7 +92,7 @@ async def test_requests_of_one_second_may_be_sent_at_once() -> None:
 
 
 async def test_rate_below_one_is_one_request_per_interval() -> None:
-    """0.2 per second: one in five seconds, and the margin."""
+    """0.2 per second: one in five seconds, plus the margin."""
     clock, sent = FakeClock(), list[tuple[str, float]]()
     began_at = clock.now()
     await sent_by(RateLimit(clock, RateWindow(0.2)), clock, "abc", sent)
@@ -109,7 +109,7 @@ async def test_requests_are_sent_in_their_order() -> None:
 
 @pytest.mark.parametrize("cancelled", [[1], [2], [1, 2], [3, 2], [3]])
 async def test_cancelled_request_leaves_the_queue(cancelled: list[int]) -> None:
-    """The first that waits, or one in the queue, is cancelled: the others are sent as if it had never been there."""
+    """The first waiting request, or one in the queue, is cancelled: the others are sent as if it never existed."""
     clock, sent = HeldClock(), list[tuple[str, float]]()
     limit = RateLimit(clock, RateWindow(1))
     tasks = [asyncio.create_task(sent_by(limit, clock, str(number), sent)) for number in range(5)]
@@ -128,7 +128,7 @@ async def test_cancelled_request_leaves_the_queue(cancelled: list[int]) -> None:
 
 
 async def test_delayed_request_takes_no_turn() -> None:
-    """Three wait when a delay begins: all three return at once without a turn, which a later request can have."""
+    """Three requests wait when a delay begins: all return without a turn, which a later request can take."""
     clock, delayed = HeldClock(), False
     limit = RateLimit(clock, RateWindow(1))
     assert await limit.take(lambda: delayed)
@@ -159,6 +159,6 @@ async def test_wait_of_a_new_request_is_known() -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 1e300])
 def test_bad_rate_is_refused(rate: float) -> None:
-    """Zero would wait for ever: the parameter is named."""
+    """Zero would wait without end: the error names the parameter."""
     with pytest.raises(InvalidInput, match="requests_per_s"):
         RateWindow(rate)

@@ -1,4 +1,4 @@
-"""A rate limit is one wherever an answer says so: a delay for the whole endpoint, and never a refusal (guarantee 6)."""
+"""An answer that says "rate limited" in any form delays the whole endpoint and is not a refusal (guarantee 6)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_client_error_with_retry_after_is_a_delay(
     operation: Operation,
     creation: Operation,
 ) -> None:
-    """409 with `Retry-After: 7`, whatever its body says: a read and a create are sent again after 7 s."""
+    """409 with `Retry-After: 7` and any body: a read and a create are sent again after 7 s."""
     body = {"errors": [{"message": "no", "extensions": {"code": code}}]} if code else {"message": "no"}
     server = await serve((status, body, SEVEN_S), GOOD, (status, body, SEVEN_S), MADE)
     session, began_at = await open_session(server.url, dialect=DATASAUR), clock.now()
@@ -50,7 +50,7 @@ async def test_client_error_with_retry_after_is_a_delay(
 async def test_retry_after_delays_the_whole_endpoint(
     status: int, body: Any, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """An hour, beside whatever answer: no other request is sent, and an error says that asking again may help."""
+    """An hour, in any answer: no other request is sent, and an error is transient."""
     server = await serve((status, body, {"Retry-After": "3600"}))
     session = await open_session(server.url)
     if status != 200:
@@ -77,7 +77,7 @@ async def test_request_that_is_too_large_for_now_is_still_one_to_make_smaller(
 async def test_rejected_token_with_retry_after_is_renewed(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """401 with a delay: after it the request has a new token."""
+    """401 with a delay: after the delay the request has a new token."""
     tokens = await serve({"access_token": "one"}, {"access_token": "two"})
     server = await serve((401, "", SEVEN_S), GOOD)
     session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
@@ -89,7 +89,7 @@ async def test_rejected_token_with_retry_after_is_renewed(
 async def test_delay_that_the_token_endpoint_asks_for_is_kept(
     status: int, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """It wants to hear nothing for an hour: the credentials are not called wrong, and it is asked once."""
+    """The token endpoint asks for an hour: the credentials are not called wrong, and it is asked once."""
     tokens, server = await serve((status, {"error": "slow_down"}, {"Retry-After": "3600"})), await serve(GOOD)
     session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
     for _ in range(2):
@@ -140,7 +140,7 @@ THROTTLED: dict[str, dict[str, Any]] = {
 async def test_create_that_is_throttled_in_the_body_is_sent_again(
     spelling: str, data: Any, dialect: Dialect, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """HTTP 200 with THROTTLED: refused before any work, so that the second request makes the one job."""
+    """HTTP 200 with THROTTLED: refused before any work, so the second request creates the one job."""
     server = await serve({"data": data, "errors": [{"message": "first"}, THROTTLED[spelling]]}, MADE)
     session = await open_session(server.url, dialect=dialect)
     assert await session.create(creation, {"input": {}}) == {"id": "7"}
@@ -151,7 +151,7 @@ async def test_create_that_is_throttled_in_the_body_is_sent_again(
 async def test_throttled_create_that_was_begun_is_unknown(
     spelling: str, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """The words of a rate limit below the created object: the job may exist."""
+    """A rate-limit error below the created object: the job may exist."""
     entry = THROTTLED[spelling] | {"path": ["createJob", "target"]}
     server = await serve({"data": {"createJob": None}, "errors": [entry]})
     with pytest.raises(errors.SubmissionUnknown):
@@ -174,7 +174,7 @@ async def test_throttled_create_that_was_begun_is_unknown(
 async def test_words_that_may_mean_something_else_are_no_proof(
     entry: Any, serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """An internal error whose text is that of another service behind it: nobody knows what was done."""
+    """An internal error whose text comes from another service behind it: the outcome is unknown."""
     server = await serve({"data": None, "errors": [entry]})
     with pytest.raises(errors.SubmissionUnknown):
         await (await open_session(server.url, dialect=DATASAUR)).create(creation, {"input": {}})
@@ -185,7 +185,7 @@ async def test_words_that_may_mean_something_else_are_no_proof(
 async def test_client_error_with_a_rate_limit_code_is_a_delay(
     status: int, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """403 whose second error says RATE_LIMITED, without `Retry-After`: sent again after a delay of our own."""
+    """403 whose second error is RATE_LIMITED, without `Retry-After`: sent again after the default delay."""
     body = {"errors": [{"message": "no", "extensions": {"code": "FORBIDDEN"}}, THROTTLED["RATE_LIMITED"]]}
     server = await serve((status, body), GOOD)
     await (await open_session(server.url, dialect=DATASAUR)).read(operation, {"id": "1"})
@@ -209,7 +209,7 @@ GATEWAYS: dict[str, dict[str, Any]] = {
 async def test_refusal_that_is_not_graphql_and_says_rate_limit_is_a_delay(
     gateway: str, status: int, serve: Serve, open_session: OpenSession, operation: Operation, creation: Operation
 ) -> None:
-    """A gateway's 403 with a JSON object of its own: a read, a create and a sign-in are sent again."""
+    """A gateway's 403 with another JSON object: a read, a create and a sign-in are sent again."""
     refused = (status, GATEWAYS[gateway])
     server = await serve(refused, GOOD, refused, MADE)
     tokens = await serve(refused, {"access_token": "one"})
@@ -233,7 +233,7 @@ async def test_refusal_without_such_words_is_none(
 async def test_requests_that_wait_for_one_sign_in_share_its_failure(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """Thirty requests and a token endpoint that fails: it is asked once, and not thirty times one after the other."""
+    """Thirty requests and a failing token endpoint: it is asked once, not thirty times in a row."""
     tokens, server = await serve((401, {"error": "invalid_client"})), await serve(GOOD)
     session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
     ended = await asyncio.gather(
@@ -247,7 +247,7 @@ async def test_requests_that_wait_for_one_sign_in_share_its_failure(
 async def test_sign_in_of_a_cancelled_request_is_done_by_the_next_one(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """The first of two requests is cancelled while it signs in: the second one signs in, and is answered."""
+    """The first of two requests is cancelled during its sign-in: the second signs in and is answered."""
     tokens, server = await serve({"access_token": "one"}), await serve(GOOD)
     session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
     first, second = (asyncio.create_task(session.read(operation, {"id": number})) for number in "12")

@@ -1,4 +1,4 @@
-"""Calls are repeated after a delay that grows, for as long as the outage budget lasts."""
+"""Calls are repeated after growing delays until the outage budget is spent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.clocks import FakeClock
 
 
 async def fail() -> None:
-    """503, for ever."""
+    """Always 503."""
     raise ServerFailed("aiware", "job", "job 1", "HTTP 503")
 
 
 async def test_delay_grows_with_the_outage() -> None:
-    """An hour of 503: the first delay is at most 2 s, later ones 15 to 30 s; the last try is made after the hour."""
+    """An hour of 503: the first delay is at most 2 s, later ones 15 to 30 s; the last attempt is after the hour."""
     clock = FakeClock()
     began_at = clock.monotonic()
     with pytest.raises(ServerFailed):
@@ -27,7 +27,7 @@ async def test_delay_grows_with_the_outage() -> None:
 
 
 async def test_retry_after_beyond_the_outage_budget_is_waited_for() -> None:
-    """A delay of 100 s within a budget of 60 s: one more try is made after it."""
+    """A delay of 100 s with a budget of 60 s: one more attempt is made after it."""
     clock, calls = FakeClock(), list[float]()
 
     async def call() -> str:

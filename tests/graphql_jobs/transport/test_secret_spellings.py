@@ -1,4 +1,4 @@
-"""Guarantee 7: a secret is not shown in another spelling either, wherever a server repeats it."""
+"""Guarantee 7: a secret that a server repeats in another spelling is not shown either."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_secret_is_not_shown_in_another_spelling(spelling: str) -> None:
-    """The letters that no escape touches are gone too, and what stands around it is left."""
+    """The letters that need no escape are removed too, and the text around the secret stays."""
     kept = KeptSecrets(lambda: (SECRET,))
     spelled = SPELLINGS[spelling](SECRET)
     shown = kept.redact(f"you sent {spelled} to us")
@@ -73,7 +73,7 @@ def test_a_secret_is_not_shown_in_another_spelling(spelling: str) -> None:
 
 @pytest.mark.parametrize("spelling", list(SPELLINGS)[:-3])
 def test_a_part_of_a_secret_that_a_cut_left_is_not_shown(spelling: str) -> None:
-    """The provider's text is cut before it is cleaned: in the midst of a secret, or of an escape."""
+    """The provider's text is cut before it is redacted, within a secret or an escape."""
     kept = KeptSecrets(lambda: (SECRET,))
     spelled = SPELLINGS[spelling](SECRET)
     for length in range(len(spelled)):
@@ -86,7 +86,7 @@ PRINTABLE = st.text(st.characters(exclude_categories=("C", "Z")), min_size=8, ma
 
 @given(PRINTABLE, st.lists(st.sampled_from(list(SPELLINGS)[:-3]), max_size=2), st.text())
 def test_any_secret_is_found_in_any_spelling(secret: str, spellings: list[str], around: str) -> None:
-    """Also one that looks like an escape itself."""
+    """Also a secret that looks like an escape."""
     spelled = secret
     for one in spellings:
         spelled = SPELLINGS[one](spelled)
@@ -110,7 +110,7 @@ ADDRESS = f"https://me:hunter22@acct.blob.example/c/b.mp4?sv=2024-08-04&sr=b&sig
     ],
 )
 def test_one_value_of_a_signed_query_is_not_shown(text: str) -> None:
-    """In another order, alone, encoded or decoded; nor what is secret by its name, nor a password."""
+    """In another order, alone, encoded or decoded; also values with secret names, and passwords."""
     kept = KeptSecrets()
     kept.keep_queries({"url": [ADDRESS]})
     shown = redacted(text, kept)
@@ -124,7 +124,7 @@ TOKEN = "t0k3n-5ecret-of-the-account"
 async def test_a_secret_in_an_id_or_a_status_is_not_shown(
     spelled: str, serve: Serve, open_session: OpenSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Status words, ids of tasks, engines, targets and results: what downstream and Prefect's database get."""
+    """Status words and ids of tasks, engines, targets and results, which downstream and Prefect's database get."""
     caplog.set_level(logging.DEBUG)
     task = {"id": spelled, "status": "failed", "engineId": spelled, "startedDateTime": spelled}
     tasks = {"limit": 30, "records": [task, task | {"status": spelled}]}
@@ -150,7 +150,7 @@ async def test_a_secret_in_an_id_or_a_status_is_not_shown(
 
 
 async def test_job_id_that_holds_a_secret_is_refused(serve: Serve, open_session: OpenSession) -> None:
-    """Its handle would be kept and shown."""
+    """Its handle would be stored and shown."""
     server = await serve({"data": {"createJob": {"id": TOKEN}}})
     session = await open_session(server.url, BearerToken(TOKEN), limits=Limits(attempts=1))
     with pytest.raises(errors.SubmissionUnknown) as caught:
@@ -162,7 +162,7 @@ async def test_job_id_that_holds_a_secret_is_refused(serve: Serve, open_session:
 async def test_the_query_of_a_token_address_is_not_shown(
     status: int, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """A function key in `token_url`."""
+    """`token_url` has a function key in its query."""
     tokens = await serve((status, {}))
     auth = ClientCredentials(f"{tokens.url}?code=function-5ecret#f", "id", "client-secret")
     session = await open_session(tokens.url, auth, limits=Limits(attempts=1))
@@ -173,7 +173,7 @@ async def test_the_query_of_a_token_address_is_not_shown(
 
 
 def test_a_status_that_is_known_and_ids_without_secrets_are_left_as_they_are() -> None:
-    """Not even copied."""
+    """They are not even copied."""
     kept = KeptSecrets(lambda: (TOKEN,))
     task = {"id": "a_b-c", "status": "running", "engineId": "e", "startedDateTime": "2026-01-01T00:00:00+00:00"}
     job = aiware_reader.read_job({"id": "j", "status": "running", "targetId": "t"}, [task] * 30)
@@ -181,7 +181,7 @@ def test_a_status_that_is_known_and_ids_without_secrets_are_left_as_they_are() -
 
 
 def test_a_short_secret_is_no_part_of_an_id() -> None:
-    """A token of one letter stars messages, and no id."""
+    """A token of one letter is replaced in messages, not in ids."""
     kept = KeptSecrets(lambda: ("a",))
     failure = JobFailure("r", "m", "a-1")
     job = Job("p", "a", JobState.FAILED, "failed", (JobTask("a-1", JobState.FAILED, "failed"),), (failure,))
@@ -189,7 +189,7 @@ def test_a_short_secret_is_no_part_of_an_id() -> None:
 
 
 def test_oldest_secrets_are_dropped_and_those_of_the_credentials_stay() -> None:
-    """After 2,000 others; a token that is replaced is forgotten when the credentials forget it."""
+    """After 2,000 others the oldest is dropped; a replaced token is dropped with the credentials."""
     current = [("token-one-1234",)]
     kept = KeptSecrets(lambda: current[0])
     kept.keep("token-one-1234")
@@ -202,12 +202,12 @@ def test_oldest_secrets_are_dropped_and_those_of_the_credentials_stay() -> None:
 
 
 def test_overlapping_secrets_are_removed_whole() -> None:
-    """The secret "aa" in "aaa": no letter of it is left."""
+    """The secret "aa" in "aaa": no letter of it remains."""
     assert redacted("xaaay", ["aa"]) == "x***y"
 
 
 def test_many_secrets_cost_hardly_more_than_few() -> None:
-    """2,000 signed addresses that begin alike: within a hundred times, where one after the other took a thousand."""
+    """2,000 signed addresses with the same beginning take at most a hundred times as long; a loop took a thousand."""
     message = "the media at the place could not be fetched, X-Amz-Algorithm=AWS4-HMAC-SHA256 was told: " * 5
     few, many = KeptSecrets(lambda: ("a-long-token-1",)), KeptSecrets(lambda: ("a-long-token-1",))
     for number in range(2_000):

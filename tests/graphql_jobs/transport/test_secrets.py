@@ -1,4 +1,4 @@
-"""Guarantee 7: nothing that must stay secret is in an error, a log line or a repr."""
+"""Guarantee 7: no secret is in an error, a log line or a repr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN, SECRET, KEPT = "tok-3f9a1c", "cs-77be0d", "kept-5512ee"
 ALL = (TOKEN, SECRET, KEPT)
-#: What a careless server may say, wherever it may say it.
+#: Texts of a careless server, for every part of an answer.
 ECHO = f"you sent Bearer {TOKEN} and {SECRET} with {KEPT}"
 STEPS: dict[str, Any] = {
     "message of an error": {"errors": [{"message": ECHO}]},
@@ -42,11 +42,11 @@ STEPS: dict[str, Any] = {
 
 
 def shown(error: BaseException | None) -> str:
-    """All that an error can show, its causes included."""
+    """Everything that an error can show, with its causes."""
     parts: list[str] = []
     while error is not None:
         parts += [str(error), repr(error), repr(error.args), repr(vars(error))]
-        parts += traceback.format_exception(error)  # what Prefect logs, and keeps
+        parts += traceback.format_exception(error)  # Prefect logs and keeps this
         if isinstance(error, errors.GraphqlJobsError):
             parts.append(repr(pickle.dumps(error)))
         error = error.__cause__ if isinstance(error.__cause__, errors.GraphqlJobsError) else None
@@ -62,7 +62,7 @@ async def test_secret_that_a_server_repeats_is_not_shown(
     creation: Operation,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Token, client secret and a kept secret, echoed in every corner: neither in the error nor in any log at DEBUG."""
+    """Token, client secret and a kept secret in every part of an answer: not in the error, not in a log at DEBUG."""
     caplog.set_level(logging.DEBUG)
     tokens, api = await serve({"access_token": TOKEN}), await serve(STEPS[where])
     session = await open_session(api.url, ClientCredentials(tokens.url, "id", SECRET), limits=Limits(attempts=2))
@@ -113,7 +113,7 @@ def test_no_repr_shows_a_secret() -> None:
 
 
 async def test_a_text_is_cut_and_stays_on_one_line(open_session: OpenSession) -> None:
-    """A megabyte with line feeds and terminal codes becomes a short line; what is short stays whole."""
+    """A megabyte with line feeds and terminal codes becomes a short line; a short text stays unchanged."""
     session = await open_session("http://127.0.0.1:9")
     text = session.redact("a\nb\x1b[31m" + "x" * 1_000_000)
     assert len(text) < 500
@@ -129,21 +129,21 @@ async def test_a_secret_that_spans_the_cut_is_not_shown_in_part(open_session: Op
 
 
 async def test_an_empty_secret_is_no_secret(open_session: OpenSession) -> None:
-    """Otherwise every place between two characters would be starred."""
+    """Otherwise stars would stand between all characters."""
     session = await open_session("http://127.0.0.1:9")
     session.kept_secrets.keep("")
     assert session.redact("text") == "text"
 
 
 async def test_a_secret_that_holds_another_is_removed_whole(open_session: OpenSession) -> None:
-    """The token "abc" and the kept secret "abc-def": nothing of either is left."""
+    """The token "abc" and the kept secret "abc-def": no part of either remains."""
     session = await open_session("http://127.0.0.1:9", BearerToken("abc"))
     session.kept_secrets.keep("abc-def")
     assert "def" not in session.redact("you sent abc-def")
 
 
 async def test_a_token_that_was_replaced_is_still_a_secret(clock: FakeClock) -> None:
-    """Renewed: the old token is echoed by the answer to a request that is still under way."""
+    """The token was renewed, and a pending request's answer repeats the old one."""
     auth = ClientCredentials("http://h", "id", SECRET)
     names = iter(["first-token", "second-token", "third-token"])
 

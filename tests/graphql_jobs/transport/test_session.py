@@ -1,4 +1,4 @@
-"""The session: Retry-After delays, each request's own status, bounded responses, use by many."""
+"""The session: Retry-After delays, the status of each request, bounded answers, concurrent use."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_retry_after_is_waited_for(
 async def test_a_date_in_retry_after_is_waited_for(
     serve: Serve, open_session: OpenSession, clock: FakeClock, creation: Operation
 ) -> None:
-    """Until a quarter of a minute after the server's own date; and a create may be sent again after 429."""
+    """Until 15 s after the server's own date; and a create may be sent again after 429."""
     then, later_on = (format_datetime(instant(1e9 + seconds), usegmt=True) for seconds in (0, 15))
     head = {"Date": then, "Retry-After": later_on}
     server = await serve((429, "", head), MADE)
@@ -71,7 +71,7 @@ async def test_a_date_in_retry_after_is_waited_for(
 async def test_delay_without_retry_after_is_our_own(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """429 for ever without `Retry-After`: six attempts, with short delays."""
+    """Always 429 without `Retry-After`: six attempts, with short delays."""
     server = await serve((429, ""))
     with pytest.raises(errors.RateLimited) as caught:
         await (await open_session(server.url)).read(operation, {"id": "1"})
@@ -84,7 +84,7 @@ async def test_delay_without_retry_after_is_our_own(
 async def test_delay_beyond_the_retry_budget_is_left_to_the_caller(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """A year is cut to an hour, and an hour is not waited here: one request, and the next fails without being sent."""
+    """A year is cut to an hour, and the request does not wait that long: one request; the next fails unsent."""
     server = await serve((429, "", {"Retry-After": "31536000"}))
     session = await open_session(server.url)
     for _ in range(2):
@@ -99,7 +99,7 @@ async def test_delay_beyond_the_retry_budget_is_left_to_the_caller(
 async def test_senseless_retry_after_does_not_stop_the_session(
     text: str, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """Negative, NaN, no number: the request is sent again soon, and succeeds."""
+    """Negative, NaN, not a number: the request is sent again soon, and succeeds."""
     server = await serve((429, "", {"Retry-After": text}), GOOD)
     began_at = clock.now()
     await (await open_session(server.url)).read(operation, {"id": "1"})
@@ -109,7 +109,7 @@ async def test_senseless_retry_after_does_not_stop_the_session(
 async def test_delay_applies_to_all_requests_of_the_session(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """Guarantee 6: told once to come back in 30 s, neither of two concurrent requests is sent before that."""
+    """Guarantee 6: the server asks for 30 s: neither of two concurrent requests is sent before that."""
     sent_at: list[float] = []
 
     async def note(request: web.Request) -> web.StreamResponse:
@@ -162,14 +162,14 @@ async def test_delay_that_is_extended_again_and_again_is_not_waited_for_without_
 
 
 async def later(session: Session, operation: Operation, sent_at: list[float]) -> None:
-    """A request that begins once the first was refused."""
+    """A request that begins after the first was refused."""
     while not sent_at or not session.server_delay.active_since:  # noqa: ASYNC110 (the session has no event)
         await asyncio.sleep(0)
     await session.read(operation, {"id": "2"})
 
 
 def noting(clock: FakeClock) -> tuple[list[float], Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-    """The instants at which requests came, and what a server does to note them."""
+    """The instants at which requests arrive, and a step of a server that records them."""
     came_at: list[float] = []
 
     async def note(request: web.Request) -> web.StreamResponse:
@@ -214,12 +214,12 @@ async def test_requests_after_a_delay_are_spread(
 async def test_each_of_many_concurrent_requests_has_its_own_status(
     serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """200 at once, four statuses mixed: each request ends by its own, and takes the wait of its own."""
+    """200 concurrent requests and four statuses: each request has the result and the delay of its own status."""
     kinds = (None, errors.RequestRefused, errors.SignInFailed, errors.RateLimited)
 
     async def by_id(request: web.Request) -> web.StreamResponse:
         number = int((await request.json())["variables"]["id"])
-        await asyncio.sleep(0.001 * (number % 7))  # real: mixes the order of the answers
+        await asyncio.sleep(0.001 * (number % 7))  # real time: changes the order of the answers
         head = {"Retry-After": str(100 + number)} if number % 4 == 3 else {}
         return web.json_response(
             {"data": {"job": {"id": str(number)}}}, status=(200, 400, 403, 429)[number % 4], headers=head
@@ -281,7 +281,7 @@ async def test_an_answer_at_the_bound_is_read(
 
 
 async def test_a_session_is_opened_before_it_is_used(operation: Operation) -> None:
-    """Outside of `async with` it is a mistake of the caller, said so."""
+    """Use outside of `async with` is the caller's mistake, and the error says so."""
     session = Session("http://127.0.0.1:9/graphql", BearerToken("x"), DIALECT)
     with pytest.raises(RuntimeError, match="async with"):
         await session.read(operation, {})
@@ -291,7 +291,7 @@ async def test_a_session_is_opened_before_it_is_used(operation: Operation) -> No
 async def test_a_hostile_path_of_an_error_is_no_crash(
     path: object, serve: Serve, open_session: OpenSession, operation: Operation
 ) -> None:
-    """The path of an error is a list of names and numbers, or whatever a hostile server puts there."""
+    """The path of an error is a list of names and numbers, or any other JSON of a hostile server."""
     answer: Mapping[str, Any] = {"data": {"job": {"id": "1"}}, "errors": [{"message": "x", "path": path}]}
     server = await serve(dict(answer))
     assert (await (await open_session(server.url)).read(operation, {"id": "1"})).data == GOOD["data"]

@@ -1,4 +1,4 @@
-"""The rate limit of a session: it applies to each request, after the delay, and leaves no create in doubt."""
+"""The rate limit of a session applies to each request, after the delay, and leaves no create unknown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MADE: dict[str, Any] = {"data": {"createJob": {"id": "7"}}}
 
 @pytest.fixture
 def sent_at(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> list[float]:
-    """The instants at which requests of any kind are given to aiohttp."""
+    """The instants at which requests of any kind are passed to aiohttp."""
     instants: list[float] = []
     request = aiohttp.ClientSession._request
 
@@ -54,7 +54,7 @@ class Moody:
         self.tokens = 0
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Answer by the path of the request and by how many came before."""
+        """Answer by the request's path and its number."""
         self.count += 1
         if request.path == "/token":
             self.tokens += 1
@@ -71,7 +71,7 @@ class Moody:
 async def test_rate_limit_applies_to_every_request_of_a_session(
     serve: Serve, open_session: OpenSession, operation: Operation, sent_at: list[float], tmp_path: Path
 ) -> None:
-    """Reads, retries, sign-ins after 401 and downloads, forty at once: never more than two in any second."""
+    """Reads, retries, sign-ins after 401 and downloads, forty concurrently: at most two in any second."""
     server = await serve(Moody())
     root = server.url.removesuffix("/graphql")
     auth = ClientCredentials(f"{root}/token", "id", "s")
@@ -87,7 +87,7 @@ async def test_rate_limit_applies_to_every_request_of_a_session(
 
 @pytest.mark.parametrize(("requests_per_s", "is_refused"), [(2, False), (None, True)])
 async def test_service_with_a_rate_limit_never_refuses(requests_per_s: float | None, is_refused: bool) -> None:
-    """Twenty requests in ten seconds are taken: with two per second none of fifty is refused, without a budget some."""
+    """The service takes 20 requests in 10 s: at two per second none of 50 is refused, without a limit some are."""
     behaviour = Behaviour(requests_per_window=20)
     async with Emulator(clock=ManualClock(), seed=7, behaviour=behaviour) as emulator:
         job_id, auth = emulator.aiware.plant().id, BearerToken(emulator.accounts.aiware_token)
@@ -101,7 +101,7 @@ async def test_service_with_a_rate_limit_never_refuses(requests_per_s: float | N
 async def test_without_a_rate_limit_nothing_waits(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """A hundred reads at once, no delay."""
+    """A hundred concurrent reads, no delay."""
     server = await serve(GOOD)
     session = await open_session(server.url)
     await asyncio.gather(*(session.read(operation, {"id": "1"}) for _ in range(100)))
@@ -122,7 +122,7 @@ async def test_read_waits_for_its_turn_without_a_limit(
 async def test_delay_that_begins_while_a_request_waits_for_its_turn_applies_to_it(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation, sent_at: list[float]
 ) -> None:
-    """Told to stay away for 40 s while a request waits for its turn: it is sent after that, and not in its turn."""
+    """A delay of 40 s begins while a request waits for its turn: the request is sent after the delay."""
     session = await open_session((await serve(GOOD)).url, limits=Limits(requests_per_s=1))
     await session.read(operation, {"id": "1"})
     began_at, sleep = clock.now(), clock.sleep
@@ -140,7 +140,7 @@ async def test_delay_that_begins_while_a_request_waits_for_its_turn_applies_to_i
 async def test_delay_applies_to_a_sign_in(
     serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation, sent_at: list[float]
 ) -> None:
-    """The delay begins while the sign-in waits for its turn: it goes to the same servers, and waits."""
+    """A delay begins while the sign-in waits for its turn: the sign-in waits too."""
     server = await serve({"access_token": "T", "expires_in": 3600}, GOOD)
     auth = ClientCredentials(server.url.replace("graphql", "token"), "id", "s")
     session = await open_session(server.url, auth, limits=Limits(requests_per_s=1))
@@ -161,7 +161,7 @@ async def test_delay_applies_to_a_sign_in(
 async def test_download_does_not_wait_for_the_delay_of_the_endpoint(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The file is on another host, and its URL expires: it is fetched at once during a delay of an hour."""
+    """The file is on another host, and its URL expires: it is downloaded during a delay of an hour."""
     server = await serve("zip")
     session = await open_session(server.url, limits=Limits(requests_per_s=1))
     session.server_delay.extend(3600)
@@ -172,7 +172,7 @@ async def test_download_does_not_wait_for_the_delay_of_the_endpoint(
 async def test_create_whose_turn_comes_too_late_is_refused(
     serve: Serve, open_session: OpenSession, creation: Operation
 ) -> None:
-    """One request in 100 s and one just sent; a submission may take 120 s: surely nothing was sent, and it says so."""
+    """One request in 100 s and one just sent; a submission may take 120 s: the error says that nothing was sent."""
     server = await serve(MADE)
     session = await open_session(server.url, limits=Limits(requests_per_s=0.01))
     assert await session.create(creation, {"input": {}}) == {"id": "7"}
@@ -186,7 +186,7 @@ async def test_create_whose_turn_comes_too_late_is_refused(
 async def test_a_create_that_is_cancelled_in_the_queue_was_not_sent(
     serve: Serve, open_session: OpenSession, creation: Operation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is said about a job that may exist, and nobody waits for its turn."""
+    """The log does not say that a job may exist, and its turn is free."""
     server, clock = await serve(MADE), HeldClock()
     session = await open_session(server.url, limits=Limits(requests_per_s=0.1), clock=clock)
     await session.rate_limit.take()

@@ -1,4 +1,4 @@
-"""Guarantee 5: a session for each event loop, endpoint and credential; opened by the first user, closed by the last."""
+"""Guarantee 5: one session per event loop, endpoint and credential; the first user opens it, the last closes it."""
 
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ def test_two_event_loops_do_not_share() -> None:
 
 
 def test_rate_limit_is_shared_by_the_process() -> None:
-    """Prefect gives each task that is submitted to threads an event loop: four of them with 30 requests each, 40 in a
-    second allowed. By the instants that are counted, no second holds more."""
+    """Prefect runs tasks in threads in separate event loops: four loops, 30 requests each: at most 40 in any second."""
     limits = Limits(requests_per_s=40)
     sent_at: list[float] = []
 
@@ -85,7 +84,7 @@ def test_rate_limit_is_shared_by_the_process() -> None:
 
 
 def test_each_rate_has_its_own_window() -> None:
-    """The first one of a loop counts for all in it; in another loop another block may say otherwise."""
+    """Within a loop the first rate applies to all; a block in another loop may have another rate."""
 
     async def window(rate: float) -> RateWindow:
         return shared_session(URL, BearerToken("two-rates"), DIALECT, Limits(requests_per_s=rate)).rate_limit.window
@@ -96,13 +95,13 @@ def test_each_rate_has_its_own_window() -> None:
 
 
 def test_shared_session_outside_of_async_code_is_refused() -> None:
-    """No loop, no session: said so, with what to do."""
+    """Without an event loop there is no session: the error says so, and what to do."""
     with pytest.raises(InvalidInput, match="async"):
         shared_session(URL, BearerToken("a"), DIALECT)
 
 
 async def test_the_last_user_closes_the_session(serve: Serve, operation: Operation) -> None:
-    """Two users: after the first has left it works, after the second it is closed, and it can be opened again."""
+    """Two users: it works after the first has left, is closed after the second, and can be opened again."""
     server = await serve(GOOD)
     first = shared_session(server.url, BearerToken("a"), DIALECT)
     second = shared_session(server.url, BearerToken("a"), DIALECT)
@@ -118,7 +117,7 @@ async def test_the_last_user_closes_the_session(serve: Serve, operation: Operati
 
 
 async def test_a_failure_inside_closes_the_session_too(serve: Serve) -> None:
-    """An exception in the block of the only user."""
+    """The block of the only user raises."""
     session = shared_session((await serve(GOOD)).url, BearerToken("a"), DIALECT)
     with pytest.raises(ZeroDivisionError):
         async with session:
@@ -127,7 +126,7 @@ async def test_a_failure_inside_closes_the_session_too(serve: Serve) -> None:
 
 
 async def test_session_can_be_opened_and_closed_by_many_tasks(serve: Serve, operation: Operation) -> None:
-    """Fifty tasks enter, ask and leave, in whatever order."""
+    """Fifty tasks enter, send a request and leave, in any order."""
     server = await serve(GOOD)
 
     async def use(number: int) -> None:
@@ -152,7 +151,7 @@ async def test_a_token_outlives_the_connection(serve: Serve, operation: Operatio
 
 
 async def test_clients_of_one_installation_share_a_session() -> None:
-    """A lenient and a strict client: one session, each with its own judgement."""
+    """A lenient and a strict client: one session, and each reads answers in its own way."""
     strict = AiwareClient.connect("https://api.h/", BearerToken("a"))
     lenient = AiwareClient.connect("https://api.h", BearerToken("a"), lenient=True)
     assert strict.session is lenient.session
@@ -162,14 +161,14 @@ async def test_clients_of_one_installation_share_a_session() -> None:
 
 
 async def test_a_bad_address_is_refused_before_there_is_a_session() -> None:
-    """By both providers, and without the address."""
+    """Both providers refuse it, and the error does not show the address."""
     for client in (AiwareClient, DatasaurClient):
         with pytest.raises(InvalidInput, match="base_url"):
             client.connect("ftp://h", BearerToken("a"))
 
 
 def test_nothing_is_left_unclosed(serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
-    """A loop that ran clients to their end leaves no connector and no session behind."""
+    """An event loop that ran clients leaves no connector and no session."""
 
     async def use() -> None:
         async with AiwareClient.connect("http://127.0.0.1:9", BearerToken("a")):
@@ -181,7 +180,7 @@ def test_nothing_is_left_unclosed(serve: Serve, recwarn: pytest.WarningsRecorder
 
 
 def test_sessions_of_a_closed_event_loop_are_freed() -> None:
-    """Two requests at once waited for one token; then the loop ended: the session is gone, too."""
+    """Two concurrent requests waited for one token, and the loop ended: the session is freed too."""
 
     async def use() -> weakref.ref[Session]:
         session = shared_session(URL, ClientCredentials("http://h", "id", "s"), DIALECT)

@@ -35,8 +35,9 @@ def test_single_failures_with_answers_between_them_are_no_outage() -> None:
     ids=["503", "sign-in rejected"],
 )
 def test_intervals_between_probes_grow_up_to_a_bound(failure: RequestFailed, expected: list[float]) -> None:
-    """The end of an outage is seen 2.5 s late at most. A rejected sign-in is probed once a minute at last, since too
-    many attempts may lock an account."""
+    """The end of an outage is seen within 2.5 s. A rejected sign-in is finally probed once a minute, since too many
+    attempts may lock an account.
+    """
     breaker, now, intervals_s = failed_once(), 100.0, []
     for _ in expected:
         breaker.fail(failure, now)
@@ -46,7 +47,7 @@ def test_intervals_between_probes_grow_up_to_a_bound(failure: RequestFailed, exp
 
 
 def test_outage_has_its_first_instant_and_its_last_failure() -> None:
-    """Opened at 100 s by a 503, and a refusal at 101 s: the outage began at 100 s, and the refusal is the reason."""
+    """A 503 at 100 s and a refusal at 101 s: the outage began at 100 s, and the refusal is its reason."""
     breaker = failed_once()
     assert breaker.fail(DOWN, 100.0)
     assert not breaker.fail(REJECTED, 101.0)
@@ -75,7 +76,7 @@ def test_answer_to_a_request_of_before_an_outage_does_not_end_it() -> None:
 
 
 def test_delay_of_the_server_is_an_outage_without_probes() -> None:
-    """A delay that began at 5 s: since then there are no answers, and the breaker is closed."""
+    """A delay began at 5 s: the outage counts from then, and the breaker is closed."""
     breaker = CircuitBreaker()
     breaker.delay(5.0)
     breaker.delay(9.0)

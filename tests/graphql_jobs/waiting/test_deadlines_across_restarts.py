@@ -1,4 +1,4 @@
-"""Deadlines that count from durable instants: the provider's where it gives them, else what an earlier wait saw."""
+"""Deadlines that count from durable instants: the provider's own, or those that an earlier wait recorded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = ("queued_s", "running_s", "unchanged_s", "total_s")
 async def stopped_after(
     seconds: float, client: ScriptedClient, one: JobHandle, policy: WaitPolicy, store: LocalStore
 ) -> None:
-    """A wait whose process dies so many seconds after it began."""
+    """A wait whose process is stopped a number of seconds after it began."""
     waiting = asyncio.create_task(wait(client, one, policy, checkpoints=Checkpoints(store)))
     await client.clock.sleep(seconds)
     assert not waiting.done()
@@ -38,7 +38,7 @@ async def stopped_after(
 
 
 async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, store: LocalStore, name: str) -> float:
-    """When a wait gives up, by the client's clock, in seconds after the client's beginning."""
+    """When a wait gives up, in seconds after the client's start by the client's clock."""
     with pytest.raises(errors.WaitTimedOut, match=name):
         await wait(client, one, policy, checkpoints=Checkpoints(store))
     return client.clock.now() - client.began_at
@@ -60,7 +60,7 @@ async def gives_up(client: ScriptedClient, one: JobHandle, policy: WaitPolicy, s
 async def test_deadline_goes_on_counting_after_a_restart(
     deadlines: Deadlines, state: JobState, knows_submission: bool, scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The process dies 40 s into 100.5 s, and the next one begins 30 s later: 30.5 s are left, and not 100.5."""
+    """Stopped 40 s into a deadline of 100.5 s and restarted 30 s later: 30.5 s are left, not 100.5."""
     client, store = scripted(lambda one, at_s: job("a", state)), LocalStore()
     one = handle(submitted_at=clock.now() if knows_submission else None)
     policy = WaitPolicy(SLOW, deadlines)
@@ -73,7 +73,7 @@ async def test_deadline_goes_on_counting_after_a_restart(
 
 
 async def test_job_that_does_not_show_in_time_is_given_up(scripted: Scripted, clock: FakeClock) -> None:
-    """unseen_s=300.5 replaces the grace of 30 s: a wait of two attempts ends after 300.5 s, and names the limit."""
+    """unseen_s=300.5 replaces the grace of 30 s: a wait of two attempts ends after 300.5 s and names the limit."""
     client, store = scripted(lambda one, at_s: None), LocalStore()
     one, policy = handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(unseen_s=300.5))
     await stopped_after(40, client, one, policy, store)
@@ -90,7 +90,7 @@ async def test_job_that_shows_late_but_in_time_is_waited_for(scripted: Scripted,
 
 
 async def test_change_of_a_task_puts_off_the_deadline_for_no_change(scripted: Scripted, clock: FakeClock) -> None:
-    """A task changes at 80 s and at 160 s, the job never: with unchanged_s=100 the wait ends at 260 s."""
+    """A task changes at 80 s and 160 s, the job does not: with unchanged_s=100 the wait ends at 260 s."""
     words = ["queued", "running", "complete"]
 
     def script(one: str, at_s: float) -> Job:
@@ -106,7 +106,7 @@ async def test_change_of_a_task_puts_off_the_deadline_for_no_change(scripted: Sc
 async def test_change_counts_although_the_instant_of_the_job_does_not_move(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """A task changes every 80 s, the job's `modified_at` never: unchanged_s=100 does not fire, also after a restart."""
+    """A task changes every 80 s and `modified_at` does not: unchanged_s=100 never passes, also after a restart."""
     modified_at = clock.now()
 
     def script(one: str, at_s: float) -> Job:
@@ -120,7 +120,7 @@ async def test_change_counts_although_the_instant_of_the_job_does_not_move(
 
 
 async def test_providers_own_instant_of_the_last_change_counts(scripted: Scripted, clock: FakeClock) -> None:
-    """First seen now, but last changed 70 s ago by the provider's clock: 30 s are left. A clock ahead gives no more."""
+    """Seen first now, but changed 70 s ago by the provider's clock: 30 s are left. A clock ahead adds nothing."""
     for modified_s, left_s in ((-70, 30), (+500, 100)):
         began_at = clock.now()
         seen = job("a", JobState.RUNNING, raw_modified=began_at + modified_s)
@@ -136,7 +136,7 @@ def _always(seen: Job, job_id: str, at_s: float) -> Job:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted, clock: FakeClock) -> None:
-    """The deadline passes while no process runs, and the job has ended well since: succeeded."""
+    """The deadline passes while no process runs, and the job has succeeded since: succeeded."""
     state = JobState.PENDING if name == "queued_s" else JobState.RUNNING
     client = scripted(lambda one, at_s: job("a", state if at_s < 90 else JobState.SUCCEEDED))
     one, policy, store = handle(submitted_at=clock.now()), WaitPolicy(SLOW, Deadlines(**{name: 60.0})), LocalStore()
@@ -146,7 +146,7 @@ async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted
 
 
 async def test_no_checkpoint_is_written_that_no_deadline_needs(scripted: Scripted, clock: FakeClock) -> None:
-    """A known submission, and two deadlines that count from it: the store stays empty."""
+    """The submission is known and both deadlines count from it: the store stays empty."""
     client, store, policy = scripted(until(90)), LocalStore(), WaitPolicy(SLOW, Deadlines(queued_s=500))
     await wait(client, handle("a", clock.now()), policy, checkpoints=Checkpoints(store))
     assert await store.read_all("gqs-") == {}
@@ -155,7 +155,7 @@ async def test_no_checkpoint_is_written_that_no_deadline_needs(scripted: Scripte
 async def test_store_that_cannot_be_written_ends_no_wait(
     scripted: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Prefect's API is away while checkpoints are written: logged, and the wait sees the end of its job."""
+    """Prefect's API is unavailable while checkpoints are written: this is logged, and the wait sees its job end."""
 
     class Away(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:
@@ -168,7 +168,7 @@ async def test_store_that_cannot_be_written_ends_no_wait(
 
 
 async def test_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
-    """Two waits write at once: neither loses what the other saw, and an entry that was damaged by hand is left out."""
+    """Two waits write at the same time: neither loses the other's checkpoints, and a damaged entry is ignored."""
     store = LocalStore()
     await store.append("gqs-waits", 0, {"a": {"nonsense": 1}})
 
@@ -186,7 +186,7 @@ async def test_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock:
 async def test_wait_for_several_jobs_reads_checkpoints_of_waits_for_one_and_the_other_way_round(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """A run waits for one job, then for two, then for one again: each wait sees what was seen before."""
+    """A run waits for one job, then two, then one again: each wait reads the checkpoints of the waits before."""
     store = LocalStore()
     early, later = Checkpoint(first_at=1.0), Checkpoint(first_at=1.0, changed_at=5.0, digest="x")
     for job_ids, checkpoint in ((["a"], early), (["a", "b"], later), (["a"], Checkpoint(first_at=1.0, changed_at=9.0))):
@@ -198,7 +198,7 @@ async def test_wait_for_several_jobs_reads_checkpoints_of_waits_for_one_and_the_
 
 
 async def test_store_that_hangs_does_not_hold_up_a_wait(scripted: Scripted, clock: FakeClock) -> None:
-    """Prefect's API hangs from the first checkpoint on: the wait ends with its job, and leaves no task behind."""
+    """Prefect's API hangs from the first checkpoint on: the wait ends with its job and leaves no task."""
 
     class Hanging(LocalStore):
         async def append(self, key: str, number: int, entry: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Guarantee 5: a bug that concerns one job ends the wait for that job, and no other one."""
+"""Guarantee 5: a bug that concerns one job ends only the wait for that job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FROM_A_SERVER = "s3cret"
 
 
 def failing_for(original: Callable[..., Any], is_bad: Callable[..., bool]) -> Callable[..., Any]:
-    """`original`, with a bug for some."""
+    """`original`, which raises for some jobs."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if is_bad(*args, **kwargs):
@@ -44,7 +44,7 @@ def failing_for(original: Callable[..., Any], is_bad: Callable[..., bool]) -> Ca
 async def test_bug_in_judging_a_job_ends_the_wait_for_that_job_only(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of three waits, the second ends as a `WaitStopped`, and the others see their ends."""
+    """Of three waits, the second ends as a `WaitStopped`, and the others see their jobs end."""
     bad = failing_for(Watch.judge, lambda watch, *args, **kwargs: watch.handle.job_id == "b")
     monkeypatch.setattr(Watch, "judge", bad)
     waits = [wait(scripted(until(20)), handle(name), EVERY_5_S) for name in "abc"]
@@ -77,7 +77,7 @@ async def test_on_change_that_raises_ends_the_wait_for_that_job_only(scripted: S
 async def test_bug_in_reading_a_job_is_a_bad_reply_about_that_job_only(
     provider: str, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer holds two jobs; the other one is read."""
+    """The answer has two jobs: the other one is read."""
     reader: Any = aiware_reader if provider == "aiware" else datasaur_reader
     bad = failing_for(reader.read_job, lambda entry, *args, **kwargs: entry["id"] == "b")
     monkeypatch.setattr(reader, "read_job", bad)

@@ -1,4 +1,4 @@
-"""The numbers of the poller: in the snapshot, in the log and for OpenTelemetry."""
+"""The numbers of the poller in the snapshot, in the log and in OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_latency_counts_from_the_providers_instant_of_the_end(scripted: Sc
 
 
 async def test_skew_is_our_clock_minus_the_date_header(scripted: Scripted, clock: FakeClock) -> None:
-    """A `Date` that is a minute behind our clock gives 60 s; an answer without one gives None."""
+    """A `Date` header a minute behind the local clock gives 60 s; an answer without one gives None."""
     client = scripted(until(0))
     headers = {"Date": format_datetime(datetime.fromtimestamp(clock.now() - 60, UTC), usegmt=True)}
     client.session.last_heard = Exchange(headers=headers), clock.now()
@@ -65,7 +65,7 @@ async def test_skew_is_our_clock_minus_the_date_header(scripted: Scripted, clock
 async def test_snapshot_counts_requests_and_rate_limits_of_a_real_server(
     serve: Serve, open_session: OpenSession
 ) -> None:
-    """A 429 and an answer from a server on this machine: two requests, one rate limit, and a skew."""
+    """A 429 and an answer from a local server: two requests, one rate limit, and a skew."""
     server = await serve((429, {}, {"Retry-After": "1"}), {"data": {"j0": None}})
     session = await open_session(server.url, dialect=reader.DIALECT)
     client = AiwareClient(session)
@@ -88,7 +88,7 @@ async def test_log_has_a_line_every_five_minutes(scripted: Scripted, caplog: pyt
 
 
 async def test_labels_of_the_metrics_name_no_job(scripted: Scripted) -> None:
-    """They are the provider and the endpoint: a thousand jobs make no thousand time series."""
+    """The labels are provider and endpoint: a thousand jobs do not make a thousand time series."""
     client = scripted(until(0))
     assert client.session.telemetry.labels == {"provider": "aiware", "endpoint": client.session.url}
 
@@ -96,7 +96,7 @@ async def test_labels_of_the_metrics_name_no_job(scripted: Scripted) -> None:
 async def test_opentelemetry_gets_the_numbers_of_the_snapshot(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a meter of the user's own, each instrument has the number of the snapshot."""
+    """With the user's own meter, each instrument has the number of the snapshot."""
     told: dict[str, float] = {}
 
     class Instrument(api.NoOpCounter):
@@ -132,7 +132,7 @@ async def test_opentelemetry_gets_the_numbers_of_the_snapshot(
 
 
 async def test_waits_work_without_opentelemetry(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API package is not installed: nothing is exported, and the snapshot counts."""
+    """The API package is not installed: nothing is exported, and the snapshot still counts."""
     monkeypatch.setattr(telemetry, "_opentelemetry", None)
     client = scripted(until(20))
     ended = await all_of(client, NAMES)

@@ -21,14 +21,14 @@ AGES = st.floats(min_value=-1e6, max_value=1e9)
 
 @given(SCHEDULES, AGES)
 def test_interval_lies_within_its_bounds(schedule: Schedule, age_s: float) -> None:
-    """Never below MIN_DELAY_S and never above the cap, also for a job from the future."""
+    """Never below MIN_DELAY_S and never above the maximum, also for a job from the future."""
     interval_s = schedule.interval_s(age_s)
     assert MIN_DELAY_S <= interval_s <= max(schedule.max_delay_s, MIN_DELAY_S)
 
 
 @given(SCHEDULES, AGES, AGES)
 def test_older_job_is_not_polled_more_often(schedule: Schedule, one_s: float, other_s: float) -> None:
-    """Of any two ages, the greater one has no shorter interval."""
+    """The interval never decreases with the age."""
     assert schedule.interval_s(min(one_s, other_s)) <= schedule.interval_s(max(one_s, other_s))
 
 
@@ -38,7 +38,7 @@ def test_interval_grows_with_the_age() -> None:
 
 
 def test_interval_without_growth_stays() -> None:
-    """Every 5 s, however old the job is."""
+    """Every 5 s at any age."""
     assert {Schedule(5, 0, 60).interval_s(age_s) for age_s in (0, 100, 1e6)} == {5}
 
 
@@ -97,7 +97,7 @@ def test_error_names_the_wrong_parameter() -> None:
 def test_next_deadline_is_the_first_that_the_job_can_miss(
     running_since: float | None, changed_at: float | None, expected: tuple[float, str]
 ) -> None:
-    """Submitted at 100 s: 30 s to show, 60 s in the queue, 300 s running, 200 s without a change, 1,000 s in all."""
+    """Submitted at 100 s: 30 s unseen, 60 s queued, 300 s running, 200 s unchanged, 1,000 s in total."""
     deadlines = Deadlines(1000, queued_s=60, running_s=300, unchanged_s=200, unseen_s=30)
     assert deadlines.next_at(100, running_since, changed_at) == expected
 
@@ -106,7 +106,7 @@ def test_next_deadline_is_the_first_that_the_job_can_miss(
 def test_no_deadline_lies_beyond_the_total(
     total_s: float, queued_s: float | None, running_s: float | None, running: float | None, changed: float | None
 ) -> None:
-    """Whatever else is set, `total_s` bounds the wait."""
+    """`total_s` bounds the wait with any other deadlines."""
     at, name = Deadlines(total_s, queued_s, running_s).next_at(1000, running, changed)
     assert at <= 1000 + total_s
     assert name in {"total_s", "queued_s", "running_s"}

@@ -26,7 +26,7 @@ def taken(queue: PollQueue, now: float, at_most: int = 100) -> list[str]:
 
 
 def test_batch_holds_the_jobs_that_are_due_in_order() -> None:
-    """Due at 1, 2 and 3 s; at 2 s, with two to a batch, the first two."""
+    """Due at 1, 2 and 3 s, with two jobs per batch: at 2 s, the batch has the first two."""
     assert taken(queue_of(c=3, a=1, b=2), 2, at_most=2) == ["a", "b"]
 
 
@@ -38,12 +38,12 @@ def test_no_batch_before_a_job_is_due() -> None:
 
 
 def test_job_with_half_of_its_interval_behind_it_fills_a_batch() -> None:
-    """Every 10 s: the job that is due in 5 s is polled with the one that is due now, the one in 6 s is not."""
+    """Interval 10 s: a job due in 5 s is polled with the job that is due now, a job due in 6 s is not."""
     assert taken(queue_of(a=0, b=5, c=6), 0) == ["a", "b"]
 
 
 def test_job_whose_poll_is_under_way_is_not_taken_again() -> None:
-    """Not until it is put back."""
+    """It is not taken until it is put back."""
     queue = queue_of(a=0)
     [job] = queue.take(0, 100)
     assert job.is_under_way
@@ -63,7 +63,7 @@ def test_last_put_of_a_job_counts() -> None:
 
 
 def test_dropped_job_is_forgotten_although_another_job_has_its_id() -> None:
-    """A job is dropped and waited for anew: the due time of the first one does not count."""
+    """A job is dropped, and a new wait for it begins: the first due time does not count."""
     queue = queue_of(a=1)
     queue.drop(queue.jobs["a"])
     assert queue.next_at() == inf
@@ -82,7 +82,7 @@ def test_queue_does_not_grow_when_a_job_is_put_again() -> None:
 
 
 def test_large_jobs_are_taken_alone_and_in_order() -> None:
-    """Two large jobs that are due, and another job: each has a poll of its own."""
+    """Two large jobs are due, and one other job: each has its own poll."""
     queue = queue_of(a=0)
     for job_id in ("big0", "big1"):
         job = queue.job(job_id)
@@ -93,7 +93,7 @@ def test_large_jobs_are_taken_alone_and_in_order() -> None:
 
 
 def test_first_intervals_end_at_several_instants() -> None:
-    """A thousand jobs that are polled at once: at four instants, none with over a third of them; then every 8 s."""
+    """A thousand jobs polled together are next due at four instants, at most a third at each; then every 8 s."""
     at = [PolledJob(f"j{number}").next_due_at(0.0, 8.0) for number in range(1000)]
     assert set(at) == {2.0, 4.0, 6.0, 8.0}
     assert max(at.count(one) for one in set(at)) <= 330
@@ -103,13 +103,13 @@ def test_first_intervals_end_at_several_instants() -> None:
 
 @pytest.mark.parametrize(("now", "spread"), [(15, False), (15.1, True)])
 def test_job_that_is_polled_late_is_spread_anew(now: float, spread: bool) -> None:
-    """Every 10 s and due at 10 s: polled more than half of its interval late, its next interval is a part of one."""
+    """Interval 10 s, polled more than half an interval late: its next interval is shortened."""
     [job] = queue_of(a=10).take(now, 1)
     assert (job.interval_s == 0.0) is spread
 
 
 def test_probe_is_a_job_whose_last_poll_did_not_fail() -> None:
-    """Of a hundred jobs that are due, 99 failed the last time: the other one is the probe, each time."""
+    """Of a hundred due jobs, 99 failed the last time: the other one is always the probe."""
     for _ in range(20):
         queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
         for job_id, job in queue.jobs.items():
@@ -118,7 +118,7 @@ def test_probe_is_a_job_whose_last_poll_did_not_fail() -> None:
 
 
 def test_probes_do_not_follow_the_order_in_which_jobs_are_due() -> None:
-    """Jobs that can never be polled would be the first ones each time."""
+    """Otherwise jobs that can never be polled would always be first."""
     queue = queue_of(**{f"j{number}": float(number) for number in range(100)})
     numbers = [int(job.job_id[1:]) for _ in range(100) for job in queue.take_probe(100)]
     assert sorted(numbers) == list(range(100))

@@ -1,4 +1,4 @@
-"""Shared polls, their number and times, and waits that are cancelled or that a bug ends."""
+"""Shared polls: their number and times, and waits that are cancelled or end because of a bug."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def test_waits_of_a_session_share_their_polls(scripted: Scripted) -> None:
-    """Fifty waits for one job each: the first request asks for all fifty, and no more are sent than for one wait."""
+    """Fifty waits for one job each: the first request polls all fifty, with no more requests than for one wait."""
     client = scripted(until(60))
     names = [f"j{number}" for number in range(50)]
     await asyncio.gather(*(wait(client, handle(name), EVERY_5_S) for name in names))
@@ -37,7 +37,7 @@ async def test_waits_of_a_session_share_their_polls(scripted: Scripted) -> None:
 
 
 async def test_waits_for_one_job_share_its_polls(scripted: Scripted) -> None:
-    """Two waits: both get the end, and there are no more polls than for one."""
+    """Two waits for a job: both get the end, with no more polls than for one."""
     client = scripted(until(30))
     ended = await asyncio.gather(*(wait(client, handle("a"), EVERY_5_S) for _ in range(2)))
     assert [one.state for one in ended] == [JobState.SUCCEEDED] * 2
@@ -46,7 +46,7 @@ async def test_waits_for_one_job_share_its_polls(scripted: Scripted) -> None:
 
 
 async def test_waits_for_one_job_keep_their_own_deadlines(scripted: Scripted) -> None:
-    """One gives up after 10 s; the other sees the end."""
+    """One wait gives up after 10 s; the other sees the end."""
     client = scripted(until(30))
     short = WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=10))
     first, second = await asyncio.gather(
@@ -74,7 +74,7 @@ async def test_wait_that_begins_during_a_poll_keeps_its_deadline(scripted: Scrip
 
 
 async def test_remaining_wait_keeps_its_interval(scripted: Scripted, clock: FakeClock) -> None:
-    """One wait polls every 5 s, another one every minute; the first is cancelled: from then on one poll a minute."""
+    """One wait polls every 5 s, another every minute; the first is cancelled: from then on one poll a minute."""
     client = scripted(until(1e9))
     often, rarely = (asyncio.create_task(wait(client, handle("a"), every(interval_s, 3600))) for interval_s in (5, 60))
     await clock.sleep(31)
@@ -89,7 +89,7 @@ async def test_remaining_wait_keeps_its_interval(scripted: Scripted, clock: Fake
 
 
 async def test_new_wait_polls_at_once(scripted: Scripted, clock: FakeClock) -> None:
-    """Another wait is between two polls: a job that had ended before is seen without a delay."""
+    """Another wait is between two polls: a job that had ended before is seen immediately."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "b" or at_s > 100 else JobState.RUNNING))
     first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
     await clock.sleep(12.3)
@@ -105,12 +105,12 @@ async def test_polls_are_sent_in_full_batches(scripted: Scripted) -> None:
     await all_of(client, [f"j{number}" for number in range(1000)])
     asked = [at_s for at_s, _ in client.polls if at_s < 60]
     assert all(len(job_ids) <= 100 for _, job_ids in client.polls)
-    # At least 10 in each of 12 intervals; the first interval is a part of one, by the job's id.
+    # At least 10 in each of 12 intervals; the first interval is shorter, by the job's id.
     assert 10 * 12 <= len(asked) <= 1.1 * 10 * 13
 
 
 async def test_polls_are_spread_over_the_interval(scripted: Scripted) -> None:
-    """A thousand jobs that begin at once: after the first poll no second holds more than three of the ten requests."""
+    """A thousand jobs begin together: after the first poll, no second has more than three of the ten requests."""
     client = scripted(until(60))
     await all_of(client, [f"j{number}" for number in range(1000)])
     later = [int(at_s) for at_s, _ in client.polls if 5 < at_s < 60]
@@ -118,7 +118,7 @@ async def test_polls_are_spread_over_the_interval(scripted: Scripted) -> None:
 
 
 async def test_job_is_not_polled_later_than_its_interval(scripted: Scripted) -> None:
-    """A job that fills a batch is polled early; none is polled late."""
+    """A job that fills a batch is polled early; no job is polled late."""
     client = scripted(until(60))
     names = [f"j{number}" for number in range(250)]
     await all_of(client, names)
@@ -128,7 +128,7 @@ async def test_job_is_not_polled_later_than_its_interval(scripted: Scripted) -> 
 
 
 async def test_changed_jobs_are_polled_on_time_although_their_deadlines_differ(scripted: Scripted) -> None:
-    """Twenty waits of different deadlines for five jobs, which change at 8 s."""
+    """Twenty waits with different deadlines for five jobs, which change at 8 s."""
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
     policies = [WaitPolicy(Schedule(5, 0, 5), Deadlines(total_s=20 + number / 2)) for number in range(20)]
     waits = [wait(client, handle(f"j{number % 5}"), policy) for number, policy in enumerate(policies)]
@@ -141,7 +141,7 @@ async def test_changed_jobs_are_polled_on_time_although_their_deadlines_differ(s
 
 
 async def test_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, clock: FakeClock) -> None:
-    """The job begins to run at 8 s: with running_s=22 the wait gives up 22 s later, and not at 900 s."""
+    """The job runs from 8 s on: with running_s=22 the wait gives up 22 s later, not at 900 s."""
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING if at_s >= 8 else JobState.PENDING))
     began_at = clock.now()
     with pytest.raises(errors.WaitTimedOut, match="running_s=22"):
@@ -150,7 +150,7 @@ async def test_deadline_that_begins_with_a_change_is_kept(scripted: Scripted, cl
 
 
 async def test_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: FakeClock) -> None:
-    """Of two waits one is cancelled: its job is polled no more. The other is cancelled too: the poller stops."""
+    """One of two waits is cancelled: its job is polled no more. The other is cancelled too: the poller stops."""
     client = scripted(until(1e9))
     tasks = [asyncio.create_task(wait(client, handle(name), EVERY_5_S)) for name in "ab"]
     await clock.sleep(12)
@@ -165,7 +165,7 @@ async def test_cancelled_wait_leaves_nothing_behind(scripted: Scripted, clock: F
 
 
 async def test_wait_that_is_cancelled_as_its_job_ends_harms_no_other_wait(scripted: Scripted, clock: FakeClock) -> None:
-    """Both come in one step of the event loop: another wait for the same job gets the end."""
+    """Both happen in one step of the event loop: another wait for the same job gets the end."""
     client = scripted(until(30))
     gone, other = (asyncio.create_task(wait(client, handle("a"), EVERY_5_S)) for _ in range(2))
     await clock.sleep(2)
@@ -192,7 +192,7 @@ async def test_wait_many_that_is_left_early_leaves_nothing_behind(scripted: Scri
 
 
 async def test_bug_in_the_adapter_ends_all_waits(scripted: Scripted) -> None:
-    """It raises what no adapter should: all waits end with that error, and the next wait works again."""
+    """The adapter raises an unexpected exception: all waits end with it, and the next wait works again."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: ZeroDivisionError("a bug") if at_s > 20 else None
     waits = [wait(client, handle(name), EVERY_5_S) for name in "abc"]
@@ -205,7 +205,7 @@ async def test_bug_in_the_adapter_ends_all_waits(scripted: Scripted) -> None:
 
 
 async def test_wait_that_begins_after_a_bug_outlives_the_waits_that_the_bug_ended(scripted: Scripted) -> None:
-    """The poller dies, another wait for the same job begins, and only then does the first one leave."""
+    """The poller fails, another wait for the same job begins, and only then does the first one end."""
     client = scripted(until(30))
     poller = poller_of(client)
     dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Checkpoint(client.clock.now()))}, False) for _ in "da")
@@ -222,7 +222,7 @@ async def test_wait_that_begins_after_a_bug_outlives_the_waits_that_the_bug_ende
 async def test_poll_that_is_cancelled_from_outside_is_an_error_and_no_cancel(
     scripted: Scripted,
 ) -> None:
-    """Some code cancels all tasks of the event loop: the wait ends with an error that is not a cancel."""
+    """All tasks of the event loop are cancelled: the wait ends with an error other than a cancel."""
     client = scripted(until(1e9))
     gone = asyncio.Event()
 
@@ -241,7 +241,7 @@ async def test_poll_that_is_cancelled_from_outside_is_an_error_and_no_cancel(
 
 
 async def test_on_change_that_raises_harms_no_other_wait(scripted: Scripted) -> None:
-    """Two waits for one job: the one whose `on_change` raises ends with that error; the other one sees the end."""
+    """Two waits for one job: the one whose `on_change` raises ends with that error; the other sees the end."""
     client = scripted(until(30))
 
     def bad(job: Job) -> None:
@@ -257,7 +257,7 @@ async def test_on_change_that_raises_harms_no_other_wait(scripted: Scripted) -> 
 
 
 async def test_poll_runs_in_the_context_of_a_wait_for_one_of_its_jobs(scripted: Scripted) -> None:
-    """Two callers in contexts of their own: each request runs in one of them, so that its log lines belong there."""
+    """Two callers have their own contexts: each request runs in one of them, so its log lines belong to that run."""
     caller: ContextVar[str] = ContextVar("caller")
     ran_for: list[tuple[str, tuple[str, ...]]] = []
     client = scripted(until(20))
@@ -285,7 +285,7 @@ async def test_client_that_reads_otherwise_has_a_poller_of_its_own(scripted: Scr
     assert poller_of(client) is poller_of(other)
 
     class Lenient(type(client)):  # type: ignore[misc]
-        """Judges otherwise."""
+        """Reads answers differently."""
 
     lenient = Lenient(client.clock, until(0))
     lenient.session = client.session

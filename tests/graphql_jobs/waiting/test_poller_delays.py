@@ -1,4 +1,4 @@
-"""Delays that the server asks for, and outages: no polls in them, the ends of waits, and the polls after them."""
+"""Delays that the server asks for, and outages: the polls during and after them, and the ends of waits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_no_poll_is_sent_in_a_delay_of_the_server(scripted: Scripted, monk
 
 @pytest.mark.parametrize("trouble", ["a delay", "an outage"])
 async def test_polls_are_spread_again_after_a_delay_or_an_outage(trouble: str, scripted: Scripted) -> None:
-    """A thousand jobs, polled every 5 s, and 40 s without polls: later, they are spread over the interval as before."""
+    """A thousand jobs with interval 5 s, and 40 s without polls: after that, the polls are spread again."""
     client = scripted(until(200))
     if trouble == "a delay":
         client.failing = delays(client, 20, 40)
@@ -62,12 +62,12 @@ async def test_polls_are_spread_again_after_a_delay_or_an_outage(trouble: str, s
 async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The server asks for an hour; one deadline is after 300 s, the other wait sits the hour out and sees the end."""
+    """The server asks for an hour: one deadline is after 300 s, the other wait continues and sees the end."""
     client = scripted(until(3600))
     client.failing = delays(client, 10, 3600)
     began_at = clock.now()
     other = asyncio.create_task(wait(client, handle("b"), every(5, 60)))
-    async with asyncio.timeout(5):  # of real time: else it would end only with the delay
+    async with asyncio.timeout(5):  # of real time: otherwise it would end only with the delay
         with pytest.raises(
             errors.ProviderLost, match=r"outage_budget_s=60, and the deadline total_s=300 passed.*delay"
         ):
@@ -80,7 +80,7 @@ async def test_wait_whose_deadline_comes_before_the_end_of_the_delay_gives_up(
 
 @pytest.mark.parametrize("begins_s", [0, 59])
 async def test_job_is_polled_after_a_delay_before_its_wait_is_given_up(begins_s: float, scripted: Scripted) -> None:
-    """Budget 60 s; a delay of 60 s, or of 3,600 s, that begins with the outage or just before it is over: sat out."""
+    """Budget 60 s, and a delay of 60 or 3,600 s that begins with the outage or just before its end: waited for."""
     for delay_s in (60, 3600):
         client = scripted(until(0))
 
@@ -132,7 +132,7 @@ async def test_delays_with_answers_between_them_do_not_add_up(scripted: Scripted
 
 @pytest.mark.parametrize("where", ["queue", "batch size"])
 async def test_bug_in_a_step_ends_all_waits(where: str, scripted: Scripted, clock: FakeClock) -> None:
-    """A bug between two requests, when the timer rings; that of the batch size strikes again when the poller stops."""
+    """A bug occurs between two requests, at the timer; a bug in the batch size occurs again when the poller stops."""
     client = scripted(until(1e9))
     told = asyncio.create_task(_all_errors(client))
     await clock.sleep(12)
@@ -158,7 +158,7 @@ async def _all_errors(client: ScriptedClient) -> str:
 
 
 async def test_two_short_outages_do_not_add_up(scripted: Scripted) -> None:
-    """One wait polls every 200 s and has a budget of 20 s: a probe shows in time that the first outage is over."""
+    """A wait polls every 200 s and has a budget of 20 s: a probe shows in time that the first outage is over."""
     client = scripted(until(400))
     client.failing = lambda job_ids, at_s: DOWN if 210 <= at_s < 218 or 240 <= at_s < 252 else None
     waits = [
@@ -170,7 +170,7 @@ async def test_two_short_outages_do_not_add_up(scripted: Scripted) -> None:
 
 
 async def test_wait_with_a_long_interval_gives_up_in_time(scripted: Scripted, clock: FakeClock) -> None:
-    """The service is away from 30 s on; a wait whose next poll is due at 400 s gives up after its budget of 20 s."""
+    """The service fails from 30 s on: a wait whose next poll is due at 400 s gives up after its budget of 20 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if at_s >= 30 else None
     often = asyncio.create_task(wait(client, handle("a"), every(1, 10)))
@@ -211,7 +211,7 @@ async def test_probes_poll_a_job_no_more_often_than_its_interval(scripted: Scrip
 async def test_wait_that_begins_in_a_delay_does_not_shorten_it(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fifty waits begin in a delay or in the random time after it: that time is drawn once."""
+    """Fifty waits begin in a delay or in the random time after it: that time is chosen once."""
     drawn = iter([0.9] + [0.0] * 1000)
     monkeypatch.setattr(rate_limit, "spread_s", lambda: next(drawn))
     client = scripted(until(100))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def test_job_has_no_two_polls_under_way(scripted: Scripted, clock: FakeClock) -> None:
-    """An answer takes 20 s, as in a service that is busy: no second request for the job until it has come."""
+    """An answer of a busy service takes 20 s: no second poll of the job is sent before it comes."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: True
@@ -36,7 +36,7 @@ async def test_job_has_no_two_polls_under_way(scripted: Scripted, clock: FakeClo
 
 
 async def test_new_waits_do_not_poll_a_job_twice_at_once(scripted: Scripted, clock: FakeClock) -> None:
-    """A poll hangs, and ten waits for its job begin and are cancelled: one poll; when it is over, the next one."""
+    """A poll hangs, and ten waits for its job begin and are cancelled: one poll, and the next one after it ends."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "a" in job_ids
@@ -56,7 +56,7 @@ async def test_new_waits_do_not_poll_a_job_twice_at_once(scripted: Scripted, clo
 
 
 async def test_slow_request_does_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
-    """The first hundred of 200 jobs are in a request that is never answered: the others end at once."""
+    """The first hundred of 200 jobs are in a request that is never answered: the others are seen immediately."""
     client = scripted(until(0))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "j0" in job_ids
@@ -93,7 +93,7 @@ async def test_answer_to_a_poll_of_before_a_wait_does_not_end_it(scripted: Scrip
 async def test_job_that_is_polled_when_an_outage_begins_is_given_up_in_time(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Two requests fail and an outage begins, a third fails a moment later: its waits too end after their 60 s."""
+    """Two requests fail, an outage begins, and a third request fails: its waits end after their 60 s too."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "short0" in job_ids and len(slow.asked) <= 4
@@ -120,7 +120,7 @@ async def test_job_that_is_polled_when_an_outage_begins_is_given_up_in_time(
 
 
 async def test_four_polls_are_under_way_at_most(scripted: Scripted) -> None:
-    """Five thousand jobs join at once: fifty requests, four at a time."""
+    """Five thousand jobs join together: fifty requests, four at a time."""
     client = scripted(until(0))
     slow = Slow(client)
     await all_of(client, [f"j{number}" for number in range(5000)])
@@ -140,7 +140,7 @@ async def test_outage_is_probed_with_one_request_at_a_time(scripted: Scripted) -
 
 
 async def test_ends_within_an_outage_are_seen_soon_after_it(scripted: Scripted, clock: FakeClock) -> None:
-    """All jobs end within the outage: all ends are seen within an interval of its end."""
+    """All jobs end during the outage: all ends are seen within an interval after it."""
     client = scripted(until(100))
     client.failing = lambda job_ids, at_s: DOWN if 60 <= at_s < 200 else None
     await all_of(client, [f"j{number}" for number in range(500)])
@@ -169,7 +169,7 @@ async def test_each_wait_gives_up_by_its_own_outage_budget(scripted: Scripted, c
 async def test_wait_that_begins_in_an_outage_has_its_whole_outage_budget(
     jobs: int, scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The endpoint is away since 100 s; a wait that begins now gives up 50 s later, also one for four full batches."""
+    """Down since 100 s: a wait that begins now gives up 50 s later, also one for four full batches."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN
     first = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
@@ -194,7 +194,7 @@ async def test_outage_is_logged_when_it_begins_and_when_it_ends(
 
 
 async def test_wall_clock_that_is_set_back_stops_no_poll(scripted: Scripted, clock: FakeClock) -> None:
-    """Set back by a day in the middle of a wait: the intervals stay what they were."""
+    """The clock is set back by a day during a wait: the intervals do not change."""
     client = scripted(lambda one, at_s: job(one))
     waiting = asyncio.create_task(wait(client, handle("a"), EVERY_5_S))
     await clock.sleep(30)

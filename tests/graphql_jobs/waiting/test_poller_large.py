@@ -1,4 +1,4 @@
-"""Jobs with many tasks, which need requests of their own: they are polled alone and delay no other job."""
+"""Jobs with many tasks, which need their own requests: they are polled separately and do not delay other jobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READING_S = 30.0
 
 
 class Large:
-    """Makes jobs named "big..." large; notes when each was read, how many at once, and how often one was deferred."""
+    """Makes jobs named "big..." large; records when each was read, how many at a time, how often one was deferred."""
 
     def __init__(self, client: ScriptedClient) -> None:
         self.client, self.check_batch = client, client.check_batch
@@ -52,7 +52,7 @@ class Large:
 
 
 async def test_large_jobs_do_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
-    """Ten jobs that each take 30 s to read, and thirty others that end after 100 s: those are seen within 5 s."""
+    """Ten jobs take 30 s each to read, and thirty others end after 100 s: these ends are seen within 5 s."""
     client = scripted(until(100))
     large = Large(client)
     big = [asyncio.create_task(wait(client, handle(f"big{number}"), EVERY_5_S)) for number in range(10)]
@@ -65,7 +65,7 @@ async def test_large_jobs_do_not_delay_other_jobs(scripted: Scripted, clock: Fak
 
 
 async def test_large_jobs_are_polled_in_turn(scripted: Scripted, clock: FakeClock) -> None:
-    """Three of them for ten minutes: each is read as often as the others, and is in one batch with them once."""
+    """Three large jobs for ten minutes: each is read as often as the others, and is in one batch with them once."""
     client = scripted(until(1e9))
     large = Large(client)
     waits = waits_for(client, big0=EVERY_5_S, big1=EVERY_5_S, big2=EVERY_5_S)
@@ -79,7 +79,7 @@ async def test_large_jobs_are_polled_in_turn(scripted: Scripted, clock: FakeCloc
 
 
 async def test_deadline_of_a_large_job_is_judged_when_it_is_its_turn(scripted: Scripted, clock: FakeClock) -> None:
-    """Twenty such jobs with total_s=100, two read at a time: the last wait ends after 400 s, and not after 700 s."""
+    """Twenty large jobs with total_s=100, two read at a time: the last wait ends after 400 s, not after 700 s."""
     client = scripted(until(1e9))
     Large(client)
     waits = waits_for(client, **{f"big{number}": every(5, 60, 100) for number in range(20)})
@@ -90,7 +90,7 @@ async def test_deadline_of_a_large_job_is_judged_when_it_is_its_turn(scripted: S
 
 @pytest.mark.parametrize("name", ["big0", "j0"])
 async def test_outage_counts_for_a_large_job_as_for_any_other(name: str, scripted: Scripted, clock: FakeClock) -> None:
-    """The endpoint fails from the 12th second on: with an outage budget of 60 s the wait ends after some 72 s."""
+    """The endpoint fails from 12 s on: with an outage budget of 60 s the wait ends after about 72 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if at_s > 12 else None
     Large(client)
@@ -102,7 +102,7 @@ async def test_outage_counts_for_a_large_job_as_for_any_other(name: str, scripte
 
 
 async def test_large_job_is_read_after_an_outage(scripted: Scripted, clock: FakeClock) -> None:
-    """An outage of a minute begins while one such job is read and another one is due: both end well."""
+    """An outage of a minute begins while one large job is read and another is due: both succeed."""
     client = scripted(until(150))
     client.failing = lambda job_ids, at_s: DOWN if 20 < at_s < 80 else None
     Large(client)
@@ -111,7 +111,7 @@ async def test_large_job_is_read_after_an_outage(scripted: Scripted, clock: Fake
 
 
 async def test_released_large_job_does_not_make_the_poller_spin(scripted: Scripted, clock: FakeClock) -> None:
-    """In an outage, a wait is cancelled right before it would give up, while a large job is read: few steps follow."""
+    """In an outage, a wait is cancelled just before it gives up, while a large job is read: few steps follow."""
     client = scripted(until(1e9))
     large = Large(client)
     waits = waits_for(client, big0=every(5, 3600), a=every(5, 3600), b=every(5, 60))

@@ -1,4 +1,4 @@
-"""The poller against a simple model: random joins, cancels, faults and clock jumps; every wait ends once and right."""
+"""The poller against a simple model: random joins, cancels, faults and clock jumps; every wait ends once, correctly."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ NAMES = [f"j{number}" for number in range(12)]
 SOME_NAMES = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)
 SETS = st.sets(st.sampled_from(NAMES))
 DOWN = errors.ServerFailed("fake", "check", "", "HTTP 503")
-#: A year: nothing that is tested lasts that long.
+#: A year: longer than any test.
 LONG_S = 365 * 86400.0
-#: The greatest delay with which an end is seen when nothing is wrong.
+#: The largest delay until an end is seen without faults.
 LATE_S = INTERVAL_S + 4.0
 #: The smaller outage budget.
 BUDGET_S = 20.0
@@ -64,7 +64,7 @@ class PollerMachine(RuleBasedStateMachine):
         self.hidden: set[str] = set()
         self.slow = 0
         self.last_trouble_at = -inf
-        #: Beginnings and ends of the times with faults; a time with a fault in part of it counts as a whole.
+        #: Starts and ends of the periods with faults; a period with a fault in any part of it counts as a whole.
         self.troubles: list[tuple[float, float]] = []
         self.callers: list[Caller] = []
         self.at_once = 0
@@ -155,7 +155,7 @@ class PollerMachine(RuleBasedStateMachine):
         hidden=st.sets(st.sampled_from(NAMES)),
     )
     def change_faults(self, down: bool, poisonous: set[str], hidden: set[str]) -> None:
-        """The endpoint goes away or comes back; some jobs cannot be checked, some are not there."""
+        """The endpoint fails or recovers; some jobs cannot be checked, some are absent."""
         self.down, self.poisonous, self.hidden = down, poisonous, hidden
         self.last_trouble_at = self.clock.monotonic()
 
@@ -173,7 +173,7 @@ class PollerMachine(RuleBasedStateMachine):
 
     @rule(max_batch=st.sampled_from([1, 5, 100]))
     def take_less(self, max_batch: int) -> None:
-        """The server takes fewer jobs per request, or more."""
+        """The server accepts fewer jobs per request, or more."""
         self.client.max_batch = max_batch
 
     @rule(by_s=st.floats(-1e6, 1e6))
@@ -183,11 +183,11 @@ class PollerMachine(RuleBasedStateMachine):
 
     @rule(for_s=st.floats(0.1, 60))
     def pass_time(self, for_s: float) -> None:
-        """Time goes on."""
+        """Time passes."""
         self.run(self.elapse(for_s))
 
     async def elapse(self, for_s: float) -> None:
-        """Note whether there was trouble meanwhile."""
+        """Let time pass, and record whether there was a fault."""
         began_at, was_troubled = self.clock.monotonic(), self.is_troubled()
         await self.clock.sleep(for_s)
         if self.is_troubled():
@@ -196,12 +196,12 @@ class PollerMachine(RuleBasedStateMachine):
             self.troubles.append((began_at, self.clock.monotonic()))
 
     def is_troubled(self) -> bool:
-        """Whether anything keeps a poll from showing the state of a job."""
+        """Whether any fault prevents a poll from showing the state of a job."""
         faults = self.down or self.poisonous or self.hidden or self.slow
         return bool(faults or self.at_once or self.client.session.server_delay.is_active())
 
     def troubled_s(self, from_at: float, to_at: float) -> float:
-        """How much of that time was troubled."""
+        """The seconds of that period with faults."""
         return sum(max(0.0, min(until, to_at) - max(since, from_at)) for since, until in self.troubles)
 
     @invariant()
@@ -214,7 +214,7 @@ class PollerMachine(RuleBasedStateMachine):
                 if isinstance(ended, Job):
                     assert ended.state is JobState.SUCCEEDED
                     assert at >= self.ends_at[name]
-                elif isinstance(ended, errors.ProviderLost):  # it is known to be over with the next answer
+                elif isinstance(ended, errors.ProviderLost):  # only the next answer shows that it is over
                     assert caller.budget_s < LONG_S
                     assert self.troubled_s(at - caller.budget_s, at) >= caller.budget_s - LATE_S
                 else:
@@ -223,7 +223,7 @@ class PollerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_end_is_missed(self) -> None:
-        """The end of a job is seen by all its waits soon, if nothing has been wrong since."""
+        """All waits for a job see its end soon, if there was no fault since."""
         now = self.clock.monotonic()
         for caller in self.callers:
             for name in caller.names:
@@ -232,7 +232,7 @@ class PollerMachine(RuleBasedStateMachine):
                     assert name in caller.ended, f"{name} ended at {self.ends_at[name]}, it is {now}"
 
     def teardown(self) -> None:
-        """All faults end and all jobs end: each wait gets its ends, and the poller stops."""
+        """All faults and all jobs end: each wait gets its ends, and the poller stops."""
         try:
             self.run(self.finish())
             self.every_end_is_right()
@@ -241,14 +241,14 @@ class PollerMachine(RuleBasedStateMachine):
             self.loop.close()
 
     async def stop_all(self) -> None:
-        """End what a failed example left."""
+        """Stop what a failed example left running."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finish(self) -> None:
-        """Let all that is going on come to its end."""
+        """Let everything that is under way end."""
         self.change_faults(False, set(), set())
         for name in NAMES:
             self.end(name, 0)

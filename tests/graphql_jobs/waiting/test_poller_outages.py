@@ -1,4 +1,4 @@
-"""The beginning and the end of an outage: any answer ends it, but for a job whose own poll failed."""
+"""The start and end of an outage: any answer ends it, except for a job whose own poll failed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("trouble", ["delays", "outages"])
 async def test_time_between_two_outages_does_not_count(trouble: str, scripted: Scripted, clock: FakeClock) -> None:
-    """Two outages of a minute in all; between them other jobs are answered, and one is not polled."""
+    """Two outages of a minute in total; between them other jobs are answered, and one job is not polled."""
     client = scripted(until(400))
     if trouble == "outages":
         client.failing = lambda job_ids, at_s: DOWN if 96 <= at_s < 107 or 119 <= at_s < 169 else None
@@ -75,9 +75,9 @@ async def test_outage_counts_from_its_beginning(trouble: str, scripted: Scripted
 
 
 async def test_answer_to_a_poll_of_before_an_outage_does_not_end_it(scripted: Scripted, clock: FakeClock) -> None:
-    """A request of the last good second is answered 50 s later; the other waits count from the first failure."""
+    """A request from before the outage is answered 50 s later; the other waits count from the first failure."""
     client = scripted(until(1e9))
-    client.max_batch = 1  # each has a request of its own
+    client.max_batch = 1  # each has its own request
     client.failing = lambda job_ids, at_s: DOWN if at_s > 11 else None
     slow = Slow(client)
     slow.is_slow = lambda job_ids: "s" in job_ids and 9 < clock.now() - client.began_at < 11
@@ -96,7 +96,7 @@ async def test_answer_to_a_poll_of_before_an_outage_does_not_end_it(scripted: Sc
 async def test_job_with_a_poll_under_way_is_not_polled_again_after_a_delay(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its poll before failed, its outage budget is spent, and its answer comes after a delay of the server."""
+    """Its last poll failed, its outage budget is spent, and its answer comes after a delay of the server."""
     monkeypatch.setattr(rate_limit, "spread_s", lambda: 0.0)
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: DOWN if "x" in job_ids and 4 < at_s < 9 else None
@@ -118,7 +118,7 @@ async def test_job_with_a_poll_under_way_is_not_polled_again_after_a_delay(
 async def test_deadline_that_passed_in_a_delay_ends_the_wait_with_the_next_poll(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Four hundred jobs: each is polled once after the delay, and not twice."""
+    """400 jobs: each is polled once after the delay, not twice."""
     client = scripted(until(1e9))
     policy = WaitPolicy(Schedule(60, 0, 60), Deadlines(total_s=140))
     waits = waits_for(client, **{f"j{number}": policy for number in range(400)})
@@ -131,7 +131,7 @@ async def test_deadline_that_passed_in_a_delay_ends_the_wait_with_the_next_poll(
 
 
 async def test_wait_gives_up_in_time_although_probes_are_rare(scripted: Scripted, clock: FakeClock) -> None:
-    """A token that is refused is tried again every minute; a wait with a budget of 100 s ends after 100 s."""
+    """A refused token is tried again every minute: a wait with a budget of 100 s ends after 100 s."""
     client = scripted(until(1e9))
     client.failing = lambda job_ids, at_s: REFUSED if at_s >= 30 else None
     waits = waits_for(client, a=every(5, 100), b=every(5, 1000))
@@ -144,12 +144,12 @@ async def test_wait_gives_up_in_time_although_probes_are_rare(scripted: Scripted
 async def test_answers_about_other_jobs_do_not_prolong_the_outage_of_a_job(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Two jobs that can never be polled open the breaker, and a third, healthy, closes it again and again."""
+    """Two jobs that can never be polled open the breaker, and a third job repeatedly closes it."""
     client = scripted(until(1e9))
     client.max_batch = 1
     client.failing = lambda job_ids, at_s: DOWN if job_ids[0] in {"x", "z"} else None
     *bad, good = waits_for(client, x=every(7, 200), z=every(7, 200), y=every(20, 30))
-    async with asyncio.timeout(20):  # of real time: else it would ask for ever
+    async with asyncio.timeout(20):  # of real time: otherwise it would poll without end
         await asyncio.wait(bad)
     assert ends(*bad) == [errors.ProviderLost] * 2
     assert 200 <= clock.now() - client.began_at <= 230
@@ -158,7 +158,7 @@ async def test_answers_about_other_jobs_do_not_prolong_the_outage_of_a_job(
 
 
 async def test_jobs_that_cannot_be_polled_do_not_delay_other_jobs(scripted: Scripted, clock: FakeClock) -> None:
-    """Three batches of them, enough for an outage in each interval; the ends of a thousand others are seen in time."""
+    """Three batches of them cause an outage in each interval; the ends of a thousand others are seen in time."""
     ends_at = {f"g{number}": 60 + number * 0.22 for number in range(1000)}
     client = scripted(
         lambda name, at_s: (
@@ -181,7 +181,7 @@ async def test_jobs_that_cannot_be_polled_do_not_delay_other_jobs(scripted: Scri
 async def test_wait_that_begins_in_a_delay_is_not_judged_with_all_others(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three hundred waits begin one after the other in a delay of the server: no poll, and each is judged once."""
+    """300 waits begin one after the other in a delay of the server: no poll, and each is judged once."""
     client = scripted(until(0))
     judged = 0
     judge = Watch.judge
@@ -204,7 +204,7 @@ async def test_wait_that_begins_in_a_delay_is_not_judged_with_all_others(
 
 
 async def test_wait_that_begins_in_a_delay_gives_up_by_its_own_deadline(scripted: Scripted, clock: FakeClock) -> None:
-    """Its deadline comes long before that of a wait which began before it. No poll is sent."""
+    """Its deadline is much earlier than that of a wait that began before it. No poll is sent."""
     client = scripted(until(0))
     client.session.server_delay.extend(3600)
     (first,) = waits_for(client, a=every(5, 3000))
@@ -218,7 +218,7 @@ async def test_wait_that_begins_in_a_delay_gives_up_by_its_own_deadline(scripted
 
 
 async def test_outage_is_forgotten_with_the_last_wait(scripted: Scripted, clock: FakeClock) -> None:
-    """The answer that ends an outage ends the only wait too; a wait in a later delay has its whole outage budget."""
+    """The answer that ends an outage ends the only wait; a wait in a later delay has its whole outage budget."""
     client = scripted(until(20))
     (first,) = waits_for(client, a=EVERY_5_S)
     await clock.sleep(12)

@@ -21,7 +21,7 @@ BAD = errors.RequestRefused("fake", "check", "job a", "HTTP 400")
 
 
 def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The instants of the poller's steps; an error after the thousandth."""
+    """The instants of the poller's steps; it raises after a thousand steps."""
     poller, steps = poller_of(client), list[float]()
     step = poller._step
 
@@ -39,7 +39,7 @@ def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[floa
 async def test_poller_is_idle_while_a_probe_hangs_beyond_the_outage_budget(
     scripted: Scripted, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server takes requests and does not answer; the budget ends while a probe is under way: few steps are made."""
+    """The server does not answer, and the budget ends while a probe is under way: the poller takes few steps."""
     client = scripted(until(1e9))
     steps = count_steps(client, monkeypatch)
     answer = client.check_batch
@@ -76,7 +76,7 @@ async def test_wait_with_a_small_outage_budget_is_probed_before_it_gives_up(
 
 
 async def test_refused_job_ends_no_wait_for_a_job_that_was_not_polled(scripted: Scripted, clock: FakeClock) -> None:
-    """The server refuses the only job, which is like an outage; then a wait for a good job begins."""
+    """The server refuses the only job, which counts as an outage; then a wait for a good job begins."""
     for _ in range(10):
         client = scripted(until(1e9))
         client.failing = lambda job_ids, at_s: BAD if at_s > 20 and "a" in job_ids else None
@@ -116,7 +116,7 @@ async def test_wait_that_begins_while_a_refused_job_is_polled_is_not_refused(
 async def test_job_with_a_poll_under_way_when_a_delay_began_is_given_up_by_its_own_deadline(
     scripted: Scripted, clock: FakeClock
 ) -> None:
-    """Its answer came in the delay, after another wait with a later deadline had begun."""
+    """Its answer comes in the delay, after another wait with a later deadline has begun."""
     client = scripted(until(1e9))
     slow = Slow(client)
     slow.is_slow = lambda job_ids: clock.now() - client.began_at > 90

@@ -1,4 +1,4 @@
-"""`wait` and `wait_many`: ends, changes, and the beginning of deadlines."""
+"""`wait` and `wait_many`: ends, changes, and the start of deadlines."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EVERY_SECOND = Schedule(1, 1, 1)
 
 
 def ending(end: JobState, at_s: float) -> Callable[[str, float], Job]:
-    """A script: running, and ended so many seconds after the start."""
+    """A script: running, and ended a number of seconds after the start."""
     return lambda job_id, now_s: job(job_id, end if now_s >= at_s else JobState.RUNNING)
 
 
 async def test_wait_ends_with_the_job(scripted: Scripted) -> None:
-    """Running, ended at 5 s: the job is given, whatever its end."""
+    """Running, ended at 5 s: the job is returned in any final state."""
     for end in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED):
         client = scripted(ending(end, 5))
         ended = await wait(client, handle(), WaitPolicy(EVERY_SECOND))
@@ -60,7 +60,7 @@ async def test_handles_of_one_job_are_waited_for_once(scripted: Scripted) -> Non
 
 
 async def test_ends_are_given_as_they_come(scripted: Scripted, clock: FakeClock) -> None:
-    """Job c ends at 3 s, a at 10 s, b at 20 s: given in that order, at those instants."""
+    """Job c ends at 3 s, a at 10 s, b at 20 s: they are yielded in that order, at those instants."""
     ends_at = {"a": 10, "b": 20, "c": 3}
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if at_s >= ends_at[one] else JobState.RUNNING))
     seen: list[tuple[str, float]] = []
@@ -72,7 +72,7 @@ async def test_ends_are_given_as_they_come(scripted: Scripted, clock: FakeClock)
 
 
 async def test_ended_job_is_not_polled_again(scripted: Scripted) -> None:
-    """Job a ends at once: the later polls ask for b alone."""
+    """Job a has ended at the first poll: later polls ask only for b."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED if one == "a" or at_s > 3 else JobState.RUNNING))
     assert len([end async for end in wait_many(client, [handle("a"), handle("b")])]) == 2
     assert client.polls[0][1] == ("a", "b")
@@ -119,7 +119,7 @@ def test_require_success_raises_for_a_job_that_failed_or_was_cancelled() -> None
 
 
 async def test_running_counts_from_the_start_of_the_first_task(scripted: Scripted, clock: FakeClock) -> None:
-    """First seen running now, but started 50 s ago: running_s=60 ends 10 s from now."""
+    """Seen running for the first time now, but started 50 s ago: running_s=60 ends 10 s from now."""
     started = JobTask("t", JobState.RUNNING, "running", None, clock.now() - 50)
     client = scripted(lambda one, at_s: job(one, JobState.RUNNING, tasks=(started,)))
     with pytest.raises(errors.WaitTimedOut, match="running_s=60"):

@@ -44,7 +44,7 @@ async def test_job_that_ends_at_its_deadline_succeeded(scripted: Scripted, clock
 async def test_each_deadline_ends_the_wait_at_its_instant_and_is_named(
     name: str, scripted: Scripted, clock: FakeClock
 ) -> None:
-    """A deadline of 100.5 s and polls up to a minute apart: at 100.5 s, and not with the next poll after it."""
+    """A deadline of 100.5 s and polls up to a minute apart: the wait ends at 100.5 s, not at the next poll."""
     client = scripted(lambda one, at_s: job("a", LIMITS[name]))
     deadlines = Deadlines(**{name: 100.5})
     with pytest.raises(errors.WaitTimedOut, match=f"{name}=100.5") as caught:
@@ -65,7 +65,7 @@ async def test_no_deadline_ends_a_wait_before_its_instant(name: str, scripted: S
 
 @pytest.mark.parametrize("name", ["total_s", "queued_s"])
 async def test_deadlines_count_from_the_submission(name: str, scripted: Scripted, clock: FakeClock) -> None:
-    """Submitted 90 s ago by a process that died: of 100 s, ten are left."""
+    """Submitted 90 s ago by a process that was stopped: of 100 s, ten are left."""
     client = scripted(lambda one, at_s: job("a", LIMITS[name]))
     with pytest.raises(errors.WaitTimedOut) as caught:
         await wait(client, handle(submitted_at=clock.now() - 90), WaitPolicy(SLOW, Deadlines(**{name: 100})))
@@ -113,7 +113,7 @@ async def test_failed_poll_is_not_a_failed_job(scripted: Scripted) -> None:
 
 
 async def test_failed_batch_ends_no_wait(scripted: Scripted) -> None:
-    """The whole request fails for a minute: both waits go on, and both see their ends."""
+    """The whole request fails for a minute: both waits continue and see their jobs end."""
     client = scripted(lambda one, at_s: job(one, JobState.SUCCEEDED))
     client.failing = lambda job_ids, at_s: DOWN if at_s < 60 else None
     ends = [ended async for _, ended in wait_many(client, [handle(), handle(job_id="b")])]
@@ -132,7 +132,7 @@ async def test_outage_ends_the_wait_when_its_budget_is_spent(scripted: Scripted,
 
 
 async def test_one_answer_ends_an_outage(scripted: Scripted, clock: FakeClock) -> None:
-    """Down for 50 s of every 60 with a budget of 100 s: the wait goes on for two hours, until its deadline."""
+    """Down for 50 s of every 60 with a budget of 100 s: the wait continues for two hours, until its deadline."""
     client = scripted(lambda one, at_s: DOWN if at_s % 60 < 50 else job("a", JobState.RUNNING))
     policy = WaitPolicy(Schedule(2, 1, 2), Deadlines(total_s=7200), outage_budget_s=100)
     with pytest.raises(errors.WaitTimedOut, match="total_s"):
@@ -140,7 +140,7 @@ async def test_one_answer_ends_an_outage(scripted: Scripted, clock: FakeClock) -
 
 
 async def test_outage_of_one_job_ends_no_wait_for_another(scripted: Scripted) -> None:
-    """Polls of b fail for ever: a is done at 10 s, b is `ProviderLost` after its budget."""
+    """All polls of b fail: a is done at 10 s, b is `ProviderLost` after its budget."""
     client = scripted(lambda one, at_s: DOWN if one == "b" else job("a", later(at_s, 10)))
     policy = WaitPolicy(Schedule(5, 1, 5), outage_budget_s=300)
     ends = {one.job_id: end async for one, end in wait_many(client, [handle(), handle(job_id="b")], policy)}
@@ -152,7 +152,7 @@ async def test_outage_of_one_job_ends_no_wait_for_another(scripted: Scripted) ->
 async def test_refusal_for_good_ends_the_wait_with_the_first_poll(
     kind: type[errors.RequestFailed], scripted: Scripted
 ) -> None:
-    """A rejected token stays rejected: one poll, and `CheckRefused`."""
+    """The first poll is refused because of the token: one poll, and `CheckRefused`."""
     client = scripted(lambda one, at_s: None)
     client.failing = lambda job_ids, at_s: kind("fake", "check", "", "no")
     with pytest.raises(errors.CheckRefused, match=kind.meaning):
@@ -161,7 +161,7 @@ async def test_refusal_for_good_ends_the_wait_with_the_first_poll(
 
 
 async def test_job_that_was_answered_before_is_not_refused_for_good(scripted: Scripted, clock: FakeClock) -> None:
-    """A proxy's 404 in the middle of a wait: the job is polled again, and seen to succeed."""
+    """A proxy's 404 during a wait: the job is polled again, and has succeeded."""
     client = scripted(lambda one, at_s: job("a", later(at_s, 100)))
     wrong = errors.BadEndpoint("fake", "check", "", "HTTP 404")
     client.failing = lambda job_ids, at_s: wrong if 20 < at_s < 60 else None
@@ -179,27 +179,27 @@ async def test_creation_in_the_future_does_not_put_the_deadline_off(scripted: Sc
 
 
 async def test_outage_is_no_part_of_an_absence(scripted: Scripted) -> None:
-    """Missing once, then half an hour of outage, then there: found, since no poll was possible in between."""
+    """Missing once, then half an hour of outage, then visible: found, since no poll was possible in between."""
     client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED) if at_s > 1815 else None)
     client.failing = lambda job_ids, at_s: DOWN if 2 < at_s < 1800 else None
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
 async def test_error_without_a_known_code_does_not_end_a_wait(scripted: Scripted) -> None:
-    """Datasaur publishes no codes at all: "database timeout" once, then the job is seen complete: succeeded."""
+    """Datasaur publishes no error codes: after one "database timeout", the job is complete: succeeded."""
     hiccup = errors.OperationFailed("fake", "check", "", "database timeout")
     client = scripted(lambda one, at_s: hiccup if at_s < 10 else job("a", JobState.SUCCEEDED))
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
 async def test_job_may_be_missing_for_its_grace(scripted: Scripted) -> None:
-    """Not known for the first 20 s of 30: waited for and found."""
+    """Absent for the first 20 s of 30: the wait continues and finds it."""
     client = scripted(lambda one, at_s: None if at_s < 20 else job("a", JobState.SUCCEEDED))
     assert (await wait(client, handle())).state is JobState.SUCCEEDED
 
 
 async def test_job_that_stays_missing_is_not_found_when_its_grace_ends(scripted: Scripted, clock: FakeClock) -> None:
-    """Never known: `JobNotFound` after exactly 30 s."""
+    """Always absent: `JobNotFound` after exactly 30 s."""
     client = scripted(lambda one, at_s: None)
     with pytest.raises(errors.JobNotFound):
         await wait(client, handle(), WaitPolicy(SLOW))
@@ -215,13 +215,13 @@ async def test_without_a_grace_the_first_poll_decides(scripted: Scripted) -> Non
 
 
 async def test_job_that_came_back_has_a_new_grace(scripted: Scripted) -> None:
-    """Gone for 25 s, back, gone for 25 s, done: neither absence was longer than the grace."""
+    """Absent for 25 s, visible, absent for 25 s, done: neither absence was longer than the grace."""
     client = scripted(lambda one, at_s: None if at_s < 25 or 40 <= at_s < 65 else job("a", later(at_s, 70)))
     assert (await wait(client, handle(), WaitPolicy(Schedule(2, 1, 2)))).state is JobState.SUCCEEDED
 
 
 async def test_failed_polls_do_not_prolong_the_grace_without_end(scripted: Scripted, clock: FakeClock) -> None:
-    """Missing and failing in turns: `JobNotFound` within three minutes."""
+    """Absent and failing by turns: `JobNotFound` within three minutes."""
     client = scripted(lambda one, at_s: DOWN if int(at_s) % 2 else None)
     with pytest.raises(errors.JobNotFound):
         await wait(client, handle(), WaitPolicy(Schedule(0.5, 1, 0.5)))

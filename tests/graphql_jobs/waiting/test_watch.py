@@ -29,7 +29,7 @@ def test_outage_of_the_endpoint_counts_from_its_beginning(watch: Watch) -> None:
 
 
 def test_failed_poll_of_a_job_counts_until_the_job_is_answered(watch: Watch) -> None:
-    """A poll of the job failed at 15 s, so that the wait gives up at 75 s; an answer at 60 s ends that outage."""
+    """A poll fails at 15 s, so the wait gives up at 75 s; an answer at 60 s ends that outage."""
     watch.judge(DOWN, 15.0)
     assert (watch.deadline_at, watch.gives_up_at(DOWN, 70.0)) == (75.0, 75.0)
     watch.judge(job("a"), 60.0)
@@ -37,13 +37,13 @@ def test_failed_poll_of_a_job_counts_until_the_job_is_answered(watch: Watch) -> 
 
 
 def test_delay_that_began_within_the_outage_budget_is_sat_out(watch: Watch) -> None:
-    """An outage since 20 s: a delay that began at 79 s is sat out until the deadline, one of 81 s is not."""
+    """An outage since 20 s: a delay that began at 79 s is waited for until the deadline, one of 81 s is not."""
     assert watch.gives_up_at(DOWN, 20.0, 79.0) == 24 * 3600.0
     assert watch.gives_up_at(DOWN, 20.0, 81.0) == 80.0
 
 
 def test_job_that_was_answered_is_not_refused_for_good(watch: Watch) -> None:
-    """A rejected token ends a wait at once only if its job was never answered."""
+    """A rejected token ends a wait immediately only if its job was never seen."""
     new = Watch(handle("a"), every(5, 60), Checkpoint(0.0))
     assert (new.gives_up_at(REFUSED, 20.0), watch.gives_up_at(REFUSED, 20.0)) == (-inf, 80.0)
     assert isinstance(new.give_up(REFUSED, 20.0, 20.0), errors.CheckRefused)
