@@ -1,4 +1,4 @@
-"""The flows with parameters that work, for tests that change one thing."""
+"""The flows with valid parameters, for tests that change one of them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROJECT_ID = "HvdyIL2iwZn"
 
 @dataclass(frozen=True)
 class Case:
-    """A flow that submits, parameters with which it works, and the field of the API that starts its job.
+    """A flow that submits, valid parameters, and the field of the API that starts its job.
 
     `container` creates the container of the job, if it has one.
     """
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def makes(self) -> list[str]:
-        """All that one submission makes at the provider, in order."""
+        """The operations of one submission, in order."""
         return [self.container, self.operation] if self.container else [self.operation]
 
 
@@ -75,17 +75,17 @@ ADOPTED = [name for name in SUBMITTING if name != "export"]
 
 
 def made(emulator: Emulator) -> list[str]:
-    """What was made at the providers, by operation, in order."""
+    """The operations at the providers, in order."""
     return [done.operation for done in emulator.ledger.submissions]
 
 
 def jobs(emulator: Emulator) -> list[str]:
-    """The ids of all jobs that were submitted, in order."""
+    """The ids of all submitted jobs, in order."""
     return [done.job_id for done in emulator.ledger.submissions if done.job_id]
 
 
 class Run(Protocol):
-    """Runs the flow of a case with some parameters changed, and gives the state it ended in."""
+    """Runs the flow of a case with some parameters changed, and returns its final state."""
 
     def __call__(self, case: Case, **changed: Any) -> Awaitable[State[Any]]: ...
 
@@ -102,9 +102,9 @@ def run(saved: None) -> Run:
 
 
 class OneRun:
-    """One flow run: each call is an attempt in this process, as the engine of some worker makes in its own.
+    """One flow run: each call is an attempt in this process, as a worker's engine would make in its own process.
 
-    A run that has ended is told to run again first, as "Retry" in the UI does.
+    A run that has ended is first set to run again, as "Retry" in the UI does.
     """
 
     def __init__(self, flow: Any, run_id: UUID, parameters: dict[str, Any]) -> None:
@@ -118,36 +118,36 @@ class OneRun:
             if run.state and run.state.is_final():
                 await client.set_flow_run_state(self.id, AwaitingRetry(), force=True)
                 run = await client.read_flow_run(self.id)
-        engine: Any = run_flow  # whose types do not tell an async flow's state from its result
+        engine: Any = run_flow  # its types do not distinguish an async flow's state from its result
         state: State[Any] = await engine(self.flow, flow_run=run, parameters=self.parameters, return_type="state")
         return state
 
     async def set_state(self, state: State[Any]) -> None:
-        """Put the run into a state, as Prefect or a person would."""
+        """Set the state of the run, as Prefect or a person would."""
         async with get_client() as client:
             await client.set_flow_run_state(self.id, state, force=True)
 
     async def name(self) -> str:
-        """What the UI calls it."""
+        """The name in the UI."""
         async with get_client() as client:
             return (await client.read_flow_run(self.id)).name
 
     async def inputs(self) -> dict[str, Any]:
-        """What Prefect's API keeps of the run's submissions: the entries by their names."""
+        """The entries of the run's submissions in Prefect's API, by their names."""
         async with get_client() as client:
             kept = await client.filter_flow_run_input(self.id, "gqj-", 1000, set())
         return {entry.key: json.loads(entry.value) for entry in sorted(kept, key=lambda entry: entry.key)}
 
 
 class MakeRun(Protocol):
-    """Makes the flow run of a case with some parameters changed, or of another flow; it has not run yet."""
+    """Creates the flow run of a case with some parameters changed, or of another flow, without executing it."""
 
     def __call__(self, what: Any, **changed: Any) -> Awaitable[OneRun]: ...
 
 
 @pytest.fixture
 def make_run(saved: None) -> MakeRun:
-    """Makes flow runs that can be run again."""
+    """Creates flow runs that can be run again."""
 
     async def make(what: Any, **changed: Any) -> OneRun:
         flow, parameters = (what.flow, what.parameters | changed) if isinstance(what, Case) else (what, changed)

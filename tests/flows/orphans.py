@@ -1,4 +1,4 @@
-"""What the tests of the reaper share: runs in any state, labelled jobs of theirs, and the flow itself."""
+"""Helpers for the tests of `reap-orphans`: runs in any state, their labelled jobs, and the flow itself."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count()
 _seeds = itertools.count(1_000)
-#: What is younger than this is left alone by default; seconds.
+#: Younger jobs are left alone by default; seconds.
 YOUNG_S = 600.0
 
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    """Both services, on a clock that starts at the real time, since Prefect's server notes that."""
-    # Other tests' runs, which live on in the server that they share, must not name these jobs: ids come of the seed.
+    """Both services, on a clock that starts at the real time, since Prefect's server uses it."""
+    # Other tests' runs stay in the shared server and must not name these jobs, whose ids come from the seed.
     async with Emulator(clock=ManualClock(time.time()), seed=next(_seeds)) as running:
         yield running
     _note_secrets(running)
 
 
 async def run_in(state: State[Any], flow: Any = run_aiware_job, **parameters: Any) -> FlowRun:
-    """A flow run in some state; a final one was Running before."""
+    """A flow run in some state; if the state is final, it was Running before."""
     async with get_client() as client:
         run = await client.create_flow_run(flow, parameters=parameters, state=Running(), tags=["graphql-jobs"])
         await client.set_flow_run_state(run.id, state, force=True)
@@ -47,26 +47,26 @@ async def run_in(state: State[Any], flow: Any = run_aiware_job, **parameters: An
 
 
 async def delete(run: FlowRun) -> None:
-    """The run is gone."""
+    """Delete the run."""
     async with get_client() as client:
         await client.delete_flow_run(run.id)
 
 
 def new_key() -> str:
-    """A key like those that are derived."""
+    """A key in the form of derived keys."""
     return f"gqj-{next(_numbers):032x}"
 
 
 def plant(emulator: Emulator, owner: object, key: str | None = None, status: str | None = "queued") -> str:
-    """A labelled job that stays in its status for ever."""
+    """A labelled job whose status never changes."""
     label = Label(key or new_key(), str(getattr(owner, "id", owner)))
-    if status == "queued":  # one that can be cancelled
+    if status == "queued":  # it can be cancelled
         return emulator.aiware.plant(config=label.to_json(), fault=JobFault("stuck")).id
     return emulator.aiware.plant(config=label.to_json(), status=status, tasks=[PlantedTask(status or "")]).id
 
 
 async def store_job(run: FlowRun, key: str, emulator: Emulator, job_id: str | None = None, **intent: Any) -> None:
-    """What the run would have written down: an intent and, with `job_id`, the handle."""
+    """Write the entries of the run: an intent and, with `job_id`, the handle."""
     entry: dict[str, Any] = {
         "kind": "intent",
         "by": "test",
@@ -83,32 +83,32 @@ async def store_job(run: FlowRun, key: str, emulator: Emulator, job_id: str | No
 
 
 async def reap(emulator: Emulator, **parameters: Any) -> list[dict[str, Any]]:
-    """What the flow finds after ten minutes have passed."""
+    """The findings of the flow after ten minutes have passed."""
     return [row for row in await findings(emulator, **parameters) if row["job_id"]]
 
 
 async def unknown_of(run: FlowRun, emulator: Emulator, **parameters: Any) -> list[dict[str, Any]]:
-    """The submissions of unknown outcome that are told of one run; the server is shared with other tests."""
+    """The submissions of unknown outcome of one run; the server is shared with other tests."""
     found = await findings(emulator, **parameters)
     return [row for row in found if not row["job_id"] and row["run"] == str(run.id)]
 
 
 async def findings(emulator: Emulator, **parameters: Any) -> list[dict[str, Any]]:
-    """All that the flow finds after ten minutes have passed."""
+    """All findings of the flow after ten minutes have passed."""
     emulator.clock.advance(YOUNG_S + 60)
     return await finding(**parameters)
 
 
 async def finding(**parameters: Any) -> list[dict[str, Any]]:
-    """All that the flow finds."""
-    flow: Any = reap_orphans  # whose types do not tell its result from a state
+    """All findings of the flow."""
+    flow: Any = reap_orphans  # its types do not distinguish its result from a state
     found: list[dict[str, Any]] = await flow(**parameters)
     assert isinstance(found, list), found
     return found
 
 
 async def ending(**parameters: Any) -> State[Any]:
-    """The state in which the flow ends."""
+    """The final state of the flow."""
     flow: Any = reap_orphans
     state: State[Any] = await flow(**parameters, return_state=True)
     return state

@@ -1,4 +1,4 @@
-"""Bad input that only Prefect's API or a client can tell: an error that names the parameter, and nothing is sent."""
+"""Bad input that only Prefect's API or a client detects: an error names the parameter, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def assert_refused(run: Run, emulator: Emulator, case: Case, changed: dict
 
 @pytest.mark.parametrize("job_id", ["  ", "../bad id"])
 async def test_malformed_job_id_is_refused(job_id: str, run: Run, emulator: Emulator) -> None:
-    """Blanks or a path among good ids: no request, not even for the good ones."""
+    """Blanks or a path among valid ids: no request, not even for the valid ids."""
     await assert_refused(run, emulator, WAITING, {"job_ids": ["good", job_id]}, "job_ids")
 
 
 async def test_all_wrong_parameters_are_named_together(run: Run) -> None:
-    """Two typos in one form are two corrections, not two runs."""
+    """Two mistakes in one form: the message of one run names both."""
     state = await run(EXPORT, role="BOSS", give_up_after_s=-1)
     assert state.message is not None
     assert "role: " in state.message
@@ -51,7 +51,7 @@ async def test_all_wrong_parameters_are_named_together(run: Run) -> None:
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
 async def test_unknown_credentials_block_is_refused(case: Case, run: Run, emulator: Emulator) -> None:
-    """A typo in the block's name: the message names the parameter, the name, and what is saved."""
+    """A typo in the block's name: the message has the parameter, the name, and the saved blocks."""
     await assert_refused(run, emulator, case, {"credentials": "typo"}, "credentials: there is no")
 
 
@@ -62,7 +62,7 @@ async def test_unknown_model_is_refused(run: Run, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("case", FLOWS.values(), ids=FLOWS)
 async def test_wrong_downstream_deployment_is_refused(case: Case, run: Run, emulator: Emulator, deploy: Deploy) -> None:
-    """Not there, not of the form flow/deployment, or without the parameter `jobs`: found before a job is submitted."""
+    """Missing, not in the form flow/deployment, or without the parameter `jobs`: refused before a job is submitted."""
     deaf = await deploy("deaf-to-jobs", {"type": "object", "properties": {"other": {"type": "string"}}})
     for name in ("not/there", "no-slash", deaf):
         await assert_refused(run, emulator, case, {"downstream": [name]}, "downstream: ")

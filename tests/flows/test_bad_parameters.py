@@ -1,4 +1,4 @@
-"""Bad parameters of flows: an error that names the parameter. Needs no server, since nothing is sent or loaded."""
+"""Bad parameters of flows: an error names the parameter. Needs no server, since nothing is sent or loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def document(**where: str) -> list[dict[str, str]]:
     return [{"name": "a.txt", **where}]
 
 
-# Title: the flow, the changed parameters, and the parameter that the message must name.
+# Title: the flow, the changed parameters, and the parameter that the message names.
 BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     "an empty job id": (WAITING, {"job_ids": [""]}, "job_ids"),
     "no job ids": (WAITING, {"job_ids": []}, "job_ids"),
@@ -96,7 +96,7 @@ BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
 
 
 async def message_of(case: Case, **changed: Any) -> str:
-    """The message of the state `InvalidInput` in which the function of the flow ends."""
+    """The message of the state `InvalidInput` in which the flow ends."""
     state = await case.flow.fn(**(case.parameters | changed))
     assert (state.is_failed(), state.name) == (True, "InvalidInput")
     return str(state.message)
@@ -121,7 +121,7 @@ async def test_zero_negative_and_absurd_seconds_are_refused(case: Case, name: st
 
 
 async def test_error_says_each_problem_once() -> None:
-    """No "upload_url: upload_url: ... Nothing was sent. Nothing was sent."."""
+    """The message does not repeat "upload_url:" or "Nothing was sent."."""
     message = await message_of(ENGINE, upload_url="ftp://x.invalid/a.mp4")
     assert message.count("Nothing was sent") == 1
 

@@ -1,4 +1,4 @@
-"""A person's cancel in the middle of each step of a run: no queued job of ours is left without a cancel."""
+"""A person cancels a run at each of its steps: every queued job of the run is cancelled."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 AN_INSTANT = "2026-01-01T00:00:00Z"
-#: Some polls of a job that stays in the queue.
+#: Some polls of a job that stays queued.
 SHORT_WAIT = {"give_up_after_s": 2}
 #: Far more steps than a run has.
 TOO_MANY = 100
 
 
 class Fuse:
-    """Lets a run go on to one of its steps, and holds it there: before a request or an entry, or after it."""
+    """Lets a run continue to one of its steps and holds it there, before or after a request or an entry."""
 
     def __init__(self, patch: pytest.MonkeyPatch, clock: FakeClock) -> None:
         self.at = 0
@@ -52,8 +52,8 @@ class Fuse:
 
     async def _step(self) -> None:
         self.at -= 1
-        if self.at == 0:  # and never again: what cleans up goes through
-            self.clock.stop()  # else a held poll would be repeated, and the run would end before its cancel
+        if self.at == 0:  # and never again: the clean-up is not held
+            self.clock.stop()  # otherwise a held poll would be repeated, and the run would end before its cancel
             self.reached.set()
             await asyncio.Event().wait()
 
@@ -73,7 +73,7 @@ class Fuse:
 async def test_cancel_during_any_step_leaves_no_queued_job(
     kind: str, unwinds: bool, aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held before and after each request and each entry in turn; then the layers come as they would on a worker."""
+    """The run is held before and after each request and each entry in turn; then the layers run as on a worker."""
     emulator.faults.add(JobFault("stuck", times=None))
     parameters = await parameters_of(kind, aiware)
     clock = aiware.get_client().session.clock
@@ -115,16 +115,16 @@ async def new_run(parameters: dict[str, Any]) -> FlowRun:
 
 
 async def attempt(run: FlowRun, parameters: dict[str, Any]) -> None:
-    engine: Any = run_flow  # whose types do not tell an async flow's state from its result
+    engine: Any = run_flow  # its types do not distinguish an async flow's state from its result
     await engine(run_aiware_job, flow_run=run, parameters=parameters, return_type="state")
 
 
 async def left_by_the_first_layer(
     run: FlowRun, going: asyncio.Task[None], unwinds: bool, emulator: Emulator, clock: FakeClock
 ) -> list[str]:
-    """Ask, and stop the process. If it unwinds, that alone must do; if not, then the hook in a new process.
+    """Cancel the run, and stop the process. If it unwinds, the first layer must do the rest; if not, the hook.
 
-    A process that is killed does not unwind: here it does, with a state that tells it to leave its jobs alone.
+    A killed process does not unwind: here it does, in a state that makes it leave its jobs running.
     """
     async with get_client() as api:
         if unwinds:
@@ -133,7 +133,7 @@ async def left_by_the_first_layer(
         going.cancel()
         with pytest.raises(asyncio.CancelledError):
             await going
-        # Without a runner the engine takes this for a crash.
+        # Without a runner the engine treats this as a crash.
         await api.set_flow_run_state(run.id, Cancelling(), force=True)
     if not unwinds:
         await cancel_with_the_run(run_aiware_job, run, Cancelling())

@@ -1,4 +1,4 @@
-"""A run that another run started with `run_deployment` is a run of its own, though Prefect draws it as a subflow."""
+"""A run that another run started with `run_deployment` has its own record, although Prefect draws it as a subflow."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
-#: A launch that stays in the queue: what a run left that gave up.
+#: A launch that stays queued: a job of a run that gave up.
 PARAMETERS: dict[str, Any] = {"tasks": [{"engine_id": ENGINE_ID}], "give_up_after_s": 2}
 
 
 async def family(make_run: MakeRun, deploy: Deploy, children: int) -> tuple[OneRun, list[OneRun]]:
-    """A run that ended, and the runs of a deployment that it started in that flow, each as a worker would run it."""
+    """An ended run, and the runs of a deployment that it started in that flow, each executed as by a worker."""
     deployment = await deploy("run-aiware-job", parameter_schema(run_aiware_job).model_dump_for_openapi())
 
     @flow
@@ -46,7 +46,7 @@ async def family(make_run: MakeRun, deploy: Deploy, children: int) -> tuple[OneR
 
 
 async def test_two_child_runs_have_and_keep_one_job_each(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
-    """The same spec in both: two jobs. The parent is deleted and each is run again: the same two jobs."""
+    """The same spec in both: two jobs. The parent is deleted and each child is run again: the same two jobs."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, children = await family(make_run, deploy, 2)
     for child in children:
@@ -64,7 +64,7 @@ async def test_two_child_runs_have_and_keep_one_job_each(make_run: MakeRun, depl
 async def test_cancel_of_a_child_run_cancels_only_its_job(
     make_run: MakeRun, deploy: Deploy, emulator: Emulator
 ) -> None:
-    """The parent is cancelled: nothing. The child is: its job, and not its sibling's."""
+    """Cancelling the parent cancels no job. Cancelling a child cancels its job, and not its sibling's."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, children = await family(make_run, deploy, 2)
     for child in children:
@@ -78,7 +78,7 @@ async def test_cancel_of_a_child_run_cancels_only_its_job(
 
 
 async def test_job_of_an_ended_child_run_is_an_orphan(make_run: MakeRun, deploy: Deploy, emulator: Emulator) -> None:
-    """The parent has ended and the child waits: no orphan. The child has crashed: one."""
+    """The parent has ended and the child waits: no orphan. The child has crashed: an orphan."""
     emulator.faults.add(JobFault("stuck", times=None))
     parent, [child] = await family(make_run, deploy, 1)
     assert (await child()).name == "TimedOut"
@@ -102,7 +102,7 @@ async def test_flow_called_in_a_child_run_belongs_to_the_child(
 
     @flow(name="with-a-flow-inside")
     async def child() -> None:
-        called: Any = run_aiware_job  # whose types do not tell its result from a state
+        called: Any = run_aiware_job  # its types do not distinguish its result from a state
         await called(**PARAMETERS, return_state=True)
 
     started = OneRun(child, await (await (await make_run(starter))()).result(), {})

@@ -43,7 +43,7 @@ async def test_flow_submits_waits_and_hands_over_once(
 
 
 async def result_of(run: Run, case: Case, **changed: Any) -> dict[str, Any]:
-    """What the job of a flow made."""
+    """The result of the job of a flow."""
     state = await run(case, **changed)
     outcome: dict[str, Any] = await state.result()
     made: dict[str, Any] = json.loads(outcome["result"])
@@ -51,7 +51,7 @@ async def result_of(run: Run, case: Case, **changed: Any) -> dict[str, Any]:
 
 
 async def test_aiware_engine_job_gives_its_engine_results(run: Run, emulator: Emulator) -> None:
-    """The engine's own template on a recording, with fields and a cluster: records of that engine."""
+    """An engine's own template on a recording, with fields and a cluster: the records of that engine."""
     fields = {"language": "en"}
     result = await result_of(run, SUBMITTING["aiware engine"], template_fields=fields, cluster_id="rt-1")
     assert [record["engineId"] for record in result["engine_results"]] == [ENGINE_ID]
@@ -85,20 +85,20 @@ async def test_auto_label_uses_the_model_of_the_block(run: Run, emulator: Emulat
     state = await run(SUBMITTING["auto-label"], lines_per_request=5, role="REVIEWER")
     assert (await state.result())["result"] == "{}"
     spec = emulator.ledger.submissions[0].spec
-    assert spec["targetAPI"] == {"endpoint": "https://model.example.invalid/predict"}  # the ledger keeps no secretKey
+    assert spec["targetAPI"] == {"endpoint": "https://model.example.invalid/predict"}  # the ledger has no secretKey
     assert spec["options"]["numberOfFilesPerRequest"] == 5
     assert spec["role"] == "REVIEWER"
 
 
 async def test_export_is_downloaded_into_the_folder(run: Run, tmp_path: Path) -> None:
-    """A whole zip, and nothing else, in the folder that the parameter names."""
+    """A valid zip, and no other file, in the folder of the parameter."""
     result = await result_of(run, SUBMITTING["export"], result_folder=str(tmp_path / "new"), format="CSV")
     assert files_in(tmp_path / "new") == {result["file"]: result["size_bytes"]}
     assert zipfile.is_zipfile(result["file"])
 
 
 async def test_folder_may_begin_with_a_tilde(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`~/results` is a folder of the person's home, as it is for the job blocks and for store_results."""
+    """`~/results` is a folder in the home directory, as for the job blocks and store_results."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     result = await result_of(run, SUBMITTING["export"], result_folder="~/results")
@@ -106,7 +106,7 @@ async def test_folder_may_begin_with_a_tilde(run: Run, tmp_path: Path, monkeypat
 
 
 async def test_new_project_gives_its_id(run: Run, emulator: Emulator) -> None:
-    """The id of the project that the job made; settings go into createProject's input."""
+    """The id of the project that the job created; settings are part of createProject's input."""
     case = SUBMITTING["project"]
     result = await result_of(run, case, team_id="5", settings={"tagNames": ["a"]}, kinds=["ROW_BASED"])
     [project] = [found for found in emulator.datasaur.projects.values() if found.name == "new"]

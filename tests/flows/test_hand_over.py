@@ -1,4 +1,4 @@
-"""What comes next takes what is handed over: found out before a job is paid, and whole when it is handed over again."""
+"""Downstream deployments are checked before a job is submitted, and a failed hand-over is completed by a retry."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def takes(outcome: dict[str, Any]) -> dict[str, Any]:
 async def test_deployment_that_does_not_take_outcomes_is_refused_before_the_submission(
     name: str, run: Run, emulator: Emulator, deploy: Deploy
 ) -> None:
-    """No other fields than job_id and state: `InvalidInput` with deployment and reason; nothing is submitted."""
+    """It allows only job_id and state: `InvalidInput` with deployment and reason; nothing is submitted."""
     downstream = await deploy("narrow", takes(NARROW))
     state = await run(SUBMITTING[name], downstream=[downstream])
     assert (state.name, made(emulator)) == ("InvalidInput", [])
@@ -47,7 +47,7 @@ async def test_deployment_that_does_not_take_outcomes_is_refused_before_the_subm
 
 
 async def test_deployment_that_needs_each_result_is_refused(run: Run, emulator: Emulator, deploy: Deploy) -> None:
-    """A result may be too large to be handed over, and is null then: told before, by name."""
+    """A result may be too large for the hand-over, and is null then: refused before, by name."""
     downstream = await deploy("needs-result", takes(WITH_RESULT))
     state = await run(SUBMITTING["aiware engine"], downstream=[downstream])
     assert (state.name, made(emulator)) == ("InvalidInput", [])
@@ -61,7 +61,7 @@ async def test_deployment_that_needs_each_result_is_refused(run: Run, emulator: 
 async def test_sensor_checks_deployments_with_the_outcomes_it_may_hand_over(
     when: str, fits: bool, run: Run, emulator: Emulator, deploy: Deploy
 ) -> None:
-    """A deployment that takes jobs which succeeded alone fits where only those are handed over."""
+    """A deployment that accepts only succeeded jobs is valid if only those are handed over."""
     only_good = {"type": "object", "properties": {"state": {"const": "SUCCEEDED"}}}
     downstream = await deploy("only-good", takes(only_good))
     job_ids = [emulator.aiware.plant().id, emulator.aiware.plant().id]
@@ -72,8 +72,8 @@ async def test_sensor_checks_deployments_with_the_outcomes_it_may_hand_over(
 async def test_failed_hand_over_says_why_and_is_completed_by_a_retry(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The deployment becomes narrow while the job runs: `HandOverFailed` with the reason, twice; once it is mended, the
-    run that is run again hands over the result of the same job.
+    """The schema changes while the job runs: `HandOverFailed` with the reason, twice. Once it is corrected, the retried
+    run hands over the result of the same job.
     """
 
     async def judged_before_it_changed(*_: object) -> None: ...
@@ -97,7 +97,7 @@ async def test_failed_hand_over_says_why_and_is_completed_by_a_retry(
 
 
 async def test_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
-    """Two jobs that anybody submitted: what they made, as from the flow that submitted them; of 21 jobs, nothing."""
+    """Two jobs of any submitter: their results, as from the flow that submitted them; for 21 jobs, no results."""
     for number, has_results in ((2, True), (21, False)):
         downstream = await deploy(f"after-{number}-with-results")
         job_ids = [emulator.aiware.plant().id for _ in range(number)]
@@ -110,7 +110,7 @@ async def test_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: D
 async def test_outage_longer_than_its_budget_after_the_end_is_no_refused_submission(
     run: Run, emulator: Emulator
 ) -> None:
-    """The results are away for longer than the whole wait may take: `ResultUnavailable`, and the job is there once."""
+    """The results are unavailable for longer than the whole wait: `ResultUnavailable`, and there is one job."""
     emulator.faults.add(Fault("server_error", operation="engineResults", times=None, status=503))
     began_at = emulator.clock.now()
     state = await run(SUBMITTING["aiware engine"], give_up_after_s=900)
@@ -120,7 +120,7 @@ async def test_outage_longer_than_its_budget_after_the_end_is_no_refused_submiss
 
 
 async def test_outage_after_the_end_is_tolerated(run: Run, emulator: Emulator) -> None:
-    """The results are away for 50 minutes: Completed."""
+    """The results are unavailable for 50 minutes: Completed."""
     over_at = emulator.clock.now() + 3000
     emulator.faults.add(Fault("drop_after", operation="engineResults", times=None, until_at=over_at))
     assert (await run(SUBMITTING["aiware engine"])).name == "Completed"
@@ -129,14 +129,14 @@ async def test_outage_after_the_end_is_tolerated(run: Run, emulator: Emulator) -
 async def test_relative_result_folder_is_an_absolute_path_in_the_outcome(
     run: Run, emulator: Emulator, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes downstream runs in another folder."""
+    """Downstream runs in another folder."""
     monkeypatch.chdir(tmp_path)
     outcome = await (await run(SUBMITTING["export"], result_folder="out")).result()
     assert json.loads(outcome["result"])["file"].startswith(str(tmp_path / "out"))
 
 
 def test_cause_is_the_servers_message_with_its_end() -> None:
-    """A text of the server's that repeats 10,000 characters of parameters: its beginning and its end."""
+    """A server's text that repeats 10,000 characters of parameters: its beginning and its end are shown."""
     said = f"Error creating flow run: {'x' * 10_000} is not of type 'integer'"
     request = httpx.Request("POST", "http://prefect.invalid/api")
     refused = httpx.HTTPStatusError("409", request=request, response=httpx.Response(409, json={"detail": said}))

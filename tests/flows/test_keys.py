@@ -1,4 +1,4 @@
-"""A caller's own key: one job for all runs that give it, for as long as it means the same."""
+"""A caller's own key: all runs with the key and the same spec share one job."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABEL = SUBMITTING["auto-label"]
 async def test_two_runs_with_one_key_share_one_job(
     name: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The second run goes on with the first's job: one submission, both complete with it, handed over once."""
+    """The second run continues with the first's job: one submission, both complete, one downstream run."""
     case, key = SUBMITTING[name], f"shared {name}"
     downstream = await deploy(f"after-shared-{name.replace(' ', '-')}")
     outcomes = []
@@ -44,7 +44,7 @@ async def test_two_runs_with_one_key_share_one_job(
 
 
 async def test_export_with_a_key_is_repeated_for_each_run(run: Run, emulator: Emulator) -> None:
-    """Each run needs a file of its own, and an export does no harm: two of them."""
+    """Each run needs its own file, and an export does no harm: two exports."""
     for _ in range(2):
         assert (await run(SUBMITTING["export"], key="shared export")).name == "Completed"
     assert made(emulator) == ["exportTextProject"] * 2
@@ -54,7 +54,7 @@ async def test_export_with_a_key_is_repeated_for_each_run(run: Run, emulator: Em
 async def test_concurrent_runs_with_one_key_share_one_job(
     name: str, run: Run, live_emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Three runs at the same moment: one submits, the others adopt; one job, handed over once."""
+    """Three concurrent runs: one submits, the others adopt; one job, one downstream run."""
     await aiware_credentials(live_emulator).asave("live", overwrite=True)
     await datasaur_credentials(live_emulator).asave("live", overwrite=True)
     # The answer to the last state of a run may be lost. Prefect then sends the state again and takes the copy of the
@@ -70,7 +70,7 @@ async def test_concurrent_runs_with_one_key_share_one_job(
 
 
 async def test_key_of_another_operation_is_another_key(run: Run, emulator: Emulator) -> None:
-    """The same word for an engine, for tasks, a project and labels: four jobs."""
+    """The same key for an engine, for tasks, a project and labels: four jobs."""
     for name in ADOPTED:
         assert (await run(SUBMITTING[name], key="one word for all")).name == "Completed"
     assert len(jobs(emulator)) == len(ADOPTED)
@@ -91,7 +91,7 @@ async def test_key_of_another_operation_is_another_key(run: Run, emulator: Emula
 async def test_key_that_was_used_for_another_job_is_refused(
     name: str, changed: dict[str, Any], difference: str, run: Run, emulator: Emulator
 ) -> None:
-    """InvalidInput: the key, when it was used, and what differs, field by field, then and now. Nothing was sent."""
+    """InvalidInput with the key, when it was used, and each field that differs, then and now. Nothing was sent."""
     key = f"conflict {name} {' '.join(changed)}"
     assert (await run(SUBMITTING[name], key=key)).name == "Completed"
     asked = len(emulator.ledger.requests)
@@ -104,7 +104,7 @@ async def test_key_that_was_used_for_another_job_is_refused(
 
 
 async def test_renewed_signature_of_a_url_makes_no_other_job(run: Run, emulator: Emulator) -> None:
-    """The same recording under a freshly signed address is the same job; another recording is not."""
+    """The same recording with a newly signed address is the same job; another recording is not."""
     case, address = SUBMITTING["aiware engine"], "https://media.example.invalid/b.mp4"
     for signature in ("one", "two"):
         state = await run(case, upload_url=f"{address}?signature={signature}", key="signed")
@@ -115,7 +115,7 @@ async def test_renewed_signature_of_a_url_makes_no_other_job(run: Run, emulator:
 
 @pytest.mark.parametrize("key", ["", "  ", "k" * 201])
 async def test_task_refuses_a_wrong_key(key: str, emulator: Emulator) -> None:
-    """The same in a user's own flow: `InvalidInput` by the parameter's name, and nothing is sent."""
+    """In a user's own flow: `InvalidInput` with the parameter's name, and nothing is sent."""
 
     @flow
     async def mine() -> Any:
@@ -135,7 +135,7 @@ async def test_key_may_have_200_characters(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ADOPTED)
 async def test_key_survives_the_run_that_used_it_first(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """The first run is deleted, and with it what was known: the key works on, with a fresh job that others share."""
+    """The first run is deleted with its record: the key still works, with a new job that others share."""
     case, key = SUBMITTING[name], f"outlives {name}"
     first = await make_run(case, key=key)
     assert (await first()).name == "Completed"
@@ -148,7 +148,7 @@ async def test_key_survives_the_run_that_used_it_first(name: str, make_run: Make
 
 
 async def test_failed_job_of_a_key_is_submitted_again_by_any_run(run: Run, emulator: Emulator) -> None:
-    """Run 1's job fails; run 2 with the key submits a second one, and run 3 goes on with that."""
+    """Run 1's job fails; run 2 with the key submits a second one, and run 3 continues with that."""
     emulator.faults.add(JobFault("job_fails"))
     states = [await run(LABEL, key="fails first") for _ in range(3)]
     assert [state.name for state in states] == ["JobFailed", "Completed", "Completed"]
@@ -157,7 +157,7 @@ async def test_failed_job_of_a_key_is_submitted_again_by_any_run(run: Run, emula
 
 @pytest.mark.parametrize("name", ADOPTED)
 async def test_forced_submission_is_a_new_job_once_per_run(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """Run 1 has a job. Run 2 forces a second one, and keeps it when it is run again; run 3 goes on with the second."""
+    """Run 1 has a job. Run 2 forces a second one and keeps it when it is run again; run 3 continues with the second."""
     case, key = SUBMITTING[name], f"forced {name}"
     assert (await (await make_run(case, key=key))()).name == "Completed"
     forcing = await make_run(case, key=key, force_resubmit=True)
@@ -170,7 +170,7 @@ async def test_forced_submission_is_a_new_job_once_per_run(name: str, make_run: 
 
 @pytest.mark.parametrize("name", ADOPTED)
 async def test_run_that_forces_in_each_attempt_has_one_job(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """There was nothing to force: its first job is the new one, and the next attempt adopts it."""
+    """There is no earlier job: its first job is the new one, and the next attempt adopts it."""
     forcing = await make_run(SUBMITTING[name], force_resubmit=True)
     assert [(await forcing()).name for _ in range(3)] == ["Completed"] * 3
     assert made(emulator) == SUBMITTING[name].makes

@@ -1,4 +1,4 @@
-"""A submission whose answer never came: found again where that is possible, and never sent twice on a guess."""
+"""Submissions whose answer is lost: the job is found again if possible, and never sent twice on a guess."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 LABEL = SUBMITTING["auto-label"]
 FOUND = ["aiware engine", "aiware tasks", "project"]
-#: The work was done, and its answer is lost.
+#: The work was done, and the answer is lost.
 LOST = ["drop_after", "truncate", "server_error_after"]
-#: No work was done, which nobody on our side can tell from the above: a broken connection, a page of something between.
+#: No work was done, which looks the same to the client: a broken connection, a page of a proxy.
 NOT_DONE = ["drop_before", "garbage"]
 
 
@@ -29,7 +29,7 @@ NOT_DONE = ["drop_before", "garbage"]
 async def test_job_whose_response_is_lost_is_found(
     name: str, kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The run goes on with the job that was made: sent once, one job under one key, completed, handed over once."""
+    """The run continues with the created job: sent once, one job under one key, completed, one downstream run."""
     case = SUBMITTING[name]
     downstream = await deploy(f"after-found-{name.replace(' ', '-')}-{kind}")
     emulator.faults.add(Fault(kind, operation=case.operation))
@@ -46,7 +46,7 @@ async def test_job_whose_response_is_lost_is_found(
 async def test_submission_that_never_arrived_is_sent_again_once_that_is_sure(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
-    """The request failed before the work: searched for during the visibility delay, not found, sent again: one job."""
+    """The request failed before the work: the job is not found within the visibility delay, and sent again: one job."""
     case, began_at = SUBMITTING[name], emulator.clock.now()
     emulator.faults.add(Fault(kind, operation=case.operation))
     state = await run(case)
@@ -62,7 +62,7 @@ async def test_submission_that_never_arrived_is_sent_again_once_that_is_sure(
 async def test_container_whose_response_is_lost_is_created_again(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
-    """One container too many does no harm, and none holds a job but the last: one job."""
+    """A second container does no harm, and only the last one has a job: one job."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault(kind, operation=case.container))
     assert (await run(case)).name == "Completed"
@@ -75,7 +75,7 @@ async def test_container_whose_response_is_lost_is_created_again(
 async def test_export_whose_response_is_lost_is_sent_again(
     kind: Any, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """A second export does no harm, and only its answer tells where the file is: completed with the second."""
+    """A second export does no harm, and only its answer has the file's address: completed with the second."""
     downstream = await deploy(f"after-a-lost-export-{kind}")
     emulator.faults.add(Fault(kind, operation="exportTextProject"))
     state = await run(SUBMITTING["export"], downstream=[downstream])
@@ -89,8 +89,8 @@ async def test_export_whose_response_is_lost_is_sent_again(
 async def test_auto_label_whose_response_is_lost_is_not_sent_again(
     kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Nothing shows such a job: SubmissionUnknown says what was sent, when, and what to do; a second attempt at the run
-    says the same, word for word, and sends nothing.
+    """The job cannot be searched for: SubmissionUnknown says what was sent, when, and what to do; a second attempt of
+    the run ends with the same message and sends nothing.
     """
     downstream = await deploy(f"after-a-lost-label-{kind}")
     emulator.faults.add(Fault(kind, operation=LABEL.operation))
@@ -115,7 +115,7 @@ async def test_auto_label_whose_response_is_lost_is_not_sent_again(
 async def test_auto_label_is_sent_again_with_on_unknown_resubmit(
     kind: Any, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """on_unknown="resubmit": two jobs at most, completed with the second, which later attempts go on with."""
+    """on_unknown="resubmit": two jobs at most, completed with the second, which later attempts adopt."""
     downstream = await deploy(f"after-a-label-sent-again-{kind}")
     emulator.faults.add(Fault(kind, operation=LABEL.operation))
     run = await make_run(LABEL, on_unknown="resubmit", downstream=[downstream])
@@ -129,7 +129,7 @@ async def test_auto_label_is_sent_again_with_on_unknown_resubmit(
 
 
 async def test_unknown_submission_of_a_key_is_sent_again_with_on_unknown_resubmit(run: Run, emulator: Emulator) -> None:
-    """Run 1 ended as SubmissionUnknown and so does run 2 with its key; run 3 takes the risk, and run 4 adopts."""
+    """Runs 1 and 2 with a key end as SubmissionUnknown; run 3 has on_unknown="resubmit", and run 4 adopts its job."""
     emulator.faults.add(Fault("drop_after", operation=LABEL.operation))
     states = [await run(LABEL, key="unknown", on_unknown=how) for how in ("fail", "fail", "resubmit", "fail")]
     assert [state.name for state in states] == ["SubmissionUnknown"] * 2 + ["Completed"] * 2
@@ -139,7 +139,7 @@ async def test_unknown_submission_of_a_key_is_sent_again_with_on_unknown_resubmi
 
 
 async def test_job_is_submitted_once_though_every_response_is_lost(run: Run, emulator: Emulator) -> None:
-    """on_unknown="resubmit" and every answer is lost: it ends as SubmissionUnknown, which says how often."""
+    """on_unknown="resubmit" and every answer is lost: SubmissionUnknown says how often the create was sent."""
     emulator.faults.add(Fault("drop_after", operation=LABEL.operation, times=None))
     state = await run(LABEL, on_unknown="resubmit")
     assert state.name == "SubmissionUnknown", state.message
@@ -148,7 +148,7 @@ async def test_job_is_submitted_once_though_every_response_is_lost(run: Run, emu
 
 @pytest.mark.parametrize("name", ["aiware engine", "aiware tasks"])
 async def test_job_that_shows_late_is_found(name: str, run: Run, emulator: Emulator) -> None:
-    """The answer is lost and the job stays hidden for 20 of the 30 s that aiWARE may take: found, not sent again."""
+    """The answer is lost and the job hidden for 20 of the 30 s of `visibility_s`: found, not sent again."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault("drop_after", operation=case.operation), JobFault("not_visible", delay_s=20))
     state = await run(case)
@@ -160,7 +160,7 @@ async def test_job_that_shows_late_is_found(name: str, run: Run, emulator: Emula
 async def test_job_that_may_stay_hidden_longer_than_the_wait_is_not_sent_again(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
-    """A wait of 5 s, and a job that shows after 20 s: SubmissionUnknown says so; the next attempt finds the job."""
+    """A wait of 5 s, and a job visible after 20 s: SubmissionUnknown says so; the next attempt finds the job."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault("drop_after", operation=case.operation), JobFault("not_visible", delay_s=20))
     run = await make_run(case, give_up_after_s=5)
@@ -177,9 +177,9 @@ async def test_job_that_may_stay_hidden_longer_than_the_wait_is_not_sent_again(
 async def test_unreachable_provider_is_searched_by_the_next_attempt(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
-    """The answer is lost and then nothing answers: SubmissionUnknown, nothing is sent; later the job is found."""
+    """The answer is lost, then every request fails: SubmissionUnknown, and nothing is sent; later the job is found."""
     case = SUBMITTING[name]
-    # A project is searched for before it is created too, and a launch reads its container first.
+    # A project is also searched for before it is created, and a launch reads its container first.
     emulator.faults.add(
         Fault("drop_after", operation=case.operation),
         Fault("server_error", operation="jobs", times=None, skip=1 if name == "aiware engine" else 0),

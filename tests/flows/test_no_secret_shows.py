@@ -1,4 +1,4 @@
-"""After flow runs that went well and badly, no secret stands in clear in any log, in the database or in a file.
+"""After successful and failed flow runs, no secret is in clear in any log, in the database or in a file.
 
 The fixture `prefect_server` searches the database and the files once more when all tests of its process have run.
 """
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 
 def secrets_of(emulator: Emulator) -> set[str]:
-    """All that this emulator gave out or was told, and that nobody may see."""
+    """All secrets that this emulator issued or received."""
     accounts = emulator.accounts
     signatures = {file.signature for file in emulator.datasaur.files.values()}
     given = {accounts.aiware_token, accounts.datasaur_client_secret, TARGET_SECRET}
@@ -33,7 +33,7 @@ def secrets_of(emulator: Emulator) -> set[str]:
 
 
 async def run_everything(run: Run, emulator: Emulator, downstream: str) -> None:
-    """Every flow, well and in all ways in which it can go wrong while a secret is about."""
+    """Run every flow, with success and with each failure that involves a secret."""
     for case in SUBMITTING.values():
         await run(case, downstream=[downstream])
         emulator.faults.add(JobFault("job_fails"))
@@ -61,7 +61,7 @@ async def test_no_secret_is_stored_in_clear(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Logs of our own and Prefect's at every level, the database with its journal, Prefect's home, the output."""
+    """Logs of the project and of Prefect at every level, the database with its journal, Prefect's home, the output."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="graphql_jobs")
     await run_everything(run, emulator, await deploy("after-everything"))
@@ -69,7 +69,7 @@ async def test_no_secret_is_stored_in_clear(
     await APILogHandler.aflush()
     logs: list[Log] = []
     async with get_client() as client:
-        while page := await client.read_logs(limit=200, offset=len(logs)):  # the server's largest page
+        while page := await client.read_logs(limit=200, offset=len(logs)):  # the server's maximum page size
             logs += page
     assert logs
     printed = capfd.readouterr()
@@ -78,7 +78,7 @@ async def test_no_secret_is_stored_in_clear(
         "the logs at the server": [secret for secret in known if any(secret in log.message for log in logs)],
         "the output": [secret for secret in known if secret in printed.out + printed.err],
     }
-    # What is no secret must be found in the same places, or nothing was searched.
+    # A text that is not secret must be found in the same places, or nothing was searched.
     job_id = next(done.job_id for done in emulator.ledger.submissions if done.job_id)
     assert job_id in caplog.text
     assert any(job_id in log.message for log in logs)
@@ -89,7 +89,7 @@ async def test_no_secret_is_stored_in_clear(
 
 
 async def test_libraries_log_no_secret_at_debug_level(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """gql logs each request's variables at DEBUG, and Datasaur's auto-label has the model's key among them."""
+    """gql logs each request's variables at DEBUG, and those of Datasaur's auto-label have the model's key."""
     caplog.set_level(logging.DEBUG)
     await run(SUBMITTING["auto-label"])
     assert TARGET_SECRET not in caplog.text

@@ -1,4 +1,4 @@
-"""What the UI's form is made of: the schema of every flow's parameters. Needs no server."""
+"""The schemas of the flows' parameters, from which the UI makes its form. Needs no server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_eight_flows_are_deployed() -> None:
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
 def test_every_parameter_is_described(flow: Flow[..., Any]) -> None:
-    """The form shows a sentence beside each field."""
+    """The form shows a description at each field."""
     properties = flow.parameters.properties.items()
     assert [name for name, schema in properties if not schema.get("description", "").endswith(".")] == []
 
@@ -90,7 +90,7 @@ def _shown(flow: str, name: str) -> tuple[str, Any]:
     [pytest.param(*one, id=f"{one[0].name}: {one[1]}") for one in PROPERTIES if one[1].endswith("_s")],
 )
 def test_seconds_are_numbers_with_bounds(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
-    """More than 0 and at most 30 days: the form refuses the rest before anything starts."""
+    """More than 0 and at most 30 days: the form refuses other values before a run starts."""
     [number] = [part for part in schema.get("anyOf", [schema]) if part.get("type") == "number"]
     assert number["exclusiveMinimum"] == 0
     assert 0 < number["maximum"] <= MAX_WAIT_S
@@ -108,7 +108,7 @@ def test_choices_are_choices(flow: Flow[..., Any], name: str, schema: dict[str, 
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
 def test_no_parameter_is_a_block_or_a_secret(flow: Flow[..., Any]) -> None:
-    """Parameters are stored in clear, so that they name blocks and hold none."""
+    """Parameters are stored in clear, so they name blocks and do not hold them."""
     text = json.dumps(flow.parameters.model_dump_for_openapi())
     for trace in ("block_type_slug", "block_schema_references", "secret_fields", '"password"', "writeOnly"):
         assert trace not in text
@@ -119,14 +119,14 @@ def test_no_parameter_is_a_block_or_a_secret(flow: Flow[..., Any]) -> None:
 
 @pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
 def test_flow_is_described_and_never_retried(flow: Flow[..., Any]) -> None:
-    """A sentence for the UI; and no retries, since a second pass could submit a second job."""
+    """A description for the UI; and no retries, since a second attempt could submit a second job."""
     assert flow.description
     assert not flow.retries
 
 
 @pytest.mark.parametrize("name", SUBMITTING)
 def test_flows_that_submit_never_submit_twice_unless_told_to(name: str) -> None:
-    """No second job, no second guess, no cancel unless asked for; a person's cancel reaches the provider."""
+    """By default there is no second job and no automatic cancel; a person's cancel reaches the provider."""
     flow = ALL[name]
     care = {"key": None, "on_unknown": "fail", "force_resubmit": False, "on_timeout": "leave"}
     given = inspect.signature(flow.fn).parameters

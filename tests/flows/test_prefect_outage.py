@@ -1,4 +1,4 @@
-"""Prefect's API fails at each call of a flow: one job, and downstream is started once."""
+"""Prefect's API fails at each call of a flow: one job, and one downstream run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
-#: What this project asks for; what Prefect's engine asks for by itself is none of our business.
+#: The requests of this project; the requests of Prefect's engine are not tested.
 OURS = re.compile(r"/flow_runs/[^/]+/input|/variables|/deployments/name/|/create_flow_run|/block_documents/name/")
 _OF_THE_CONNECTION = frozenset({"host", "connection", "content-length", "transfer-encoding", "content-encoding"})
 
 
 class FailingApi:
-    """Passes requests on to Prefect's server. The first of each answers 500 unread, the second 500 after the work."""
+    """Forwards requests to Prefect's server. The first of each answers 500 unread, the second 500 after the work."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -38,7 +38,7 @@ class FailingApi:
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         body = await request.read()
-        # Prefect names a new task run whenever it is asked to start a deployment: the bodies differ.
+        # Prefect creates a new task run each time that a deployment is started: the bodies differ.
         this = (request.method, request.path_qs, b"" if request.path.endswith("/create_flow_run") else body)
         times = 2
         if OURS.search(request.path):
@@ -60,9 +60,9 @@ class FailingApi:
 
 @contextmanager
 def failing_api() -> Iterator[FailingApi]:
-    """Within it, Prefect's client in this process asks a server that fails.
+    """Within it, Prefect's client in this process uses a server that fails.
 
-    The server has a thread of its own, since Prefect also asks from sync code that stops the event loop.
+    The server has its own thread, since Prefect also sends requests from sync code that blocks the event loop.
     """
     api = FailingApi(PREFECT_API_URL.value().removesuffix("/api"))
     app = web.Application(client_max_size=64 * 1024 * 1024)
@@ -107,7 +107,7 @@ async def test_run_survives_a_failure_of_each_call(
 async def test_sensor_survives_a_failure_of_each_call(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The same for jobs that somebody else submitted."""
+    """The same for jobs of other submitters."""
     downstream = await deploy("after-outage-sensor")
     job_ids = [emulator.datasaur.plant().id for _ in range(3)]
     with failing_api():

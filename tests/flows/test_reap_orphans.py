@@ -1,4 +1,4 @@
-"""Orphans: each one found, none else touched; nothing changed in a dry run; two at once do each thing once."""
+"""`reap-orphans` finds each orphan and no other job, changes nothing in a dry run, and acts once if it runs twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
 async def plant_orphans(emulator: Emulator) -> set[str]:
-    """Twenty, of each kind."""
+    """Create twenty orphans, of each kind."""
     orphans: set[str] = set()
     ends: list[State[Any]] = [Failed(), Crashed(), Cancelled(), Completed(), Failed(name="TimedOut")]
     for state in ends:
@@ -59,7 +59,7 @@ async def plant_orphans(emulator: Emulator) -> set[str]:
 
 
 async def plant_healthy(emulator: Emulator) -> None:
-    """499 beside the one that lives with two surplus ones: of living runs, ended ones, ownerless ones."""
+    """Create 499 healthy jobs beside the one with two surplus jobs: of active runs, ended ones, and without a run."""
     ended = [await run_in(Failed()), await run_in(Completed())]
     retried: State[Any] = State(type=StateType.SCHEDULED, name="AwaitingRetry")
     states = [Running(), Pending(), Paused(), Cancelling(), retried]
@@ -70,13 +70,13 @@ async def plant_healthy(emulator: Emulator) -> None:
         plant(emulator, ended[number % 2], status=["complete", "failed", "cancelled", "aborted"][number % 4])
     for owner in ["", "not a run", *[""] * 8]:
         plant(emulator, owner)
-    for number in range(20):  # somebody else's
+    for number in range(20):  # another user's job
         emulator.aiware.plant(config=[None, {"graphql_jobs": "x"}][number % 2], fault=JobFault("stuck"))
-    assert len(emulator.aiware.jobs) == 499 + 1  # the emulator has a sample of its own
+    assert len(emulator.aiware.jobs) == 499 + 1  # the emulator has a sample job
 
 
 async def everything(emulator: Emulator) -> dict[UUID, Any]:
-    """All that `reap-orphans` could change in the runs that own jobs: their states and stores."""
+    """Everything that `reap-orphans` could change in the runs that own jobs: their states and stores."""
     labels = [Label.in_json(job.config) for job in emulator.aiware.jobs.values()]
     owners = {UUID(label.owner) for label in labels if label and label.owner.count("-") == 4}
     runs = await read_runs(owners)
@@ -87,7 +87,7 @@ async def everything(emulator: Emulator) -> dict[UUID, Any]:
 async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(
     action: str, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Each, none else, in a dry run of each kind: nothing is changed, and the requests are few."""
+    """All orphans and no other job, in a dry run with each action: nothing is changed, and the requests are few."""
     sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
     started = {run.id for run in await runs_of(sensor)}
     await plant_healthy(emulator)
@@ -107,7 +107,7 @@ async def test_twenty_orphans_are_found_among_five_hundred_healthy_jobs(
 
 @pytest.mark.walk
 async def test_only_jobs_that_may_be_cancelled_are_cancelled(emulator: Emulator) -> None:
-    """Of the twenty: twelve of ended or busy runs; those that run are refused, those of unknown runs are left."""
+    """Twelve of the twenty are cancelled; running jobs are refused, those of unknown runs are left."""
     await plant_healthy(emulator)
     orphans = await plant_orphans(emulator)
     found = await reap(emulator, action="cancel", dry_run=False)
@@ -124,7 +124,7 @@ async def test_only_jobs_that_may_be_cancelled_are_cancelled(emulator: Emulator)
 
 
 async def test_jobs_of_unknown_runs_are_cancelled_only_if_allowed(emulator: Emulator) -> None:
-    """Only where no other Prefect server uses the account: a run that is not here may be there."""
+    """Allowed only if no other Prefect server uses the account, since the run may be there."""
     gone = plant(emulator, uuid4())
     [row] = await reap(emulator, action="cancel", dry_run=False, cancel_if_run_is_gone=True)
     assert (row["job_id"], row["why"]) == (gone, "its run is gone.")
@@ -132,7 +132,7 @@ async def test_jobs_of_unknown_runs_are_cancelled_only_if_allowed(emulator: Emul
 
 
 async def test_concurrent_runs_cancel_each_job_once(emulator: Emulator) -> None:
-    """Ten orphans, three reapers: ten cancels that were accepted, and no finding that says otherwise."""
+    """Ten orphans, three concurrent runs: ten accepted cancels, and no contrary finding."""
     run = await run_in(Crashed())
     orphans = {plant(emulator, run) for _ in range(10)}
     emulator.clock.advance(YOUNG_S + 60)
@@ -144,7 +144,7 @@ async def test_concurrent_runs_cancel_each_job_once(emulator: Emulator) -> None:
 
 
 async def test_concurrent_runs_adopt_each_job_once(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
-    """Five orphans, three reapers: five runs of the sensor, which the next reaper takes for what they are."""
+    """Five orphans, three concurrent runs: five runs of the sensor, which the next run recognises."""
     sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
     before = {run.id for run in await runs_of(sensor)}
     run = await run_in(Crashed())
@@ -165,7 +165,7 @@ async def test_concurrent_runs_adopt_each_job_once(emulator: Emulator, deploy: D
 
 
 async def test_adopting_run_hands_over(emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
-    """What is to follow is passed to the sensor; one that does not exist is refused before anything starts."""
+    """`downstream` is passed to the sensor; an unknown deployment is refused before anything starts."""
     sensor = await deploy("wait-for-jobs", parameter_schema(wait_for_jobs).model_dump_for_openapi())
     following = await deploy("after-adoption")
     job_id = plant(emulator, await run_in(Crashed()))
@@ -177,7 +177,7 @@ async def test_adopting_run_hands_over(emulator: Emulator, deploy: Deploy, runs_
 
 
 async def test_missing_sensor_deployment_is_reported(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The orphan is found, and why it could not be adopted stands beside it."""
+    """The orphan is found, with the reason why it could not be adopted."""
     monkeypatch.setattr("tasks.orphans.act.SENSOR", "never/deployed")
     plant(emulator, await run_in(Crashed()))
     [row] = await reap(emulator, action="adopt", dry_run=False)
@@ -185,7 +185,7 @@ async def test_missing_sensor_deployment_is_reported(emulator: Emulator, monkeyp
 
 
 async def test_jobs_outside_of_the_window_are_left(emulator: Emulator) -> None:
-    """Created 3 h, 1 h and 1 min ago; a window from 2 h to 10 min ago: the second alone."""
+    """Created 3 h, 1 h and 1 min ago; a window from 2 h to 10 min ago: only the second is found."""
     run, made = await run_in(Crashed()), []
     for pause_s in (7200, 3540, 60):
         made.append(plant(emulator, run))
@@ -197,13 +197,13 @@ async def test_jobs_outside_of_the_window_are_left(emulator: Emulator) -> None:
 
 
 async def test_window_that_ends_before_it_begins_is_refused() -> None:
-    """An hour back, to two hours ago."""
+    """From one hour ago to two hours ago."""
     state = await ending(from_hours_ago=1, to_minutes_ago=120)
     assert (state.name, "from_hours_ago" in str(state.message)) == ("InvalidInput", True)
 
 
 async def test_job_that_ended_or_was_deleted_is_no_orphan(emulator: Emulator) -> None:
-    """The store names three jobs that no list shows: one has ended, one was deleted, one goes on."""
+    """The store names three jobs that no list shows: one has ended, one was deleted, one is still running."""
     run = await run_in(Crashed())
     ended = emulator.aiware.plant(status="complete", tasks=[PlantedTask()])
     left = emulator.aiware.plant(fault=JobFault("stuck"))
@@ -226,7 +226,7 @@ async def test_run_that_is_retried_meanwhile_keeps_its_job(emulator: Emulator, a
 
 
 async def test_rows_are_published_as_an_artifact(emulator: Emulator) -> None:
-    """One table under the key orphans, with a row that says what, whose, why and what was done."""
+    """One table under the key orphans; a row has the job, its run, the reason and the action."""
     run = await run_in(Crashed())
     job_id = plant(emulator, run)
     [row] = await reap(emulator, action="cancel")
@@ -242,7 +242,7 @@ async def test_rows_are_published_as_an_artifact(emulator: Emulator) -> None:
 
 
 async def test_store_that_was_edited_by_hand_does_not_stop_the_others(emulator: Emulator) -> None:
-    """A living run's entries make no sense: its jobs are left alone, the others are found."""
+    """An active run's entries cannot be read: its jobs are left alone, the other orphans are found."""
     strange = await run_in(Running())
     await RunStore(strange.id).append(new_key(), 0, {"kind": "nonsense"})
     plant(emulator, strange)
@@ -251,7 +251,7 @@ async def test_store_that_was_edited_by_hand_does_not_stop_the_others(emulator: 
 
 
 async def test_unreachable_provider_fails_the_run(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """No list, no verdict: the run says so."""
+    """Without a list, the run fails with the reason."""
     aiware.token = type(aiware.token)("wrong")
     await aiware.asave("aiware-wrong", overwrite=True)
     state = await ending(credentials="aiware-wrong")

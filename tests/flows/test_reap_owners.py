@@ -1,4 +1,4 @@
-"""Whose a job is: a living run that names it, a caller's own key, a launch that carries no label of its own."""
+"""The owner of a job: an active run that names it, the runs of a caller's key, the run of a launch without a label."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
 async def test_job_in_the_parameters_of_a_living_run_is_no_orphan(emulator: Emulator) -> None:
-    """Its own run has ended, and a sensor waits for it, or will."""
+    """Its own run has ended, and a sensor waits for it, or is scheduled."""
     ended = await run_in(Completed())
     waited_for, left = plant(emulator, ended), plant(emulator, ended)
     await run_in(Running(), wait_for_jobs, provider="aiware", job_ids=[waited_for])
@@ -31,7 +31,7 @@ async def test_job_in_the_parameters_of_a_living_run_is_no_orphan(emulator: Emul
 
 
 async def test_callers_key_belongs_to_all_runs_that_use_it(emulator: Emulator) -> None:
-    """The first run died, the second waits for its job: no orphan. Both died: one, which is not cancelled."""
+    """The first run crashed, the second waits for its job: no orphan. Both crashed: one, which is not cancelled."""
     key = new_key()
     first, second = await run_in(Running()), await run_in(Running())
     job_id = plant(emulator, first, key)
@@ -63,7 +63,7 @@ async def test_living_run_that_uses_another_runs_key_keeps_its_job(emulator: Emu
 
 
 async def test_launch_without_a_label_is_found_by_its_run(emulator: Emulator) -> None:
-    """On the caller's own target nothing is labelled: the store of the run that ended badly names the job."""
+    """On the caller's own target no job is labelled: the store of the run that ended badly names the job."""
     job = emulator.aiware.plant(fault=JobFault("stuck"))
     run, key = await run_in(Crashed()), new_key()
     location = {"target_id": "7", "engine_id": "e"}
@@ -73,7 +73,7 @@ async def test_launch_without_a_label_is_found_by_its_run(emulator: Emulator) ->
 
 
 async def test_another_job_in_our_container_is_not_cancelled(emulator: Emulator) -> None:
-    """A launch's label stands on its container, where a person may start another job by hand."""
+    """A launch is labelled by its container, in which a person may start another job by hand."""
     run, key = await run_in(Crashed()), new_key()
     tdo = emulator.aiware.add_tdo({"details": Label(key, str(run.id)).to_json()})
     ours, theirs = [emulator.aiware.plant(target_id=tdo.id, fault=JobFault("stuck")).id for _ in range(2)]

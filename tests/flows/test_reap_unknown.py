@@ -1,4 +1,4 @@
-"""Submissions of unknown outcome: what was sent, by which run, and when; and the artifact that tells it."""
+"""Submissions of unknown outcome: the operation, the run, the time; and the artifact with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
 async def test_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: Emulator) -> None:
-    """Nobody saw the answer to an auto-label job: which run, what was sent, when; also without aiWARE."""
+    """The answer to an auto-label job was lost: its run, operation and time are reported; also without aiWARE."""
     run, key = await run_in(Failed(name="SubmissionUnknown"), run_datasaur_auto_label), new_key()
     sent: dict[str, Any] = {
         "provider": "datasaur",
@@ -40,7 +40,7 @@ async def test_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: E
 
 
 async def test_crash_after_a_create_is_reported(emulator: Emulator) -> None:
-    """An intent and nothing after it; resolved ones, and aiWARE's, which its list would show, are not told."""
+    """An intent without further entries; resolved ones, and aiWARE's, whose list decides, are not reported."""
     run, open_key = await run_in(Crashed(), run_datasaur_auto_label), new_key()
     sent: dict[str, Any] = {"provider": "datasaur", "operation": "autoLabelTokenBasedProject", "location": {}}
     await store_job(run, open_key, emulator, **sent)
@@ -69,7 +69,7 @@ async def test_unknown_outcome_in_another_runs_store_is_reported_once(emulator: 
 
 
 async def test_run_with_an_empty_store_is_reported_by_its_state(emulator: Emulator) -> None:
-    """SubmissionUnknown, and what was sent could not be written down: the state's message."""
+    """SubmissionUnknown, and its entry could not be written: the state's message is reported."""
     run = await run_in(Failed(name="SubmissionUnknown", message="datasaur x, sent at noon"), run_datasaur_auto_label)
     [row] = await unknown_of(run, emulator)
     assert row["why"] == "datasaur x, sent at noon"

@@ -1,4 +1,4 @@
-"""A flow run that is run again goes on with the job that it has, and hands over once."""
+"""A flow run that is run again continues with its job, and hands over once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_failed_job_is_submitted_again(
 
 
 async def test_two_failed_jobs_make_a_third(make_run: MakeRun, emulator: Emulator) -> None:
-    """Each attempt at a failed job is one submission more, and no more than that; all have the same key."""
+    """Each attempt after a failed job submits exactly one more job; all have the same key."""
     run = await make_run(SUBMITTING["aiware tasks"])
     emulator.faults.add(JobFault("job_fails", times=2))
     assert [(await run()).name for _ in range(3)] == ["JobFailed", "JobFailed", "Completed"]
@@ -57,7 +57,7 @@ async def test_two_failed_jobs_make_a_third(make_run: MakeRun, emulator: Emulato
 async def test_retry_after_a_timeout_adopts_the_job(
     name: str, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Given up after 2 s, the job ends later: run again, late success is success; one submission, handed over once."""
+    """Given up after 2 s, the job ends later: the retry succeeds with it; one submission, one downstream run."""
     case = SUBMITTING[name]
     downstream = await deploy(f"after-late-{name.replace(' ', '-')}")
     run = await make_run(case, downstream=[downstream], give_up_after_s=2)
@@ -78,7 +78,7 @@ async def test_retry_after_a_timeout_adopts_the_job(
 async def test_retry_after_success_submits_nothing(
     name: str, make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Completed twice with the same job: nothing more was made, and nothing more was handed over."""
+    """Completed twice with the same job: no second job, and no second downstream run."""
     case = SUBMITTING[name]
     downstream = await deploy(f"after-success-{name.replace(' ', '-')}")
     run = await make_run(case, downstream=[downstream])
@@ -95,7 +95,7 @@ async def test_retry_after_success_submits_nothing(
 async def test_retry_sends_an_export_again(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The file's address is a secret and is not kept: a second export, which does no harm; handed over once."""
+    """The file's address is a secret and is not kept: a second export, which does no harm; one downstream run."""
     downstream = await deploy("after-an-export-again")
     run = await make_run(SUBMITTING["export"], downstream=[downstream])
     assert [(await run()).name for _ in range(2)] == ["Completed", "Completed"]
@@ -108,7 +108,7 @@ async def test_retry_sends_an_export_again(
 async def test_refused_submission_is_sent_by_the_next_attempt(
     name: str, kind: Any, make_run: MakeRun, emulator: Emulator
 ) -> None:
-    """Refused, so surely nothing was started: RequestFailed; the next attempt submits one job."""
+    """Refused, so nothing was started: RequestFailed; the next attempt submits one job."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault(kind, operation=case.operation))
     run = await make_run(case)
@@ -133,7 +133,7 @@ async def test_same_spec_twice_in_one_run_is_two_jobs(make_run: MakeRun, emulato
 
 
 async def test_retry_after_one_of_two_submissions_sends_only_the_second(make_run: MakeRun, emulator: Emulator) -> None:
-    """The second of two is refused: the next attempt goes on with the first and submits the second."""
+    """The second of two is refused: the next attempt continues with the first and submits the second."""
     emulator.faults.add(Fault("forbidden", operation="launchSingleEngineJob", skip=1))
     run = await make_run(twice)
     assert (await run()).is_failed()
@@ -143,14 +143,14 @@ async def test_retry_after_one_of_two_submissions_sends_only_the_second(make_run
 
 
 async def test_two_runs_of_the_same_flow_are_two_jobs(make_run: MakeRun, emulator: Emulator) -> None:
-    """Without a key a run's job is its own: the same parameters in another run mean another job."""
+    """Without a key, a job belongs to its run: the same parameters in another run give another job."""
     for _ in range(2):
         assert (await (await make_run(SUBMITTING["aiware engine"]))()).name == "Completed"
     assert [len(ids) for ids in emulator.ledger.jobs_by_key().values()] == [1, 1]
 
 
 async def test_providers_in_another_order_keep_their_jobs(make_run: MakeRun, emulator: Emulator) -> None:
-    """One spec to two installations, side by side, so in any order: each attempt finds the same job at each."""
+    """One spec to two installations, concurrently, so in any order: each attempt finds the same job at each."""
     order = ["here", "there"]
 
     @flow
@@ -171,7 +171,7 @@ async def test_providers_in_another_order_keep_their_jobs(make_run: MakeRun, emu
 
 
 async def test_two_operations_on_one_project_are_two_jobs(make_run: MakeRun, emulator: Emulator) -> None:
-    """Two exports in one run that differ in their format alone: two submissions, each under its own key."""
+    """Two exports in one run that differ only in their format: two submissions, each with its own key."""
 
     @flow
     async def formats() -> list[str]:

@@ -1,4 +1,4 @@
-"""How a flow's run ends, by its state and message, when the job or the provider does not do well."""
+"""The final state and message of a run when the job or the provider fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECKS = ("job", "getJob", "getJobs")
 async def test_job_that_fails_fails_the_run_with_its_reason(
     name: str, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """JobFailed with the provider's own words; nothing comes next."""
+    """JobFailed with the provider's reason; downstream does not start."""
     emulator.faults.add(JobFault("job_fails", failure_message="the disk is full"))
     downstream = await deploy("after-a-failure")
     state = await run(SUBMITTING[name], downstream=[downstream])
@@ -37,14 +37,14 @@ async def test_job_that_fails_fails_the_run_with_its_reason(
 
 
 async def test_complete_job_with_a_failed_task_fails_the_run(run: Run, emulator: Emulator) -> None:
-    """Guarantee 4: aiWARE says complete, one task failed: JobFailed, naming the task's reason."""
+    """Guarantee 4: the status is complete, one task failed: JobFailed with the task's reason."""
     emulator.faults.add(JobFault("failed_task_in_complete", failure_message="no audio"))
     state = await run(SUBMITTING["aiware engine"])
     assert (state.name, "no audio" in str(state.message)) == ("JobFailed", True)
 
 
 async def test_lenient_block_accepts_a_complete_job(run: Run, emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """The same job with `lenient` in the credentials: completed."""
+    """The same job with `lenient` in the credentials: Completed."""
     await aiware.model_copy(update={"lenient": True}).asave("lenient", overwrite=True)
     emulator.faults.add(JobFault("failed_task_in_complete"))
     assert (await run(SUBMITTING["aiware engine"], credentials="lenient")).name == "Completed"
@@ -54,7 +54,7 @@ async def test_lenient_block_accepts_a_complete_job(run: Run, emulator: Emulator
 async def test_job_that_was_cancelled_at_the_provider_makes_a_cancelled_run(
     word: str, run: Run, emulator: Emulator
 ) -> None:
-    """Cancelled at the provider: the run is cancelled, not failed, so that nothing tries it again."""
+    """Cancelled at the provider: the run is cancelled, not failed, so Prefect does not retry it."""
     job = emulator.aiware.plant(status=word, tasks=[])
     state = await run(WAITING, job_ids=[job.id])
     assert (state.type, state.name) == (StateType.CANCELLED, "JobCancelled")
@@ -75,7 +75,7 @@ async def test_job_that_was_cancelled_at_the_provider_makes_a_cancelled_run(
 async def test_missed_deadline_is_timed_out(
     name: str, limits: dict[str, float], fault: JobFault, run: Run, emulator: Emulator
 ) -> None:
-    """TimedOut, with the deadline, the last status and the id to wait for again; the job is left alone."""
+    """TimedOut, with the deadline, the last status and the job's id; the job is left running."""
     if name == "auto-label" and fault.word == "running":
         fault = JobFault("stuck", word="in_progress")
     emulator.faults.add(fault)
@@ -91,7 +91,7 @@ async def test_missed_deadline_is_timed_out(
 
 @pytest.mark.parametrize("provider", ["aiware", "datasaur"])
 async def test_unknown_job_is_lost(provider: str, run: Run, emulator: Emulator) -> None:
-    """A wrong id, after the grace that a new job gets: JobLost, with the id and the provider."""
+    """A wrong id, after the grace of a new job: JobLost, with the id and the provider."""
     state = await run(WAITING, provider=provider, job_ids=["nobody-knows"])
     assert (state.type, state.name) == (StateType.FAILED, "JobLost")
     assert "nobody-knows" in str(state.message)
@@ -101,7 +101,7 @@ async def test_unknown_job_is_lost(provider: str, run: Run, emulator: Emulator) 
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
 async def test_deleted_job_is_lost(name: str, run: Run, emulator: Emulator) -> None:
-    """Submitted, seen, and deleted at the provider: JobLost, not submitted again, and the message says how to."""
+    """Submitted, seen, and deleted at the provider: JobLost, not submitted again, and the message says what to do."""
     emulator.faults.add(JobFault("gone", delay_s=4))
     state = await run(SUBMITTING[name])
     assert state.name == "JobLost"
@@ -112,7 +112,7 @@ async def test_deleted_job_is_lost(name: str, run: Run, emulator: Emulator) -> N
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
 async def test_outage_longer_than_an_hour_is_not_a_failed_job(name: str, run: Run, emulator: Emulator) -> None:
-    """503 for ever after the submission: ProviderLost after the budget of an hour; the job may still finish."""
+    """Always 503 after the submission: ProviderLost after the budget of an hour; the job may still finish."""
     emulator.faults.add(*[Fault("server_error", operation=check, times=None, status=503) for check in CHECKS])
     began_at = emulator.clock.now()
     state = await run(SUBMITTING[name])
@@ -126,7 +126,7 @@ async def test_outage_longer_than_an_hour_is_not_a_failed_job(name: str, run: Ru
 async def test_polls_that_fail_for_minutes_do_not_fail_the_job(
     name: str, kind: Any, run: Run, emulator: Emulator
 ) -> None:
-    """Five minutes of 503, broken connections, cut answers or 429: the run completes, with one submission."""
+    """Five minutes of 503, broken connections, truncated answers or 429: Completed, with one submission."""
     until_at = emulator.clock.now() + 300
     emulator.faults.add(*[Fault(kind, operation=check, times=None, until_at=until_at, status=503) for check in CHECKS])
     state = await run(SUBMITTING[name])
@@ -137,7 +137,7 @@ async def test_polls_that_fail_for_minutes_do_not_fail_the_job(
 
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_temporarily_refused_submission_is_sent_again(name: str, run: Run, emulator: Emulator) -> None:
-    """429 twice, which proves that nothing was done: the run completes, with one submission."""
+    """429 twice, which proves that nothing was done: Completed, with one submission."""
     case = SUBMITTING[name]
     emulator.faults.add(Fault("rate_limited", operation=case.operation, times=2, retry_after=1))
     assert (await run(case)).name == "Completed"
@@ -160,9 +160,9 @@ async def test_rejected_token_fails_the_run_and_is_not_shown(name: str, run: Run
 
 @pytest.mark.parametrize("kind", ["forbidden", "redirect", "body_too_large"])
 async def test_refused_submission_names_operation_and_provider(kind: Any, run: Run, emulator: Emulator) -> None:
-    """Not authorised, moved or too large: RequestFailed with provider and operation, and nothing of gql.
+    """Not authorised, moved or too large: RequestFailed with provider and operation, and no text of gql.
 
-    The job's container is there by then; there is no job.
+    The job's container exists by then; there is no job.
     """
     emulator.faults.add(Fault(kind, operation="createJob", times=None))
     state = await run(SUBMITTING["aiware tasks"])
@@ -187,14 +187,14 @@ async def test_without_its_container_no_job_is_submitted(kind: Any, run: Run, em
 
 
 async def test_expired_token_is_renewed(run: Run, emulator: Emulator) -> None:
-    """The provider forgets the token while the job runs: a new one is fetched, and the run completes."""
+    """The provider rejects the token while the job runs: a new one is fetched, and the run completes."""
     emulator.faults.add(Fault("unauthorized", operation="getJob", skip=1))
     assert (await run(SUBMITTING["auto-label"])).name == "Completed"
     assert emulator.ledger.tokens_issued == 2
 
 
 async def test_unavailable_file_is_not_a_failed_job(run: Run, emulator: Emulator) -> None:
-    """The export is delivered and its address gives 503: ResultUnavailable, with the job's id and no signature."""
+    """The export is delivered and its address answers 503: ResultUnavailable, with the job's id and no signature."""
     emulator.faults.add(Fault("server_error", operation="download", times=None, status=503))
     state = await run(SUBMITTING["export"])
     assert (state.type, state.name) == (StateType.FAILED, "ResultUnavailable")

@@ -22,14 +22,14 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 
 def rows(path: Path) -> list[tuple[Any, ...]]:
-    """What is stored, without the instants."""
+    """The stored rows, without the instants."""
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT provider, job_id, state, result, outcome FROM jobs ORDER BY job_id")
         return found.fetchall()
 
 
 async def store(jobs: list[dict[str, Any]], database: Path | None) -> int:
-    """Run the flow as a worker would: in a thread of its own, since it is a sync one."""
+    """Run the flow as a worker would: in a thread, since it is a sync flow."""
     return await asyncio.to_thread(store_results, jobs, str(database) if database else None)
 
 
@@ -57,14 +57,14 @@ async def test_later_outcome_replaces_the_earlier_one(tmp_path: Path) -> None:
 
 
 async def test_hostile_text_is_stored_as_text(tmp_path: Path) -> None:
-    """An id that is a piece of SQL: a row like any other."""
+    """An id that contains SQL is stored as a normal row."""
     file = tmp_path / "jobs.sqlite"
     await store([job("1'); DROP TABLE jobs; --")], file)
     assert [row[1] for row in rows(file)] == ["1'); DROP TABLE jobs; --"]
 
 
 async def test_entry_that_is_no_outcome_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
-    """A list with one good and one malformed entry: the run fails by the parameter's name, and stores neither."""
+    """One good and one malformed entry: the run fails with the parameter's name, and stores neither."""
     file = tmp_path / "jobs.sqlite"
     with pytest.raises(Exception, match="jobs") as raised:
         await store([job("1"), {"provider": "aiware", "job_id": "2"}], file)
@@ -73,7 +73,7 @@ async def test_entry_that_is_no_outcome_is_refused_and_nothing_is_stored(tmp_pat
 
 
 async def test_default_database_is_in_prefects_home() -> None:
-    """results.sqlite, beside the files of the results."""
+    """results.sqlite, in the folder of the results."""
     await store([job("in-the-home")], None)
     file = PREFECT_HOME / "graphql-jobs" / "results" / "results.sqlite"
     assert "in-the-home" in [row[1] for row in rows(file)]
@@ -84,7 +84,7 @@ async def test_default_database_is_in_prefects_home() -> None:
 async def test_outcome_of_each_flow_is_stored(
     name: str, run: Run, deploy: Deploy, runs_of: RunsOf, tmp_path: Path
 ) -> None:
-    """The parameters of the run that a flow started, given to the flow as a worker would: one row of that job."""
+    """The flow gets the parameters of the downstream run, as on a worker: one row of that job."""
     downstream = await deploy(f"store-{name.replace(' ', '-')}")
     outcome = await (await run(SUBMITTING[name], downstream=[downstream])).result()
     [started] = await runs_of(downstream)
@@ -121,7 +121,7 @@ async def test_outcomes_of_the_sensor_are_stored(
     ],
 )
 async def test_bad_parameters_end_as_invalid_input(parameters: dict[str, Any], named: str) -> None:
-    """A path that cannot be a file, or an outcome that is none: the state says which, without a traceback."""
+    """A path that cannot be a file, or an invalid outcome: the state names it, without a traceback."""
     state: Any = await asyncio.to_thread(store_results, **parameters, return_state=True)
     assert state.name == ("InvalidInput" if named else "Completed")
     assert named in str(state.message)

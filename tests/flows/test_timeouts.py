@@ -1,4 +1,4 @@
-"""What becomes of a job whose deadline has passed: `on_timeout`."""
+"""`on_timeout`: what happens to a job whose deadline has passed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AIWARE, DATASAUR = ["aiware engine", "aiware tasks"], ["auto-label", "export", "
 
 @pytest.mark.parametrize("name", AIWARE)
 async def test_queued_job_is_cancelled(name: str, run: Run, emulator: Emulator) -> None:
-    """Never began to run, on_timeout="cancel": cancelled at aiWARE, once, and the state says that and the deadline."""
+    """The job never ran, on_timeout="cancel": cancelled once at aiWARE; the state says so and names the deadline."""
     emulator.faults.add(JobFault("stuck"))
     state = await run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
     assert (state.type, state.name) == (StateType.FAILED, "TimedOut")
@@ -30,7 +30,7 @@ async def test_queued_job_is_cancelled(name: str, run: Run, emulator: Emulator) 
 
 @pytest.mark.parametrize("name", AIWARE)
 async def test_running_job_is_left_running_if_the_provider_refuses(name: str, run: Run, emulator: Emulator) -> None:
-    """aiWARE refuses once a task runs: the state says that it was to be cancelled, and that it was left running."""
+    """aiWARE refuses once a task runs: the state says that the job should be cancelled, and was left running."""
     emulator.faults.add(JobFault("stuck", word="running"))
     state = await run(SUBMITTING[name], running_at_most_s=60, on_timeout="cancel")
     assert (state.name, "running_s=60" in str(state.message)) == ("TimedOut", True)
@@ -41,7 +41,7 @@ async def test_running_job_is_left_running_if_the_provider_refuses(name: str, ru
 
 @pytest.mark.parametrize("name", AIWARE)
 async def test_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str, run: Run, emulator: Emulator) -> None:
-    """Hidden for 20 s and given up after 5: it may show for `visibility_s`, and is asked for until then."""
+    """Hidden for 20 s and given up after 5: it is polled for `visibility_s` and then cancelled."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     state = await run(SUBMITTING[name], unseen_at_most_s=5, on_timeout="cancel")
@@ -52,7 +52,7 @@ async def test_job_that_does_not_show_yet_is_cancelled_once_it_does(name: str, r
 
 @pytest.mark.parametrize("name", AIWARE)
 async def test_late_job_that_another_run_waits_for_is_left(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """Two runs with one key: the second's deadline passes while the first waits, and then with the first one dead."""
+    """Two runs with one key: the second's deadline passes while the first waits, and after the first has crashed."""
     emulator.faults.add(JobFault("stuck"))
     case, given = SUBMITTING[name], {"key": f"overdue {name}", "give_up_after_s": 600}
     first, second = await make_run(case, **given), await make_run(case, **given, on_timeout="cancel")
@@ -67,7 +67,7 @@ async def test_late_job_that_another_run_waits_for_is_left(name: str, make_run: 
 
 
 async def test_last_of_two_runs_that_time_out_cancels(make_run: MakeRun, emulator: Emulator) -> None:
-    """The first has stopped waiting, and its run is not over yet: it keeps nobody from cancelling."""
+    """The first has stopped waiting, and its run has not ended: it does not prevent the cancel."""
     emulator.faults.add(JobFault("stuck"))
     case, given = SUBMITTING["aiware engine"], {"key": "given up together", "give_up_after_s": 600}
     first, second = await make_run(case, **given, on_timeout="cancel"), await make_run(case, **given)
@@ -83,7 +83,7 @@ async def test_last_of_two_runs_that_time_out_cancels(make_run: MakeRun, emulato
 async def test_job_is_left_if_other_waiting_runs_are_unknown(
     make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prefect's API fails just then: TimedOut names the deadline, and the job is left running."""
+    """Prefect's API fails at that time: TimedOut names the deadline, and the job is left running."""
     emulator.faults.add(JobFault("stuck"))
     run = await make_run(SUBMITTING["aiware engine"], give_up_after_s=600, on_timeout="cancel")
 
@@ -101,7 +101,7 @@ async def test_job_is_left_if_other_waiting_runs_are_unknown(
 
 @pytest.mark.parametrize("name", AIWARE)
 async def test_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """So that the next attempt does not wait for a job that was cancelled and has vanished since."""
+    """The next attempt therefore does not wait for a job that was cancelled and has disappeared."""
     emulator.faults.add(JobFault("stuck"))
     run = await make_run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
     await run()
@@ -111,7 +111,7 @@ async def test_confirmed_cancel_is_written_down(name: str, make_run: MakeRun, em
 
 @pytest.mark.parametrize("name", DATASAUR)
 async def test_datasaur_job_is_left_running_and_the_state_says_so(name: str, run: Run, emulator: Emulator) -> None:
-    """There is no cancel: "left running at Datasaur", plainly."""
+    """Datasaur has no cancel: the state says "left running at Datasaur"."""
     emulator.faults.add(JobFault("stuck"))
     state = await run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
     assert state.name == "TimedOut"
@@ -120,7 +120,7 @@ async def test_datasaur_job_is_left_running_and_the_state_says_so(name: str, run
 
 
 async def test_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator: Emulator) -> None:
-    """aiWARE answers the cancel with 503 for ever: TimedOut still names the deadline, and the failure."""
+    """aiWARE always answers the cancel with 503: TimedOut still names the deadline, and the failure."""
     emulator.faults.add(JobFault("stuck"), Fault("server_error", operation="cancelJob", times=None, status=503))
     state = await run(SUBMITTING["aiware engine"], give_up_after_s=600, on_timeout="cancel")
     assert (state.name, "total_s=600" in str(state.message)) == ("TimedOut", True)
@@ -132,7 +132,7 @@ async def test_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator: 
 async def test_job_that_was_cancelled_for_its_deadline_is_submitted_again(
     name: str, make_run: MakeRun, emulator: Emulator
 ) -> None:
-    """The next attempt does not go on with a cancelled job: a second one, which succeeds."""
+    """The next attempt does not continue with a cancelled job: it submits a second one, which succeeds."""
     emulator.faults.add(JobFault("stuck"))
     run = await make_run(SUBMITTING[name], give_up_after_s=600, on_timeout="cancel")
     assert [(await run()).name for _ in range(2)] == ["TimedOut", "Completed"]
@@ -142,6 +142,6 @@ async def test_job_that_was_cancelled_for_its_deadline_is_submitted_again(
 
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_job_that_ends_in_time_is_not_cancelled(name: str, run: Run, emulator: Emulator) -> None:
-    """on_timeout="cancel" with a job that is quick: completed, and nothing was cancelled."""
+    """on_timeout="cancel" with a quick job: Completed, and no cancel was sent."""
     assert (await run(SUBMITTING[name], on_timeout="cancel")).name == "Completed"
     assert emulator.ledger.cancels == []

@@ -1,4 +1,4 @@
-"""The sensor: jobs that anybody submitted, all or the first failure, and downstream."""
+"""The sensor: it waits for jobs of any submitter, for all or the first failure, and starts downstream."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_all_good_jobs_complete_the_run(
 
 
 async def test_one_poll_is_one_request_for_all_jobs(run: Run, emulator: Emulator) -> None:
-    """100 Datasaur jobs: the first poll names all, and no interval of 2 s has more than two requests."""
+    """100 Datasaur jobs: the first poll has all, and no interval of 2 s has more than two requests."""
     job_ids = [emulator.datasaur.plant().id for _ in range(100)]
     assert (await run(WAITING, provider="datasaur", job_ids=job_ids)).name == "Completed"
     polls = [record for record in emulator.ledger.requests if record.operation == ("getJobs",)]
@@ -78,7 +78,7 @@ async def test_one_poll_is_one_request_for_all_jobs(run: Run, emulator: Emulator
 async def test_downstream_starts_as_start_downstream_when_says(
     when: str, kinds: tuple[str, ...], starts: bool, run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """All, any, always: with all outcomes, the failed and the lost ones among them."""
+    """All, any, always: with all outcomes, also failed and lost ones."""
     downstream = await deploy(f"when-{when.replace(' ', '-')}-{'-'.join(kinds)}")
     job_ids = plant(emulator, *kinds)
     state = await run(WAITING, job_ids=job_ids, start_downstream_when=when, downstream=[downstream])
@@ -92,7 +92,7 @@ async def test_downstream_starts_as_start_downstream_when_says(
 
 
 async def test_run_with_mixed_ends_fails_and_counts_them(run: Run, emulator: Emulator) -> None:
-    """Good, failed and lost: "2 of 3 jobs did not succeed", with both ids and the reason."""
+    """Succeeded, failed and lost: "2 of 3 jobs did not succeed", with both ids and the reason."""
     _, failed, lost = job_ids = plant(emulator, "good", "failed", "lost")
     state = await run(WAITING, job_ids=job_ids)
     assert state.type is StateType.FAILED
@@ -104,7 +104,7 @@ async def test_run_with_mixed_ends_fails_and_counts_them(run: Run, emulator: Emu
 
 
 async def test_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf) -> None:
-    """One failed, one stuck for ever: the wait ends when the first fails; downstream does not start."""
+    """One failed, one stuck: the wait ends when the first fails; downstream does not start."""
     downstream = await deploy("after-first-failure")
     began_at = emulator.clock.now()
     state = await run(
@@ -118,7 +118,7 @@ async def test_first_failure_ends_the_run(run: Run, emulator: Emulator, deploy: 
 async def test_wait_that_stops_early_does_not_use_up_the_hand_over(
     run: Run, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Stopped at the first failure with "always", then waited for whole: the whole outcome is handed over too."""
+    """Stopped at the first failure with "always", then run again: the complete outcome is handed over too."""
     downstream = await deploy("after-early-and-whole")
     job_ids = plant(emulator, "failed", "good")
     failed_first = {"job_ids": job_ids, "start_downstream_when": "always", "downstream": [downstream]}
@@ -142,7 +142,7 @@ async def test_sensor_that_runs_twice_starts_downstream_once(
 async def test_retried_sensor_starts_nothing_twice(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first success is handed over, then the process dies; run again, another job is the first: one run follows."""
+    """The first success is handed over and the process killed; run again, another job is first: one downstream run."""
     downstream = await deploy("after-first-success")
     [early] = plant(emulator, "good")
     advance(emulator, 60)
@@ -165,7 +165,7 @@ async def test_retried_sensor_starts_nothing_twice(
 async def test_job_with_unknown_end_is_handed_over_again_once_it_is_known(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """The sensor gave up before the job's end; run again, it has ended: a second run follows, and no third."""
+    """The sensor gave up before the job's end; run again, the job has ended: a second downstream run, and no third."""
     downstream = await deploy("after-not-known")
     job_ids = plant(emulator, "good")
     changed = {"start_downstream_when": "always", "give_up_after_s": 1, "downstream": [downstream]}
@@ -178,7 +178,7 @@ async def test_job_with_unknown_end_is_handed_over_again_once_it_is_known(
 
 
 async def test_credentials_block_may_have_any_name(run: Run, emulator: Emulator, aiware: Any) -> None:
-    """Empty means the block that is called like the provider; a name means that one."""
+    """Empty means the block with the provider's name; a name means that block."""
     await aiware.asave("another-name", overwrite=True)
     [job_id] = plant(emulator, "good")
     assert (await run(WAITING, job_ids=[job_id], credentials="another-name")).name == "Completed"
@@ -186,7 +186,7 @@ async def test_credentials_block_may_have_any_name(run: Run, emulator: Emulator,
 
 
 async def test_polls_are_at_most_max_poll_interval_s_apart(run: Run, emulator: Emulator) -> None:
-    """max_poll_interval_s=5 for a job that does not start for ten minutes: no two polls are further apart."""
+    """max_poll_interval_s=5 for a job that is queued for ten minutes: no two polls are further apart."""
     await run(WAITING, job_ids=plant(emulator, "stuck"), max_poll_interval_s=5, give_up_after_s=600)
     polls = [record.at for record in emulator.ledger.requests]
     assert len(polls) > 600 / 5
@@ -204,7 +204,7 @@ async def test_polls_are_at_most_max_poll_interval_s_apart(run: Run, emulator: E
 async def test_sensor_has_the_limits_of_the_flows_that_submit(
     kind: str, limits: dict[str, float], named: str, run: Run, emulator: Emulator
 ) -> None:
-    """A job in which nothing changes, and one that does not show: TimedOut, by the name of the limit."""
+    """A job that never changes, and one that is never visible: TimedOut, with the name of the limit."""
     began_at = emulator.clock.now()
     state = await run(WAITING, job_ids=plant(emulator, kind), **limits)
     assert (state.name, named in str(state.message)) == ("TimedOut", True)

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 LABEL, ENGINE = SUBMITTING["auto-label"], SUBMITTING["aiware engine"]
 SIGNED = "https://files.example.invalid/a.txt?signature=in-the-query-5ecret"
 LONG = {"words": ["x" * 1000] * 20}
-#: Parameters with much in them, and what must not be kept.
+#: Large parameters, and the texts in them that must not be stored.
 GIVEN: dict[str, dict[str, Any]] = {
     "aiware engine": {"upload_url": SIGNED, "template_fields": {f"field{number}": "x" * 200 for number in range(50)}},
     "aiware tasks": {"tasks": [{"engine_id": ENGINE_ID, "payload": {"url": SIGNED, **LONG}}] * 5, "job_config": LONG},
@@ -38,7 +38,7 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_store_is_small_and_holds_no_secret(name: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """Each entry under 2 kB, whatever was submitted; no token, no secret, no signature, no query of an address."""
+    """Each entry is below 2 kB with any spec; no token, no secret, no signature, no query of an address."""
     run = await make_run(SUBMITTING[name], **GIVEN[name], key=f"kept {name}")
     assert (await run()).name == "Completed"
     kept = {entry: json.dumps(value) for entry, value in (await run.inputs()).items()}
@@ -55,7 +55,7 @@ async def test_store_is_small_and_holds_no_secret(name: str, make_run: MakeRun, 
 
 @pytest.mark.parametrize("name", SUBMITTING)
 async def test_store_is_deleted_with_its_run(name: str, make_run: MakeRun, prefect_server: Any) -> None:
-    """Deleted in the UI: the API gives no entries any more."""
+    """After the run is deleted in the UI, the API returns no entries."""
     run = await make_run(SUBMITTING[name])
     assert (await run()).name == "Completed"
     assert await run.inputs()
@@ -73,7 +73,7 @@ async def test_refused_submission_leaves_a_note_that_nothing_was_started(make_ru
 
 
 async def replace_entry(run: OneRun, kind: str, change: Callable[[dict[str, Any]], str | None]) -> None:
-    """Edit the entry of that kind by hand: to the text that `change` makes of it, or, if that is None, away with it."""
+    """Edit the entry of that kind by hand: to the text that `change` returns, or delete it if that is None."""
     [(name, entry)] = [(name, entry) for name, entry in (await run.inputs()).items() if entry["kind"] == kind]
     text = change(entry)
     async with get_client() as client:
@@ -105,7 +105,7 @@ EDITS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str | None], str]] = {
 
 @pytest.mark.parametrize("title", EDITS)
 async def test_entry_that_was_edited_by_hand_is_refused(title: str, make_run: MakeRun, emulator: Emulator) -> None:
-    """InvalidInput that says what cannot be read; nothing is sent, and no second job made."""
+    """InvalidInput says what cannot be read; nothing is sent, and there is no second job."""
     kind, change, words = EDITS[title]
     run = await make_run(ENGINE)
     assert (await run()).name == "Completed"
@@ -133,7 +133,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, kind: str, times: int = 1) -> None:
 async def test_nothing_is_submitted_before_its_intent_is_written(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Prefect's API fails before the intent is kept: the run fails and made nothing; the next attempt makes one job."""
+    """Prefect's API fails at the intent: the run fails and starts nothing; the next attempt submits one job."""
     case = SUBMITTING[name]
     failing(monkeypatch, "intent")
     run = await make_run(case)
@@ -166,7 +166,7 @@ async def test_job_that_could_not_be_written_down_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It fails when the handle is to be kept: the job runs, so the run goes on and completes; the log says it."""
+    """Prefect's API fails at the handle: the job runs, so the run continues and completes; the log says so."""
     case = SUBMITTING[name]
     failing(monkeypatch, "handle", times=100)
     run = await make_run(case)
@@ -183,7 +183,7 @@ async def test_job_that_could_not_be_written_down_is_waited_for(
 async def test_job_that_was_not_written_down_is_found_by_the_next_attempt(
     name: str, make_run: MakeRun, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its handle was never kept: the next attempt finds the job at the provider, and submits none."""
+    """Its handle was not recorded: the next attempt finds the job at the provider, and submits none."""
     case = SUBMITTING[name]
     failing(monkeypatch, "handle")
     run = await make_run(case)

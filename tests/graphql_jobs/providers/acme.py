@@ -96,7 +96,7 @@ class AcmeClient(JobClient):
         return [self.started(operation, entry, created=entry.get("createdAt")) for entry in renders]
 
     def evidence(self, operation: str, location: Location) -> Evidence:
-        """Each render that `find` gives has the label's key."""
+        """Each render that `find` returns has the label's key."""
         return Evidence.LABEL
 
     async def check_batch(self, job_ids: Sequence[str]) -> dict[str, Seen]:
@@ -110,7 +110,7 @@ class AcmeClient(JobClient):
         return response.error_at(CANCEL.field)
 
     async def _list(self, operation: Operation, variables: Mapping[str, object], subject: str) -> list[Entry]:
-        """The list in an answer. An error in any part of it, or a part that is no object, makes all of it unusable."""
+        """The list in an answer. An error in a part of it, or an entry that is no object, makes all of it unusable."""
         response = await self.session.read(operation, variables, subject)
         if failure := response.error_at(operation.field):
             raise failure

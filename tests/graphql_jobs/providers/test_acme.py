@@ -1,4 +1,4 @@
-"""The adapter of docs/how-to/add-a-provider.md, against a small server of the service that it is for."""
+"""The adapter of docs/how-to/add-a-provider.md, against a small server of its service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ POLICY = WaitPolicy(Schedule(5, 0, 5))
 
 
 class Acme:
-    """Acme's server: renders go through `words`, one at each read."""
+    """Acme's server: each read of a render shows the next word of `words`."""
 
     def __init__(self) -> None:
         self.renders: dict[str, dict[str, Any]] = {}
@@ -47,7 +47,7 @@ class Acme:
         return plain_answer(getattr(self, re.sub("(?<!^)(?=[A-Z])", "_", name).lower())(variables, request))
 
     def start_render(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Make a render. Faults: refuse it, lose the answer, or lose a part of each later list too."""
+        """Create a render. Faults: refuse it, lose the answer, or also lose a part of each later list."""
         if self.fault == "refused":
             return {"errors": [{"message": "no such film", "code": "UNKNOWN_FILM"}]}
         render_id = f"r-{len(self.renders)}"
@@ -64,14 +64,14 @@ class Acme:
         return {"data": {"findRenders": [*found, *([None] if found and self.fault == "lost twice" else [])]}}
 
     def read_renders(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Renders by their ids, ten at once."""
+        """Renders by their ids, at most ten."""
         if len(variables["ids"]) > 10:
             return {"errors": [{"message": "ten at most", "code": "TOO_MANY_IDS"}]}
         known = [one for one in variables["ids"] if one in self.renders]
         return {"data": {"renders": [self.shown(one) for one in known]}}
 
     def cancel_render(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Stop a render that waits."""
+        """Stop a render that has not started."""
         render = self.renders[variables["id"]]
         if render["status"] != "WAITING":
             return {"data": {"cancelRender": None}, "errors": [{"message": "it runs", "path": ["cancelRender"]}]}
@@ -79,7 +79,7 @@ class Acme:
         return {"data": {"cancelRender": {"id": variables["id"]}}}
 
     def shown(self, render_id: str) -> dict[str, Any]:
-        """A render as it is now; the next read shows the next word."""
+        """The current state of a render; the next read shows the next word."""
         render = self.renders[render_id]
         word = render["status"]
         render["status"] = next(render["words"], word)
@@ -104,7 +104,7 @@ async def client(server: Acme, serve: Serve, clock: FakeClock) -> AsyncIterator[
 
 
 async def test_submitted_job_is_waited_for_and_has_a_result(client: acme.AcmeClient, tmp_path: Path) -> None:
-    """It waits, renders and is done: three polls, and the id of its file."""
+    """WAITING, RENDERING, DONE: three polls, and the id of its file."""
     handle = await submit_once(client, FILM, LocalStore(), LABEL)
     job = require_success(await wait(client, handle, POLICY))
     assert await client.result(handle, job, tmp_path) == {"result_id": "file-1"}
@@ -122,7 +122,7 @@ async def test_failed_job_ends_the_wait_with_the_reason_of_the_service(client: a
 async def test_unknown_status_does_not_end_the_wait(
     client: acme.AcmeClient, server: Acme, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A new word of the service before DONE: the wait goes on, and the log has the word without the token in it."""
+    """A new status before DONE: the wait continues, and the log has the word without the token in it."""
     server.words = ["PAUSED t0k3n-5ecret", "DONE"]
     assert (await wait(client, await client.submit(FILM), POLICY)).state is JobState.SUCCEEDED
     assert "PAUSED" in caplog.text
@@ -130,7 +130,7 @@ async def test_unknown_status_does_not_end_the_wait(
 
 
 async def test_lost_answer_is_found_again(client: acme.AcmeClient, server: Acme) -> None:
-    """The connection is closed after the render was started: its key finds it, and it is the only one."""
+    """The connection is closed after the render was started: the only render is found by its key."""
     server.fault = "lost"
     handle = await submit_once(client, FILM, LocalStore(), LABEL)
     assert (handle.job_id, list(server.renders)) == ("r-0", ["r-0"])
@@ -153,7 +153,7 @@ async def test_search_that_is_not_whole_decides_nothing(client: acme.AcmeClient,
 
 
 async def test_batch_that_is_refused_is_split(client: acme.AcmeClient, server: Acme) -> None:
-    """The service takes ten ids: all of 25 are read, and later polls ask for no more than ten."""
+    """The service accepts ten ids: all of 25 are read, and later polls ask for no more than ten."""
     handles = [await client.submit(FILM) for _ in range(25)]
     seen = await client.check([*(handle.job_id for handle in handles), "r-99"])
     assert isinstance(seen.pop("r-99"), errors.JobNotFound)
@@ -162,7 +162,7 @@ async def test_batch_that_is_refused_is_split(client: acme.AcmeClient, server: A
 
 
 async def test_cancel_is_confirmed_or_refused(client: acme.AcmeClient, server: Acme) -> None:
-    """A render that waits is stopped; one that runs is left running, and the error says so."""
+    """A waiting render is stopped; a running one is left running, and the error says so."""
     waiting = await client.submit(FILM)
     assert (await client.cancel(waiting.job_id)).confirmed
     server.words = ["RENDERING"]
@@ -171,7 +171,7 @@ async def test_cancel_is_confirmed_or_refused(client: acme.AcmeClient, server: A
 
 
 def test_page_shows_the_adapter_that_is_tested() -> None:
-    """The blocks of Python on the page, but for the last one, are the file `acme.py`."""
+    """The Python blocks on the page, except the last one, are the file `acme.py`."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:-1]
     assert "".join(blocks).split() == Path(acme.__file__).read_text().split()
 

@@ -1,4 +1,4 @@
-"""aiWARE's client against a scripted server: submitting, batches, one bad member, results."""
+"""aiWARE's client against a scripted server: submitting, batches, one bad job in a batch, results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def job(job_id: str, status: str = "running", tasks: list[Any] | None = None) -> dict[str, Any]:
-    """A job as aiWARE answers it."""
+    """A job in an answer of aiWARE."""
     return {"id": job_id, "status": status, "targetId": "1", "tasks": {"records": tasks or []}}
 
 
@@ -32,7 +32,7 @@ def not_found(alias: str | None) -> dict[str, Any]:
 
 
 def checking(told: Callable[[str, str], tuple[Any, Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """A server that answers each alias of a check by `told(alias, job_id)`: its data and its error."""
+    """A server that answers each alias of a check with the data and error that `told(alias, job_id)` returns."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -67,7 +67,7 @@ async def test_engine_job_is_launched_as_documented(
 
 
 async def test_job_of_tasks_is_created_with_its_input(serve: Serve, open_session: OpenSession) -> None:
-    """`createJob` gets what the spec says, under the provider's names."""
+    """`createJob` gets the values of the spec under the provider's names."""
     server = await serve({"data": {"createJob": {"id": "20072915_a", "targetId": None, "status": "pending"}}})
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id="e", payload={"url": "x"})], target_id="9")
     handle = await AiwareClient(await open_session(server.url)).submit(spec)
@@ -98,7 +98,7 @@ async def test_created_job_without_a_usable_id_is_an_unknown_submission(
 
 @pytest.mark.parametrize(("jobs", "requests"), [(1, 1), (2, 1), (100, 1), (101, 2), (1000, 10)])
 async def test_hundred_jobs_are_one_request(jobs: int, requests: int, serve: Serve, open_session: OpenSession) -> None:
-    """A thousand are ten; each id is in the answer."""
+    """A thousand jobs take ten requests; each id is in the answer."""
     server = await serve(checking(lambda alias, job_id: (job(job_id), None)))
     ids = [f"j{number}" for number in range(jobs)]
     seen = await AiwareClient(await open_session(server.url)).check(ids)
@@ -108,7 +108,7 @@ async def test_hundred_jobs_are_one_request(jobs: int, requests: int, serve: Ser
 
 
 async def test_id_that_was_given_twice_is_asked_for_once(serve: Serve, open_session: OpenSession) -> None:
-    """And white space around an id does not make it another."""
+    """White space around an id does not make it another id."""
     server = await serve(checking(lambda alias, job_id: (job(job_id), None)))
     seen = await AiwareClient(await open_session(server.url)).check(["a", "a", " a "])
     assert list(seen) == ["a"]
@@ -117,7 +117,7 @@ async def test_id_that_was_given_twice_is_asked_for_once(serve: Serve, open_sess
 
 @pytest.mark.parametrize("bad", ["", "  ", "a/b", "a b", "a;b", "x" * 201, "j\u00f6b", '"'])
 async def test_invalid_job_id_is_refused_before_sending(bad: str, open_session: OpenSession) -> None:
-    """Named, and nothing sent: there is no server at all."""
+    """The error names the id, and nothing is sent: there is no server."""
     client = AiwareClient(await open_session("http://127.0.0.1:9"))
     for attempt in (client.check(["a", bad]), client.cancel(bad), client.retry(bad), client.engine_results(bad)):
         with pytest.raises(errors.InvalidInput):
@@ -139,7 +139,7 @@ MEMBERS: dict[str, tuple[Any, Any, type]] = {
 
 @pytest.mark.parametrize("name", MEMBERS)
 async def test_error_at_one_alias_concerns_that_job_alone(name: str, serve: Serve, open_session: OpenSession) -> None:
-    """The second of three jobs is bad in some way: the others are read (guarantee 5)."""
+    """One of three jobs has an error: the others are read (guarantee 5)."""
     value, error, kind = MEMBERS[name]
 
     def told(alias: str, job_id: str) -> tuple[Any, Any]:
@@ -157,7 +157,7 @@ async def test_error_at_one_alias_concerns_that_job_alone(name: str, serve: Serv
 async def test_unknown_ids_alone_are_jobs_that_are_not_found(
     ids: list[str], serve: Serve, open_session: OpenSession
 ) -> None:
-    """Guarantee 10: right after its submission the only job of a wait is unknown: `JobNotFound` at it, no exception."""
+    """Guarantee 10: after its submission the only job of a wait is unknown: `JobNotFound` for it, no exception."""
     server = await serve(checking(lambda alias, job_id: (None, not_found(None))))
     seen = await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).check(ids)
     assert all(isinstance(one, errors.JobNotFound) for one in seen.values())
@@ -174,7 +174,7 @@ async def test_part_that_is_not_found_does_not_make_the_job_not_found(serve: Ser
 async def test_request_that_failed_as_a_whole_stands_at_each_of_its_jobs(
     serve: Serve, open_session: OpenSession
 ) -> None:
-    """502 for all, also for one of them alone: each says why; both requests were tried as often as a read is."""
+    """502 for all jobs and for each single one: each has the error; both requests were retried like any read."""
     server = await serve((502, ""))
     seen = await AiwareClient(await open_session(server.url, limits=Limits(attempts=2))).check(["a", "b"])
     assert [type(one) for one in seen.values()] == [errors.ServerFailed] * 2
@@ -182,7 +182,7 @@ async def test_request_that_failed_as_a_whole_stands_at_each_of_its_jobs(
 
 
 async def test_no_further_batch_is_tried_when_the_endpoint_is_gone(serve: Serve, open_session: OpenSession) -> None:
-    """401 for the first of three batches: no other request would fare better, and every job has the reason."""
+    """401 for the first of three batches: no other request would succeed, and every job has the error."""
     server = await serve((401, ""))
     seen = await AiwareClient(await open_session(server.url)).check([f"j{number}" for number in range(250)])
     assert len(seen) == 250
@@ -191,7 +191,7 @@ async def test_no_further_batch_is_tried_when_the_endpoint_is_gone(serve: Serve,
 
 
 async def test_batch_that_is_too_expensive_is_halved(serve: Serve, open_session: OpenSession) -> None:
-    """The server answers capacity_exceeded above five aliases: ten jobs are still all seen."""
+    """The server answers capacity_exceeded above five aliases: all ten jobs are still seen."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         aliases = sum(name.startswith("id") for name in (await request.json())["variables"])
@@ -208,7 +208,7 @@ async def test_batch_that_is_too_expensive_is_halved(serve: Serve, open_session:
 async def test_results_are_the_records_of_the_engines(
     serve: Serve, open_session: OpenSession, sample: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    """The documented sample; an empty list before there are any."""
+    """The documented sample; an empty list before there are results."""
     server = await serve(sample("aiware/engine_results"), {"data": {"engineResults": {"records": []}}})
     client = AiwareClient(await open_session(server.url))
     done = Job("aiware", "a", JobState.SUCCEEDED, "complete")
@@ -218,7 +218,7 @@ async def test_results_are_the_records_of_the_engines(
 
 
 async def test_results_that_cannot_be_had_are_unavailable(serve: Serve, open_session: OpenSession) -> None:
-    """The engine's results are gone: `ResultUnavailable`, and not a failed job."""
+    """The engine's results were deleted: `ResultUnavailable`, not a failed job."""
     entry = {"name": "not_found", "message": "gone", "path": ["engineResults"]}
     server = await serve({"data": {"engineResults": None}, "errors": [entry]})
     with pytest.raises(errors.ResultUnavailable, match="gone"):

@@ -1,4 +1,4 @@
-"""Cancelling one aiWARE job: what is accepted or refused is judged by reading the job."""
+"""Cancelling one aiWARE job: a later poll of the job decides whether the cancel had an effect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFUSED = {"data": {"cancelJob": None}, "errors": [{"name": "invalid_input", "me
 
 
 def shown(status: str | None) -> dict[str, Any]:
-    """The answer to a check of job a; None: it is not known."""
+    """The answer to a check of job a; None: the job is unknown."""
     if status is None:
         return {"data": {"j0": None}, "errors": [{"name": "not_found", "message": "gone", "path": ["j0"]}]}
     return {"data": {"j0": {"id": "a", "status": status, "tasks": {"records": []}}}}
@@ -32,7 +32,7 @@ def shown(status: str | None) -> dict[str, Any]:
 async def test_cancel_is_confirmed_by_reading_the_job(
     word: str, serve: Serve, open_session: OpenSession, clock: FakeClock, sample: Callable[[str], Any]
 ) -> None:
-    """Accepted, still queued twice, then aborted: confirmed after two pauses."""
+    """Accepted, still queued twice, then aborted: confirmed after two delays."""
     server = await serve(sample("aiware/job_cancelled"), shown("queued"), shown("queued"), shown(word))
     outcome = await AiwareClient(await open_session(server.url)).cancel("a")
     assert outcome.confirmed
@@ -44,14 +44,14 @@ async def test_cancel_is_confirmed_by_reading_the_job(
 async def test_job_that_is_gone_after_an_accepted_cancel_counts_as_cancelled(
     serve: Serve, open_session: OpenSession
 ) -> None:
-    """aiWARE may delete it: not found is then what was wished for."""
+    """aiWARE may delete a cancelled job: it is then not found."""
     server = await serve(CANCELLED, shown(None))
     outcome = await AiwareClient(await open_session(server.url)).cancel("a")
     assert (outcome.confirmed, outcome.job) == (True, None)
 
 
 async def test_refused_cancel_of_a_cancelled_job_is_no_failure(serve: Serve, open_session: OpenSession) -> None:
-    """The first answer was lost, the second says no, and the job is aborted: confirmed."""
+    """The first answer was lost, the second is a refusal, and the job is aborted: confirmed."""
     server = await serve(REFUSED, shown("aborted"))
     assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed
 
@@ -88,14 +88,14 @@ async def test_cancel_without_effect_says_what_was_left(
 async def test_cancel_of_unknown_outcome_raises_the_cause(
     steps: list[Any], kind: type[Exception], serve: Serve, open_session: OpenSession
 ) -> None:
-    """An unknown job, a rejected token, an outage: none of them is a refusal."""
+    """An unknown job, a rejected token and an outage are not refusals."""
     server = await serve(*steps)
     with pytest.raises(kind):
         await AiwareClient(await open_session(server.url, limits=Limits(attempts=1))).cancel("a")
 
 
 async def test_cancel_whose_answer_was_lost_is_sent_again(serve: Serve, open_session: OpenSession) -> None:
-    """Cancelling twice does no harm: 502, then accepted."""
+    """A second cancel does no harm: 502, then accepted."""
     server = await serve((502, ""), CANCELLED, shown("aborted"))
     assert (await AiwareClient(await open_session(server.url)).cancel("a")).confirmed
     assert server.count == 3

@@ -1,4 +1,4 @@
-"""Cancelling many aiWARE jobs: one request each, read together; the caller is asked before each is sent."""
+"""Cancelling many aiWARE jobs: one request each, read together; the caller is asked before each request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JOBS = 30
 
 
 class Stopped(Exception):
-    """The caller does not want it any more."""
+    """The caller withdraws the cancel."""
 
 
 async def submitted(aiware: AiwareCredentials, number: int = JOBS) -> list[str]:
@@ -30,7 +30,7 @@ async def submitted(aiware: AiwareCredentials, number: int = JOBS) -> list[str]:
 async def test_many_cancels_are_confirmed_by_one_read(
     queued_s: float, aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """30 jobs that are queued, or run: 30 cancels and one check, and an outcome for each."""
+    """30 jobs, queued or running: 30 cancels, one check, and an outcome for each."""
     emulator.aiware.pace = Pace(queued_s=queued_s, running_s=3600)
     ids = await submitted(aiware)
     emulator.clock.advance(1)
@@ -44,7 +44,7 @@ async def test_many_cancels_are_confirmed_by_one_read(
 
 
 async def test_cancel_is_not_sent_if_before_raises(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """`before` raises for one of three: the other two are cancelled, and its outcome is what it raised."""
+    """`before` raises for one of three: its outcome is that exception, and the other two are cancelled."""
     emulator.aiware.pace = Pace(queued_s=600)
     first, kept, last = await submitted(aiware, 3)
 
@@ -59,7 +59,7 @@ async def test_cancel_is_not_sent_if_before_raises(aiware: AiwareCredentials, em
 
 
 async def test_before_is_called_for_each_attempt_of_a_cancel(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """The first cancel is answered by 503; before the second the caller says no: it is not sent."""
+    """The first cancel is answered by 503; before the second attempt `before` raises: it is not sent."""
     emulator.aiware.pace = Pace(queued_s=600)
     [job_id] = await submitted(aiware, 1)
     emulator.faults.add(Fault("server_error", "cancelJob", times=None))
@@ -79,7 +79,7 @@ async def test_before_is_called_for_each_attempt_of_a_cancel(aiware: AiwareCrede
 
 
 async def test_failed_cancel_does_not_hide_the_others(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """One of three is not known: `JobNotFound` for it, and the others are cancelled."""
+    """One of three is unknown: `JobNotFound` for it, and the others are cancelled."""
     emulator.aiware.pace = Pace(queued_s=600)
     first, last = await submitted(aiware, 2)
     async with aiware.get_client() as client:

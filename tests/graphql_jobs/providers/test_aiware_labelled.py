@@ -1,4 +1,4 @@
-"""The list of labelled jobs: whose they are, page by page, whatever the server does with pages."""
+"""The list of labelled jobs: their labels, and paging with any behaviour of the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
 
 
 class Listing:
-    """A server with a list of jobs that gives at most `cap` of them at once; `refuses` larger pages instead."""
+    """A server with a list of jobs that returns at most `cap` per page, or refuses larger pages with `refuses`."""
 
     def __init__(self, records: list[Any], cap: int = 1000, *, refuses: bool = False) -> None:
         self.records, self.cap, self.refuses = records, cap, refuses
@@ -46,7 +46,7 @@ class Listing:
 
 
 async def listed(listing: Listing, serve: Serve, open_session: OpenSession) -> list[str]:
-    """The ids that come out."""
+    """The ids of the result."""
     client = AiwareClient(await open_session((await serve(listing)).url, limits=Limits(attempts=1)))
     return [job.job_id for job in await labelled_jobs(client, 0.0, 1_800_000_000.0)]
 
@@ -63,7 +63,7 @@ async def test_all_pages_are_read(count: int, requests: int, serve: Serve, open_
 async def test_server_with_smaller_pages_is_read_to_its_end(
     refuses: bool, serve: Serve, open_session: OpenSession
 ) -> None:
-    """30 at most, whether it says so or gives fewer without a word: all 65 jobs."""
+    """At most 30 per page, by a refusal or without notice: all 65 jobs."""
     listing = Listing([record(number) for number in range(65)], cap=30, refuses=refuses)
     assert len(await listed(listing, serve, open_session)) == 65
 
@@ -77,7 +77,7 @@ async def test_window_is_asked_for_in_iso_text(serve: Serve, open_session: OpenS
 
 
 async def test_jobs_without_a_label_are_skipped(serve: Serve, open_session: OpenSession) -> None:
-    """Nulls, texts, no label, another's label, an id that cannot be one, and a job that comes twice."""
+    """Nulls, texts, no label, another project's label, an invalid id, and a job that occurs twice."""
     others: list[Any] = [None, "text", record(1, jobConfig=None), record(2, jobConfig={"key": "x"})]
     bad = [record(3, id=None), record(4, id="a/../b"), record(5, id="x" * 900), record(6, jobConfig="text")]
     listing = Listing([*others, record(7), *bad, record(7)])
@@ -86,14 +86,14 @@ async def test_jobs_without_a_label_are_skipped(serve: Serve, open_session: Open
 
 @pytest.mark.parametrize("answer", [{"jobs": None}, {"jobs": []}, {"jobs": {}}, {"jobs": {"records": {}}}])
 async def test_answer_without_a_list_is_an_error(answer: Any, serve: Serve, open_session: OpenSession) -> None:
-    """To take it for an empty list would hide every orphan."""
+    """If it counted as an empty list, every orphan would be hidden."""
     client = AiwareClient(await open_session((await serve({"data": answer})).url, limits=Limits(attempts=1)))
     with pytest.raises(errors.RequestFailed):
         await labelled_jobs(client, 0.0, 1.0)
 
 
 async def test_unreadable_target_does_not_fail_a_list(serve: Serve, open_session: OpenSession) -> None:
-    """An error at one record's target: the jobs are there all the same."""
+    """An error at one record's target: the jobs are still listed."""
     denied = {"name": "not_allowed", "message": "no", "path": ["jobs", "records", 0, "target"]}
     whole = {"data": {"jobs": {"records": [record(0, target=None)]}}, "errors": [denied]}
     server = await serve(whole, {"data": {"jobs": {"records": []}}})
@@ -104,7 +104,7 @@ async def test_unreadable_target_does_not_fail_a_list(serve: Serve, open_session
 async def test_list_without_an_end_is_not_followed(
     serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same full page for ever: an error, and not half of a list."""
+    """The same full page each time: an error, not half of a list."""
     monkeypatch.setattr(labelled, "MAX_JOBS", 10)
     server = await serve({"data": {"jobs": {"records": [record(0)] * 4}}})
     with pytest.raises(errors.BadReply, match="smaller window"):
@@ -112,7 +112,7 @@ async def test_list_without_an_end_is_not_followed(
 
 
 def test_label_of_the_job_counts_before_that_of_its_container() -> None:
-    """Its own JSON first; a launch has none, and then the container's details tell."""
+    """The job's own JSON counts first; a launch has none, so the container's details count."""
     other = Label("gqj-2", "another-run")
     both = read_labelled(record(0, target={"details": other.to_json()}))
     assert both is not None
@@ -123,7 +123,7 @@ def test_label_of_the_job_counts_before_that_of_its_container() -> None:
 
 
 def test_state_is_by_the_table() -> None:
-    """Known words, and one that nobody knows: not an end."""
+    """Known words, and an unknown word, which is not an end."""
     words = ["queued", "running", "complete", "failed", "aborted", "reprocessing"]
     jobs = [read_labelled(record(0, status=word)) for word in words]
     assert [job.state for job in jobs if job] == [

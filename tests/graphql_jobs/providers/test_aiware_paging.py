@@ -1,4 +1,4 @@
-"""Guarantee 4 over pages: a job that says complete is believed only after all its tasks were read."""
+"""Guarantee 4 over pages: the status complete is believed only after all tasks were read."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ OK = {"status": "complete"}
 
 
 def tasks(count: int, bad: int | None = None) -> list[dict[str, Any]]:
-    """So many completed tasks; the one at `bad` failed."""
+    """Completed tasks, except a failed one at `bad`."""
     return [{"id": f"t{number}", "status": "failed" if number == bad else "complete"} for number in range(count)]
 
 
 class Pages:
-    """A server with complete jobs of many tasks, given out by offset and limit, at most `cap` at once."""
+    """A server with complete jobs of many tasks, paged by offset and limit, at most `cap` per page."""
 
     def __init__(self, jobs: dict[str, list[Any]], cap: int = 1000) -> None:
         self.jobs, self.cap = jobs, cap
-        #: What was asked for: the ids of each request, without the padding.
+        #: The ids of each request, without the padding.
         self.asked: list[list[str]] = []
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
@@ -48,14 +48,14 @@ class Pages:
         return OK | {"id": job_id, "tasks": {"records": self.listed(job_id)[start : start + size]}}
 
     def listed(self, job_id: str) -> list[Any]:
-        """The list as it is by now."""
+        """The list at this time."""
         return self.jobs[job_id]
 
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 2), (29, 2), (30, 3), (31, 4), (65, 5)])
 async def test_all_tasks_are_paged_through(count: int, requests: int, serve: Serve, open_session: OpenSession) -> None:
-    """The end of the list is an empty page: 29 tasks are two requests. 65 are five: three pages, and each begins
-    with the last task of the one before, that task alone, and nothing.
+    """The list ends with an empty page: 29 tasks take two requests. 65 take five: three pages, each beginning with
+    the last task of the page before, that task alone, and an empty page.
     """
     pages = Pages({"a": tasks(count)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
@@ -66,7 +66,7 @@ async def test_all_tasks_are_paged_through(count: int, requests: int, serve: Ser
 
 @pytest.mark.parametrize("bad", [0, 29, 30, 59, 60, 64])
 async def test_failed_task_on_any_page_is_found(bad: int, serve: Serve, open_session: OpenSession) -> None:
-    """The 65th of 65 tasks failed: the job failed, although it says complete."""
+    """The 65th of 65 tasks failed: the job failed although its status is complete."""
     pages = Pages({"a": tasks(65, bad)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
     assert isinstance(seen, Job)
@@ -74,7 +74,7 @@ async def test_failed_task_on_any_page_is_found(bad: int, serve: Serve, open_ses
 
 
 async def test_lenient_client_believes_the_job(serve: Serve, open_session: OpenSession) -> None:
-    """The same job, succeeded by the caller's wish."""
+    """The same job has succeeded with `lenient`."""
     pages = Pages({"a": tasks(65, 64)})
     seen = (await AiwareClient(await open_session((await serve(pages)).url), lenient=True).check(["a"]))["a"]
     assert isinstance(seen, Job)
@@ -82,7 +82,7 @@ async def test_lenient_client_believes_the_job(serve: Serve, open_session: OpenS
 
 
 async def test_only_jobs_with_a_full_page_are_asked_again(serve: Serve, open_session: OpenSession) -> None:
-    """Three jobs of 5, 65 and 31 tasks: all, the end of the first, and then each of the larger ones by itself."""
+    """Three jobs of 5, 65 and 31 tasks: all, the end of the first, and then each of the larger ones separately."""
     pages = Pages({"a": tasks(5), "b": tasks(65), "c": tasks(31)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b", "c"])
     assert pages.asked == [["a", "b", "c"], ["a"], *[["b"]] * 4, *[["c"]] * 3]
@@ -127,7 +127,7 @@ async def test_job_that_vanishes_between_two_pages_is_not_believed(serve: Serve,
 async def test_job_with_endless_tasks_concerns_that_job_alone(
     serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bound is 90 tasks and one job has 200: an error at it, the other job is read."""
+    """The bound is 90 tasks and one job has 200: it has an error, the other job is read."""
     monkeypatch.setattr(checking, "MAX_TASKS", 90)
     pages = Pages({"a": tasks(3), "b": tasks(200)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
@@ -140,7 +140,7 @@ async def test_job_with_endless_tasks_concerns_that_job_alone(
 async def test_silently_capped_pages_hide_no_task(
     cap: int, bad: int | None, serve: Serve, open_session: OpenSession
 ) -> None:
-    """The server gives ten tasks where thirty were asked for, and the twentieth failed: the job failed."""
+    """The server returns ten tasks instead of thirty, and the twentieth failed: the job failed."""
     pages = Pages({"a": tasks(20, bad), "b": tasks(5), "c": tasks(40, bad)}, cap)
     client = AiwareClient(await open_session((await serve(pages)).url))
     for seen in [await client.check(["a", "b", "c"]), await client.check(["a"]), await client.check(["c"])]:
@@ -151,14 +151,14 @@ async def test_silently_capped_pages_hide_no_task(
 
 
 class Moving(Pages):
-    """A server whose list changes with each page: by `move`, which is given the list and the number of the request."""
+    """A server whose list changes with each page: `move` gets the list and the number of the request."""
 
     def __init__(self, jobs: dict[str, list[Any]], move: Callable[[list[Any], int], list[Any]], cap: int) -> None:
         super().__init__(jobs, cap)
         self.move = move
 
     def listed(self, job_id: str) -> list[Any]:
-        """The list as it is by now."""
+        """The list at this time."""
         return self.move(self.jobs[job_id], len(self.asked))
 
 
@@ -180,7 +180,7 @@ MOVES: dict[str, Callable[[list[Any], int], list[Any]]] = {
 async def test_list_of_tasks_that_moves_between_pages_hides_no_task(
     name: str, bad: int, cap: int, serve: Serve, open_session: OpenSession
 ) -> None:
-    """Sixty tasks, and one has failed; between two pages the list moves by one: read again, or not believed."""
+    """One of sixty tasks failed, and the list shifts by one between two pages: read again, or not believed."""
     server = await serve(Moving({"a": tasks(60, bad)}, MOVES[name], cap))
     seen = (await AiwareClient(await open_session(server.url)).check(["a"]))["a"]
     if name == "tasks come in all the time":
@@ -192,7 +192,7 @@ async def test_list_of_tasks_that_moves_between_pages_hides_no_task(
 
 
 async def test_repeated_task_of_a_complete_job_is_not_believed(serve: Serve, open_session: OpenSession) -> None:
-    """One page with the same task twice, each time: another task may stand in its location."""
+    """Each page has the same task twice: another task may be missing."""
     pages = Pages({"a": [*tasks(3), tasks(1)[0]], "b": tasks(2)})
     seen = await AiwareClient(await open_session((await serve(pages)).url)).check(["a", "b"])
     assert isinstance(seen["a"], errors.BadReply)
@@ -203,7 +203,7 @@ async def test_repeated_task_of_a_complete_job_is_not_believed(serve: Serve, ope
 async def test_server_that_ignores_the_offset_is_believed_with_a_short_list(
     count: int, serve: Serve, open_session: OpenSession
 ) -> None:
-    """Two tasks of two, whatever the offset: asked once more, they are the same, and the job has succeeded."""
+    """Two tasks with any offset: the second reading is the same, and the job has succeeded."""
 
     class Ignoring(Pages):
         def page(self, job_id: str, variables: dict[str, Any]) -> dict[str, Any] | None:
@@ -216,7 +216,7 @@ async def test_server_that_ignores_the_offset_is_believed_with_a_short_list(
 
 
 async def test_new_task_of_a_short_list_is_seen(serve: Serve, open_session: OpenSession) -> None:
-    """One task at first, and then a failed one before it, so that the second page repeats the first."""
+    """One task at first, then a failed one before it, so that the second page repeats the first."""
     failed = {"id": "new", "status": "failed"}
     pages = Moving({"a": tasks(1)}, lambda listed, number: [failed, *listed] if number > 1 else listed, 30)
     seen = (await AiwareClient(await open_session((await serve(pages)).url)).check(["a"]))["a"]
@@ -241,7 +241,7 @@ async def test_failing_page_concerns_that_job_alone(serve: Serve, open_session: 
 async def test_state_other_than_complete_needs_no_whole_list(
     status: str, serve: Serve, open_session: OpenSession
 ) -> None:
-    """A running job whose list of tasks changes all the time, or is missing, runs."""
+    """The tasks of a running job change all the time, or are missing: the job is running."""
 
     class Changing(Moving):
         def page(self, job_id: str, variables: dict[str, Any]) -> dict[str, Any] | None:
@@ -257,7 +257,7 @@ async def test_state_other_than_complete_needs_no_whole_list(
 async def test_poll_of_one_job_ends_in_time_however_slow_its_pages_are(
     status: str, kind: type, serve: Serve, open_session: OpenSession, clock: FakeClock
 ) -> None:
-    """A page takes a minute: after half an hour, a job that says complete is not believed, and any other one is."""
+    """A page takes a minute: after half an hour, a complete job is not believed, and a job in any other state is."""
     pages = Pages({"a": tasks(5_000)})
 
     async def slow(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""aiWARE's reader: status words, guarantee 4 in its variants, recorded answers, and what a hostile server may send."""
+"""aiWARE's reader: status words, guarantee 4 in its variants, recorded answers, and hostile answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON = st.recursive(
 
 
 def of(fields: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
-    """Entries with the fields of an answer, any of them missing or of any type."""
+    """Entries with the fields of an answer, each of them missing or of any type."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(fields, JSON))
 
 
@@ -41,7 +41,7 @@ def task(task_id: str, status: str, standby: tuple[str, str] | None = None) -> d
 
 
 def complete(*tasks: dict[str, Any], lenient: bool = False) -> Job:
-    """A job that says complete, with these tasks."""
+    """A job whose status is complete, with these tasks."""
     return reader.read_job({"id": "j", "status": "complete"}, list(tasks), lenient=lenient)
 
 
@@ -92,14 +92,14 @@ def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, G
     ],
 )
 def test_each_word_has_its_state(word: str, state: JobState) -> None:
-    """The word "waiting" is an engine that is asked later: the job runs."""
+    """ "waiting" means an engine that is asked later: the job is running."""
     assert reader.read_job({"id": "j", "status": word}, []).state is state
     assert reader.read_task({"id": "t", "status": word}).state is state
 
 
 @pytest.mark.parametrize("bad", ["failed", "aborted", "cancelled"])
 def test_complete_job_with_a_bad_task_failed(bad: str) -> None:
-    """Guarantee 4: complete, but its second task failed: FAILED, and the task is named."""
+    """Guarantee 4: complete, but its second task failed: FAILED, with the task's id."""
     job = complete(task("t1", "complete"), task("t2", bad))
     assert job.state is JobState.FAILED
     assert job.raw_status == "complete"
@@ -108,7 +108,7 @@ def test_complete_job_with_a_bad_task_failed(bad: str) -> None:
 
 @pytest.mark.parametrize("bad", ["failed", "aborted", "cancelled"])
 def test_lenient_believes_the_job(bad: str) -> None:
-    """Complete with a failed task: SUCCEEDED if the caller asked for it, and the failure still shows."""
+    """Complete with a failed task: SUCCEEDED with `lenient`, and the failure is still shown."""
     job = complete(task("t1", bad), lenient=True)
     assert job.state is JobState.SUCCEEDED
     assert len(job.failures) == 1
@@ -152,13 +152,13 @@ def test_failure_with_a_completed_standby_does_not_count(tasks: tuple[dict[str, 
     ids=["standby failed", "standby never ran", "its own standby", "standbys in a circle", "another one's standby"],
 )
 def test_failure_without_a_completed_standby_counts(tasks: tuple[dict[str, Any], ...]) -> None:
-    """Primary and standby both failed: the job failed, whatever it says."""
+    """Primary and standby both failed: the job failed with any status of the job."""
     assert complete(*tasks).state is JobState.FAILED
 
 
 @pytest.mark.parametrize("word", ["running", "queued", "invented"])
 def test_failed_task_does_not_end_a_job_that_goes_on(word: str) -> None:
-    """A running job with a failed task goes on: a standby may still come."""
+    """A running job with a failed task is still running: a standby may follow."""
     assert not reader.read_job({"id": "j", "status": word}, [task("t1", "failed")]).state.is_terminal
 
 
@@ -171,7 +171,7 @@ def test_words_of_a_failure_are_cleaned() -> None:
 
 
 def test_instants_are_read_with_their_zone() -> None:
-    """ISO text as aiWARE prints it, and epoch seconds and milliseconds as it takes them."""
+    """ISO text as aiWARE sends it, and epoch seconds and milliseconds as it accepts them."""
     for value in ("2020-07-29T15:00:00.000Z", 1596034800, 1596034800000):
         job = reader.read_job({"id": "j", "status": "running", "createdDateTime": value}, [])
         assert job.created_at == datetime(2020, 7, 29, 15, tzinfo=UTC)
@@ -179,7 +179,7 @@ def test_instants_are_read_with_their_zone() -> None:
 
 @given(of(("id", "status", "targetId", "createdDateTime", "modifiedDateTime")), st.lists(TASK, max_size=5))
 def test_hostile_entries_never_raise(entry: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
-    """Any JSON in any field is read into some job, which can be shown and stored."""
+    """Any JSON in any field gives a job that can be shown and stored."""
     job = reader.read_job(entry, tasks)
     job.describe()
     json.dumps(job.to_json())
@@ -187,7 +187,7 @@ def test_hostile_entries_never_raise(entry: dict[str, Any], tasks: list[dict[str
 
 @given(JSON)
 def test_hostile_lists_never_raise(value: object) -> None:
-    """Whatever stands where a list of records should: a list of objects comes back."""
+    """Any JSON in place of a list of records gives a list of objects."""
     assert all(isinstance(record, dict) for record in reader.read_records(value))
 
 
@@ -200,7 +200,7 @@ def test_what_the_server_sends_is_bounded_in_what_we_show() -> None:
 
 
 def test_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
-    """300 tasks, each the standby of the one before: a few lines run for each, not a few hundred."""
+    """300 tasks, each the standby of the one before: a few lines are executed per task, not a few hundred."""
     chain = [task(f"t{number}", "failed", (f"t{number + 1}", "failed")) for number in range(300)]
     lines = 0
 
@@ -219,7 +219,7 @@ def test_long_chain_of_standbys_is_read_in_proportion_to_its_length() -> None:
 
 @pytest.mark.parametrize("status", ["failed", "odd-{}"])
 def test_words_of_very_many_tasks_are_not_all_cleaned(status: str) -> None:
-    """9,000 tasks, each with words of its own: some hundred are searched for secrets, the rest is not shown."""
+    """9,000 tasks with different words: some hundred are searched for secrets, the rest is not shown."""
     cleaned: list[str] = []
 
     def clean(words: str) -> str:

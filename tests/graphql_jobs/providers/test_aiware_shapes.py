@@ -1,4 +1,4 @@
-"""aiWARE: an answer that is not of the promised shape is a failed poll, never an absent job or a whole list."""
+"""aiWARE: an answer of another shape is a failed poll, never an absent job or a complete list."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TASK = {"id": "t", "status": "complete", "engineId": "e"}
 
 
 def job(job_id: str, status: Any = "complete", tasks: Any = ..., **more: Any) -> dict[str, Any]:
-    """A job as aiWARE answers it."""
+    """A job in an answer of aiWARE."""
     listed = {"records": [TASK]} if tasks is ... else tasks
     return {"id": job_id, "status": status, "tasks": listed} | more
 
 
 @pytest.fixture
 def check(serve: Serve, open_session: OpenSession) -> Callable[..., Any]:
-    """What a check of some jobs gives at a server with this data and these errors."""
+    """The result of a check of some jobs at a server with this data and these errors."""
 
     async def at(ids: list[str], data: dict[str, Any], *entries: Any) -> list[Seen]:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -51,14 +51,14 @@ def check(serve: Serve, open_session: OpenSession) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("shape", ["text", 5, True, [], {}, {"id": "other"}, {"id": "a"}, job("a", 5), job("a", {})])
 async def test_odd_answer_about_a_job_is_a_failed_poll(shape: Any, check: Callable[..., Any]) -> None:
-    """No object, another job, no status: the other job of the batch is read."""
+    """Not an object, another job, no status: the other job of the batch is read."""
     seen = await check(["a", "b"], {"j0": shape, "j1": job("b")})
     assert [type(one) for one in seen] == [errors.BadReply, Job]
 
 
 @pytest.mark.parametrize("ids", [["a"], ["a", "b"]])
 async def test_answer_without_the_aliases_is_a_failed_poll(ids: list[str], check: Callable[..., Any]) -> None:
-    """`{"data": {}}`: not a word about any job."""
+    """`{"data": {}}` says nothing about any job."""
     assert {type(one) for one in await check(ids, {})} == {errors.BadReply}
     assert {type(one) for one in await check(ids, {"other": 1})} == {errors.BadReply}
 
@@ -84,7 +84,7 @@ async def test_answer_without_the_aliases_is_a_failed_poll(ids: list[str], check
 async def test_job_is_absent_only_where_aiware_says_so(
     entries: list[Any], kind: type, check: Callable[..., Any]
 ) -> None:
-    """`not_found` about this very job, or null without any reason; beside another job the answer means the same."""
+    """`not_found` about this very job, or null without an error; the same with another job in the batch."""
     assert [type(one) for one in await check(["a"], {"j0": None}, *entries)] == [kind]
     beside = await check(["a", "b"], {"j0": None, "j1": job("b")}, *entries)
     assert [type(one) for one in beside] == [kind, Job]
@@ -101,7 +101,7 @@ async def test_job_is_absent_only_where_aiware_says_so(
     ],
 )
 async def test_error_beside_a_whole_answer_changes_nothing(entry: Any, check: Callable[..., Any]) -> None:
-    """An error that names no field, or one that decides nothing: for one job as for two."""
+    """An error that names no field, or an unimportant one: for one job as for two."""
     for ids in (["a"], ["a", "b"]):
         seen = await check(ids, {f"j{number}": job(job_id) for number, job_id in enumerate(ids)}, entry)
         assert [one.state for one in seen if isinstance(one, Job)] == [JobState.SUCCEEDED] * len(ids)
@@ -125,7 +125,7 @@ async def test_error_beside_a_whole_answer_changes_nothing(entry: Any, check: Ca
 async def test_complete_job_with_unreadable_tasks_is_a_failed_poll(
     tasks: Any, entries: list[Any], check: Callable[..., Any]
 ) -> None:
-    """A task that failed may stand where nothing can be read; a job that runs needs no tasks to run."""
+    """An unreadable task may have failed; a running job needs no tasks."""
     [seen, other] = await check(["a", "b"], {"j0": job("a", "complete", tasks), "j1": job("b")}, *entries)
     assert isinstance(seen, errors.RequestFailed)
     assert seen.transient
@@ -143,7 +143,7 @@ GONE = {"data": {"j0": None}, "errors": [ABSENT | {"path": ["j0"]}]}
 async def test_odd_answer_to_a_cancel_is_not_an_accepted_cancel(
     data: Any, serve: Serve, open_session: OpenSession
 ) -> None:
-    """The job is not visible yet, and nothing says that the cancel arrived: it is not told as cancelled."""
+    """The job is not visible yet, and nothing shows that the cancel arrived: it does not count as cancelled."""
     for shown, kind in ((GONE, errors.JobNotFound), (QUEUED, errors.BadReply)):
         client = AiwareClient(await open_session((await serve({"data": data}, shown)).url, limits=Limits(attempts=1)))
         with pytest.raises(kind):
@@ -154,7 +154,7 @@ async def test_odd_answer_to_a_cancel_is_not_an_accepted_cancel(
 async def test_error_beside_an_accepted_cancel_does_not_refuse_it(
     entry: Any, serve: Serve, open_session: OpenSession
 ) -> None:
-    """The answer holds the job's id: accepted, and then read until it shows."""
+    """The answer has the job's id: the cancel is accepted, and the job is polled until the cancel shows."""
     accepted = {"data": {"cancelJob": {"id": "a", "message": None}}, "errors": [entry]}
     server = await serve(accepted, QUEUED, {"data": {"j0": job("a", "aborted")}})
     outcome = await AiwareClient(await open_session(server.url)).cancel("a")
@@ -162,7 +162,7 @@ async def test_error_beside_an_accepted_cancel_does_not_refuse_it(
 
 
 async def test_retry_that_is_answered_about_another_job_is_unknown(serve: Serve, open_session: OpenSession) -> None:
-    """`retryJob` keeps the id; to wait for another job would tell its end as ours."""
+    """`retryJob` keeps the id; with another id, the end of another job would be reported."""
     client = AiwareClient(await open_session((await serve({"data": {"retryJob": {"id": "b"}}})).url))
     with pytest.raises(errors.SubmissionUnknown, match="job b"):
         await client.retry("a")
@@ -172,7 +172,7 @@ async def test_retry_that_is_answered_about_another_job_is_unknown(serve: Serve,
 async def test_odd_answer_to_a_new_target_is_a_failed_request(
     value: Any, serve: Serve, open_session: OpenSession
 ) -> None:
-    """No container is made up of it."""
+    """No container is made from it."""
     client = AiwareClient(await open_session((await serve({"data": {"createTDO": value}})).url))
     with pytest.raises(errors.BadReply):
         await client.create_target(startDateTime=1, stopDateTime=2)

@@ -1,4 +1,4 @@
-"""What can be run on aiWARE: bad input is named before anything is sent, and what is sent fits the schema."""
+"""The specs of aiWARE: bad input is named before anything is sent, and the input that is sent fits the schema."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FULL = AiwareJobSpec.of(
 
 
 def accepted(schema: GraphQLSchema, operation: Operation, variables: dict[str, Any]) -> list[GraphQLError]:
-    """What the schema has against these variables, after a trip through JSON."""
+    """The schema's errors for these variables, after a round trip through JSON."""
     definition = operation.document.definitions[0]
     assert isinstance(definition, OperationDefinitionNode)
     result: Any = get_variable_values(schema, definition.variable_definitions or (), json.loads(json.dumps(variables)))
@@ -78,12 +78,12 @@ def test_wrong_value_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
 
 
 def test_what_was_not_set_is_not_sent() -> None:
-    """A job of one engine is one engine on the wire."""
+    """A job of one engine has only that engine in its input."""
     assert AiwareJobSpec.of(tasks=[{"engine_id": "e"}]).to_wire() == {"tasks": [{"engineId": "e"}]}
 
 
 def test_names_on_the_wire_are_the_providers() -> None:
-    """camelCase throughout, also in nested parts; payloads and options are left as they are."""
+    """camelCase, also in nested parts; payloads and options are unchanged."""
     wire = FULL.to_wire()
     task = wire["tasks"][0]
     assert set(wire) == {"tasks", "routes", "target", "clusterId", "jobConfig"}
@@ -137,7 +137,7 @@ BAD: dict[str, tuple[type[JobSpec], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_named_and_not_shown(name: str) -> None:
-    """`InvalidInput` with the parameter; the value, which may be a secret, is not in it."""
+    """`InvalidInput` names the parameter, without the value, which may be a secret."""
     kind, values, parameter = BAD[name]
     with pytest.raises(InvalidInput) as caught:
         kind.of(**values)
@@ -147,25 +147,25 @@ def test_bad_input_is_named_and_not_shown(name: str) -> None:
 
 
 def test_route_that_names_no_folder_says_which() -> None:
-    """The folder's name is what helps."""
+    """The error has the folder's name."""
     with pytest.raises(InvalidInput, match="'nowhere'"):
         AiwareJobSpec.of(tasks=[TASK], routes=[ROUTE | {"parent_io_folder_reference_id": "nowhere"}])
 
 
 def test_route_may_name_a_folder_of_a_standby() -> None:
-    """Standby tasks have folders, too, and standby tasks."""
+    """Standby tasks also have folders and standby tasks."""
     standby = {"engine_id": "s", "standby_task": TASK}
     spec = AiwareJobSpec.of(tasks=[{"engine_id": "e", "standby_task": standby}], routes=[ROUTE])
     assert spec.routes[0].parent_io_folder_reference_id == "out"
 
 
 def test_pre_signed_address_may_have_a_query() -> None:
-    """As those of object stores have."""
+    """The addresses of object stores have queries."""
     assert EngineJobSpec.of(engine_id="e", upload_url="https://h/m?X-Amz-Signature=1").upload_url
 
 
 def test_bad_input_is_said_once() -> None:
-    """The parameter and "Nothing was sent." each stand once in the message."""
+    """The message has the parameter and "Nothing was sent." once each."""
     with pytest.raises(InvalidInput) as caught:
         EngineJobSpec.of(engine_id="e", upload_url="https://")
     assert str(caught.value).count("Nothing was sent.") == 1
@@ -173,7 +173,7 @@ def test_bad_input_is_said_once() -> None:
 
 
 def test_signature_of_an_address_is_not_in_the_repr() -> None:
-    """A reader of the log could fetch the media."""
+    """A person who reads the log could download the media."""
     assert "51gn" not in repr(EngineJobSpec.of(engine_id="e", upload_url="https://h/m?X-Amz-Signature=51gn"))
 
 

@@ -1,4 +1,4 @@
-"""Checks in batches of the learned size: what is too much, who is to blame, and what is an outage."""
+"""Checks in batches of the learned size: too large batches, single bad jobs, and outages."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ OUTAGES = [SERVER_FAILED, TIMED_OUT]
 
 
 def running(job_id: str, at_s: float) -> Seen:
-    """Some job."""
+    """A running job."""
     return Job("fake", job_id, JobState.RUNNING, "running")
 
 
 def ids(count: int) -> list[str]:
-    """So many ids."""
+    """A number of ids."""
     return [f"j{number}" for number in range(count)]
 
 
 def larger_than(limit: int, failure: Exception = TOO_MUCH) -> Failing:
-    """The server takes `limit` jobs at once."""
+    """A server that accepts `limit` jobs per request."""
     return lambda job_ids, at_s: failure if len(job_ids) > limit else None
 
 
 def with_any_of(bad: set[str], failure: Exception = SERVER_FAILED) -> Failing:
-    """These make the whole request fail."""
+    """The whole request fails if it has one of these jobs."""
     return lambda job_ids, at_s: failure if bad & set(job_ids) else None
 
 
@@ -75,7 +75,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
 @pytest.mark.parametrize("name", ["aiware", "datasaur"])
 @pytest.mark.parametrize("kind", ["capacity_exceeded", "body_too_large"])
 async def test_refused_size_is_learned_by_all_clients_of_the_session(kind: str, name: str, emulator: Emulator) -> None:
-    """The service takes 30 at once: all hundred are seen, and the next poll is hardly refused any more."""
+    """The service accepts 30 jobs per request: all hundred are seen, and the next poll is hardly refused any more."""
     emulator.faults.add(Fault(kind, times=None, max_batch=30))  # type: ignore[arg-type] # one of the literals
     client, job_ids = clients(emulator)[name]
     async with client:
@@ -91,7 +91,7 @@ async def test_refused_size_is_learned_by_all_clients_of_the_session(kind: str, 
 
 
 async def test_answer_that_is_too_large_halves_the_batch(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer about a hundred jobs is beyond the bound: fewer are asked for, and all are seen."""
+    """The answer about a hundred jobs is too large: smaller batches are sent, and all jobs are seen."""
     monkeypatch.setattr(wire, "MAX_REPLY_BYTES", 10_000)
     client, job_ids = clients(emulator)["aiware"]
     async with client:
@@ -100,7 +100,7 @@ async def test_answer_that_is_too_large_halves_the_batch(emulator: Emulator, mon
 
 
 async def test_rest_of_a_check_goes_on_with_the_new_size(scripted: Scripted) -> None:
-    """Thirty at once: 100 and 50 are refused once each, and what is left is not asked for by hundreds."""
+    """A limit of thirty: 100 and 50 are refused once each, and the rest is polled in smaller batches."""
     client = scripted(running)
     client.failing = larger_than(30)
     assert all(isinstance(one, Job) for one in (await client.check(ids(300))).values())
@@ -109,7 +109,7 @@ async def test_rest_of_a_check_goes_on_with_the_new_size(scripted: Scripted) -> 
 
 
 async def test_one_refused_job_does_not_shrink_the_batch(scripted: Scripted) -> None:
-    """One id of a hundred is refused by its content: it has the failure, the others are seen, the size stays."""
+    """One id of a hundred is refused: it has the failure, the others are seen, and the size stays."""
     client = scripted(running)
     client.failing = with_any_of({"j37"}, REFUSED)
     seen = await client.check(ids(100))
@@ -119,11 +119,11 @@ async def test_one_refused_job_does_not_shrink_the_batch(scripted: Scripted) -> 
 
 @pytest.mark.parametrize("failure", [TOO_MUCH, TIMED_OUT])
 async def test_job_that_is_too_large_alone_does_not_shrink_the_batch(failure: Exception, scripted: Scripted) -> None:
-    """It is so large that even alone it is refused: the number of jobs was not to blame."""
+    """The job is refused even alone: the number of jobs was not the cause."""
     client = scripted(running)
     client.failing = with_any_of({"j37"}, failure)
     seen: dict[str, Seen] = {}
-    while sum(isinstance(one, Job) for one in seen.values()) < 99:  # a poll that probes just that one ends as an outage
+    while sum(isinstance(one, Job) for one in seen.values()) < 99:  # a poll that probes this job ends as an outage
         seen = await client.check(ids(100))
     assert seen["j37"] is failure
     assert client.batch_size == 100
@@ -131,7 +131,7 @@ async def test_job_that_is_too_large_alone_does_not_shrink_the_batch(failure: Ex
 
 @pytest.mark.parametrize("failure", [REFUSED, SERVER_FAILED])
 async def test_size_that_fails_with_an_unknown_error_is_learned(failure: Exception, scripted: Scripted) -> None:
-    """Datasaur publishes no codes: a batch that fails as a whole, and passes in parts, was too large."""
+    """Datasaur publishes no codes: a batch that fails as a whole, and succeeds in parts, was too large."""
     client = scripted(running)
     client.failing = larger_than(30, failure)
     assert all(isinstance(one, Job) for one in (await client.check(ids(300))).values())
@@ -140,7 +140,7 @@ async def test_size_that_fails_with_an_unknown_error_is_learned(failure: Excepti
 
 @pytest.mark.parametrize("bad", [{"j0"}, {"j99"}, {"j37"}, {"j3", "j4", "j70"}])
 async def test_job_that_makes_the_server_fail_concerns_that_job_alone(bad: set[str], scripted: Scripted) -> None:
-    """5xx whenever it is among those that are asked for: the others are seen, and the size stays."""
+    """5xx for each request with this job: the others are seen, and the size stays."""
     client = scripted(running)
     client.failing = with_any_of(bad)
     seen: dict[str, Seen] = {}
@@ -152,7 +152,7 @@ async def test_job_that_makes_the_server_fail_concerns_that_job_alone(bad: set[s
 
 @pytest.mark.parametrize("failure", OUTAGES)
 async def test_outage_costs_one_more_request(failure: Exception, scripted: Scripted) -> None:
-    """Everything fails: one batch and one job alone, then no more, and the size is not to blame."""
+    """Everything fails: one batch and one single job are sent, then no more, and the size stays."""
     client = scripted(running)
     client.failing = lambda job_ids, at_s: failure
     seen = await client.check(ids(1000))
@@ -163,7 +163,7 @@ async def test_outage_costs_one_more_request(failure: Exception, scripted: Scrip
 
 @pytest.mark.parametrize("failure", OUTAGES)
 async def test_outage_in_the_middle_keeps_what_was_seen(failure: Exception, scripted: Scripted) -> None:
-    """The third batch meets the outage: two hundred jobs are seen, the others say why not."""
+    """The third batch fails by an outage: two hundred jobs are seen, the others have the error."""
     client = scripted(running)
     client.failing = lambda job_ids, at_s: failure if len(client.polls) > 2 else None
     seen = await client.check(ids(1000))
@@ -182,7 +182,7 @@ async def test_batch_that_timed_out_while_the_server_is_up_is_halved(scripted: S
 async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of a hundred: found with three requests that time out, and not with one for each halving."""
+    """One job of a hundred is found with three requests that time out, not with one for each halving."""
     monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[0])
     client = scripted(running)
     client.failing = with_any_of({"j37"}, TIMED_OUT)
@@ -193,12 +193,12 @@ async def test_job_that_is_never_answered_costs_the_others_few_time_outs(
 
 
 async def test_server_that_answers_others_is_up(scripted: Scripted) -> None:
-    """Two batches at once, one with a bad job: the other's answer is proof enough, and nobody is asked for it."""
+    """Two concurrent batches, one with a bad job: the other's answer proves that the server is up, without a probe."""
     client = scripted(running)
     fail = with_any_of({"j7"})
 
     def failing(job_ids: Sequence[str], at_s: float) -> Exception | None:
-        client.session.answers += 1  # as an answer to somebody else would
+        client.session.answers += 1  # as an answer to another request would
         return fail(job_ids, at_s)
 
     client.failing = failing
@@ -208,7 +208,7 @@ async def test_server_that_answers_others_is_up(scripted: Scripted) -> None:
 
 
 async def test_probe_does_not_always_choose_the_bad_job(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two jobs, one bad: if that one is probed, it seems to be an outage, and a later poll probes the other one."""
+    """Two jobs, one bad: probing it looks like an outage, and a later poll probes the other one."""
     client = scripted(running)
     client.failing = with_any_of({"j0"})
     monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[0])
@@ -220,7 +220,7 @@ async def test_probe_does_not_always_choose_the_bad_job(scripted: Scripted, monk
 async def test_one_good_answer_is_enough_to_find_the_bad_one(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last of four was seen: while the bad one is searched for, it is asked again, and never the bad one."""
+    """The last of four jobs was seen: the probes use it, never the bad one."""
     client = scripted(running)
     client.failing = with_any_of({"j1"})
     monkeypatch.setattr("graphql_jobs.providers.batching.random.choice", lambda some: some[-1])
@@ -230,7 +230,7 @@ async def test_one_good_answer_is_enough_to_find_the_bad_one(
 
 
 async def test_answer_over_http_proves_that_the_server_is_up(emulator: Emulator) -> None:
-    """What `answers` counts: one poll, one answer; a refused request is none."""
+    """`answers` counts one answer per poll; a refused request does not count."""
     client, job_ids = clients(emulator)["aiware"]
     async with client:
         await client.check(job_ids)
@@ -242,7 +242,7 @@ async def test_answer_over_http_proves_that_the_server_is_up(emulator: Emulator)
 
 
 def test_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) -> None:
-    """What is less than a document's number of aliases is filled up to it: 42 would be sent as 50."""
+    """A batch is padded to the number of aliases of its document: 42 would be sent as 50."""
 
     async def sizes() -> list[int]:
         client = AiwareClient(await open_session("http://127.0.0.1:9"))
@@ -257,7 +257,7 @@ def test_aiware_batch_is_as_large_as_a_document(open_session: OpenSession) -> No
 
 
 def test_each_provider_has_its_maximum() -> None:
-    """A hundred aliases are worth their size; ids are cheaper."""
+    """100 at aiWARE, whose requests have an alias per job; 500 at Datasaur, which takes a list of ids."""
     assert (AiwareClient.max_batch, DatasaurClient.max_batch) == (100, 500)
 
 
@@ -283,7 +283,7 @@ def test_every_id_is_answered_whatever_fails(data: st.DataObject) -> None:
 
 
 async def test_server_that_breaks_down_over_large_batches_is_asked_for_less(emulator: Emulator) -> None:
-    """502 for every request of more than ten jobs: all are seen, and the next poll begins with less."""
+    """502 for every request of more than ten jobs: all are seen, and the next poll begins with smaller batches."""
     emulator.faults.add(Fault("server_error", operation="getJobs", times=None, max_batch=10))
     client, job_ids = clients(emulator)["datasaur"]
     client.session.limits = Limits(attempts=2)

@@ -1,4 +1,4 @@
-"""What happens after a job's end: tried for as long as an outage is tolerated, and never told as "not started"."""
+"""After a job's end, its result is tried for as long as an outage is tolerated; no error says "not started"."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def until(clock: FakeClock, over_at: float, during: Any, after: Any) -> Callable
 async def test_results_are_tried_for_as_long_as_a_wait_tolerates_an_outage(
     during: Any, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Away for 50 minutes after the job's end, in whatever way: then there are results."""
+    """Fifty minutes of failures of each kind after the job's end: then the results are returned."""
     server = await serve(until(clock, clock.now() + 3000, during, RESULTS))
     client = AiwareClient(await open_session(server.url))
     assert await client.result(client.handle("a"), DONE, tmp_path) == {"engine_results": [{"engineId": "e"}]}
@@ -70,7 +70,7 @@ async def test_results_are_tried_for_as_long_as_a_wait_tolerates_an_outage(
 async def test_results_that_are_away_for_longer_are_unavailable(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """503 for ever, and a budget of ten minutes: `ResultUnavailable` with the cause, the job and what to do."""
+    """Always 503, and a budget of ten minutes: `ResultUnavailable` with the cause, the job and what to do."""
     server = await serve((503, "away"))
     client, began_at = AiwareClient(await open_session(server.url)), clock.now()
     with pytest.raises(errors.ResultUnavailable) as raised:
@@ -83,7 +83,7 @@ async def test_results_that_are_away_for_longer_are_unavailable(
 async def test_delay_as_long_as_the_outage_budget_is_waited_for(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """429 with `Retry-After: 3600`, which is the budget: asked once more after it."""
+    """429 with `Retry-After: 3600`, which is the budget: one more request after it."""
     server = await serve(until(clock, clock.now() + 3600, (429, "", {"Retry-After": "3600"}), RESULTS))
     client = AiwareClient(await open_session(server.url))
     assert await client.result(client.handle("a"), DONE, tmp_path)
@@ -102,7 +102,7 @@ async def test_delay_as_long_as_the_outage_budget_is_waited_for(
 async def test_permanent_failure_of_a_result_is_not_retried(
     step: Step, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """An answer that is too large, a refusal: `ResultUnavailable` at once."""
+    """An answer that is too large, or a refusal: `ResultUnavailable` immediately."""
     server = await serve(step)
     client, began_at = AiwareClient(await open_session(server.url)), clock.now()
     with pytest.raises(errors.ResultUnavailable):
@@ -113,7 +113,7 @@ async def test_permanent_failure_of_a_result_is_not_retried(
 async def test_refused_sign_in_is_no_refused_submission(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The token endpoint refuses for half an hour after the job's end; for ever: `ResultUnavailable`."""
+    """Sign-in is refused for half an hour: then the result is returned; refused always: `ResultUnavailable`."""
     token = {"access_token": "0123456789abcdef", "expires_in": 3600}
     signing = await serve(until(clock, clock.now() + 1800, (401, "no"), token))
     server = await serve(RESULTS)
@@ -141,7 +141,7 @@ def exported(client: DatasaurClient, file_url: str, expires_at: str | None = Non
 async def test_file_is_tried_for_as_long_as_an_outage_is_tolerated(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Its store is away for 50 minutes."""
+    """The file's server fails for 50 minutes."""
     server = await serve(until(clock, clock.now() + 3000, (503, "away"), giving(ZIP)))
     client = DatasaurClient(await open_session(server.url, dialect=DIALECT))
     result = await client.result(exported(client, server.url), DONE, tmp_path)
@@ -151,7 +151,7 @@ async def test_file_is_tried_for_as_long_as_an_outage_is_tolerated(
 async def test_expired_address_says_so(
     serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """403 after `fileUrlExpiredAt`: the message names that instant and the way to a new address; before it does not."""
+    """403 after `fileUrlExpiredAt`: the message names that instant and how to get a new address; not before it."""
     server = await serve((403, "<Error><Code>AccessDenied</Code></Error>"))
     client = DatasaurClient(await open_session(server.url, dialect=DIALECT))
     with pytest.raises(errors.ResultUnavailable, match=r"expired at 2020-01-01T00:00:00.*HTTP 403.*Retry") as raised:
@@ -162,7 +162,7 @@ async def test_expired_address_says_so(
 
 
 async def test_instant_of_expiry_is_kept_in_the_handle(serve: Serve, open_session: OpenSession) -> None:
-    """And stays there when the address itself is taken out."""
+    """It stays in the handle when the address is removed."""
 
     answer = {"exportId": "ExportQueue:1", "fileUrl": "https://s3.h/f", "fileUrlExpiredAt": "2026-01-01T00:00:00Z"}
     server = await serve({"data": {"result": answer}})
@@ -172,12 +172,12 @@ async def test_instant_of_expiry_is_kept_in_the_handle(serve: Serve, open_sessio
 
 
 def directory(path: Path) -> None:
-    """A directory in the way of the file."""
+    """A directory with the name of the file."""
     (path / "ExportQueue-1.zip").mkdir(parents=True)
 
 
 def file(path: Path) -> None:
-    """A file where the folder should be."""
+    """A file with the name of the folder."""
     path.write_text("x")
 
 
@@ -195,7 +195,7 @@ def file(path: Path) -> None:
 async def test_error_of_the_local_disk_names_the_file_and_the_remedy(
     folder: str, prepare: Any, words: str, serve: Serve, open_session: OpenSession, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Something in the way of the file: `ResultUnavailable` at once, with the path and the parameter to change."""
+    """The file cannot be created: `ResultUnavailable` immediately, with the path and the parameter to change."""
     prepare(tmp_path / folder)
     server = await serve(giving(ZIP))
     client, began_at = DatasaurClient(await open_session(server.url, dialect=DIALECT)), clock.now()
@@ -215,7 +215,7 @@ async def test_disk_that_fails_in_the_midst_is_no_outage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Full, or a network disk that does not answer: `ResultUnavailable` at once, and no part is left."""
+    """A full disk, or a network disk that fails: `ResultUnavailable` immediately, and no part file remains."""
 
     class Full:
         def __init__(self, descriptor: int, mode: str) -> None:
@@ -248,7 +248,7 @@ async def test_disk_that_fails_in_the_midst_is_no_outage(
 async def test_host_that_cannot_be_one_is_an_unavailable_result(
     url: str, serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """Python refuses such names with an error that is no network's."""
+    """Python refuses such host names with an error that is not a network error."""
     client = DatasaurClient(await open_session((await serve({})).url, dialect=DIALECT))
     with pytest.raises(errors.ResultUnavailable):
         await client.result(exported(client, url), DONE, tmp_path, 10)
@@ -257,7 +257,7 @@ async def test_host_that_cannot_be_one_is_an_unavailable_result(
 async def test_page_in_place_of_the_file_is_an_unavailable_result(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """A proxy's sign-in page with HTTP 200, for ever."""
+    """A proxy's sign-in page with HTTP 200, each time."""
     server = await serve(giving(PAGE))
     client = DatasaurClient(await open_session(server.url, dialect=DIALECT, limits=Limits(attempts=2)))
     with pytest.raises(errors.ResultUnavailable, match="HTML page"):
@@ -268,7 +268,7 @@ async def test_page_in_place_of_the_file_is_an_unavailable_result(
 async def test_relative_folder_gives_an_absolute_path(
     serve: Serve, open_session: OpenSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What comes downstream has another current folder."""
+    """Downstream runs in another current folder."""
 
     monkeypatch.chdir(tmp_path)
     server = await serve(giving(ZIP))

@@ -36,7 +36,7 @@ DONE = Job("datasaur", "q:1", JobState.SUCCEEDED, "DELIVERED")
 
 
 def full(job_id: str, status: str = "DELIVERED", **more: Any) -> dict[str, Any]:
-    """A job with all that `getJobs` asks for."""
+    """A job with all fields that `getJobs` asks for."""
     return {"id": job_id, "status": status, "progress": 0, "errors": [], "resultId": None} | more
 
 
@@ -63,7 +63,7 @@ def connect(serve: Serve, open_session: OpenSession) -> Callable[..., Any]:
 async def test_each_spec_is_submitted_by_its_operation(
     spec: JobSpec, answer: Any, job_id: str, operation: str, connect: Callable[..., Any]
 ) -> None:
-    """Three shapes of an answer, one shape of a handle."""
+    """Three shapes of an answer give one shape of a handle."""
     client, server = await connect({"data": {"result": answer}})
     handle = await client.submit(spec)
     assert (handle.provider, handle.job_id, handle.operation) == ("datasaur", job_id, operation)
@@ -72,7 +72,7 @@ async def test_each_spec_is_submitted_by_its_operation(
 
 
 async def test_exports_address_stays_in_the_process_and_out_of_the_handle(connect: Callable[..., Any]) -> None:
-    """Only the answer to the submission holds it; a handle goes into parameters, results and databases."""
+    """Only the answer to the submission has it; a handle is stored in parameters, results and databases."""
     answer = {"exportId": "ExportQueue:1", "fileUrl": "https://s3.h/f?sig=s3cret", "queued": True}
     client, _ = await connect({"data": {"result": answer}})
     handle = await client.submit(EXPORT)
@@ -131,7 +131,7 @@ async def test_one_job_is_asked_for_by_the_vendors_query(connect: Callable[..., 
 
 
 async def test_job_that_ended_is_read_in_full(connect: Callable[..., Any], sample: Callable[[str], Any]) -> None:
-    """The seed page's DELIVERED, then the errors and the result's id by `getJobs`."""
+    """`getJob` says DELIVERED, then `getJobs` gives the errors and the result's id."""
     job_id = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
     client, server = await connect(
         sample("datasaur/job_delivered"), {"data": {"result": [full(job_id, resultId="project-1")]}}
@@ -142,7 +142,7 @@ async def test_job_that_ended_is_read_in_full(connect: Callable[..., Any], sampl
 
 
 async def test_unknown_job_is_not_found(connect: Callable[..., Any]) -> None:
-    """`getJob` answers null without an error; `getJobs` null items, or none."""
+    """`getJob` answers null without an error; `getJobs` has null items, or no item."""
     client, _ = await connect({"data": {"result": None}})
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.JobNotFound)
     client, _ = await connect({"data": {"result": [None, full("q:2")]}})
@@ -152,7 +152,7 @@ async def test_unknown_job_is_not_found(connect: Callable[..., Any]) -> None:
 
 
 async def test_jobs_are_matched_by_their_ids_and_not_by_position(connect: Callable[..., Any]) -> None:
-    """Reversed, with nulls and a stranger between them."""
+    """Reversed, with nulls and an unknown job between them."""
     items = [full("q:3"), None, full("stranger"), full("q:1", "FAILED"), full("q:2", "QUEUED")]
     client, server = await connect({"data": {"result": items}})
     seen = await client.check(["q:1", "q:2", "q:3"])
@@ -175,14 +175,14 @@ async def test_thousand_jobs_are_two_requests(connect: Callable[..., Any]) -> No
 
 
 async def test_error_at_the_one_job_stands_at_it(connect: Callable[..., Any]) -> None:
-    """`getJob` failed for it: a failed check, not a missing job."""
+    """`getJob` failed for the job: a failed check, not an absent job."""
     entry = {"message": "boom", "path": ["result"]}
     client, _ = await connect({"data": {"result": None}, "errors": [entry]})
     assert isinstance((await client.check(["q:1"]))["q:1"], errors.OperationFailed)
 
 
 async def test_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..., Any]) -> None:
-    """The second item failed and is null: a failed check at q:2, the first is read."""
+    """The second item failed and is null: a failed check of q:2, and the first is read."""
     entry = {"message": "database timeout", "path": ["result", 1]}
     client, _ = await connect({"data": {"result": [full("q:1"), None]}, "errors": [entry]})
     seen = await client.check(["q:1", "q:2"])
@@ -192,14 +192,14 @@ async def test_error_at_one_of_many_is_not_a_missing_job(connect: Callable[..., 
 
 @pytest.mark.parametrize("value", [None, 5, "x", {}, [5, "x", []]])
 async def test_list_that_is_none_finds_nothing(value: object, connect: Callable[..., Any]) -> None:
-    """Whatever stands where the list should: our errors only."""
+    """Any JSON in place of the list: only this project's errors."""
     client, _ = await connect({"data": {"result": value}})
     seen = await client.check(["q:1", "q:2"])
     assert all(isinstance(one, errors.JobNotFound | errors.BadReply) for one in seen.values())
 
 
 async def test_cancel_is_always_refused(connect: Callable[..., Any]) -> None:
-    """Said so, with what it means: left running there. Nothing is sent."""
+    """The error says that the job is left running at Datasaur. Nothing is sent."""
     client, server = await connect({})
     with pytest.raises(errors.CancelRefused, match="left running"):
         await client.cancel("q:1")
@@ -208,7 +208,7 @@ async def test_cancel_is_always_refused(connect: Callable[..., Any]) -> None:
 
 
 async def test_result_of_a_project_is_its_id(connect: Callable[..., Any], tmp_path: Path) -> None:
-    """And an auto-label job has none of its own."""
+    """An auto-label job has no result id."""
     client, _ = await connect({})
     handle = client.handle("q:1")
     made = Job("datasaur", "q:1", JobState.SUCCEEDED, "DELIVERED", result_id="project-1")
@@ -229,7 +229,7 @@ def exported(client: DatasaurClient, file_url: str | None, job_id: str = "Export
 
 
 async def test_result_of_an_export_is_its_file(connect: Callable[..., Any], tmp_path: Path) -> None:
-    """Downloaded without the token, under the job's id."""
+    """It is downloaded without the token, and named after the job's id."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("REVIEW/a.json", "{}")
@@ -248,7 +248,7 @@ async def test_result_of_an_export_is_its_file(connect: Callable[..., Any], tmp_
 async def test_file_that_cannot_be_had_is_an_unavailable_result(
     file_url: str | None, connect: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """No address, or one that is none: `ResultUnavailable`."""
+    """No address, or an invalid one: `ResultUnavailable`."""
     client, _ = await connect({})
     with pytest.raises(errors.ResultUnavailable):
         await client.result(exported(client, file_url), DONE, tmp_path)

@@ -1,4 +1,4 @@
-"""Projects that were found instead of their jobs: each takes a request of its own."""
+"""Projects that were found instead of their jobs: each takes its own request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def test_projects_do_not_delay_the_polls_of_jobs(
     serve: Serve, open_session: OpenSession, clock: FakeClock
 ) -> None:
-    """Thirty projects take a minute each to answer; a job beside them that is done is seen at once."""
+    """Thirty projects take a minute each; a job that is done is seen immediately."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         variables = (await request.json())["variables"]

@@ -1,4 +1,4 @@
-"""Datasaur's reader: status words, recorded answers, and whatever a hostile server may send."""
+"""Datasaur's reader: status words, recorded answers, and hostile answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENTRY = st.fixed_dictionaries(
 
 
 def test_sample_of_the_seed_page_is_read_into_its_job(sample: Callable[[str], Any]) -> None:
-    """DELIVERED at progress 0 is a success: progress decides nothing."""
+    """DELIVERED with progress 0 is a success: progress is not used."""
     job = reader.read_job(sample("datasaur/job_delivered")["data"]["result"])
     assert (job.provider, job.job_id) == ("datasaur", "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637")
     assert (job.state, job.raw_status, job.progress_percent) == (JobState.SUCCEEDED, "DELIVERED", 0)
@@ -45,7 +45,7 @@ def test_job_in_full_is_read_with_its_instants(sample: Callable[[str], Any]) -> 
 
 
 def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, GraphQLSchema]) -> None:
-    """The five words of JobStatus, and of ExportDeliveryStatus, which has the same."""
+    """The five words of JobStatus and of ExportDeliveryStatus."""
     for name in ("JobStatus", "ExportDeliveryStatus"):
         words = schemas["datasaur"].type_map[name]
         assert isinstance(words, GraphQLEnumType)
@@ -66,12 +66,12 @@ def test_status_table_knows_exactly_the_words_of_the_schema(schemas: dict[str, G
     ],
 )
 def test_each_word_has_its_state(word: str, state: JobState) -> None:
-    """NONE is no state recorded yet, which Datasaur's own pollers treat as unfinished."""
+    """NONE means that no state is recorded yet, which Datasaur's own clients treat as unfinished."""
     assert reader.read_job({"id": "q:1", "status": word}).state is state
 
 
 def test_failed_job_says_why_in_one_line() -> None:
-    """The first line of the stack and the arguments stand for the error."""
+    """The reason is the first line of the stack and the arguments."""
     entry = {"id": "q:1", "status": "FAILED", "errors": [{"id": "E1", "stack": "boom\n at x", "args": {"file": "a"}}]}
     job = reader.read_job(entry, lambda text: text.replace("boom", "***"))
     assert job.state is JobState.FAILED
@@ -95,13 +95,13 @@ def test_both_shapes_of_an_answer_to_a_submission_are_read(value: object, job_id
 
 @pytest.mark.parametrize("value", [None, [], "q:1", {}, {"id": ""}, {"id": 7}, {"job": None}, {"job": {"name": "x"}}])
 def test_answer_without_a_job_holds_none(value: object) -> None:
-    """No id, no job: the caller has to say that it does not know."""
+    """No id, no job: the caller reports an unknown outcome."""
     assert reader.read_submitted(value) is None
 
 
 @given(ENTRY)
 def test_hostile_entries_never_raise(entry: dict[str, Any]) -> None:
-    """Any JSON in any field is read into some job, which can be shown and stored."""
+    """Any JSON in any field gives a job that can be shown and stored."""
     job = reader.read_job(entry)
     job.describe()
     json.dumps(job.to_json())
@@ -109,27 +109,27 @@ def test_hostile_entries_never_raise(entry: dict[str, Any]) -> None:
 
 @given(JSON)
 def test_hostile_submissions_never_raise(value: object) -> None:
-    """Whatever came back: a job with a textual id, or none."""
+    """Any answer gives a job with a text id, or none."""
     entry = reader.read_submitted(value)
     assert entry is None or isinstance(entry["id"], str)
 
 
 @given(st.fixed_dictionaries({}, optional={"extensions": JSON | st.dictionaries(st.just("type"), JSON)}))
 def test_hostile_errors_never_raise(entry: dict[str, Any]) -> None:
-    """The code of an error is text, whatever stands under `extensions`."""
+    """The code of an error is text with any JSON under `extensions`."""
     assert isinstance(reader.code_of(entry), str)
     reader.DIALECT.kind_of(entry)
 
 
 def test_arguments_nested_to_the_limit_of_the_parser_never_raise() -> None:
-    """Arguments as deep as json.loads takes them are read like others."""
+    """Arguments as deep as json.loads accepts are read like others."""
     depth = 900
     entry = json.loads('{"id": "q:1", "status": "FAILED", "errors": [{"args": ' + "[" * depth + "]" * depth + "}]}")
     assert reader.read_job(entry).state is JobState.FAILED
 
 
 def test_progress_that_is_no_number_is_none() -> None:
-    """true, "50" and null are no percentages."""
+    """true, "50" and null are not percentages."""
     for progress in (True, "50", None):
         assert reader.read_job({"id": "q:1", "status": "QUEUED", "progress": progress}).progress_percent is None
 

@@ -1,4 +1,4 @@
-"""Datasaur: an answer that is not of the promised shape is a failed poll, never an absent job or one that is done."""
+"""Datasaur: an answer of another shape is a failed poll, never an absent job or a completed one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROJECT = "project:p-1"
 
 
 def full(job_id: str, status: Any = "DELIVERED", **more: Any) -> dict[str, Any]:
-    """A job with all that `getJobs` asks for."""
+    """A job with all fields that `getJobs` asks for."""
     return {"id": job_id, "status": status, "progress": 0, "errors": [], "resultId": None} | more
 
 
@@ -42,7 +42,7 @@ def answering(one: Any, many: Any = None) -> Callable[[web.Request], Any]:
 
 @pytest.fixture
 def check(serve: Serve, open_session: OpenSession) -> Callable[..., Any]:
-    """What a check of some jobs gives at a server with these answers, in the order of the jobs."""
+    """The result of a check of some jobs at a server with these answers, in the order of the jobs."""
 
     async def at(ids: list[str], one: Any, many: Any = None) -> list[Seen]:
         server = await serve(answering(one, many))
@@ -58,7 +58,7 @@ SHAPES: list[Any] = ["maintenance", 5, True, {}, [], {"message": "maintenance"},
 @pytest.mark.parametrize("data", [{}, *({"result": shape} for shape in SHAPES), {"result": full("q:1", None)}])
 @pytest.mark.parametrize("job_id", ["q:1", PROJECT])
 async def test_odd_answer_about_one_job_is_a_failed_poll(data: Any, job_id: str, check: Callable[..., Any]) -> None:
-    """`{"data": {}}`, a text, an object without an id: not an absent job, and not a project that is there."""
+    """`{"data": {}}`, a text, an object without an id: neither an absent job nor an existing project."""
     assert [type(seen) for seen in await check([job_id], {"data": data})] == [errors.BadReply]
 
 
@@ -71,24 +71,24 @@ ODD_LISTS = [
 
 @pytest.mark.parametrize("data", ODD_LISTS)
 async def test_odd_answer_about_many_jobs_is_a_failed_poll(data: Any, check: Callable[..., Any]) -> None:
-    """A list that is none, or with entries that are no such jobs."""
+    """Not a list, or a list with entries that are not these jobs."""
     assert [type(seen) for seen in await check(["q:1", "q:2"], {"data": data})] == [errors.BadReply] * 2
 
 
 @pytest.mark.parametrize("left", [[None], []])
 async def test_job_that_the_list_lacks_is_absent(left: list[Any], check: Callable[..., Any]) -> None:
-    """Both are Datasaur's way to say that it does not know a job."""
+    """A null item and a missing item both mean that Datasaur does not know the job."""
     seen = await check(["q:1", "q:2"], {}, {"data": {"result": [full("q:1"), *left]}})
     assert [type(one) for one in seen] == [Job, errors.JobNotFound]
 
 
 async def test_null_of_get_job_is_an_absent_job(check: Callable[..., Any]) -> None:
-    """Its documented answer to an unknown id."""
+    """This is the documented answer to an unknown id."""
     assert [type(one) for one in await check(["q:1"], {"data": {"result": None}})] == [errors.JobNotFound]
 
 
 async def test_null_for_whatever_is_asked_is_no_absent_job(serve: Serve, open_session: OpenSession) -> None:
-    """`getJobs` has no list but null: then the null of `getJob` is not believed either, until there is a list again."""
+    """`getJobs` is null, not a list: then the null of `getJob` is not believed, until there is a list again."""
     answers: list[Any] = [None, None, None, None, [None]]
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -101,7 +101,7 @@ async def test_null_for_whatever_is_asked_is_no_absent_job(serve: Serve, open_se
 
 
 async def test_silently_cut_list_hides_no_job(serve: Serve, open_session: OpenSession) -> None:
-    """Asked for 100 jobs, the server gives 30 without a word: all are seen, and the next batches are smaller."""
+    """Asked for 100 jobs, the server returns 30 without an error: all are seen, and the next batches are smaller."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         ids = (await request.json())["variables"]["jobIds"]
@@ -128,7 +128,7 @@ async def test_error_beside_a_whole_answer_changes_nothing(entry: Any, check: Ca
 
 @pytest.mark.parametrize("field", ["status", "resultId"])
 async def test_error_at_a_part_that_matters_is_a_failed_poll(field: str, check: Callable[..., Any]) -> None:
-    """The id of what a job made could not be read: with the job taken for done, the result would be empty."""
+    """The result id could not be read: if the job counted as done, the result would be empty."""
     entry = BOOM | {"path": ["result", 0, field]}
     jobs = [full("q:1", **{field: None}), full("q:2")]
     for ids in (["q:1", "q:2"], ["q:1"]):
@@ -139,7 +139,7 @@ async def test_error_at_a_part_that_matters_is_a_failed_poll(field: str, check: 
 
 
 async def test_error_in_place_of_one_job_concerns_that_job_alone(check: Callable[..., Any]) -> None:
-    """The second of four jobs is another team's, the third is unknown: only the second was refused."""
+    """The second of four jobs is another team's, the third is unknown: only the second has an error."""
     items = [full("q:1"), None, None, full("q:4")]
     many = {"data": {"result": items}, "errors": [AUTH | {"path": ["result", 1]}]}
     seen = await check(["q:1", "q:2", "q:3", "q:4"], {}, many)
@@ -147,7 +147,7 @@ async def test_error_in_place_of_one_job_concerns_that_job_alone(check: Callable
 
 
 async def test_job_that_only_one_of_two_queries_knows_is_no_absent_job(check: Callable[..., Any]) -> None:
-    """`getJob` says DELIVERED, and the list that has the result's id lacks the job: polled again."""
+    """`getJob` says DELIVERED, but the list with the result's id lacks the job: polled again."""
     delivered = {"data": {"result": full("q:1")}}
     assert isinstance((await check(["q:1"], delivered, {"data": {"result": [None]}}))[0], errors.BadReply)
     assert isinstance((await check(["q:1"], delivered, {"data": {}}))[0], errors.BadReply)
@@ -156,7 +156,7 @@ async def test_job_that_only_one_of_two_queries_knows_is_no_absent_job(check: Ca
 async def test_new_project_without_an_id_is_no_whole_result(
     serve: Serve, open_session: OpenSession, tmp_path: Path
 ) -> None:
-    """A `createProject` is DELIVERED and names no project: `ResultUnavailable`, not an empty result."""
+    """A `createProject` is DELIVERED without a project: `ResultUnavailable`, not an empty result."""
     client = DatasaurClient(await open_session((await serve({})).url, dialect=DIALECT))
     handle = client.handle("q:1").model_copy(update={"operation": "createProject"})
     with pytest.raises(errors.ResultUnavailable, match="id of its project"):
@@ -167,7 +167,7 @@ async def test_new_project_without_an_id_is_no_whole_result(
 async def test_odd_answer_to_a_submission_is_an_unknown_submission(
     value: Any, serve: Serve, open_session: OpenSession
 ) -> None:
-    """The project may exist: nothing may send it again without a search."""
+    """The project may exist: it must not be sent again without a search."""
     client = DatasaurClient(await open_session((await serve({"data": {"result": value}})).url, dialect=DIALECT))
     spec = ProjectSpec.of(name="mine", documents=[{"name": "a.txt", "external_url": "https://h/a.txt"}])
     with pytest.raises(errors.SubmissionUnknown):

@@ -1,4 +1,4 @@
-"""What can be run on Datasaur: bad input is named before anything is sent, and what is sent fits the schema."""
+"""The specs of Datasaur: bad input is named before anything is sent, and the input that is sent fits the schema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOCUMENT = {"name": "a.txt", "external_url": "https://h/a.txt"}
 
 
 def accepted(schema: GraphQLSchema, operation: Operation, variables: dict[str, Any]) -> list[GraphQLError]:
-    """What the schema has against these variables, after a trip through JSON."""
+    """The schema's errors for these variables, after a round trip through JSON."""
     definition = operation.document.definitions[0]
     assert isinstance(definition, OperationDefinitionNode)
     result: Any = get_variable_values(schema, definition.variable_definitions or (), json.loads(json.dumps(variables)))
@@ -60,7 +60,7 @@ def test_what_is_sent_fits_the_schema(operation: Operation, spec: Any, schemas: 
 
 
 def test_documented_input_of_auto_label_is_what_is_sent() -> None:
-    """The vendor's sample, letter for letter."""
+    """The vendor's sample, unchanged."""
     assert AutoLabelSpec.of(**AUTO_LABEL | {"target_secret": "secret"}).to_wire() == {
         "labelerEmail": "demo@datasaur.ai",
         "projectId": "HvdyIL2iwZn",
@@ -96,7 +96,7 @@ BAD: dict[str, tuple[type[JobSpec], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_named_and_not_shown(name: str) -> None:
-    """`InvalidInput` with the parameter; the value, which may be a secret, is not in it."""
+    """`InvalidInput` names the parameter, without the value, which may be a secret."""
     kind, values, parameter = BAD[name]
     with pytest.raises(InvalidInput) as caught:
         kind.of(**values)
@@ -105,20 +105,20 @@ def test_bad_input_is_named_and_not_shown(name: str) -> None:
 
 
 def test_models_secret_is_in_the_wire_value_alone() -> None:
-    """Not in the repr, not in the plain form that a log or a run's parameters would get."""
+    """It is not in the repr, nor in the plain form for logs and parameters."""
     spec = AutoLabelSpec.of(**AUTO_LABEL)
     assert "s3cret" in json.dumps(spec.to_wire())
     assert "s3cret" not in f"{spec!r} {spec} {spec.model_dump_json()}"
 
 
 def test_empty_secret_is_bad_input() -> None:
-    """A block field that was forgotten."""
+    """A block field was left empty."""
     with pytest.raises(InvalidInput, match="target_secret"):
         AutoLabelSpec.of(**AUTO_LABEL | {"target_secret": ""})
 
 
 def test_documents_address_is_an_address() -> None:
-    """A path on this machine means nothing to Datasaur's servers."""
+    """Datasaur's servers cannot read a path on this machine."""
     with pytest.raises(InvalidInput, match="external_url"):
         ProjectSpec.of(name="n", documents=[{"name": "a", "external_url": "/home/me/a.txt"}])
 

@@ -45,7 +45,7 @@ ALL = (
 
 
 def test_all_documents_are_found() -> None:
-    """Eight constants of aiWARE and seven of Datasaur: a test of none would always pass."""
+    """Eight constants of aiWARE and seven of Datasaur: a test of no document would always pass."""
     assert len(operations(aiware)) == 8
     assert len(operations(datasaur)) == 7
 
@@ -59,7 +59,7 @@ def test_document_is_valid_by_the_providers_schema(
 
 
 def test_wrong_document_would_be_found(schemas: dict[str, GraphQLSchema]) -> None:
-    """The rules see a field that is not there, and one that is deprecated."""
+    """The rules find an unknown field and a deprecated one."""
     wrong = Operation("query Wrong { job(id: 1) { idd } }")
     old = Operation(
         "mutation Old($i: LaunchTextProjectInput!) { launchTextProjectAsync(input: $i) { name } }",
@@ -70,12 +70,12 @@ def test_wrong_document_would_be_found(schemas: dict[str, GraphQLSchema]) -> Non
 
 
 def squeezed(text: str) -> str:
-    """The tokens alone, by one blank each."""
+    """The tokens, separated by single blanks."""
     return " ".join(re.findall(r"[\w$]+|[^\w\s]", text))
 
 
 def test_query_for_one_datasaur_job_is_the_vendors_own() -> None:
-    """Letter for letter the query of the seed page, apart from white space."""
+    """Exactly the query of the seed page, except for white space."""
     assert squeezed(datasaur.GET_JOB.text) == squeezed(VENDORS_QUERY)
     assert datasaur.GET_JOB.name == "GetJobQuery"
 
@@ -89,7 +89,7 @@ def test_check_of_aiware_asks_for_all_that_the_vendors_query_asks_for() -> None:
 
 
 def test_answers_that_may_be_null_are_known_as_such(schemas: dict[str, GraphQLSchema]) -> None:
-    """One unknown job leaves the others of its batch alone only because these fields are nullable."""
+    """An unknown job does not affect the others of its batch only because these fields are nullable."""
     query = schemas["aiware"].query_type
     assert isinstance(query, GraphQLObjectType)
     assert not is_non_null_type(query.fields["job"].type)
@@ -117,6 +117,6 @@ def test_document_is_parsed_once() -> None:
 
 
 def test_schemas_of_the_project_are_in_the_package() -> None:
-    """The copies that these tests read are the emulator's own."""
+    """The copies that these tests read are the emulator's."""
     folder = Path(__file__).parents[3] / "graphql_jobs" / "emulator" / "schema"
     assert {path.stem for path in folder.glob("*.graphql")} == {"aiware", "datasaur"}

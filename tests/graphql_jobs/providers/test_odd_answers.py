@@ -1,4 +1,4 @@
-"""Both providers behind the emulator's faults: what a wait makes of answers that are not whole."""
+"""Both providers with the emulator's faults: how a wait reads incomplete answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def clients(emulator: Emulator) -> dict[str, tuple[JobClient, list[str]]]:
 @pytest.mark.parametrize("name", ["aiware", "datasaur"])
 @pytest.mark.parametrize("kind", ODD)
 async def test_odd_answer_is_never_an_absent_job(kind: FaultKind, name: str, count: int, emulator: Emulator) -> None:
-    """Whatever the shape of what comes back: each job is read, or its poll failed."""
+    """With any shape of an answer, each job is read, or its poll failed."""
     emulator.faults.add(Fault(kind, times=None))
     client, job_ids = clients(emulator)[name]
     async with client:
@@ -50,7 +50,7 @@ async def test_odd_answer_is_never_an_absent_job(kind: FaultKind, name: str, cou
 async def test_whole_answers_are_read_whatever_stands_beside_them(
     kind: FaultKind, name: str, emulator: Emulator
 ) -> None:
-    """An error without a field, or lists that are cut in half: all jobs are read, alone and together."""
+    """An error without a field, or truncated lists: all jobs are read, one at a time and together."""
     emulator.faults.add(Fault(kind, times=None))
     client, job_ids = clients(emulator)[name]
     async with client:
@@ -68,7 +68,7 @@ async def test_whole_answers_are_read_whatever_stands_beside_them(
     ],
 )
 async def test_failed_task_is_seen_however_the_lists_behave(fault: Fault, bad: int | None, emulator: Emulator) -> None:
-    """Seventy tasks: cut pages, or a page that has moved, hide no failed task, and fail no job without one."""
+    """Seventy tasks: truncated or shifted pages hide no failed task, and fail no job without one."""
     tasks = [PlantedTask("failed" if number == bad else "complete") for number in range(70)]
     job_id = emulator.aiware.plant(status="complete", tasks=tasks).id
     client = aiware_credentials(emulator).get_client()

@@ -1,4 +1,4 @@
-"""Errors beside data: what concerns one field, and what concerns the whole request."""
+"""Errors with data: some concern one field, some the whole request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITED = {"name": "rate_limited", "message": "no"}
 
 
 def kind_of(data: dict[str, Any], *entries: dict[str, Any]) -> type | None:
-    """What the answer means as a whole."""
+    """The meaning of the answer as a whole."""
     exchange = Exchange()
     exchange.status = 200
     diagnosis = diagnose(DIALECT, exchange, None, ExecutionResult(data, list(entries)))  # type: ignore[arg-type]
@@ -35,7 +35,7 @@ def at(entry: dict[str, Any], *path: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("entry", [AUTH, LIMITED, FAILED, ABSENT, NOTICE])
 def test_error_at_one_field_beside_data_concerns_that_field(entry: dict[str, Any]) -> None:
-    """One job of another organisation: the other's data is used."""
+    """One job belongs to another organisation: the other job's data is used."""
     assert kind_of({"j0": {"id": "a"}, "j1": None}, at(entry, "j1")) is None
 
 
