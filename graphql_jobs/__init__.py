@@ -1,4 +1,4 @@
-"""Run long jobs on services behind a GraphQL API: submit, check, wait, and hand over.
+"""Run long jobs on services behind a GraphQL API: submit, poll, wait for and collect them.
 
     from graphql_jobs import BearerToken, wait
     from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
@@ -7,7 +7,7 @@
         handle = await client.submit(EngineJobSpec(engine_id=engine, upload_url=url))
         job = await wait(client, handle)
 
-Knows nothing of Prefect; the folders `blocks/`, `tasks/` and `flows/` of the repository do.
+This package does not use Prefect; the folders `blocks/`, `tasks/` and `flows/` of the repository do.
 """
 
 from graphql_jobs.errors import GraphqlJobsError

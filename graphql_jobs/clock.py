@@ -1,7 +1,7 @@
 """Time, behind a protocol that tests can implement.
 
-Deadlines count from instants that outlive the process, so they need the wall clock, which may be set while a process
-waits. So a session reads it once (`SteadyClock`), and adds the time that the monotonic clock counts from then on.
+Deadlines are measured from instants that outlive the process, so they need the wall clock, which may be set while a
+process waits. So a session reads it once (`SteadyClock`) and adds the monotonic time since then.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Timer(Protocol):
-    """A callback that will be called."""
+    """A scheduled callback."""
 
     def cancel(self) -> object:
-        """Do not call it."""
+        """Cancel the call."""
         ...
 
 
 class Clock(Protocol):
-    """Wall-clock time, since instants outlive the process (guarantee 3), and a time that cannot be set back."""
+    """Wall-clock time, since instants outlive the process (guarantee 3), and a monotonic time."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -43,7 +43,7 @@ class Clock(Protocol):
         ...
 
 
-#: The clock that also counts while the machine sleeps: CLOCK_BOOTTIME on Linux; on macOS, CLOCK_MONOTONIC does.
+#: This clock does not stop while the machine sleeps: CLOCK_BOOTTIME on Linux, CLOCK_MONOTONIC on macOS.
 _UPTIME = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
@@ -92,5 +92,5 @@ class SteadyClock:
 
 
 def instant(epoch_s: float) -> datetime:
-    """Epoch seconds as an aware datetime in UTC."""
+    """Return epoch seconds as an aware datetime in UTC."""
     return datetime.fromtimestamp(epoch_s, UTC)

@@ -8,8 +8,8 @@
     │   │   └── TimedOut           not in time
     │   ├── ServerFailed           5xx, or the provider's own code for an internal error
     │   ├── RateLimited            429; refused before any work, with the delay that the server asked for
-    │   ├── TooMuchAtOnce          the request was too large: ask for less
-    │   │   └── AnswerTooLarge     it was answered, with more than we read
+    │   ├── TooMuchAtOnce          the request was too large
+    │   │   └── AnswerTooLarge     the answer is larger than we read
     │   ├── SignInFailed           the credentials were not accepted
     │   ├── NotAllowed             the account lacks the right
     │   ├── RequestRefused         the server says that the request is wrong
@@ -22,9 +22,9 @@
     │   ├── JobEnded               it failed or was cancelled
     │   │   ├── JobFailed          the provider says so
     │   │   └── JobCancelled       someone cancelled it there
-    │   ├── JobNotFound            the provider does not know it (any more)
-    │   ├── CancelRefused          the provider would not, or cannot, cancel it
-    │   └── ResultUnavailable      the job succeeded, its result cannot be fetched
+    │   ├── JobNotFound            the provider does not know it
+    │   ├── CancelRefused          the provider refused to cancel it, or cannot
+    │   └── ResultUnavailable      the job succeeded, but its result cannot be fetched
     └── WaitStopped                we stopped waiting; the job may still finish
         ├── WaitTimedOut           a deadline passed
         ├── CheckRefused           a poll was refused before the wait saw the job
@@ -50,7 +50,7 @@ def _sentence(text: str) -> str:
 
 
 def some(job_ids: Sequence[str]) -> str:
-    """The first three ids and how many more there are, for a message."""
+    """Return the first three ids and how many more there are, for a message."""
     return f"job {', '.join(job_ids[:3])}" + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
 
 
@@ -74,14 +74,14 @@ class InvalidInput(GraphqlJobsError, ValueError):
 
 
 class RequestFailed(GraphqlJobsError):
-    """One request gave no usable answer. It says nothing about the job.
+    """A request got no usable answer. This says nothing about the job.
 
-    `subject` says what was asked about ("job 20072915_mrEONv6h0H"), `detail` what came back.
+    `subject` is the object of the request ("job 20072915_mrEONv6h0H"); `detail` describes the answer.
     """
 
-    #: Asking again may help. An instance may know it too, from a `Retry-After`.
+    #: A retry may succeed. It is also set on an instance, after a `Retry-After`.
     transient: bool = False
-    #: The server surely did no work for this request, so a create may be sent again. An instance may know it too.
+    #: The server did not execute the request, so a create may be sent again. It is also set on an instance.
     unexecuted: bool = False
     meaning: ClassVar[str] = "the request failed"
     advice: ClassVar[str] = ""
@@ -117,13 +117,13 @@ class ConnectionLost(RequestFailed):
 
 
 class TimedOut(ConnectionLost):
-    """The request was sent, and the whole answer did not come in time. It may still be carried out."""
+    """The request was sent, and the whole answer did not arrive in time. The server may still execute it."""
 
     meaning = "no answer came in time"
 
 
 class ServerFailed(RequestFailed):
-    """The server, or something in front of it, says that it failed."""
+    """The server, or a proxy in front of it, reports that it failed."""
 
     transient = True
     meaning = "the server failed"
@@ -135,7 +135,7 @@ class RateLimited(RequestFailed):
     transient = True
     unexecuted = True
     meaning = "too many requests"
-    advice = "Ask less often, or have the limit raised."
+    advice = "Send fewer requests, or have the limit raised."
 
 
 class TooMuchAtOnce(RequestFailed):
@@ -143,11 +143,11 @@ class TooMuchAtOnce(RequestFailed):
 
     unexecuted = True
     meaning = "the request was too large or too expensive"
-    advice = "Ask for less, or send less, in one request."
+    advice = "Request less, or send less, at once."
 
 
 class AnswerTooLarge(TooMuchAtOnce):
-    """The request was carried out, but its answer is larger than the bound and was not read."""
+    """The request was executed, but its answer exceeds the size limit and was not read."""
 
     unexecuted = False
     meaning = "the answer was too large"
@@ -187,7 +187,7 @@ class NotFound(RequestFailed):
 class OperationFailed(RequestFailed):
     """The operation ended with an error without a known code; only its text is known.
 
-    Datasaur publishes no codes, so this may be anything: a wait goes on, within its outage budget.
+    Datasaur publishes no codes, so this may be anything: a wait continues, within its outage budget.
     """
 
     transient = True
@@ -195,7 +195,7 @@ class OperationFailed(RequestFailed):
 
 
 class BadReply(RequestFailed):
-    """The answer is not GraphQL, does not have the promised shape, or is larger than the bound."""
+    """The answer is not GraphQL, does not have the promised shape, or exceeds the size limit."""
 
     transient = True
     meaning = "the answer cannot be read"
@@ -225,8 +225,8 @@ class SubmissionUnknown(GraphqlJobsError):
         return (
             f"{self.provider} {self.operation}{about}, sent at {self.sent_at}: it is not known whether the "
             f"job was created: {_sentence(self.cause)} It was not sent again, since that could start, and bill, a "
-            f"second job. Look at {self.provider} for a job of that time, or what it made: if it is there, wait for it "
-            "by its id; if it is not, submit again in a new run (with force_resubmit, if it has a key of its own)."
+            f"second job. Search {self.provider} for a job of that time, or its result: if it exists, wait for it "
+            "by its id; if not, submit again in a new run (with force_resubmit, if the run has a key)."
         )
 
 
@@ -274,7 +274,7 @@ _LEFT = "The job was left as it is and may still finish: wait for it again by it
 
 
 class WaitStopped(GraphqlJobsError):
-    """The wait was given up after `waited_s` seconds. The job may still finish, unless `after` says otherwise."""
+    """The wait stopped after `waited_s` seconds. The job may still finish, unless `after` says otherwise."""
 
     def __init__(self, provider: str, job_ids: Sequence[str], waited_s: float, detail: str, after: str = _LEFT) -> None:
         super().__init__(provider, tuple(job_ids), waited_s, detail, after)

@@ -1,4 +1,4 @@
-"""The handle of a job, which any process can wait with, and the outcome of a cancel."""
+"""The handle of a job, with which any process can wait for it, and the outcome of a cancel."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ REPEATS = "repeats"
 #: The name of an export's URL in a handle's details.
 FILE_URL = "file_url"
 
-#: The URLs that were taken out of handles, by endpoint, job and name. Anyone can download with them, and a handle goes
-#: into parameters, results and databases (guarantee 7). Another process does not have them: it exports again.
+#: The URLs that were removed from handles, by endpoint, job and name. Anyone can download with them, and a handle is
+#: stored in parameters, results and databases (guarantee 7). Another process does not have them: it exports again.
 _urls: dict[tuple[str, str, str], str] = {}
 _changing_urls = Lock()
-#: Our choice: beyond so many, the oldest are dropped.
+#: Our choice: the maximum number of URLs. Beyond it, the oldest are dropped.
 _MAX_URLS = 10_000
 
 
 class JobHandle(BaseModel):
-    """All that is needed to wait for, read, cancel or collect a job, from any process and on any later day.
+    """All data that any process needs to wait for, read, cancel or collect a job, at any later time.
 
-    Plain JSON both ways (`to_json`, `from_json`); holds no credentials. `details` keeps what only the response to the
-    submission says, such as an aiWARE job's `target_id`, and which job a repeated one `REPEATS`. A URL among them, such
-    as a Datasaur export's `file_url`, lets anyone download for some hours: it is taken out of the handle and stays in
+    `to_json` and `from_json` convert it; it holds no credentials. `details` keeps data that only the response to the
+    submission has, such as an aiWARE job's `target_id`, and the job that this one `REPEATS`. A URL among them, such as
+    a Datasaur export's `file_url`, lets anyone download for some hours: it is removed from the handle and stays in
     this process (`address`).
     """
 
@@ -56,21 +56,21 @@ class JobHandle(BaseModel):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the handle as plain JSON."""
         return self.model_dump(mode="json")
 
     def address(self, name: str) -> str | None:
-        """A URL from the response to the submission, if this process has read that response; else None."""
+        """Return a URL from the response to the submission, or None if another process read that response."""
         return _urls.get((self.endpoint, self.job_id, name))
 
     @property
     def has_addresses(self) -> bool:
-        """Whether this process, and no other, has a URL from the response to the submission."""
+        """Whether this process has a URL from the response to the submission. No other process has it."""
         return any(key[:2] == (self.endpoint, self.job_id) for key in list(_urls))
 
     @classmethod
     def from_json(cls, plain: object) -> Self:
-        """Read what `to_json` wrote. Raises `InvalidInput` that names the first wrong field."""
+        """Return the handle from `to_json`'s output. Raises `InvalidInput`, which names the first wrong field."""
         try:
             return cls.model_validate(plain)
         except ValidationError as error:

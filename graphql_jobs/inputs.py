@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-#: Our choices: a message names so many wrong fields, each by the beginning of its path.
+#: Our choices: the maximum number of wrong fields in a message, and the length to which their paths are cut.
 _SHOWN_FIELDS = 3
 _SHOWN_PARTS = 8
 _SHOWN_CHARACTERS = 60
@@ -23,7 +23,7 @@ MAX_INT = 2**31 - 1
 
 
 def without_control_characters(text: str) -> str:
-    """For validators: the text as it is. Raises `ValueError` if it holds a line break, a tab, a NUL and the like."""
+    """Return the text unchanged. Raises `ValueError` for control characters, such as a line break, a tab or a NUL."""
     if _CONTROL.search(text):
         raise ValueError("it holds control characters, such as a line break")
     return text
@@ -38,7 +38,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
 def invalid_input(error: ValidationError, whole: str) -> InvalidInput:
-    """The error as `InvalidInput`, which names the fields and shows no value. `whole` names the validated object."""
+    """Return the error as `InvalidInput`, with the fields' names and no value. `whole` names the validated object."""
     found = error.errors(include_input=False, include_url=False)
     name, problem = _told(found[0], whole)
     more = [": ".join(_told(one, whole)) for one in found[1:_SHOWN_FIELDS]]
@@ -48,7 +48,7 @@ def invalid_input(error: ValidationError, whole: str) -> InvalidInput:
 
 
 def _told(one: ErrorDetails, whole: str) -> tuple[str, str]:
-    """The name of the field, and the problem with it."""
+    """Return the name of the field and the problem with it."""
     path = [str(part)[:_SHOWN_CHARACTERS] for part in one["loc"][:_SHOWN_PARTS]]
     cause = one.get("ctx", {}).get("error")
     if not isinstance(cause, InvalidInput):

@@ -15,13 +15,13 @@ from graphql_jobs.parsing import instant_or_none
 if TYPE_CHECKING:
     from datetime import datetime
 
-#: Our choice: at most so many different statuses of tasks, and so many failures, are in a job's JSON.
+#: Our choice: the maximum number of different task statuses, and of failures, in a job's JSON.
 MAX_STATUSES = 20
 MAX_FAILURES = 100
 
 
 class JobState(StrEnum):
-    """The six states of a job or task. UNKNOWN: the provider's table lacks the status word; not an end."""
+    """The six states of a job or task. UNKNOWN: the status is not in the provider's table; the job has not ended."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -30,7 +30,7 @@ class JobState(StrEnum):
     CANCELLED = "CANCELLED"
     UNKNOWN = "UNKNOWN"
 
-    # Enum's own is written in Python, and jobs and tasks are hashed with each poll.
+    # Enum's own is slow Python code, and jobs and tasks are hashed with each poll.
     __hash__ = str.__hash__
 
     @property
@@ -56,9 +56,9 @@ class JobFailure:
 
 
 class JobTask(NamedTuple):
-    """One task of a job. `engine_id` and `started_at` are None if the provider gives none.
+    """One task of a job. `engine_id` and `started_at` are None if the provider omits them.
 
-    A poll makes one for each task of each job. So it is a named tuple, which costs a third of a frozen dataclass, and
+    A poll creates one for each task of each job. So it is a named tuple, which costs a third of a frozen dataclass, and
     the instant is parsed on access.
     """
 
@@ -79,7 +79,7 @@ class JobTask(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A job as it was when it was last read. A named tuple for the same reason as its tasks.
+    """A job as it was last read. It is a named tuple for the same reason as its tasks.
 
     `state` is our judgement (guarantee 4: a job with the status "complete" may be FAILED), `raw_status` the provider's
     word. `progress_percent` is for display only: Datasaur leaves it at 0 on delivered jobs.
@@ -109,7 +109,7 @@ class Job(NamedTuple):
         return instant_or_none(self.raw_modified)
 
     def describe(self) -> str:
-        """One line for a log or a state message: the state, the provider's word, the tasks, the failures."""
+        """Return one line for a log or a state message: the state, the provider's word, the tasks, the failures."""
         parts = [f"{self.state} (status {self.raw_status!r})"]
         if self.tasks:
             done = sum(task.state.is_terminal for task in self.tasks)
@@ -123,7 +123,7 @@ class Job(NamedTuple):
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON of bounded size, with the number of tasks per status, since a job may have thousands.
+        """Return plain JSON of bounded size, with the number of tasks per status, since a job may have thousands.
 
         A status is a value and never a key, since Prefect gives some keys a meaning (guarantee 11).
         """

@@ -1,4 +1,4 @@
-"""The same call for many jobs at once."""
+"""One call for each of many jobs, concurrently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeVar
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-#: Our choice: so many calls run at the same time.
+#: Our choice: the maximum number of concurrent calls.
 AT_ONCE = 20
 
 
 async def each(
     keys: Collection[K], call: Callable[[K], Awaitable[T]], at_once: int = AT_ONCE
 ) -> dict[K, T | Exception]:
-    """The result of `call` for each key, or the exception that it raises."""
+    """Return the result of `call` for each key, or the exception that it raises."""
     slots = asyncio.Semaphore(at_once)
 
     async def one(key: K) -> T | Exception:

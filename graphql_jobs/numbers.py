@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Numbers that a float or a 64-bit integer may round: with more than 15 digits, or with a large exponent. It may match
-#: within a text, too: then the response is only read more slowly. Python's own reader keeps every integer, orjson not.
+#: within a text, too: then the response is only read more slowly. Python's parser keeps every integer, orjson does not.
 _MAY_BE_ROUNDED = re.compile(r"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{3}")
-#: A float keeps all digits of a number of so many characters.
+#: A float keeps all digits of a number of this many characters.
 _SURELY_EXACT = 16
 _STRING_OR_NO_NUMBER = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 
@@ -27,12 +27,12 @@ _exactly: ContextVar[bool] = ContextVar("exactly", default=False)
 
 
 class ExactNumber(float):
-    """A float that is only near the JSON number; `text` has all digits."""
+    """A float that approximates the JSON number; `text` has all digits."""
 
     text: str
 
     def __new__(cls, text: str) -> Self:
-        """The number in `text`."""
+        """Create the number from `text`."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -47,7 +47,7 @@ class ExactNumber(float):
 
 @contextmanager
 def exact_numbers() -> Iterator[None]:
-    """Responses to requests within this block keep the digits of their numbers. Slower, so not for polls."""
+    """Keep all digits of the numbers in responses within this block. This is slower, so polls do not use it."""
     token = _exactly.set(True)
     try:
         yield
@@ -56,7 +56,7 @@ def exact_numbers() -> Iterator[None]:
 
 
 def decoded_answer(text: str) -> Any:
-    """The JSON value in `text`, with exact numbers within `exact_numbers`. Raises `ValueError`."""
+    """Return the JSON value in `text`, with exact numbers within `exact_numbers`. Raises `ValueError`."""
     value = decoded(text)
     if not _exactly.get() or not _MAY_BE_ROUNDED.search(text):
         return value
@@ -64,7 +64,7 @@ def decoded_answer(text: str) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """JSON text of plain JSON, with all digits. NaN and Infinity, which JSON does not have, become null."""
+    """Return JSON text with all digits. NaN and Infinity, which JSON does not have, become null."""
     tag = token_hex(16)  # random, so that no server can put it into a text
     text = json.dumps(_tagged(value, tag))
     if tag not in text and "NaN" not in text and "Infinity" not in text:
@@ -99,7 +99,7 @@ def _tagged(value: Any, tag: str) -> Any:
 
 
 def _sendable(value: Any) -> Any:
-    """The same, with a question mark for half of a surrogate pair, which cannot be encoded; as `decoded` does."""
+    """Replace each half of a surrogate pair, which cannot be encoded, by a question mark, as `decoded` does."""
     if isinstance(value, dict):
         return {_sendable(name): _sendable(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Reading what a server sent without trusting it: types checked, texts cut, instants parsed. Pure."""
+"""Read untrusted responses: check types, cut texts, parse instants. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import orjson
 Entry = dict[str, Any]
 
 
-#: Our choice: an id or a status word is never longer, and a server may send anything.
+#: Our choice: the maximum length of an id or a status word.
 MAX_WORD_CHARACTERS = 200
-#: The id of a new job must not be cut: it is read whole, and refused if it is too long.
+#: The id of a new job is not cut: it is refused if it is longer.
 MAX_ANSWER_ID_CHARACTERS = 1_000
 #: Our choice: pre-signed URLs have a few hundred characters.
 MAX_ADDRESS_CHARACTERS = 10_000
-#: Our choice: more of a value is never shown.
+#: Our choice: the maximum length of a value in a message.
 MAX_BRIEF_CHARACTERS = 10_000
 #: Our choice: engines' results have fewer than 20 levels. When orjson 3.13.0 encodes more than 200 levels, it writes
 #: beyond the end of its buffer, and the process crashes.
@@ -32,9 +32,9 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def decoded(text: str) -> Any:
-    """The JSON value in `text`. Raises `ValueError`, also if it is nested more deeply than `MAX_DEPTH`.
+    """Return the JSON value in `text`. Raises `ValueError`, also if it is nested more deeply than `MAX_DEPTH`.
 
-    orjson takes half the time of the standard library. It refuses NaN, which the latter reads, and half of a surrogate
+    orjson takes half the time of the standard library, which reads what orjson refuses: NaN, and half of a surrogate
     pair, which cannot be encoded and becomes a question mark.
     """
     try:
@@ -82,7 +82,7 @@ def is_shallow(value: object) -> bool:
 
 
 def brief(value: object) -> str:
-    """A JSON value as text of bounded length: text as it is, other values as JSON, null as the empty text."""
+    """Return a JSON value as text of bounded length: text unchanged, other values as JSON, null as the empty text."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -94,7 +94,7 @@ def brief(value: object) -> str:
 
 
 def http_date_or_none(text: str | None) -> datetime | None:
-    """The instant of an HTTP date (RFC 9110 5.6.7); None for anything else, and for a date without a time zone."""
+    """Return the instant of an HTTP date (RFC 9110 5.6.7), or None for other text or without a time zone."""
     if not text or len(text) > _MAX_DATE_CHARACTERS:
         return None
     try:
@@ -105,7 +105,7 @@ def http_date_or_none(text: str | None) -> datetime | None:
 
 
 def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACTERS) -> str | None:
-    """The value, cut, if it is text or an integer (ids come as both), else None."""
+    """Return the value, cut, if it is text or an integer (ids may be either), else None."""
     value = entry.get(name)
     if value is None:
         return None
@@ -115,21 +115,21 @@ def text_or_none(entry: Entry, name: str, max_characters: int = MAX_WORD_CHARACT
 
 
 def objects(value: object) -> list[Entry]:
-    """The objects in a list; anything else in it, or instead of it, is ignored."""
+    """Return the objects in a list, ignoring other items. Other values count as an empty list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def short_or_none(value: object) -> str | float | None:
-    """A value that may be an instant, unparsed; None for anything else, and for long texts."""
+    """Return a value that may be an instant, unparsed, or None for other values and long texts."""
     if type(value) is str:
         return value if len(value) <= MAX_WORD_CHARACTERS else None
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def instant_or_none(value: object) -> datetime | None:
-    """An instant from ISO 8601 text, epoch seconds or epoch milliseconds; None for anything else.
+    """Return an instant from ISO 8601 text, epoch seconds or epoch milliseconds, or None for other values.
 
-    None also for instants before 1970: aiWARE prints the year 1 for an unknown time.
+    Instants before 1970 are also None: aiWARE prints the year 1 for an unknown time.
     """
     if value is None:
         return None
@@ -138,7 +138,7 @@ def instant_or_none(value: object) -> datetime | None:
             parsed = datetime.fromisoformat(value)
             return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)) if parsed.year >= 1970 else None
         if isinstance(value, int | float) and not isinstance(value, bool):
-            # aiWARE takes both; a number of seconds this large would be the year 5138.
+            # aiWARE accepts both; a number of seconds this large would be the year 5138.
             return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC) if value > 0 else None
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,4 +1,4 @@
-"""What to run, and its summary for a submission record."""
+"""The spec of a job, and its summary for a submission record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN_CHARACTERS = 100
 
 
 class JobSpec(BaseModel):
-    """What to run. It is validated when it is made, before anything is sent."""
+    """The spec of a job. It is validated on creation, before anything is sent."""
 
     #: The provider's name of the operation that starts it.
     operation: ClassVar[str] = ""
@@ -25,7 +25,7 @@ class JobSpec(BaseModel):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Make one from keyword arguments. Raises `InvalidInput`, which names the parameter and shows no value."""
+        """Create a spec from keyword arguments. Raises `InvalidInput`, which names the parameter and shows no value."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -37,9 +37,9 @@ class JobSpec(BaseModel):
         return type(self).__name__
 
     def summary(self, salt: str) -> dict[str, str]:
-        """The fields as a submission record keeps them: short plain values as they are, others as a digest.
+        """Return the fields as a submission record keeps them: short plain values unchanged, others as a digest.
 
-        Secrets are left out, and so are the queries of URLs at any depth: a pre-signed URL differs each time.
+        Secrets are omitted, and so are the queries of URLs at any depth: a pre-signed URL differs each time.
         """
         plain = self.model_dump(mode="json")
         values = {

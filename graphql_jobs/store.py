@@ -15,21 +15,21 @@ Entry = Mapping[str, Any]
 
 
 class Store(Protocol):
-    """Storage that outlives the process, and that each process can reach that may continue the same submission.
+    """Storage that outlives the process. Every process that may continue the same submission can reach it.
 
-    All methods raise the storage's own errors if it cannot be reached: then nothing is submitted.
+    All methods raise the storage's errors if it cannot be reached: then nothing is submitted.
     """
 
     async def read(self, key: str) -> Sequence[Entry]:
-        """All entries under `key`, in order; empty if there are none."""
+        """Return all entries under `key`, in order, or none."""
         ...
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> Mapping[str, Sequence[Entry]]:
-        """The entries of all keys that begin with `prefix`: by default those of submissions."""
+        """Return the entries of all keys that begin with `prefix`: by default, those of submissions."""
         ...
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
-        """Write `entry` as number `number`, from 0. False if that number is taken: read again."""
+        """Write `entry` as number `number`, from 0. Return False if that number is taken: read again."""
         ...
 
 
@@ -40,15 +40,15 @@ class LocalStore:
         self._entries: dict[str, list[Entry]] = {}
 
     async def read(self, key: str) -> Sequence[Entry]:
-        """All entries under `key`."""
+        """Return all entries under `key`."""
         return list(self._entries.get(key, ()))
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> Mapping[str, Sequence[Entry]]:
-        """The entries of all keys that begin with `prefix`."""
+        """Return the entries of all keys that begin with `prefix`."""
         return {key: list(entries) for key, entries in self._entries.items() if key.startswith(prefix)}
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
-        """Write one entry, if its number is the next one."""
+        """Write one entry if its number is the next one."""
         entries = self._entries.setdefault(key, [])
         if number != len(entries):
             return False

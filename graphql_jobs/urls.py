@@ -1,6 +1,6 @@
-"""URLs: checked before a request is sent, and found in JSON, where their queries may be secrets. Pure.
+"""Check URLs before a request is sent, and find them in JSON, where their queries may be secrets. Pure.
 
-A URL of a field is a `Url`, or a `BaseUrl` for the address of a service. Both are text, as it was given.
+A field's type is `Url`, or `BaseUrl` for the address of a service. Both keep the text unchanged.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*\Z")
 _AFTER_SCHEME = re.compile(r"[^\s\"'<>\\]+")
-#: Our choice: so many characters before "://" are searched for a scheme. Without a bound this takes quadratic time.
+#: Our choice: the number of characters before "://" that are searched. Without a limit this takes quadratic time.
 _SCHEME_CHARACTERS = 30
 
 
 def base_url(url: str, parameter: str = "base_url") -> str:
-    """The URL of a service without a trailing slash.
+    """Return the URL of a service without a trailing slash.
 
     Raises `InvalidInput` unless it is http(s) with a host, without user name, password, query and fragment, and without
-    the path of the API: a URL is logged, so credentials belong into the credentials block. No message shows the URL.
+    the path of the API: URLs are logged, so credentials belong in the credentials block. No message shows the URL.
     """
     parts = _checked(url, parameter)
     if parts.query or parts.fragment:
-        raise InvalidInput(parameter, "the URL carries a query or fragment; give the address alone.")
+        raise InvalidInput(parameter, "the URL has a query or fragment; give the address alone.")
     if parts.path.lower().rstrip("/").endswith("/graphql"):
         raise InvalidInput(parameter, "the URL ends in the path of the API, such as /v3/graphql. Leave that out.")
     return parts.geturl().rstrip("/")
 
 
 def checked_url(url: str, parameter: str) -> str:
-    """The URL as it is; it may have a query and a fragment. Raises `InvalidInput` as `base_url` does."""
+    """Return the URL unchanged; it may have a query and a fragment. Raises `InvalidInput` as `base_url` does."""
     _checked(url.split("?", 1)[0].split("#", 1)[0], parameter)
     return url
 
 
 def _named(check: Any) -> AfterValidator:
-    """A validator that names the field in its error."""
+    """Return a validator that names the field in its error."""
 
     def of_field(url: str, info: ValidationInfo) -> str:
         return str(check(url, info.field_name or "url"))
@@ -66,15 +66,15 @@ def _checked(url: str, parameter: str) -> SplitResult:
     except ValueError:
         raise InvalidInput(parameter, "the URL cannot be parsed.") from None
     if parts.username is not None or parts.password is not None:
-        raise InvalidInput(parameter, "the URL carries a user name or password; keep them in a credentials block.")
+        raise InvalidInput(parameter, "the URL has a user name or password; keep them in a credentials block.")
     if parts.scheme not in {"http", "https"}:
-        raise InvalidInput(parameter, "the URL must start with https:// or http://, which it does not.")
+        raise InvalidInput(parameter, "the URL must start with https:// or http://.")
     if not parts.hostname:
-        raise InvalidInput(parameter, "the URL names no host.")
+        raise InvalidInput(parameter, "the URL has no host.")
     if port == 0 or not _can_be_a_host(parts.hostname):
-        raise InvalidInput(parameter, "the URL names a host or a port that cannot be one.")
+        raise InvalidInput(parameter, "the URL has an invalid host or port.")
     if any(character.isspace() or not character.isprintable() for character in parts.geturl()):
-        raise InvalidInput(parameter, "the URL holds white space or control characters.")
+        raise InvalidInput(parameter, "the URL has white space or control characters.")
     return parts
 
 
@@ -88,9 +88,9 @@ def _can_be_a_host(host: str) -> bool:
 
 
 def urls_in(plain: object) -> Iterator[str]:
-    """All URLs in plain JSON, also in names of fields and within texts.
+    """Yield all URLs in plain JSON, also in names of fields and within texts.
 
-    Takes linear time and no recursion, since a caller may submit JSON of any size and depth.
+    This takes linear time and no recursion, since a caller may submit JSON of any size and depth.
     """
     left = [plain]
     while left:
@@ -114,7 +114,7 @@ def _urls_of(text: str) -> Iterator[str]:
 
 
 def without_queries(plain: Any) -> Any:
-    """The same plain JSON, with each text that is a URL cut before its query."""
+    """Return plain JSON in which each text that is a URL is cut before its query."""
     if isinstance(plain, str):
         return plain.partition("?")[0] if next(_urls_of(plain), "") == plain.strip() else plain
     if isinstance(plain, dict):

@@ -81,4 +81,4 @@ async def _note(of: str, kept: Submission, message: str) -> None:
     try:
         await note_cancelled(kept, of, message, confirmed=True)
     except Exception:  # whatever Prefect's client raises
-        logger.exception("The cancel of the job of key %s could not be written down.", kept.key)
+        logger.exception("The cancel of the job of key %s could not be recorded.", kept.key)

@@ -1,6 +1,6 @@
 """The base class of an adapter: submit, check, cancel and fetch results, with a serialisable handle in between.
 
-docs/how-to/add-a-provider.md shows a complete adapter. How many jobs one request polls: providers/batching.py.
+docs/how-to/add-a-provider.md shows a complete adapter. providers/batching.py sets the number of jobs per request.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 
 
 class JobClient(ABC):
-    """One provider, seen through one session. Use within `async with`; any number may share a session."""
+    """One provider, through one session. Use it in `async with`; any number of clients may share a session."""
 
     #: The provider's name in handles, messages and parameters, and in sentences.
     provider: ClassVar[str]
     title: ClassVar[str]
-    #: The path of the GraphQL endpoint at the base URL, and how the provider words its errors: for `connect`.
+    #: The path of the GraphQL endpoint at the base URL, and the format of the provider's errors: for `connect`.
     path: ClassVar[str] = "/graphql"
     dialect: ClassVar[Dialect]
     #: Whether the provider can cancel a job (`send_cancel`); if not, `cancel` raises `CancelRefused`.
@@ -52,7 +52,7 @@ class JobClient(ABC):
     recoveries: ClassVar[Mapping[str, Recovery]] = {}
     #: For how many seconds after its submission a job may be missing from lists.
     visibility_s: float = 30.0
-    #: Whose jobs these are, without a secret: part of a submission's key.
+    #: The account that owns the jobs, without a secret: part of a submission's key.
     account: str = ""
     #: The largest number of jobs per request; a client may be given another one.
     max_batch: int = 100
@@ -63,12 +63,12 @@ class JobClient(ABC):
 
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
-        """A client for the installation at the base URL `url`, on this event loop's shared session."""
+        """Return a client for the installation at the base URL `url`, on this event loop's shared session."""
         return cls(shared_session(f"{base_url(url)}{cls.path}", auth, cls.dialect, limits))
 
     @property
     def reading(self) -> object:
-        """What decides how an answer is read: clients of a session that read alike share their polls."""
+        """The options for reading an answer: clients of a session with equal ones share their polls."""
         return type(self)
 
     async def __aenter__(self) -> Self:
@@ -80,43 +80,43 @@ class JobClient(ABC):
 
     @abstractmethod
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
-        """Start a job at the given location, with our label on it where the provider keeps one.
+        """Start a job at the given location, with our label if the provider keeps labels.
 
-        By `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if nobody can tell.
+        Use `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if that is not known.
         """
 
     def recovery(self, spec: JobSpec) -> Recovery:
-        """What can be done if nobody knows whether `spec` was started. Raises `InvalidInput` for another's spec."""
+        """Return what to do if it is not known whether `spec` was started. Raises `InvalidInput` for another's spec."""
         if spec.operation not in self.recoveries:
             raise self.wrong_spec(spec)
         return self.recoveries[spec.operation]
 
     def wrong_spec(self, spec: JobSpec) -> InvalidInput:
-        """The error for a spec of another provider."""
+        """Return the error for a spec of another provider."""
         names = ", ".join(self.recoveries)
         return InvalidInput("spec", f"{self.title} runs {names}, which {type(spec).__name__} is not.")
 
     def location(self, spec: JobSpec) -> Location | None:
-        """Where a job of `spec` would be found; None if it first gets a container of its own (`make_container`)."""
+        """Return where to search for a job of `spec`, or None if it first needs a container (`make_container`)."""
         return {}
 
     async def make_container(self, spec: JobSpec, label: Label) -> Location:
-        """Make that container. One too many does no harm."""
-        raise NotImplementedError  # asked for only where `location` gives None
+        """Create that container. A second one does no harm."""
+        raise NotImplementedError  # called only if `location` returns None
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
-        """The jobs at `location` that may have come of an `operation` with `label` since that instant, oldest first.
+        """Return the jobs at `location` that an `operation` with `label` may have created since then, oldest first.
 
-        Raises `RequestFailed` if the answer may lack one, `Undecided` if one of them may be someone else's job.
+        Raises `RequestFailed` if the answer may be incomplete, `Undecided` if one of them may be someone else's job.
         """
-        raise NotImplementedError  # asked for only where `recoveries` says FIND
+        raise NotImplementedError  # called only if `recoveries` has FIND
 
     def evidence(self, operation: str, location: Location) -> Evidence:
-        """Why a job that `find` gives is the one that was submitted."""
+        """Return why a job that `find` returns is the one that was submitted."""
         return Evidence.LOCATION
 
     async def cancel(self, job_id: str) -> CancelOutcome:
-        """Cancel the job and poll it until that shows. Raises `CancelRefused` if the provider would not or cannot."""
+        """Cancel the job and poll it until that takes effect. Raises `CancelRefused` if it is refused or impossible."""
         checked = self._checked(job_id, "job_id")
         outcome = (await self.cancel_many([checked]))[checked]
         if isinstance(outcome, Exception):
@@ -126,16 +126,16 @@ class JobClient(ABC):
     async def cancel_many(
         self, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None = None
     ) -> dict[str, CancelOutcome | Exception]:
-        """Cancel several jobs at once. Gives for each what `cancel` gives, or raises.
+        """Cancel several jobs at once. Return for each what `cancel` returns or raises.
 
-        `before` is called with a job's id each time that its cancel is about to be sent. If it raises, that cancel is
-        not sent, and the exception stands for the job.
+        `before` is called with a job's id each time before its cancel is sent. If it raises, that cancel is not sent,
+        and the exception is the job's outcome.
         """
         checked = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         return await cancel_many(self, checked, before)
 
     async def send_cancel(self, job_id: str, before: Before | None) -> RequestFailed | None:
-        """Ask the provider to cancel: None if it accepts, else its refusal. Sent like a read, since twice does no harm.
+        """Send a cancel. Return None if the provider accepts, else its refusal. It is retried like a read.
 
         `before` goes to `session.read`. Override it, and set `can_cancel`, if the provider has a cancel.
         """
@@ -148,7 +148,7 @@ class JobClient(ABC):
     async def result(
         self, handle: JobHandle, job: Job, folder: Path, outage_budget_s: float = OUTAGE_BUDGET_S
     ) -> dict[str, Any]:
-        """The result of a succeeded job, as plain JSON; files go into `folder`.
+        """Return the result of a succeeded job as plain JSON; files are stored in `folder`.
 
         Transient failures are retried for `outage_budget_s` without progress, as in a wait. Raises `ResultUnavailable`
         for all others.
@@ -158,18 +158,18 @@ class JobClient(ABC):
         return await collected(lambda: self.collect(handle, job, where, budget), self.provider, handle.job_id, budget)
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """Fetch the result once; a file for as long as `budget` lasts. Raises `RequestFailed`, `ResultUnavailable`."""
+        """Fetch the result once, but retry a file within `budget`. Raises `RequestFailed`, `ResultUnavailable`."""
         return {"result_id": job.result_id} if job.result_id else {}
 
     @abstractmethod
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-        """Read up to `max_batch` different jobs in one request. Leaves out ids that the provider does not know.
+        """Read up to `max_batch` different jobs in one request. Omit ids that the provider does not know.
 
-        A job that takes further requests, such as for its many tasks, is `Deferred`. Raises `RequestFailed`.
+        A job that needs further requests, such as for its many tasks, is `Deferred`. Raises `RequestFailed`.
         """
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
-        """The handle for a bare id, or the given handle if it fits this client. Raises `InvalidInput`."""
+        """Return the handle for a bare id, or the given handle if it fits this client. Raises `InvalidInput`."""
         if isinstance(job, str):
             return JobHandle(provider=self.provider, endpoint=self.session.url, job_id=self._checked(job, parameter))
         if job.provider != self.provider:
@@ -189,22 +189,22 @@ class JobClient(ABC):
 
     @property
     def batch_size(self) -> int:
-        """How many jobs one request asks for now: what the session has learned so far, within `max_batch`."""
+        """The current number of jobs per request: what the session has learned, up to `max_batch`."""
         return self.batches.at_most(self.max_batch)
 
     async def check(self, job_ids: Sequence[str]) -> dict[str, Seen]:
-        """Poll jobs, `batch_size` per request. The answer holds every id, with the job or why it could not be read.
+        """Poll jobs, `batch_size` per request. Return for each id the job, or why it could not be read.
 
-        Raises nothing but `InvalidInput`: a bad job does not affect the others, nor a failed request other requests.
+        Raises only `InvalidInput`: a bad job does not affect other jobs, nor a failed request other requests.
         """
         unique = list(dict.fromkeys(self._checked(job_id, "job_ids") for job_id in job_ids))
         seen, _ = await self.poll(unique, defer=False)
         return {job_id: seen[job_id] for job_id in unique}
 
     async def poll(self, job_ids: Sequence[str], *, defer: bool) -> tuple[dict[str, Seen], set[str]]:
-        """`check` for distinct, valid ids, in no order; and the ids of the jobs that were not read.
+        """Do `check` for distinct, valid ids, unordered. Return also the ids of the jobs that were not read.
 
-        With `defer`, jobs that take requests of their own are not read, since they would delay the others.
+        With `defer`, jobs that need further requests are not read, since they would delay the others.
         """
         poll = BatchedPoll(self, defer=defer)
         await poll.run(job_ids)
@@ -221,9 +221,9 @@ class JobClient(ABC):
         id_name: str = "id",
         created: object = None,
     ) -> JobHandle:
-        """The handle of a job that was started, from its entry in an answer.
+        """Return the handle of a started job, from its entry in an answer.
 
-        `created` is the instant of its start as the provider wrote it; by default it was started now. Raises
+        `created` is the instant of its start as the provider wrote it; the default is now. Raises
         `SubmissionUnknown` if the entry has no id, or one that cannot be used.
         """
         job_id = text_or_none(entry, id_name, MAX_ANSWER_ID_CHARACTERS) if isinstance(entry, dict) else None
@@ -234,7 +234,7 @@ class JobClient(ABC):
             return JobHandle(
                 provider=self.provider,
                 endpoint=self.session.url,
-                job_id=self._checked(clean(job_id), "id"),  # an id with a secret in it has stars, and is refused
+                job_id=self._checked(clean(job_id), "id"),  # an id that contained a secret has stars and is refused
                 operation=operation,
                 submitted_at=instant_or_none(created) or instant(self.session.clock.now()),
                 details={name: one if name == FILE_URL else clean(one) for name, one in (details or {}).items() if one},
@@ -245,8 +245,8 @@ class JobClient(ABC):
 
     def not_found(self, job_id: str) -> JobNotFound:
         detail = (
-            "the provider does not know it. Check the id, the account and the address; it may also be gone: a run that "
-            "submitted it goes on asking for it, and `force_resubmit` starts a new one."
+            "the provider does not know it. Check the id, the account and the address. It may also be deleted: a run "
+            "that submitted it keeps polling it, and `force_resubmit` starts a new one."
         )
         return JobNotFound(self.provider, job_id, detail)
 

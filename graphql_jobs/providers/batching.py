@@ -1,7 +1,7 @@
-"""How many jobs one request polls: learned from what the server takes.
+"""The number of jobs per poll request, learned from the server's answers.
 
-A batch that fails is split until each job is seen or failed by itself. If no job is to blame, the batch was too large:
-the next ones have half of its size. Each full batch that is answered then halves the distance to the size that failed.
+A batch that fails is split until each job is read or fails alone. If no single job fails, the batch was too large:
+the next ones have half its size. Each full batch that is answered then halves the distance to the size that failed.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: after so many full batches, a size that failed before is tried again.
+#: Our choice: the number of full batches after which a size that failed before is tried again.
 _BATCHES_UNTIL_RETRIAL = 100
 #: Our choice: with halves, one job that is never answered would delay a hundred others for seven time-outs.
 _PARTS_OF_TIMED_OUT = 10
 
-# No other request would fare better.
+# Every request would fail.
 _ENDPOINT_WIDE = (Unreachable, RateLimited, SignInFailed, NotAllowed, BadEndpoint)
-# A smaller request may pass.
+# A smaller request may succeed.
 _MAY_BE_TOO_MUCH = (TooMuchAtOnce, TimedOut)
-# Nothing may pass; or a smaller request, or all jobs but one.
+# The cause may be an outage, the batch size or one job.
 _MAY_BE_AN_OUTAGE = (ServerFailed, TimedOut)
-# All jobs may pass but one.
+# The cause may be one job.
 _MAY_BE_A_JOB = (TooMuchAtOnce, RequestRefused, NotFound, OperationFailed)
 
 
 class BatchSize:
-    """The learned size of a session's batches, in jobs. Each client has its own maximum besides."""
+    """The learned size of a session's batches, in jobs. Each client also has its own maximum."""
 
     def __init__(self) -> None:
         self._size = math.inf  # nothing has failed yet: as large as each client allows
@@ -61,24 +61,24 @@ class BatchSize:
         self._warned_size = math.inf
 
     def at_most(self, max_batch: int) -> int:
-        """The size for a client whose own maximum is `max_batch`."""
+        """Return the size for a client whose own maximum is `max_batch`."""
         return max(1, int(min(self._size, max_batch)))
 
     def shrink(self, asked: int, reason: RequestFailed) -> None:
-        """`asked` jobs were too many for one request. Batches that were sent at the same time count as one."""
+        """Halve the size, since `asked` jobs were too many. Batches that were sent at the same time count as one."""
         self._full_batches = 0
         self._failed_size = min(self._failed_size, asked)
         size = max(1, asked // 2)
         if size >= self._size:
             return
         self._size = size
-        is_news = size <= self._warned_size / 2  # else it is the limit of before, found again or more exactly
+        is_news = size <= self._warned_size / 2  # else it is the known limit, found again or more exactly
         self._warned_size = size if is_news else self._warned_size
         level = logging.WARNING if is_news else logging.INFO
-        logger.log(level, "Asking for %d jobs at once from now on, since %d were too many: %s", size, asked, reason)
+        logger.log(level, "Polling %d jobs per request from now on, since %d were too many: %s", size, asked, reason)
 
     def grow(self, max_batch: int) -> None:
-        """A full batch was answered: halve the distance to the size that failed, or else to the maximum."""
+        """After a full batch, halve the distance to the size that failed, or else to the maximum."""
         if self._size >= max_batch:
             return
         self._full_batches += 1
@@ -87,25 +87,25 @@ class BatchSize:
         before = self.at_most(max_batch)
         self._size = (self._size + min(self._failed_size, max_batch + 1)) // 2
         if (size := self.at_most(max_batch)) > before:
-            logger.debug("Asking for %d jobs at once from now on.", size)
+            logger.debug("Polling %d jobs per request from now on.", size)
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Stands for a job whose state takes further requests, such as for its many tasks; `read` sends them."""
+    """A job whose state needs further requests, such as for its many tasks; `read` sends them."""
 
     read: Callable[[], Awaitable[Seen]]
 
 
 class BatchClient(Protocol):
-    """What a poll needs of a client."""
+    """The part of a client that a poll uses."""
 
     session: Session
     max_batch: int
 
     @property
     def batch_size(self) -> int:
-        """How many jobs one request polls now."""
+        """The current number of jobs per request."""
         ...
 
     @property
@@ -114,21 +114,21 @@ class BatchClient(Protocol):
         ...
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-        """One request."""
+        """Send one request."""
         ...
 
 
 class BatchedPoll:
-    """One poll of any number of jobs. `seen` and `deferred` hold what came of each; jobs in neither were not found."""
+    """One poll of any number of jobs. `seen` and `deferred` have the results; jobs in neither were not found."""
 
     def __init__(self, client: BatchClient, *, defer: bool) -> None:
-        """With `defer`, jobs that take further requests are left in `deferred`; without, they are read at once."""
+        """With `defer`, jobs that need further requests are left in `deferred`; otherwise they are read at once."""
         self._client, self._defer = client, defer
         self.seen: dict[str, Seen] = {}
         self.deferred: set[str] = set()
 
     async def run(self, job_ids: Sequence[str]) -> None:
-        """Poll the jobs. A failure of the whole endpoint ends the poll and stands for each job not yet seen."""
+        """Poll the jobs. A failure of the whole endpoint ends the poll and applies to each job not yet read."""
         try:
             await self._poll(job_ids, self._client.max_batch)
         except RequestFailed as failure:
@@ -136,7 +136,7 @@ class BatchedPoll:
             self.seen.update(dict.fromkeys(set(job_ids).difference(self.seen, self.deferred), failure))
 
     async def _poll(self, job_ids: Sequence[str], at_most: int) -> None:
-        """One batch of the learned size after the other. Raises `RequestFailed` if there is an outage."""
+        """Poll batches of the learned size, one after the other. Raises `RequestFailed` if there is an outage."""
         start = 0
         while start < len(job_ids):
             batch = job_ids[start : start + min(self._client.batch_size, at_most)]
@@ -144,7 +144,7 @@ class BatchedPoll:
             start += len(batch)
 
     async def _poll_or_split(self, batch: Sequence[str]) -> None:
-        """One batch. If it fails for its size or for one of its jobs, poll it in ever smaller parts."""
+        """Poll one batch. If its size or one of its jobs may be the cause of a failure, poll it in smaller parts."""
         batches, answers = self._client.batches, self._client.session.answers
         try:
             await self._request(batch)
@@ -165,14 +165,14 @@ class BatchedPoll:
                 batches.grow(self._client.max_batch)
 
     def _was_too_large(self, batch: Sequence[str], failure: RequestFailed) -> bool:
-        """Whether the size of a failed batch is to blame, by what came of its parts: no single job is."""
+        """Whether the size of a failed batch was the cause, and no single job, by the results of its parts."""
         parts = [self.seen.get(job_id) for job_id in batch if job_id not in self.deferred]
         if isinstance(failure, _MAY_BE_TOO_MUCH):
             return not any(isinstance(one, _MAY_BE_TOO_MUCH) for one in parts)
         return all(isinstance(one, Job) for one in parts)
 
     async def _is_up(self, batch: Sequence[str], answers: int) -> bool:
-        """Whether the server has answered more than `answers` requests by now, or answers one about a single job."""
+        """Whether the server has answered more than `answers` requests, or answers one about a single job."""
         if self._client.session.answers > answers:
             return True
         good = [job_id for job_id, one in self.seen.items() if isinstance(one, Job)]
@@ -193,7 +193,7 @@ class BatchedPoll:
             await self._read(deferred)
 
     async def _read(self, deferred: Mapping[str, Deferred]) -> None:
-        """Each by itself: a failure concerns one job, unless the endpoint cannot be reached."""
+        """Read each job separately: a failure concerns one job, unless the endpoint cannot be reached."""
         for number, (job_id, one) in enumerate(deferred.items()):
             try:
                 self.seen[job_id] = await one.read()

@@ -1,4 +1,4 @@
-"""Cancel several jobs at once: one request for each, then all are polled together until the cancels show."""
+"""Cancel several jobs at once: one request for each, then joint polls until the cancels take effect."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import Seen
     from graphql_jobs.transport.session import Before, Session
 
-#: Our choice: how often, and how many seconds apart, jobs are polled after their cancel was accepted.
+#: Our choices: the number of polls after accepted cancels, and the seconds between them.
 _POLLS = 10
 _DELAY_S = 1.0
 
 
 class CancelClient(Protocol):
-    """What a cancel needs of a client: see `JobClient`."""
+    """The part of a client that a cancel uses: see `JobClient`."""
 
     provider: ClassVar[str]
     title: ClassVar[str]
@@ -35,7 +35,7 @@ class CancelClient(Protocol):
 async def cancel_many(
     client: CancelClient, job_ids: Sequence[str], before: Callable[[str], Awaitable[None]] | None
 ) -> dict[str, CancelOutcome | Exception]:
-    """As `JobClient.cancel_many`."""
+    """Implement `JobClient.cancel_many`."""
     answers = await each(job_ids, lambda job_id: _send(client, job_id, partial(before, job_id) if before else None))
     outcomes: dict[str, CancelOutcome | Exception] = {}
     refusals: dict[str, errors.RequestFailed | None] = {}
@@ -58,7 +58,7 @@ async def cancel_many(
 
 
 async def _send(client: CancelClient, job_id: str, before: Before | None) -> tuple[errors.RequestFailed | None]:
-    """Send the cancel. Gives None if it was accepted, else the refusal: in a tuple, since both are answers."""
+    """Send the cancel. Return None if it was accepted, else the refusal, in a tuple since both are answers."""
     try:
         return (await client.send_cancel(job_id, before),)
     except errors.RequestFailed as failure:
@@ -70,9 +70,9 @@ async def _send(client: CancelClient, job_id: str, before: Before | None) -> tup
 def _outcome(
     client: CancelClient, job_id: str, refusal: errors.RequestFailed | None, seen: Seen, *, is_last: bool
 ) -> CancelOutcome | Exception | None:
-    """What came of the cancel, by a poll after it; None if it may still show."""
+    """Return the outcome of the cancel by a poll after it, or None if it may still take effect."""
     if isinstance(seen, errors.JobNotFound) and not refusal:
-        return CancelOutcome(job_id, True, "cancelled, and gone since.")
+        return CancelOutcome(job_id, True, "cancelled, and deleted since.")
     if not isinstance(seen, Job):
         return seen
     if seen.state is JobState.CANCELLED:
@@ -82,7 +82,7 @@ def _outcome(
     if not refusal and not is_last:
         return None
     if isinstance(refusal, errors.BadReply):
-        return refusal  # nobody knows whether it was cancelled
+        return refusal  # it is not known whether it was cancelled
     words = f"refused by the provider ({refusal.detail})" if refusal else "accepted, but without effect so far"
     detail = f"the cancel was {words}; left running at {client.title}: {seen.describe()}."
     return errors.CancelRefused(client.provider, job_id, detail)

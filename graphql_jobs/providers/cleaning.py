@@ -1,4 +1,4 @@
-"""A job as it was read, without secrets in what is an id or a word: a server may put anything there (guarantee 7)."""
+"""Remove secrets from a job's ids and status words: a server may put anything there (guarantee 7)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def cleaned(job: Job, secrets: KeptSecrets) -> Job:
-    """The job itself, which is nearly always clean, else one with stars."""
+    """Return the job, which is nearly always clean, or a copy with stars in place of secrets."""
     words = [job.raw_status, job.raw_created, job.raw_modified, job.target_id, job.result_id]
     words += [word for task in job.tasks for word in (task.task_id, task.raw_status, task.engine_id, task.raw_started)]
     together = "\n".join([word for word in words if type(word) is str])

@@ -1,6 +1,6 @@
-"""What happens after a job's end: the result is tried for as long as an outage is tolerated, and told as such.
+"""Fetch the result of a job that has ended, with retries for as long as an outage is tolerated.
 
-The job is done, and paid for: a failure here must not read as one of its submission.
+The job is done and paid for, so a failure here must not look like a failure of its submission.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The next answer would be the same. All else may pass, as it may for a wait whose job was seen before: a sign-in that
-#: is refused, a proxy's page, a certificate.
+#: The next answer would be the same. Other failures may end, as in a wait whose job was seen before: a sign-in that
+#: is refused, a proxy's error page, a bad certificate.
 _FOR_GOOD = (TooMuchAtOnce, RequestRefused, NotFound, NotAllowed)
 
 AGAIN = (
-    "Run this flow run again (Retry) once that is mended: it goes on with this job (an export is made again) and "
+    "Retry this flow run once that is corrected: it continues with this job (an export is repeated) and "
     "fetches the result."
 )
 
 
 async def collected(call: Callable[[], Awaitable[T]], provider: str, job_id: str, budget: OutageBudget) -> T:
-    """What `call` fetches of a job that is done. Raises `ResultUnavailable`, whose message holds the cause."""
+    """Return the result that `call` fetches. Raises `ResultUnavailable`, whose message has the cause."""
     try:
         return await budget.outlast(call, lambda failure: not isinstance(failure, _FOR_GOOD))
     except RequestFailed as failure:
@@ -50,6 +50,6 @@ async def collected(call: Callable[[], Awaitable[T]], provider: str, job_id: str
 
 
 def may_be_fetched_later(unavailable: ResultUnavailable) -> bool:
-    """Whether the same call may succeed later, without anybody's doing."""
+    """Whether the same call may succeed later, without a correction."""
     cause = unavailable.__cause__
     return isinstance(cause, RequestFailed) and not isinstance(cause, _FOR_GOOD)

@@ -9,20 +9,20 @@ from graphql_jobs.errors import TimedOut
 if TYPE_CHECKING:
     from graphql_jobs.transport.session import Session
 
-#: Our choice: enough for a server that gives a tenth of the page size that was asked for.
+#: Our choice: enough for a server that returns a tenth of the requested page size.
 MAX_PAGES = 500
 
 
 class PagedRead:
     """The limits of reading one list: call `next_page` before each page.
 
-    A list that exceeds them counts as one that could not be read, and never as a whole one.
+    A list that exceeds them counts as unreadable, and never as complete.
     """
 
     def __init__(
         self, session: Session, operation: str, subject: str, within_s: float, limit: str, max_pages: int | None = None
     ) -> None:
-        """Read for `within_s` seconds at most. `limit` is the parameter that sets this number, for the message."""
+        """Read for at most `within_s` seconds. `limit` is the parameter that sets this number, for the message."""
         self._session, self._operation, self._subject = session, operation, subject
         self._limit = f"{limit}={within_s:g}"
         self._begun_at = session.clock.monotonic()

@@ -1,4 +1,4 @@
-"""How a provider lets us find out what came of a submission whose answer was lost."""
+"""How the outcome of a submission whose answer was lost is determined."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from graphql_jobs.errors import GraphqlJobsError
 
-#: Where a job would be found, as plain JSON in the provider's own terms.
+#: Where to search for a job, as plain JSON in the provider's terms.
 Location = dict[str, Any]
 
 
 class Recovery(StrEnum):
-    """What can be done if nobody knows whether a job was started."""
+    """What can be done if it is not known whether a job was started."""
 
     #: The provider can be searched for it (`JobClient.find`).
     FIND = "find"
@@ -23,15 +23,15 @@ class Recovery(StrEnum):
 
 
 class Evidence(StrEnum):
-    """Why a job that `find` gives is the one that was submitted."""
+    """Why a job that `find` returns is the one that was submitted."""
 
-    #: It has the label, so that no job from before the first intent is among those found.
+    #: It has the label, so no job from before the first intent is found.
     LABEL = "label"
-    #: Only jobs of this submission are at its location, but for those whose ids were noted before.
+    #: Its location has only this submission's jobs and jobs whose ids were recorded before.
     LOCATION = "location"
-    #: It has the operation, the location and the time of the submission: it may be someone else's.
+    #: It has only the operation, the location and the time of the submission: it may be someone else's.
     NONE = "none"
 
 
 class Undecided(GraphqlJobsError):
-    """A search that proves nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""
+    """The search proves nothing. The text says why. `submit_once` raises `SubmissionUnknown` for it."""

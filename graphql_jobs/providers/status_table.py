@@ -1,4 +1,4 @@
-"""A provider's status words as a table that a reviewer can hold against the provider's page."""
+"""A provider's status words as a table that a reviewer can compare with the provider's page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class StatusTable(dict[str, JobState]):
-    """Maps words to states. A word that is not in it is UNKNOWN (not an end) and is reported once."""
+    """Map words to states. A word that is not in it is UNKNOWN (the job has not ended) and is logged once."""
 
     def __init__(self, provider: str, states: Mapping[str, JobState]) -> None:
         super().__init__(states)
@@ -22,8 +22,8 @@ class StatusTable(dict[str, JobState]):
         self._reported: set[str] = set()
 
     def __missing__(self, word: str) -> JobState:
-        # The word comes from outside: at most a hundred different ones are remembered and reported.
+        # The word is untrusted: at most a hundred different ones are kept and logged.
         if word not in self._reported and len(self._reported) < 100:
             self._reported.add(word)
-            logger.warning("%s gave a status that is not in our table: %.60r. Waiting goes on.", self.provider, word)
+            logger.warning("%s returned an unknown status: %.60r. The wait continues.", self.provider, word)
         return JobState.UNKNOWN

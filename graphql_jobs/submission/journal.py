@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_DIED = "the process that sent it ended before it wrote the answer down."
+_DIED = "the process that sent it ended before it recorded the answer."
 #: Our choice: the length to which a cause is cut.
 _CAUSE_CHARACTERS = 500
-#: Our choice: an entry is tried so many times if other processes write in between.
+#: Our choice: the maximum number of attempts to write an entry while other processes write.
 _WRITES = 100
-#: Our choice: for how long an attempt that sent nothing tries to note that.
+#: Our choice: the time limit for recording that an attempt sent nothing.
 _VOID_S = 5.0
 
 
@@ -36,23 +36,23 @@ class Journal:
         self._store = store
 
     async def read(self) -> Record:
-        """All entries, added up."""
+        """Return the record of all entries."""
         return read_record(await self._store.read(self.key))
 
     async def held_by_others(self) -> set[str]:
-        """The ids of jobs that submissions under other keys of this store have, now or before."""
+        """Return the ids of all jobs, current or earlier, of submissions under other keys of this store."""
         held: set[str] = set()
         for key, entries in (await self._store.read_all()).items():
             if key != self.key:
                 try:
                     record = read_record(entries)
-                except InvalidInput:  # another submission's trouble
+                except InvalidInput:  # this concerns the other submission only
                     continue
                 held |= record.handled
         return held
 
     async def append(self, record: Record, entry: Entry) -> bool:
-        """Write the entry and bring the record up to date. False if another wrote in between."""
+        """Write the entry and update the record. Return False if another process wrote first."""
         entry = {**entry, "by": self.by}
         if not await self._store.append(self.key, record.count, entry):
             return False
@@ -60,17 +60,17 @@ class Journal:
         return True
 
     async def note(self, record: Record, entry: Entry) -> None:
-        """Write an entry that helps the next attempt. A failure to do so is logged, and does not hide the outcome."""
+        """Write an entry that helps the next attempt. A failure is logged and does not hide the outcome."""
         try:
             await self.append(record, entry)
         except Exception:  # whatever the store raises
-            logger.exception("The outcome of submission %s could not be written down.", self.key)
+            logger.exception("The outcome of submission %s could not be recorded.", self.key)
 
     async def void_own(self) -> None:
-        """Note that nothing came of this attempt's last intent, if that was written.
+        """Record that this attempt's last intent, if it was written, created nothing.
 
-        For an attempt that ends before it has sent a create. The entries are read again, since the write of the intent
-        may have failed. If the note cannot be written, that is logged, and the outcome stays unknown.
+        Call this if an attempt ends before it sends a create. The entries are read again, since the write of the intent
+        may have failed. If the entry cannot be written, that is logged, and the outcome stays unknown.
         """
         try:
             async with asyncio.timeout(_VOID_S):
@@ -78,12 +78,12 @@ class Journal:
                 if record.is_open and record.by == self.by:
                     await self.append(record, {"kind": "void"})
         except Exception:  # whatever the store raises
-            logger.exception("That nothing came of submission %s could not be written down.", self.key)
+            logger.exception("It could not be recorded that submission %s created nothing.", self.key)
 
     async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
-        """Write the handle of the record's last intent, and give the handle of the job to go on with.
+        """Write the handle of the record's last intent, and return the handle of the job to continue with.
 
-        If it cannot be written, that is logged and the handle is given all the same, since the job runs.
+        If it cannot be written, that is logged, and the handle is still returned, since the job runs.
         """
         intent = record.intent
         entry = {"kind": "handle", "handle": handle.to_json(), "intent": intent}
@@ -91,26 +91,30 @@ class Journal:
             for _ in range(_WRITES):
                 if await self.append(record, entry):
                     if intent < record.intent:
-                        logger.warning("%s job %s showed late: its key was used again.", handle.provider, handle.job_id)
+                        logger.warning(
+                            "%s job %s became visible late: its key was reused.", handle.provider, handle.job_id
+                        )
                     return handle
                 record = await self.read()
                 if record.handle and record.handle.job_id == handle.job_id:
                     return handle
                 if record.handle and not record.is_replaced(handle.job_id, intent):
                     logger.warning(
-                        "%s job %s is one too many: %s has the same key and was written down first. Look after it.",
+                        "%s job %s is a duplicate: %s has the same key and was recorded first. Cancel the duplicate.",
                         *(handle.provider, handle.job_id, record.handle.job_id),
                     )
                     return record.handle
-            logger.error("%s job %s runs, but others wrote whenever this was to.", handle.provider, handle.job_id)
+            logger.error(
+                "%s job %s runs, but other processes kept it from being recorded.", handle.provider, handle.job_id
+            )
         except Exception:  # whatever the store raises: the job runs, and is paid for
-            logger.exception("%s job %s runs, but this could not be written down.", handle.provider, handle.job_id)
+            logger.exception("%s job %s runs, but could not be recorded.", handle.provider, handle.job_id)
         return handle
 
     async def adopt(self, record: Record, owner: str) -> None:
-        """Note that `owner` goes on with the job of the record, which another owner submitted.
+        """Record that `owner` continues with the job of the record, which another owner submitted.
 
-        A failure is logged: a clean-up after `owner` then leaves the job, and says that it is another's.
+        A failure is logged: a clean-up after `owner` then leaves the job running as another owner's.
         """
         try:
             for _ in range(_WRITES):
@@ -120,12 +124,12 @@ class Journal:
                     return
                 record = await self.read()
         except Exception:  # whatever the store raises
-            logger.exception("That %s goes on with the job of submission %s was not written down.", owner, self.key)
+            logger.exception("It could not be recorded that %s continues with submission %s.", owner, self.key)
 
     async def fail_unknown(self, record: Record, failure: BaseException | None, more: str = "") -> Never:
-        """Raise `SubmissionUnknown` for the failure of a create, and write it down first for the next attempt.
+        """Raise `SubmissionUnknown` for the failure of a create, after recording it for the next attempt.
 
-        `failure` is None for the create of a process that died. `more` says why a search did not help.
+        `failure` is None for the create of a process that was killed. `more` says why a search did not help.
         """
         sent_at, cause = instant(record.at).isoformat(timespec="seconds"), _DIED
         if record.unknown:
@@ -141,13 +145,13 @@ class Journal:
 
 
 def submission_unknown(record: Record, cause: str, sent_at: str | None = None) -> SubmissionUnknown:
-    """The error for the record's last intent."""
+    """Return the error for the record's last intent."""
     at = sent_at or instant(record.at).isoformat(timespec="seconds")
     return SubmissionUnknown(record.provider, record.operation, record.subject, at, cause)
 
 
 def not_sent(client: JobClient, spec: JobSpec) -> RequestFailed:
-    """The error for a job whose create could not be sent in the time of a submission."""
+    """Return the error for a job whose create could not be sent in the time of a submission."""
     limits = client.session.limits
     rate = "" if limits.requests_per_s is None else f", with requests_per_s={limits.requests_per_s:g}"
     detail = f"it was not sent within submission_s={limits.submission_s:g}{rate}. Nothing was started."

@@ -1,16 +1,16 @@
-"""The entries of one submission, and the record that they add up to. Pure.
+"""The entries of one submission, and the record that they form. Pure.
 
 The kinds of entries, in the order in which they are written:
 
-- `intent`: before anything is sent. A later intent begins anew: after a void one, after a job that failed, or because
-  of `force_resubmit`.
-- `container`: the container that was made for the job.
+- `intent`: written before anything is sent. A later intent starts again, after a void one, after a job that failed, or
+  because of `force_resubmit`.
+- `container`: the container that was created for the job.
 - `handle`: the job, with the number of its intent. After a `void` or another `handle`, it is a job that became visible
-  late. The job of an intent that a forced one has replaced does not become the job of the key.
-- `void`: nothing came of the intent; with `given_up`, its job was not visible, and may still become so.
-- `unknown`: nobody can tell whether there is a job.
-- `adopted`: an owner that goes on with the job which another owner submitted.
-- `cancelled`: what came of a person's cancel.
+  late. If a forced intent has replaced its intent, it does not become the job of the key.
+- `void`: the intent created nothing; with `given_up`, its job was not visible, but may still become so.
+- `unknown`: it is not known whether there is a job.
+- `adopted`: an owner continues with the job that another owner submitted.
+- `cancelled`: the outcome of a person's cancel.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Record:
     by: str = ""
     #: The flow run that wrote it, which owns the job.
     owner: str = ""
-    #: The owners that go on with the job: the one that wrote the last intent, and those that adopted its job.
+    #: The owners that continue with the job: the one that wrote the last intent, and those that adopted its job.
     holders: frozenset[str] = frozenset()
-    #: The owners that held an earlier job of this key and none since: the job is not theirs.
+    #: The owners of an earlier job of this key only: the current job is not theirs.
     left_behind: frozenset[str] = frozenset()
     #: The numbers of all intents, each with its owner, and the number of the last one that was forced.
     intents: dict[int, str] = field(default_factory=dict)
@@ -53,28 +53,28 @@ class Record:
     key: str = ""
     subject: str = ""
     spec: dict[str, str] = field(default_factory=dict)
-    #: The ids of jobs that the provider had before the intent: none of them is this submission's.
+    #: The ids of jobs that existed before the intent: none of them is this submission's.
     before: frozenset[str] = frozenset()
-    #: Where the job would be found. None: no job can exist before a container is made for it.
+    #: Where to search for the job. None: no job can exist before a container is created for it.
     location: Location | None = None
     handle: JobHandle | None = None
     #: The first job that was kept since the submission began, or since the caller asked for a new one.
     first_id: str = ""
     #: All jobs that were ever kept under this key.
     handled: frozenset[str] = frozenset()
-    #: The jobs that were left as they were when the caller asked for a new one: they may still run.
+    #: The jobs that were left running when the caller asked for a new one.
     superseded: tuple[str, ...] = ()
-    #: Those of them whose handle came only after the forced intent, each with the owner that submitted it.
+    #: Those whose handle was written after the forced intent, each with the owner that submitted it.
     late: tuple[tuple[JobHandle, str], ...] = ()
     void: bool = False
-    #: Whether an intent since the last job was given up: its job was not visible, and may still become so.
+    #: Whether an intent since the last job was given up: its job was not visible, but may still become so.
     given_up: bool = False
     unknown: dict[str, Any] | None = None
-    #: The owners that asked for a new job by `force_resubmit`, and got it.
+    #: The owners that requested a new job by `force_resubmit` and got it.
     forced_by: frozenset[str] = frozenset()
-    #: What came of each cancel of this job, in a sentence, by what was cancelled.
+    #: The outcome of each cancel of this job, as a sentence, by what was cancelled.
     cancelled: dict[str, str] = field(default_factory=dict)
-    #: Whether the job was polled after one of them, and no longer ran.
+    #: Whether a poll after a cancel showed that the job no longer runs.
     cancel_confirmed: bool = False
 
     @property
@@ -84,29 +84,29 @@ class Record:
 
     @property
     def is_open(self) -> bool:
-        """Whether the outcome of the last intent is not known yet: a process is at work on it, or died."""
+        """Whether the outcome of the last intent is not known yet: its process is running or was killed."""
         return self.count > 0 and self.handle is None and not self.void and self.unknown is None
 
     @property
     def has_no_job(self) -> bool:
-        """No job can have come of the last intent."""
+        """Whether the last intent cannot have created a job."""
         return self.void or (self.handle is None and self.location is None)
 
     def is_replaced(self, job_id: str, intent: int) -> bool:
-        """Whether this job of the intent `intent` is not the job of the key any more.
+        """Whether this job of the intent `intent` is no longer the job of the key.
 
-        A forced intent came after its own, or one that was begun since this job ended badly.
+        A later intent replaced it: a forced one, or one that was written after this job failed or was cancelled.
         """
         return intent < self.forced_intent or (intent < self.intent and job_id in self.handled)
 
     def repeating(self, handle: JobHandle) -> JobHandle:
-        """The handle of a job that was done again for want of the first one's result, with the first one's id."""
+        """Return the handle of a job that repeats the first one to get its result, with the first one's id."""
         if not self.first_id:
             return handle
         return handle.model_copy(update={"details": {**handle.details, REPEATS: self.first_id}})
 
     def require_same(self, spec: Mapping[str, str]) -> None:
-        """Raise `InvalidInput` if the key was used for another spec than this."""
+        """Raise `InvalidInput` if the key was used for another spec."""
         names = [name for name in sorted({*self.spec, *spec}) if self.spec.get(name) != spec.get(name)]
         pairs = [(name, self.spec.get(name, "nothing"), spec.get(name, "nothing")) for name in names]
         if self.count and pairs:
@@ -115,7 +115,7 @@ class Record:
             raise InvalidInput("key", f"it was used at {at} for another job ({differences}). Use another key.")
 
     def apply(self, entry: Entry) -> None:
-        """Take in the next entry. Raises `KeyError`, `TypeError` or `ValueError` for one that makes no sense."""
+        """Apply the next entry. Raises `KeyError`, `TypeError` or `ValueError` for an invalid one."""
         kind = entry["kind"]
         if kind == "intent":
             self._begin(entry)
@@ -169,14 +169,14 @@ class Record:
                 self.late = (*self.late, (handle, self.intents[intent]))
             return
         if self.handle and self.handle.job_id != handle.job_id:
-            self.cancel_confirmed = False  # that was the former's
+            self.cancel_confirmed = False  # it concerned the previous job
         self.handle = handle
         self.void, self.given_up, self.unknown = False, False, None
         self.first_id = self.first_id or handle.job_id
 
 
 def read_record(entries: Sequence[Entry]) -> Record:
-    """The record. Raises `InvalidInput` for entries that this version cannot have written."""
+    """Return the record. Raises `InvalidInput` for entries that this version cannot have written."""
     record = Record()
     for entry in entries:
         try:

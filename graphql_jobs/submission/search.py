@@ -1,6 +1,6 @@
-"""Find the job of a submission whose answer was lost, by asking the provider (docs/explanation/guarantees.md, 2).
+"""Search the provider for the job of a submission whose answer was lost (docs/explanation/guarantees.md, 2).
 
-`Search.lost` is the rule: ask until the job would be visible, and only then conclude that it does not exist.
+`Search.lost` searches until the job would be visible, and only then concludes that it does not exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIRST_DELAY_S = 0.2
 
 
 async def find_again(client: JobClient, label: Label, record: Record) -> list[JobHandle]:
-    """The jobs that came of the record's last intent, oldest first, by one search at the provider.
+    """Return the jobs that were created by the record's last intent, oldest first, from one search at the provider.
 
     Raises `RequestFailed` or `Undecided`, also if the search takes longer than a whole submission may.
     """
@@ -41,7 +41,7 @@ async def find_again(client: JobClient, label: Label, record: Record) -> list[Jo
         async with asyncio.timeout(longest_s):
             found = await client.find(record.operation, record.location, label, record.at)
     except TimeoutError:
-        raise Undecided(f"One search for it took longer than submission_s={longest_s:g}.") from None
+        raise Undecided(f"One search took longer than submission_s={longest_s:g}.") from None
     return [handle for handle in found if handle.job_id not in record.before | record.handled]
 
 
@@ -51,7 +51,7 @@ class Search:
     def __init__(
         self, client: JobClient, label: Label, journal: Journal, recovery: Recovery, give_up_at: float
     ) -> None:
-        """No search goes on after `give_up_at` (epoch seconds)."""
+        """Stop each search at `give_up_at` (epoch seconds)."""
         self._client = client
         self._clock = client.session.clock
         self._label = label
@@ -60,7 +60,7 @@ class Search:
         self._give_up_at = give_up_at
 
     async def lost(self, record: Record, visible_at: float, failure: BaseException | None) -> JobHandle | None:
-        """The job of the last intent; None if it is proven that there is none.
+        """Return the job of the last intent, or None if it is proven that there is none.
 
         Every job of the intent is visible at `visible_at`. Raises `SubmissionUnknown` for `failure`, the error of the
         create, if the search is undecided.
@@ -68,7 +68,7 @@ class Search:
         return await self._kept(record, self._until_visible(record, visible_at), failure)
 
     async def late(self, record: Record) -> JobHandle | None:
-        """A job that became visible only after it was given up, or beside one that ended badly, by one search."""
+        """Search once for a job that became visible after it was given up, or beside one that failed."""
         if not self._can_find or record.location is None:
             return None
         by_label = self._client.evidence(record.operation, record.location) is Evidence.LABEL
@@ -77,8 +77,8 @@ class Search:
         return await self._kept(record, self._once(record), None)
 
     async def early(self, record: Record) -> JobHandle | None:
-        """The job of an intent on which another process may still be at work, by one search; None if unclear."""
-        if self._can_find and self._is_proof(record):  # else only at the time at which `lost` is certain
+        """Search once for the job of an intent that another process may be submitting. Return None if unclear."""
+        if self._can_find and self._is_proof(record):  # otherwise only `lost` is certain
             with suppress(RequestFailed, Undecided):  # the other process may succeed
                 if found := await find_again(self._client, self._label, record):
                     await self._keep_oldest(record, found)
@@ -86,21 +86,21 @@ class Search:
         return None
 
     async def before(self, operation: str, location: Location, *, is_first: bool) -> list[str]:
-        """The ids of the jobs that are at `location` before an intent, so that a search never takes one for its job."""
+        """Return the ids of the jobs at `location` before an intent: none of them is the intent's job."""
         if not is_first and self._client.evidence(operation, location) is Evidence.LABEL:
-            return []  # a job with the label came of an earlier intent, whenever it becomes visible
+            return []  # an earlier intent created any job with the label
         return [one.job_id for one in await self._client.find(operation, location, self._label, self._clock.now())]
 
     async def superseded(self, record: Record) -> list[str]:
-        """The ids of the jobs that a forced submission leaves behind, as far as they are known. They are logged."""
+        """Log and return the ids of the known jobs that a forced submission replaces."""
         ids = [record.handle.job_id] if record.handle else []
         if self._can_find and not record.handle and self._is_proof(record):
             with suppress(Undecided):
                 ids = [handle.job_id for handle in await find_again(self._client, self._label, record)]
         for job_id in ids:
             logger.warning(
-                "%s job %s is superseded, as force_resubmit says, and was left as it is: if it still runs and nobody "
-                "needs it, cancel it by its id.",
+                "%s job %s is superseded because of force_resubmit and was not cancelled. If it still runs and is not "
+                "needed, cancel it by its id.",
                 *(self._client.provider, job_id),
             )
         return ids
@@ -121,17 +121,18 @@ class Search:
         ids = [handle.job_id for handle in found]
         if len(found) > 1:
             logger.warning(
-                "%s: several jobs have the key %s: %s. The oldest is adopted; look after the others.",
+                "%s: several jobs have the key %s: %s. The oldest is adopted. Check the others and cancel them if they "
+                "are not needed.",
                 *(self._client.provider, self._label.key, ", ".join(ids)),
             )
-        logger.info("%s job %s was found again by its key.", self._client.provider, ids[0])
+        logger.info("%s job %s was found by its key.", self._client.provider, ids[0])
         return await self._journal.keep(record, found[0])
 
     async def _until_visible(self, record: Record, visible_at: float) -> list[JobHandle]:
-        """The jobs of the last intent, oldest first; none if none is there at `visible_at`.
+        """Return the jobs of the last intent, oldest first, or none if none exists at `visible_at`.
 
-        Without evidence, a job that is found early proves nothing, since the submission's own may still be hidden: it
-        is taken only if it is the only one at `visible_at`. Raises `Undecided`.
+        Without evidence, a job that is found early proves nothing, since the submission's job may still be hidden: it
+        is accepted only if it is the only one at `visible_at`. Raises `Undecided`.
         """
         delay_s, is_proof = FIRST_DELAY_S, self._is_proof(record)
         while True:
@@ -148,16 +149,16 @@ class Search:
             delay_s *= 2
 
     async def _once(self, record: Record) -> list[JobHandle]:
-        """`find_again`. Raises `Undecided` also for a failed request."""
+        """Search once. Raises `Undecided`, also for a failed request."""
         try:
             return await find_again(self._client, self._label, record)
         except RequestFailed as failure:
-            raise Undecided(f"It could not be looked up: {failure}") from None
+            raise Undecided(f"The search failed: {failure}") from None
 
     async def _the_only_one(self, found: list[JobHandle]) -> list[JobHandle]:
-        """The one that no other submission of this store has. Raises `Undecided` if there are several."""
+        """Return the job that no other submission of this store has. Raises `Undecided` if there are several."""
         held = await self._journal.held_by_others() if found else set()
         left = [handle for handle in found if handle.job_id not in held]
         if len(left) > 1:
-            raise Undecided(f"{some([handle.job_id for handle in left])} may be it, and nothing tells which.")
+            raise Undecided(f"{some([handle.job_id for handle in left])} may be it, and it is not known which.")
         return left

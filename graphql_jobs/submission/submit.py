@@ -1,8 +1,8 @@
-"""Submit once: one job per key, whatever dies, is retried or runs twice (docs/explanation/guarantees.md, 2).
+"""Submit once: one job per key, even if a process is killed, retried or run twice (docs/explanation/guarantees.md, 2).
 
-1. `_settled` reads the record of the key and waits for a process that may still be at work on it (its lease).
-2. A record with a job: `_adopt` goes on with it. A record whose outcome is unknown: `_resolve` searches for its job.
-3. Otherwise `_begin` writes the intent, makes the container if the job needs one, and submits.
+1. `_settled` reads the record of the key and waits for a process that may still be submitting (its lease).
+2. If the record has a job, `_adopt` continues with it. If its outcome is unknown, `_resolve` searches for its job.
+3. Otherwise `_begin` writes the intent, creates the container if the job needs one, and submits.
 4. If the answer is lost, `_resolve` decides: search (`submission/search.py`), repeat, or `SubmissionUnknown`.
 """
 
@@ -35,12 +35,12 @@ __all__ = ["OnUnknown", "find_again", "submit_once"]
 
 logger = logging.getLogger(__name__)
 
-#: What to do if nobody can tell whether a job was started: fail and let a person decide, or risk a second job.
+#: What to do if it is not known whether a job was started: fail and let a person decide, or risk a second job.
 OnUnknown = Literal["fail", "resubmit"]
 
-#: Our choice: the clocks of two machines may differ by this much before one takes over from the other too early.
+#: Our choice: the tolerated difference between two machines' clocks. With a larger one, a takeover is too early.
 _CLOCK_SKEW_S = 10.0
-#: Our choice: so many attempts may come to nothing before the submission fails.
+#: Our choice: the number of fruitless attempts before the submission fails.
 _ATTEMPTS = 5
 
 
@@ -55,14 +55,14 @@ async def submit_once(
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
 ) -> JobHandle:
-    """The one job of `label.key`: submitted now, or the one that an earlier attempt or another process submitted.
+    """Return the one job of `label.key`: submitted now, or already by an earlier attempt or another process.
 
-    A job that failed or was cancelled is not adopted again: then a new one is submitted. `force_resubmit` submits a
+    If that job failed or was cancelled, a new one is submitted. `force_resubmit` submits a
     new one in any case, once per owner. `credentials` is the name under which a clean-up finds the credentials.
     `wait_at_most_s` bounds the search for a job that may not be visible yet.
 
     Raises `InvalidInput` if the key was used for another spec, `RequestFailed` if nothing was started, and
-    `SubmissionUnknown` if nobody can tell.
+    `SubmissionUnknown` if that is not known.
     """
     submission = _Submission(client, spec, store, label, credentials, on_unknown, force_resubmit, wait_at_most_s)
     return await submission.run()
@@ -90,7 +90,7 @@ class _Submission:
         self.search = Search(self.client, self.label, self.journal, self.recovery, give_up_at)
         self.requester = self.label.owner or self.journal.by  # gets one new job by `force_resubmit`
         self.summary = self.spec.summary(self.label.key)
-        self.seen_at: dict[int, float] = {}  # when a record of so many entries was first read
+        self.seen_at: dict[int, float] = {}  # when a record was first read, by its number of entries
 
     async def run(self) -> JobHandle:
         attempts = 0
@@ -104,7 +104,7 @@ class _Submission:
             if attempts == _ATTEMPTS:
                 if record.has_no_job and not record.given_up:
                     raise not_sent(self.client, self.spec)
-                raise submission_unknown(record, f"{_ATTEMPTS} attempts were made, and of none is a job known.")
+                raise submission_unknown(record, f"{_ATTEMPTS} attempts were made, and none has a known job.")
             attempts += 1
             async with self.session.rate_limit.submission(self.longest_s):
                 handle, unknown = await self._begin(record)
@@ -112,7 +112,7 @@ class _Submission:
                 return handle
 
     async def _settled(self) -> Record:
-        """The record, once no other process can still be at work on its last intent."""
+        """Return the record once no other process can still be submitting its last intent."""
         delay_s = FIRST_DELAY_S
         while True:
             record = await self.journal.read()
@@ -125,11 +125,11 @@ class _Submission:
             delay_s *= 2
 
     def _is_forced(self, record: Record) -> bool:
-        """Whether this owner asked for a new job by `force_resubmit`, and has not got one yet."""
+        """Whether this owner requested a new job by `force_resubmit` and does not have it yet."""
         return self.force_resubmit and bool(record.count) and self.requester not in record.forced_by
 
     def _lease_s(self, record: Record) -> float:
-        """For how many seconds the process that wrote the last intent may still be at work on it."""
+        """Return for how many seconds the process that wrote the last intent may still be submitting."""
         if record.by == self.journal.by:
             return 0.0
         now = self.clock.now()
@@ -137,33 +137,33 @@ class _Submission:
         return begun_at + self.longest_s + min(_CLOCK_SKEW_S, self.longest_s) - now
 
     async def _adopt(self, record: Record) -> JobHandle | None:
-        """The job of the record; None if it ended badly, or if this process cannot get its result."""
+        """Return the job of the record, or None if it failed, was cancelled or this process cannot get its result."""
         assert record.handle is not None  # noqa: S101 (checked by the caller)
         if self.recovery is Recovery.REPEAT and record.by != self.journal.by:
-            return None  # only the answer to the submission told where the result is, and that is a secret
+            return None  # the result's address was only in the answer to the submission, and is a secret
         handle = self.client.handle(record.handle, "handle")
         seen = (await self.client.check([handle.job_id]))[handle.job_id]
         if isinstance(seen, Job) and seen.state in {JobState.FAILED, JobState.CANCELLED}:
-            logger.info("%s job %s ended: %s. Submitting anew.", handle.provider, handle.job_id, seen.describe())
+            logger.info("%s job %s ended: %s. Submitting a new one.", handle.provider, handle.job_id, seen.describe())
             return None
-        if record.cancel_confirmed and not isinstance(seen, Job):  # aiWARE lets a cancelled job vanish
-            logger.info("%s job %s was cancelled, and is gone. Submitting anew.", handle.provider, handle.job_id)
+        if record.cancel_confirmed and not isinstance(seen, Job):  # aiWARE deletes cancelled jobs
+            logger.info("%s job %s was cancelled and deleted. Submitting a new one.", handle.provider, handle.job_id)
             return None
-        logger.info("%s job %s was submitted before: going on with it.", handle.provider, handle.job_id)
+        logger.info("%s job %s was submitted before: continuing with it.", handle.provider, handle.job_id)
         return handle
 
     async def _begin(self, record: Record) -> tuple[JobHandle | None, BaseException | None]:
-        """Write the intent and submit. Gives the handle, or the error that leaves it unknown whether there is a job.
+        """Write the intent and submit. Return the handle, or the error after which it is not known if there is a job.
 
-        Gives neither if nothing was started, or if another process wrote first.
+        Return neither if nothing was started or another process wrote first.
         """
         intent = await self._intent(record)
         try:
             location, left_s = await self._prepare(record, intent)
-        except (SubmissionUnknown, TimeoutError):  # of the container: a second one does no harm
+        except (SubmissionUnknown, TimeoutError):  # for the container: a second one does no harm
             await self.journal.void_own()
             return None, None
-        except BaseException:  # whatever the store or the provider raises, or a cancel
+        except BaseException:  # any error of the store or the provider, or a cancel
             await self.journal.void_own()
             raise
         return await self._send(record, location, left_s) if location is not None else (None, None)
@@ -171,7 +171,7 @@ class _Submission:
     async def _send(
         self, record: Record, location: Location, left_s: float
     ) -> tuple[JobHandle | None, BaseException | None]:
-        sent_at: list[float] = []  # once this is filled, only the provider can tell whether there is a job
+        sent_at: list[float] = []  # once this is filled, only the provider knows whether there is a job
         try:
             with noted_creates(sent_at):
                 async with asyncio.timeout(left_s):
@@ -198,20 +198,20 @@ class _Submission:
             "subject": self.spec.subject,
             "spec": self.summary,
         }
-        if self.force_resubmit and self.requester not in record.forced_by:  # also if there is nothing to force yet
+        if self.force_resubmit and self.requester not in record.forced_by:  # also if there is no job yet
             intent |= {"forced_by": self.requester, "superseded": await self.search.superseded(record)}
         location = self.client.location(self.spec)
         if location is not None and self.recovery is Recovery.FIND:
             intent["before"] = await self.search.before(self.spec.operation, location, is_first=not record.count)
-        elif record.void:  # in the container of the intent that came to nothing, so that its job is found if it shows
+        elif record.void:  # reuse the container, so that a late job of the void intent is found
             location = record.location
         return intent | {"location": location, "at": self.clock.now()}
 
     async def _prepare(self, record: Record, intent: Entry) -> tuple[Location | None, float]:
-        """Write the intent and make its container. Gives the job's location and the seconds left to submit it.
+        """Write the intent and create its container. Return the job's location and the seconds left to submit it.
 
-        The location is None if another process wrote in between. Raises `TimeoutError` if the time is up: other
-        processes count the lease from the instant in the intent, and so does this one, however long the write took.
+        The location is None if another process wrote first. Raises `TimeoutError` if the time is up: like other
+        processes, this one counts the lease from the instant in the intent, however long the write took.
         """
         if not await self.journal.append(record, intent):
             return None, 0.0
@@ -228,7 +228,7 @@ class _Submission:
         return location if await self.journal.append(record, container) else None
 
     async def _resolve(self, record: Record, failure: BaseException | None = None) -> JobHandle | None:
-        """The job of an intent whose outcome is unknown; None if there is none, or if a second one does no harm."""
+        """Return the job of an intent whose outcome is unknown, or None if none exists or a second does no harm."""
         if record.has_no_job:
             return None
         if self.recovery is Recovery.FIND:
@@ -238,7 +238,9 @@ class _Submission:
         elif self.recovery is Recovery.NONE:
             if self.on_unknown == "fail":
                 await self.journal.fail_unknown(record, failure)
-            logger.warning("Nobody can tell whether %s was done; sent again, as on_unknown says.", self.spec.operation)
+            logger.warning(
+                "It is unknown whether %s was executed. Sent again because of on_unknown.", self.spec.operation
+            )
         await self.journal.note(record, {"kind": "void", "given_up": True})
         return None
 

@@ -177,9 +177,7 @@ class CleanUp:
         try:
             said = await note_cancelled(submission, of, done.sentence, confirmed=done.confirmed and not is_late)
         except Exception:  # whatever Prefect's client raises: it must not hide what happened
-            self.logger.exception(
-                "The result of cancelling the job of key %s could not be written down.", submission.key
-            )
+            self.logger.exception("The result of cancelling the job of key %s could not be recorded.", submission.key)
             return done
         return replace(done, sentence=said)
 

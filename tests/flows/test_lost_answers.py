@@ -101,7 +101,7 @@ async def test_auto_label_whose_response_is_lost_is_not_sent_again(
     message = str(state.message)
     assert message.startswith(f"datasaur {LABEL.operation} (project {LABEL.parameters['project_id']}")
     assert f"sent at {sent_at}" in message
-    assert "Look at datasaur" in message
+    assert "Search datasaur" in message
     assert "submit again" in message
     emulator.clock.advance(3600)
     again = await run()
@@ -187,7 +187,7 @@ async def test_unreachable_provider_is_searched_by_the_next_attempt(
     )
     run = await make_run(case)
     state = await run()
-    assert (state.name, "could not be looked up" in str(state.message)) == ("SubmissionUnknown", True), state.message
+    assert (state.name, "The search failed" in str(state.message)) == ("SubmissionUnknown", True), state.message
     emulator.faults.clear()
     emulator.clock.advance(3600)
     again = await run()

@@ -174,7 +174,7 @@ async def test_job_that_could_not_be_written_down_is_waited_for(
         state = await run()
     assert state.name == "Completed", state.message
     assert made(emulator) == case.makes
-    [said] = [record for record in caplog.records if "could not be written down" in record.message]
+    [said] = [record for record in caplog.records if "could not be recorded" in record.message]
     assert said.levelno == logging.ERROR
     assert (await state.result())["job_id"] in said.message
 

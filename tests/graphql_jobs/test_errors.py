@@ -104,7 +104,7 @@ def test_failed_request_failed_job_and_stopped_wait_are_three_classes() -> None:
 def test_an_unknown_submission_says_what_to_do() -> None:
     """When it was sent, that it was not repeated, where to look."""
     text = str(errors.SubmissionUnknown("aiware", "createJob", "one task", "2026-11-21T12:00:00+00:00", "reset."))
-    for words in ("2026-11-21T12:00:00+00:00", "not sent again", "Look at aiware", "submit again"):
+    for words in ("2026-11-21T12:00:00+00:00", "not sent again", "Search aiware", "submit again"):
         assert words in text
 
 

@@ -70,7 +70,7 @@ async def test_launch_that_may_be_the_job_of_a_rule_is_left_running(
     await aiware.get_client().session.clock.sleep(10)
     [said] = await clean_up_after(run.id)
     assert "left running" in said
-    assert "nothing tells which" in said
+    assert "it is not known which" in said
     assert emulator.ledger.cancels == []
     assert len([job for job in emulator.aiware.jobs if job in said]) == 2
 

@@ -1,7 +1,7 @@
-"""Reading aiWARE jobs: one request for many, and, for a job that says complete, the proof that no task is missing.
+"""Read aiWARE jobs: many per request, with proof that a job with the status "complete" lacks no task.
 
-Guarantee 4: such a job is believed only after all its tasks were read. The documented end of a list is a page with
-fewer records than asked for (docs/providers/aiware.md), but a server may cap its pages without saying so, and a list
+Guarantee 4: such a job is accepted only after all its tasks were read. The documented end of a list is a page with
+fewer records than requested (docs/providers/aiware.md), but a server may silently cap its pages, and a list
 may change between two pages. So the end is an empty page, ids are distinct, and a page of a longer list begins with the
 last task of the page before.
 """
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.responses import Response
     from graphql_jobs.transport.session import Session
 
-#: Our choices: no job has that many tasks, and a server that never ends its list is not followed for ever.
+#: Our choice: the maximum number of tasks, in case a server never ends its list.
 MAX_TASKS = 10_000
 MAX_PAGES = 1_000
-#: Our choice: so long one poll reads the tasks of one job; the next such job, and the deadline, wait for it.
+#: Our choice: the time limit for one poll of one job's tasks. The next such job and the deadline wait for it.
 READ_S = 1800.0
-#: Our choice: a list of tasks that changed while it was read is read again, so many times in all in one poll.
+#: Our choice: the maximum number of readings per poll of a list of tasks that changes while it is read.
 READINGS = 3
 
 
 class Client(Protocol):
-    """What is needed of the client here."""
+    """The part of a client that this module uses."""
 
     session: Session
-    #: Whether a job that says complete is believed although a task failed.
+    #: Whether a job with the status "complete" is accepted although a task failed.
     lenient: bool
 
     def not_found(self, job_id: str) -> errors.JobNotFound:
-        """The error for a job that the provider does not know."""
+        """Return the error for a job that the provider does not know."""
         ...
 
 
 async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-    """As `JobClient.check_batch`. Jobs with more than one page of tasks are deferred."""
+    """Implement `JobClient.check_batch`. Jobs with more than one page of tasks are deferred."""
     seen: dict[str, Seen] = {}
     ended: dict[str, Page] = {}
     longer: dict[str, Page | None] = {}
@@ -67,9 +67,9 @@ async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Se
 
 
 async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen]) -> list[str]:
-    """Ask what is behind the short lists of jobs that say complete. Gives the jobs whose lists are not whole.
+    """Request the next page of short lists of complete jobs. Return the jobs whose lists are incomplete.
 
-    One offset serves all: a longer list repeats its end, in a page shorter than the one that the server gave before.
+    All jobs use one offset: a longer list repeats its end, in a page shorter than the server's previous one.
     """
     offset = min(len(page.records) for page in ended.values())
     open_ids, repeating = list[str](), list[str]()
@@ -79,7 +79,7 @@ async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen
                 seen[job_id] = _read_page(client, job_id, ended[job_id], behind)
             else:
                 (repeating if are_same(behind.records, ended[job_id].records) else open_ids).append(job_id)
-        if repeating:  # either the server ignores the offset, or a task came in between: another reading tells which
+        if repeating:  # the server ignores the offset or a task was added: another reading decides
             for job_id, again in await _pages(client, repeating, 0, seen):
                 if is_distinct(again) and are_same(again.records, ended[job_id].records):
                     seen[job_id] = _read_page(client, job_id, ended[job_id], again)
@@ -91,10 +91,10 @@ async def _prove(client: Client, ended: Mapping[str, Page], seen: dict[str, Seen
 
 
 async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
-    """A job with all its tasks. The status of the first page counts: its tasks are older than a later page's status.
+    """Return a job with all its tasks. The first page's status counts: its tasks are older than a later status.
 
-    A list that changes while it is read is read again. If it is never read whole, a job that says complete is
-    `BadReply`; any other is what it says.
+    A list that changes while it is read is read again. If it is never complete, a job with the status "complete" is
+    `BadReply`; other jobs keep their status.
     """
     seen: dict[str, Seen] = {}
     pages_left, readings_left, clock = MAX_PAGES, READINGS, client.session.clock
@@ -116,9 +116,9 @@ async def _read_all(client: Client, job_id: str, page: Page | None) -> Seen:
         if not listing.has_moved or not readings_left:
             break
     problem = (
-        f"the list of its tasks was another one each of the {READINGS} times that it was read."
+        f"the list of its tasks changed during each of {READINGS} readings."
         if listing.has_moved
-        else f"it has over {MAX_TASKS} tasks or {MAX_PAGES} pages of them, or reading them took over {READ_S:g} s."
+        else f"it has over {MAX_TASKS} tasks or {MAX_PAGES} pages, or reading them took over {READ_S:g} s."
     )
     failure = listing.failure if listing.is_whole else client.session.bad_answer("job", f"job {job_id}", problem)
     return _read(client, job_id, listing.entry, listing.records, failure)
@@ -131,7 +131,7 @@ def _read_page(client: Client, job_id: str, page: Page, proof: Page) -> Seen:
 def _read(
     client: Client, job_id: str, entry: Entry, records: list[object], failure: errors.RequestFailed | None
 ) -> Seen:
-    """The job, unless it says complete and a task of it could not be read (guarantee 4)."""
+    """Return the job, unless its status is "complete" and a task could not be read (guarantee 4)."""
     try:
         job = reader.read_job(entry, records, lenient=client.lenient, clean=client.session.redact)
         job = cleaned(job, client.session.kept_secrets)
@@ -142,20 +142,20 @@ def _read(
     if failure:
         return failure
     if len(job.tasks) < len(records) or not all(task.task_id and task.raw_status for task in job.tasks):
-        detail = "it says complete, but a task of it cannot be read."
+        detail = "its status is complete, but a task of it cannot be read."
         return client.session.bad_answer("job", f"job {job_id}", detail)
     return job
 
 
 async def _page(client: Client, job_id: str, offset: int, seen: dict[str, Seen]) -> Page | None:
-    """One page of one job; None if there is none, and `seen` says why."""
+    """Return one page of one job, or None with the reason in `seen`."""
     return next((page for _, page in await _pages(client, [job_id], offset, seen)), None)
 
 
 async def _pages(
     client: Client, job_ids: Sequence[str], offset: int, seen: dict[str, Seen]
 ) -> Iterator[tuple[str, Page]]:
-    """Each job with its page of tasks at `offset`; what went wrong with a single job goes into `seen`."""
+    """Return each job with its page of tasks at `offset`, and put errors of single jobs into `seen`."""
     size = next(size for size in documents.ALIAS_SIZES if size >= len(job_ids))
     padded = [*job_ids, *[job_ids[-1]] * (size - len(job_ids))]
     variables: dict[str, object] = {f"id{number}": job_id for number, job_id in enumerate(padded)}
@@ -172,7 +172,7 @@ def _entries(
     for number, job_id in enumerate(job_ids):
         alias = f"j{number}"
         is_present = alias in response.data
-        # Taken out, so that its memory is free again before the next one is read.
+        # Removed, so that its memory is freed before the next one is read.
         entry = response.data.pop(alias, None)
         if entry is None:
             seen[job_id] = _absent(client, response, alias, job_id, is_certain=is_present and not strangers)
@@ -185,9 +185,9 @@ def _entries(
 
 
 def _absent(client: Client, response: Response, alias: str, job_id: str, *, is_certain: bool) -> Seen:
-    """What it means that there is no entry. A job is not found if aiWARE says so of it, or gives null and no reason."""
+    """Return why there is no entry. A job is not found if aiWARE says so, or returns null without a reason."""
     own, general = response.field_errors.get((alias,)), response.field_errors.get(())
-    if general is None or isinstance(general, errors.NotFound):  # any other may be why there is no entry
+    if general is None or isinstance(general, errors.NotFound):  # any other error may be the reason
         own = own or response.object_errors.get(job_id)
     if isinstance(own, errors.NotFound):
         return client.not_found(job_id)
@@ -202,7 +202,7 @@ def _absent(client: Client, response: Response, alias: str, job_id: str, *, is_c
 def _status_failure(
     client: Client, response: Response, alias: str, job_id: str, entry: Entry
 ) -> errors.RequestFailed | None:
-    """Why there is no status. Null without a reason is a status that nobody knows, as the schema allows."""
+    """Return why there is no status. Null without a reason is an unknown status, as the schema allows."""
     status = entry.get("status", ...)
     if isinstance(status, str):
         return None
@@ -222,7 +222,7 @@ def _as_page(client: Client, response: Response, alias: str, job_id: str, entry:
         return Page(entry, [], False, failure)
     if len(records) > MAX_TASKS:
         return Page(entry, [], False, _bad(client, job_id, f"a page of its tasks holds more than {MAX_TASKS}."))
-    if isinstance(failure, errors.NotFound):  # a standby that was deleted; a task that is missing itself is null
+    if isinstance(failure, errors.NotFound):  # a deleted standby; a missing task is null itself
         failure = None
     return Page(entry, records, reader.is_full(tasks), failure)
 

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
     from graphql_jobs.transport.session import Before, Session
 
-#: Our choice: on a shared target, a search begins this long before the intent, since clocks differ.
+#: Our choice: how long before the intent a search on a shared target starts, since clocks differ.
 _CLOCK_SKEW_S = 600.0
 
 
 class AiwareClient(JobClient):
-    """aiWARE through one session. `lenient` believes a job that says complete although a task failed (guarantee 4)."""
+    """aiWARE through one session. `lenient` accepts a job as complete although a task failed (guarantee 4)."""
 
     provider: ClassVar[str] = reader.PROVIDER
     title: ClassVar[str] = "aiWARE"
@@ -60,12 +60,12 @@ class AiwareClient(JobClient):
 
     @property
     def reading(self) -> object:
-        """What decides how an answer is read."""
+        """The options for reading an answer."""
         return type(self), self.lenient
 
     @classmethod
     def connect(cls, url: str, auth: Auth, limits: Limits = Limits(), *, lenient: bool = False) -> Self:
-        """A client for the installation at the base URL `url`, on this event loop's shared session."""
+        """Return a client for the installation at the base URL `url`, on this event loop's shared session."""
         client = super().connect(url, auth, limits)
         client.lenient = lenient
         return client
@@ -86,14 +86,14 @@ class AiwareClient(JobClient):
         return await self._launch(self._engine_spec(spec), target_id)
 
     def location(self, spec: JobSpec) -> Location | None:
-        """The caller's own target, which others may use too; None where we make one for the job alone."""
+        """Return the caller's target, which others may also use, or None if we create one for the job."""
         if isinstance(spec, AiwareJobSpec):
             return {"target_id": spec.target_id} if spec.target_id else None
         engine = self._engine_spec(spec)
         return {"target_id": engine.target_id, "engine_id": engine.engine_id} if engine.target_id else None
 
     async def make_container(self, spec: JobSpec, label: Label) -> Location:
-        """A data object (TDO) for this job alone, with the label in its details and, if it has no name, as its name."""
+        """Create a data object (TDO) for this job, with the label in its details and, if it is unnamed, as its name."""
         now = instant(self.session.clock.now()).isoformat(timespec="seconds")
         tdo: dict[str, Any] = {"startDateTime": now, "stopDateTime": now, "name": label.key}
         if isinstance(spec, AiwareJobSpec):
@@ -102,19 +102,19 @@ class AiwareClient(JobClient):
             return {"target_id": await self.create_target(**(tdo | own | {"details": details})), "exclusive": True}
         engine = self._engine_spec(spec)
         target_id = await self.create_target_with_asset(engine.upload_url or "", **tdo, details=label.to_json())
-        # A rule of the organisation may have started jobs there by now; only their ids tell them from a launch.
+        # A rule of the organisation may have started jobs there; only their ids distinguish them from a launch.
         foreign_ids = [record["id"] for record in await jobs_on_target(self, target_id, None)]
         return {"target_id": target_id, "exclusive": True, "engine_id": engine.engine_id, "foreign_ids": foreign_ids}
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
-        """The jobs on the target with the label or, for a launch, those of the engine without another's label."""
+        """Return the target's jobs with the label or, for a launch, those of the engine without another label."""
         from_at = None if location.get("exclusive") else since - _CLOCK_SKEW_S
         return [
             self._found(operation, record) for record in await candidates(self, operation, location, label, from_at)
         ]
 
     def evidence(self, operation: str, location: Location) -> Evidence:
-        """On a shared target, a job of `createJob` has the label and a launch has nothing."""
+        """Return the evidence. On a shared target, a job of `createJob` has the label, but a launch has none."""
         if location.get("exclusive"):
             return Evidence.LOCATION
         return Evidence.NONE if "engine_id" in location else Evidence.LABEL
@@ -129,14 +129,14 @@ class AiwareClient(JobClient):
         raise self.wrong_spec(spec)
 
     async def create_target(self, **tdo: Any) -> str:
-        """Make a temporal data object (`createTDO`) and give its id. Keywords are the input's own, in camelCase.
+        """Create a temporal data object (`createTDO`) and return its id. Keywords are the input's, in camelCase.
 
-        Sent like a read, since one too many does no harm. So is `create_target_with_asset`.
+        It is retried like a read, since a second one does no harm. So is `create_target_with_asset`.
         """
         return await self._make_target(documents.CREATE_TDO, tdo)
 
     async def create_target_with_asset(self, uri: str, **tdo: Any) -> str:
-        """Make a temporal data object that holds the media at `uri` (`createTDOWithAsset`) and give its id."""
+        """Create a temporal data object with the media at `uri` (`createTDOWithAsset`) and return its id."""
         return await self._make_target(documents.CREATE_TDO_WITH_ASSET, {"uri": uri, **tdo})
 
     async def _make_target(self, operation: Operation, tdo: dict[str, Any]) -> str:
@@ -147,7 +147,7 @@ class AiwareClient(JobClient):
             raise failure
         target_id = text_or_none(value, "id", MAX_ANSWER_ID_CHARACTERS) if isinstance(value, dict) else None
         if not target_id:
-            raise self.session.bad_answer(operation.field, "new target", "the answer holds no id.")
+            raise self.session.bad_answer(operation.field, "new target", "the answer has no id.")
         return target_id
 
     async def retry(self, job_id: str) -> JobHandle:
@@ -162,43 +162,43 @@ class AiwareClient(JobClient):
 
     @property
     def batch_size(self) -> int:
-        """A number of aliases that there is a document for: what is less is filled up to it."""
+        """The number of aliases of a document; smaller batches are padded to it."""
         size = super().batch_size
         return max(aliases for aliases in documents.ALIAS_SIZES if aliases <= size)
 
     async def send_cancel(self, job_id: str, before: Before | None) -> errors.RequestFailed | None:
-        """`cancelJob`. aiWARE refuses once a task runs (docs/providers/aiware.md#cancelling)."""
+        """Send `cancelJob`. aiWARE refuses once a task runs (docs/providers/aiware.md#cancelling)."""
         subject = f"job {job_id}"
         response = await self.session.read(documents.CANCEL_JOB, {"id": job_id}, subject, before)
         told = response.data.get("cancelJob")
         if isinstance(told, dict) and text_or_none(told, "id"):
-            return None  # an error that names no field, or a part of the answer, does not take it back
+            return None  # an error without a field, or below it, does not revoke that
         odd = self.session.bad_answer("cancelJob", subject, "the answer does not say that it was cancelled.")
         return response.error_at("cancelJob") or odd
 
     async def engine_results(self, job_id: str) -> list[dict[str, Any]]:
-        """The records that its engines wrote by now (vtn-standard in `jsondata`). Raises `ResultUnavailable`."""
+        """Return the records written so far by its engines (vtn-standard in `jsondata`). Raises `ResultUnavailable`."""
         checked, at_once = self._checked(job_id, "job_id"), OutageBudget(0.0, self.session.clock)
         return await collected(lambda: self._engine_records(checked), self.provider, checked, at_once)
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """`{"engine_results": [...]}`, as `engine_results` gives them."""
+        """Return `{"engine_results": [...]}`, as from `engine_results`."""
         return {"engine_results": await self._engine_records(self._checked(handle.job_id, "job_id"))}
 
     async def _engine_records(self, job_id: str) -> list[dict[str, Any]]:
-        """The records of all engines by now; a number that a float would round is an `ExactNumber`.
+        """Return the current records of all engines. A number that a float would round is an `ExactNumber`.
 
-        Raises `RequestFailed`, also if the list is missing or not whole, since that is not an empty result.
+        Raises `RequestFailed`, also if the list is missing or incomplete, since that is not an empty result.
         """
         with exact_numbers():
             response = await self.session.read(documents.ENGINE_RESULTS, {"jobId": job_id}, f"job {job_id}")
         records = reader.read_engine_results(response.data)
-        # An error that names no field takes nothing away from a list that is there.
+        # An error without a field does not affect a list that is present.
         is_told = response.data.get("engineResults") is not None
         if failure := response.error_below("engineResults") if is_told else response.error_at("engineResults"):
             raise failure
         if records is None:
-            detail = "the list of results is missing or not whole."
+            detail = "the list of results is missing or incomplete."
             raise self.session.bad_answer("engineResults", f"job {job_id}", detail)
         return records
 
@@ -217,5 +217,5 @@ class AiwareClient(JobClient):
         return self.started(operation, entry, {"target_id": text_or_none(entry, "targetId")})
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-        """One request and, for jobs that have ended, the proof that nothing of them is missing: see `checking`."""
+        """Read jobs in one request, with proof that ended jobs lack no task: see `checking`."""
         return await check_batch(self, job_ids)

@@ -1,7 +1,7 @@
 """aiWARE's documents. Each is validated in tests against the SDL in `graphql_jobs/emulator/schema/aiware.graphql`.
 
-Source: docs/providers/aiware.md. Inputs whose type name no public source shows are inlined, with variables of scalar
-types, so that no text is ever pasted into a document.
+Source: docs/providers/aiware.md. Inputs of types whose names are not public are inlined, with variables of scalar
+types, so no text is ever pasted into a document.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from graphql_jobs.transport.operation import Operation
 
 #: The documented default page of a task list; caps on larger pages are not published (docs/providers/aiware.md).
 TASK_PAGE = 30
-#: A check is sent with the smallest of these numbers of aliases that holds all its ids, so that only nine documents
-#: exist, here and in the server's cache. Our choice of steps.
+#: A check uses the smallest of these numbers of aliases that fits its ids, so only nine documents exist, here and in
+#: the server's cache. The steps are our choice.
 ALIAS_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 CREATE_JOB = Operation("mutation CreateJob($input: CreateJob!) { createJob(input: $input) { id targetId status } }")
@@ -81,7 +81,7 @@ fragment JobFields on Job {
 
 @cache
 def check_jobs(aliases: int) -> Operation:
-    """The check of `aliases` jobs in one request: `j0` to `jN`, ids in `$id0` to `$idN`, one page of tasks each."""
+    """Return the check of `aliases` jobs: `j0` to `jN`, ids in `$id0` to `$idN`, one page of tasks each."""
     variables = "".join(f"$id{number}: ID!, " for number in range(aliases))
     fields = " ".join(f"j{number}: job(id: $id{number}) {{ ...JobFields }}" for number in range(aliases))
     return Operation(f"query CheckJobs({variables}$offset: Int, $limit: Int) {{ {fields} }} {_JOB_FIELDS}")
@@ -89,7 +89,7 @@ def check_jobs(aliases: int) -> Operation:
 
 @cache
 def launch_engine_job(source: str, fields: int) -> Operation:
-    """Launch by "uploadUrl" or "targetId", with `fields` template fields in `$name0`, `$value0` and so on."""
+    """Return a launch by "uploadUrl" or "targetId", with `fields` template fields in `$name0`, `$value0` and so on."""
     source_type = {"uploadUrl": "String", "targetId": "ID"}[source]
     variables = "".join(f", $name{number}: String!, $value{number}: String" for number in range(fields))
     listed = " ".join(f"{{fieldName: $name{number}, fieldValue: $value{number}}}" for number in range(fields))

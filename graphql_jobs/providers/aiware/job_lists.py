@@ -1,4 +1,4 @@
-"""Lists of jobs: the jobs on one target, to find a lost one there, and the jobs with our label in a time window."""
+"""Lists of jobs: those on one target, to find a lost job, and those with our label in a time window."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: a page brings each job's free JSON along, so it is halved when the server finds it too much.
+#: Our choice: a page includes each job's free JSON, so its size is halved if the server refuses it.
 PAGE = 100
-#: Our choices: the list of `reap-orphans` may have a thousand pages, and twice as many if the server caps them.
+#: Our choices: the limits of a list for `reap-orphans`: a thousand pages, or twice as many if the server caps them.
 LIST_S, MAX_PAGES = 1800.0, 2_000
-#: Our choices: the end of a list that a server never ends.
+#: Our choices: the limits of lists that a server never ends.
 MAX_JOBS = 100_000
 MAX_JOBS_ON_TARGET = 1_500
-# A smaller page may pass: caps on pages are not published (docs/providers/aiware.md).
+# A smaller page may succeed: caps on pages are not published (docs/providers/aiware.md).
 _MAY_BE_THE_SIZE = (errors.TooMuchAtOnce, errors.RequestRefused)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledJob:
-    """A job in a list. `state` is the provider's word alone; only a check proves it (guarantee 4)."""
+    """A job in a list. `state` is only the provider's word; a check proves it (guarantee 4)."""
 
     job_id: str
     label: Label
     state: JobState
     raw_status: str
     created_at: datetime | None = None
-    #: Only the job's container has the label, and someone else may have started another job in it by hand.
+    #: Only the job's container has the label, so a person may have started the job in it.
     by_container: bool = False
 
     @classmethod
     def of_handle(cls, handle: JobHandle, label: Label) -> LabelledJob:
-        """The job of a handle, for a job that cannot have a label."""
+        """Return the job of a handle, for a job that cannot have a label."""
         return cls(handle.job_id, label, JobState.UNKNOWN, "", handle.submitted_at)
 
 
 async def labelled_jobs(client: JobClient, since: float, until: float) -> list[LabelledJob]:
-    """The jobs with our label that were created between two instants (epoch seconds), oldest first, each once.
+    """Return the jobs with our label created between two instants (epoch seconds), oldest first, without duplicates.
 
-    A launch on a target of the caller's own carries no label, and is not among them. Raises `RequestFailed`.
+    A launch on a caller's target has no label and is not included. Raises `RequestFailed`.
     """
     subject, window = "jobs by time", {"from": _iso(since), "to": _iso(until)}
     found: dict[str, LabelledJob] = {}
@@ -76,7 +76,7 @@ async def labelled_jobs(client: JobClient, since: float, until: float) -> list[L
                 raise
             size //= 2
             continue
-        # To an empty page: a server that caps pages silently gives fewer than it was asked for.
+        # Read to an empty page: a server that silently caps pages returns fewer records than requested.
         if not records:
             return list(found.values())
         offset += len(records)
@@ -87,17 +87,17 @@ async def labelled_jobs(client: JobClient, since: float, until: float) -> list[L
 
 
 async def jobs_on_target(client: JobClient, target_id: str, since: float | None) -> list[Entry]:
-    """The records of all jobs on a target, or of those created since an instant (epoch seconds), each with its id.
+    """Return the records of all jobs on a target, or of those created since an instant (epoch seconds), with ids.
 
-    Raises `RequestFailed`, also for a list in which a job may be hidden: taken for a whole one, it would mean that the
-    job may be sent again.
+    Raises `RequestFailed`, also for a list that may lack a job: if it counted as complete, the job might be sent
+    again.
     """
     subject = f"jobs on target {target_id}"
     variables = {"targetId": target_id, "from": None if since is None else _iso(since), "limit": documents.TASK_PAGE}
     pages = PagedRead(client.session, "jobs", subject, client.session.limits.submission_s, "submission_s")
     found, count = await _whole_list(client, variables, subject, pages)
     if count > 1 and since is not None:
-        # A job that disappears between two pages moves another one to a page that was read before.
+        # A job that disappears between two pages moves another job to a page that was already read.
         again, _ = await _whole_list(client, variables, subject, pages)
         if again.keys() != found.keys():
             raise client.session.bad_answer("jobs", subject, "the list changed while it was read.")
@@ -107,7 +107,7 @@ async def jobs_on_target(client: JobClient, target_id: str, since: float | None)
 async def _whole_list(
     client: JobClient, variables: dict[str, Any], subject: str, pages: PagedRead
 ) -> tuple[dict[str, Entry], int]:
-    """The records by their ids, up to an empty page, and the number of pages that were not empty."""
+    """Return the records by their ids, up to an empty page, and the number of pages that were not empty."""
     found: dict[str, Entry] = {}
     count = 0
     while len(found) < MAX_JOBS_ON_TARGET:
@@ -121,7 +121,9 @@ async def _whole_list(
             if not record or not job_id:
                 raise client.session.bad_answer("jobs", subject, "a job in the answer has no id.")
             if job_id in found:
-                raise client.session.bad_answer("jobs", subject, f"job {job_id} is told twice, so one may be missing.")
+                raise client.session.bad_answer(
+                    "jobs", subject, f"job {job_id} is listed twice, so one may be missing."
+                )
             found[job_id] = record | {"id": job_id}
     raise client.session.bad_answer("jobs", subject, f"more than {MAX_JOBS_ON_TARGET} jobs.")
 
@@ -129,15 +131,15 @@ async def _whole_list(
 async def candidates(
     client: JobClient, operation: str, location: Location, label: Label, since: float | None
 ) -> list[Entry]:
-    """The records of the jobs at `location` that may have come of our submission there.
+    """Return the records of the jobs at `location` that our submission may have created.
 
-    A launch has no label, and a rule of the organisation may start jobs in each new container. In an exclusive
-    container, a job of our engine is ours only if it is the only one that came after the launch: else `Undecided`.
+    A launch has no label, and a rule of the organisation may start jobs in every new container. In an exclusive
+    container, a job of our engine is ours only if it is the only one since the launch. Otherwise raises `Undecided`.
     """
     there = await jobs_on_target(client, location["target_id"], since)
     left = [record for record in there if record["id"] not in location.get("foreign_ids", ())]
     if not all(map(is_readable, left)):
-        detail = "it cannot be read whether one of them is ours."
+        detail = "it is not known whether one of them is ours."
         raise client.session.bad_answer("jobs", f"jobs on target {location['target_id']}", detail)
     ours = [record for record in left if may_be_ours(record, operation, location, label)]
     if not ours or operation == CREATE_JOB.field or not location.get("exclusive"):
@@ -145,15 +147,15 @@ async def candidates(
     strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
     if len(ours) > 1 or strangers:
         shown = some([record["id"] for record in ours])
-        why = f"{some(strangers)} was started there by somebody else" if strangers else "nothing tells which"
+        why = f"{some(strangers)} was started there by someone else" if strangers else "it is not known which"
         raise Undecided(f"On target {location['target_id']}, {shown} may be it, but {why}.")
     return ours
 
 
 def read_labelled(record: object, clean: Callable[[str], str] = str) -> LabelledJob | None:
-    """The job of a record; None for a job without a label, which is someone else's.
+    """Return the job of a record, or None for a job without a label, which is someone else's.
 
-    The label is in the job's own JSON or, for a launch, in the JSON of the container that was made for it.
+    The label is in the job's JSON or, for a launch, in the JSON of the container that was created for it.
     """
     if not isinstance(record, dict):
         return None
@@ -174,23 +176,23 @@ def read_labelled(record: object, clean: Callable[[str], str] = str) -> Labelled
 async def _page(
     client: JobClient, document: Operation, variables: dict[str, Any], subject: str, *, whole: bool = False
 ) -> list[Entry | None]:
-    """The records of one page, null for a record that is none, since it counts in the offset.
+    """Return the records of one page, with null for an invalid one, since it counts in the offset.
 
-    An error below a field, such as a target that may not be read, fails the list only if it has to be `whole`.
+    An error below a field, such as for a target without access, fails the list only if it must be `whole`.
     """
     response = await client.session.read(document, variables, subject)
     value, failure = response.data.get("jobs"), response.error_at("jobs")
     records = value.get("records") if isinstance(value, dict) else None
     if isinstance(records, list) and not (whole and failure):
         return [record if isinstance(record, dict) else None for record in records]
-    raise failure or client.session.bad_answer("jobs", subject, "the answer holds no list of jobs.")
+    raise failure or client.session.bad_answer("jobs", subject, "the answer has no list of jobs.")
 
 
 def _is_usable(client: JobClient, job_id: str) -> bool:
     try:
         client.handle(job_id)
     except errors.InvalidInput:
-        logger.warning("A labelled job is passed over: its id cannot be used.")
+        logger.warning("A labelled job is ignored: its id cannot be used.")
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""From aiWARE's answers to the model. Pure functions and tables."""
+"""Convert aiWARE's answers to the model. Pure functions and tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROVIDER = "aiware"
 
 # Source: docs/providers/aiware.md#status. `Job.status` has the type of `Task.status`, so one table serves both.
-# An aborted job is what a cancelled one ends as (KB 4164); an aborted task counts against its job (guarantee 4).
+# A cancelled job ends as aborted (KB 4164); an aborted task counts against its job (guarantee 4).
 STATES = StatusTable(
     PROVIDER,
     {
@@ -54,13 +54,13 @@ CODES: Mapping[str, Kind] = {
 
 
 def code_of(entry: Mapping[str, object]) -> str:
-    """aiWARE's code stands at the top level of an error, not under `extensions` (docs/providers/aiware.md)."""
+    """Return aiWARE's code. It is at the top level of an error, not under `extensions` (docs/providers/aiware.md)."""
     name = entry.get("name")
     return name if isinstance(name, str) else ""
 
 
 def object_of(entry: Mapping[str, object]) -> str | None:
-    """The id of what was not found; such an error may name no field (docs/providers/aiware.md)."""
+    """Return the id of the missing object; such an error may name no field (docs/providers/aiware.md)."""
     data = entry.get("data")
     object_id = data.get("objectId") if isinstance(data, dict) else None
     return object_id if isinstance(object_id, str) else None
@@ -72,10 +72,10 @@ DIALECT = Dialect(PROVIDER, code_of, CODES, object_of)
 def read_job(
     entry: Entry, records: Sequence[object], *, lenient: bool = False, clean: Callable[[str], str] = str
 ) -> Job:
-    """The job of a check, from its entry and the records of all pages of its tasks; a record that is no object is
-    passed over.
+    """Return the job of a check, from its entry and the records of all pages of its tasks. Records that are not objects
+    are ignored.
 
-    A job that says complete is FAILED if a task failed, was aborted or cancelled and no standby of it completed,
+    A job with the status "complete" is FAILED if a task failed, was aborted or cancelled and has no completed standby,
     unless `lenient` (guarantee 4). `clean` cuts and redacts the provider's words.
     """
     bounded = _Bounded(clean)
@@ -106,14 +106,14 @@ def read_job(
 
 
 class _Bounded:
-    """Cleans the words of a job's tasks. Each takes time, so each is cleaned once, and so many at most."""
+    """Clean the words of a job's tasks. This is slow, so each word is cleaned once, up to a maximum number."""
 
     def __init__(self, clean: Callable[[str], str]) -> None:
         self._clean = clean
         self._known: dict[str, str] = {}
 
     def clean(self, words: str) -> str:
-        """The words without secrets; of words that would be too many, only that they are not shown."""
+        """Return the words without secrets, or a note that they are not shown if there are too many."""
         if words not in self._known:
             if len(self._known) >= _MAX_WORDS:
                 return "not shown"
@@ -121,12 +121,12 @@ class _Bounded:
         return self._known[words]
 
 
-#: The fields of a task that are shown and decide nothing: the job is known without them.
+#: The fields of a task that are only shown: the job's state does not depend on them.
 SHOWN_ALONE = frozenset({"engineId", "startedDateTime", "failureReason", "failureMessage"})
 
 
 def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
-    """One record of a job's tasks."""
+    """Return the task of one record."""
     task_id, raw_status = (text_or_none(entry, "id") or "").strip(), text_or_none(entry, "status") or ""
     if raw_status not in STATES:
         raw_status = clean(raw_status)
@@ -142,9 +142,9 @@ def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
     )
 
 
-#: Our choice: more than the reasons and messages of all failures that are handed over.
+#: Our choice: more than the reasons and messages of all failures that a job carries.
 _MAX_WORDS = 3 * MAX_FAILURES
-#: Our choice: read that much, cut again to what a message may hold.
+#: Our choice: the number of characters that are read, before the cut to a message's length.
 _MESSAGE_CHARACTERS = 5_000
 
 
@@ -154,22 +154,22 @@ def _read_failure(entry: Entry, task_id: str, raw_status: str, clean: Callable[[
 
 
 def is_full(tasks: Entry) -> bool:
-    """Whether there may be more behind this page: it has as many records as the server, or we, put into one."""
+    """Whether another page may follow: this one has as many records as the server's or our page size."""
     limit = tasks.get("limit")
     size = limit if type(limit) is int and 0 < limit < TASK_PAGE else TASK_PAGE
     return len(tasks["records"]) >= size
 
 
 def read_records(value: Any) -> list[Entry]:
-    """The records of a `TaskList` or `EngineResultList`."""
+    """Return the records of a `TaskList` or `EngineResultList`."""
     records = value.get("records") if isinstance(value, dict) else None
     return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
 
 
 def read_engine_results(data: Entry) -> list[Entry] | None:
-    """The records of `engineResults` in the data of an answer; None if it is not of the promised shape.
+    """Return the records of `engineResults` in an answer's data, or None if it does not have the promised shape.
 
-    The schema lets it be null, which is what there is before anything was written.
+    The schema allows null, which is the value before anything was written.
     """
     value = data.get("engineResults", 0)
     if value is None:
@@ -180,9 +180,9 @@ def read_engine_results(data: Entry) -> list[Entry] | None:
 
 
 def is_readable(record: Entry) -> bool:
-    """Whether the parts that tell our jobs from others can be read: the job's own JSON, and the engines of its tasks.
+    """Whether the parts that identify our jobs can be read: the job's JSON, and the engines of its tasks.
 
-    A list of tasks that is missing as a whole tells nothing, and the job may be ours.
+    If the whole list of tasks is missing, the job may be ours.
     """
     tasks = record.get("tasks")
     records = tasks.get("records") if isinstance(tasks, dict) else None
@@ -193,19 +193,19 @@ def is_readable(record: Entry) -> bool:
 
 
 def may_be_ours(record: Entry, operation: str, location: Mapping[str, Any], label: Label) -> bool:
-    """Whether a job in a list may come from our submission at `location`: by label, or a launch by engine."""
+    """Whether our submission at `location` may have created a listed job: by label, or a launch by engine."""
     theirs = Label.in_json(record.get("jobConfig"))
     if operation == "createJob" or theirs:
         return theirs is not None and theirs.key == label.key
     engines = [task.get("engineId") for task in read_records(record.get("tasks"))]
-    # A location of an earlier version names none; a list of tasks that is not whole may lack it.
+    # A location of an earlier version has no engine; an incomplete list of tasks may lack it.
     return "engine_id" not in location or location["engine_id"] in engines or not 0 < len(engines) < TASK_PAGE
 
 
 def _excused(task_entries: list[Entry]) -> set[str]:
-    """Tasks whose failure does not count: a standby stood in for them, or they were a standby that nobody needed.
+    """Return the tasks whose failure does not count: a standby replaced them, or they are an unneeded standby.
 
-    A standby may have a standby of its own (docs/providers/aiware.md), so the chain is followed.
+    A standby may itself have a standby (docs/providers/aiware.md), so the chain is followed.
     """
     standby_of: dict[str, str] = {}
     status_of: dict[str, object] = {}
@@ -220,14 +220,14 @@ def _excused(task_entries: list[Entry]) -> set[str]:
 
 
 def _rescued(standby_of: Mapping[str, str], completed: Container[str]) -> set[str]:
-    """Tasks with a completed standby somewhere down their chain; each link is followed once."""
+    """Return the tasks with a completed standby in their chain; each link is followed once."""
     rescued: set[str] = set()
     known: dict[str, bool] = {}
     for task_id in standby_of:
         chain: list[str] = []
         current: str | None = task_id
         while current is not None and current not in known and current not in completed:
-            known[current] = False  # also ends a circle
+            known[current] = False  # also ends a cycle
             chain.append(current)
             current = standby_of.get(current)
         if current is not None and (current in completed or known[current]):
@@ -237,7 +237,7 @@ def _rescued(standby_of: Mapping[str, str], completed: Container[str]) -> set[st
 
 
 def _needless(standby_of: Mapping[str, str], completed: Container[str]) -> set[str]:
-    """Standbys of tasks that completed by themselves; each link is followed once."""
+    """Return the standbys of tasks that completed; each link is followed once."""
     needless: set[str] = set()
     for task_id in standby_of:
         if task_id in completed:

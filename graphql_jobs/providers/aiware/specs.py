@@ -1,4 +1,4 @@
-"""What can be run on aiWARE. Source: docs/providers/aiware.md#submission; names on the wire are given by aliases."""
+"""The specs of aiWARE jobs. Source: docs/providers/aiware.md#submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphql_jobs.urls import Url
 class _Part(BaseModel):
     """A part of a spec. Its fields are sent under camelCase names (`_wire`).
 
-    Not by aliases: Prefect writes flow parameters by alias and reads them by name.
+    It has no aliases: Prefect writes flow parameters by alias and reads them by name.
     """
 
     model_config = ConfigDict(
@@ -27,7 +27,7 @@ class _Part(BaseModel):
 
 
 class IOFolder(_Part):
-    """An input or output of a task: a stream or chunks, named so that routes can speak of it."""
+    """An input or output of a task: a stream or chunks, with a name that routes refer to."""
 
     reference_id: Name = Field(description="Name that routes refer to.")
     mode: Literal["stream", "chunk"] = Field(description="How data travels.")
@@ -35,7 +35,7 @@ class IOFolder(_Part):
 
 
 class ExecutionPreferences(_Part):
-    """How a task is scheduled. What is not set is the provider's default."""
+    """How a task is scheduled. Unset fields have the provider's defaults."""
 
     priority: int | None = Field(
         default=None, ge=-MAX_INT, le=MAX_INT, description="Lower runs earlier; guidelines are -100 to 50."
@@ -65,7 +65,7 @@ class Route(_Part):
 
 
 class NewTarget(_Part):
-    """A temporal data object that is made together with the job."""
+    """A temporal data object that is created with the job."""
 
     name: str | None = Field(default=None, description="Name of the new object.")
     start_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
@@ -76,8 +76,8 @@ class NewTarget(_Part):
 class AiwareJobSpec(JobSpec):
     """A job of one or more tasks (`createJob`), on an existing target or a new one.
 
-    With neither, `submit_once` and so every flow makes a container for it, by which it can be found again; only
-    `AiwareClient.submit` on its own starts a job without any.
+    With neither, `submit_once`, and so every flow, creates a container by which the job can be found; only
+    `AiwareClient.submit` alone starts a job without one.
     """
 
     operation: ClassVar[str] = "createJob"
@@ -106,7 +106,7 @@ class AiwareJobSpec(JobSpec):
         return f"{len(self.tasks)} tasks, target {self.target_id or 'new'}"
 
     def to_wire(self) -> dict[str, Any]:
-        """The value of `createJob(input:)`."""
+        """Return the value of `createJob(input:)`."""
         wire: dict[str, Any] = {"tasks": [_wire(task) for task in self.tasks]}
         if self.routes:
             wire["routes"] = [{"options": {}} | _wire(route) for route in self.routes]
@@ -139,7 +139,7 @@ class EngineJobSpec(JobSpec):
 
 
 def _wire(part: _Part) -> dict[str, Any]:
-    """The part under the provider's names, without what is empty; what the caller's own JSON holds is not touched."""
+    """Return the part under the provider's names, without empty fields. A caller's JSON is not changed."""
     return {to_camel(name): _wire_value(value) for name, value in part if value not in (None, [], {})}
 
 
@@ -151,7 +151,7 @@ def _wire_value(value: Any) -> Any:
 
 def _with_standbys(tasks: list[EngineTask]) -> list[EngineTask]:
     found = list(tasks)
-    for task in found:  # grows while it is walked: standby tasks may have standby tasks
+    for task in found:  # the list grows during the loop: standby tasks may have standby tasks
         if task.standby_task:
             found.append(task.standby_task)  # noqa: PERF401 (a comprehension would not see what was added)
     return found

@@ -1,4 +1,4 @@
-"""The tasks of an aiWARE job, put together from pages, and whether none is missing. Pure."""
+"""The tasks of an aiWARE job, combined from pages, and whether none is missing. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphql_jobs import errors
     from graphql_jobs.parsing import Entry
 
-#: The words of a job that says complete.
+#: The status words of a complete job.
 SUCCEEDED = frozenset(word for word, state in STATES.items() if state is JobState.SUCCEEDED)
 
 
@@ -24,23 +24,23 @@ class Page(NamedTuple):
 
     entry: Entry
     records: list[object]
-    #: Whether there may be more behind it, as documented.
+    #: Whether another page may follow, as documented.
     is_full: bool
-    #: What went wrong with a part of it that matters once the job is complete.
+    #: The error of a part of it that matters once the job is complete.
     failure: errors.RequestFailed | None
 
     @property
     def says_complete(self) -> bool:
-        """Whether the job is said to have succeeded."""
+        """Whether the job's status says that it succeeded."""
         status = self.entry.get("status")
         return status in SUCCEEDED if type(status) is str else False
 
 
 class Listing:
-    """One reading of a job's tasks, put together from pages. Pure.
+    """One reading of a job's tasks, combined from pages.
 
-    It is whole when the list has ended: for a job that says complete by an empty page, for any other by one that is not
-    full, or brings nothing new. `has_moved`: the list changed meanwhile, so that a task may have been missed.
+    It is whole when the list has ended: for a complete job with an empty page, for others with one that is not full or
+    has no new task. `has_moved`: the list changed meanwhile, so a task may have been missed.
     """
 
     def __init__(self, page: Page) -> None:
@@ -53,11 +53,11 @@ class Listing:
 
     @property
     def offset(self) -> int:
-        """Where the next page begins."""
+        """The offset of the next page."""
         return len(self.records) - self._overlap
 
     def add(self, page: Page) -> None:
-        """The page at `offset`."""
+        """Add the page at `offset`."""
         self.failure = self.failure or page.failure
         overlap, new = page.records[: self._overlap], page.records[self._overlap :]
         ids = {_id_of(record) for record in new}
@@ -81,5 +81,5 @@ def is_distinct(page: Page) -> bool:
 
 
 def are_same(records: Sequence[object], others: Sequence[object]) -> bool:
-    """Whether two pages hold the same tasks, in whatever order."""
+    """Whether two pages have the same tasks, in any order."""
     return Counter(map(_id_of, records)) == Counter(map(_id_of, others))

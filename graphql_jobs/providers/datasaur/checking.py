@@ -1,8 +1,8 @@
-"""Read Datasaur jobs: one by `getJob`, several by `getJobs`, and a project instead of the job that made it.
+"""Read Datasaur jobs: one by `getJob`, several by `getJobs`, and a project instead of the job that created it.
 
-A job is absent if `getJob` gives null, or if `getJobs` gives null for it or leaves it out (docs/providers/datasaur.md).
-An answer of any other shape is a failed poll. After an answer to `getJobs` without a list, a null of `getJob` is not
-believed before `getJobs` says the same.
+A job is absent if `getJob` returns null, or if `getJobs` returns null for it or omits it (docs/providers/datasaur.md).
+An answer of any other shape is a failed poll. After an answer to `getJobs` without a list, a null of `getJob` is
+accepted only if `getJobs` confirms it.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.responses import Response
     from graphql_jobs.transport.session import Session
 
-#: Stands before a project's id in the handle of a project whose job nobody knows.
+#: The prefix of a project's id in the handle of a project whose job is not known.
 PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
 
 
 class Client(Protocol):
-    """What is needed of the client here."""
+    """The part of a client that this module uses."""
 
     session: Session
-    #: Whether the last answer to `getJobs` was no list.
+    #: Whether the last answer to `getJobs` had no list.
     had_no_list: bool
 
     @property
     def batches(self) -> BatchSize: ...
 
     def not_found(self, job_id: str) -> errors.JobNotFound:
-        """The error for a job that the provider does not know."""
+        """Return the error for a job that the provider does not know."""
         ...
 
 
 async def check_batch(client: Client, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-    """As `JobClient.check_batch`. Projects take requests of their own: they are deferred if there are jobs."""
+    """Implement `JobClient.check_batch`. Each project needs a request, so projects are deferred if there are jobs."""
     projects = [job_id for job_id in job_ids if job_id.startswith(PROJECT)]
     jobs = [job_id for job_id in job_ids if not job_id.startswith(PROJECT)] if projects else job_ids
     deferred = {job_id: Deferred(partial(_check_project, client, job_id)) for job_id in projects}
@@ -61,23 +61,23 @@ async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
     response = await client.session.read(documents.GET_JOB, {"jobId": job_id}, f"job {job_id}")
     entry = response.data.get("result", ...)
     if entry is None:
-        if client.had_no_list and not response.error_at("result"):  # null may be its answer to whatever is asked
+        if client.had_no_list and not response.error_at("result"):  # the server may answer null to every request
             return await _check_many(client, [job_id])
         return {job_id: response.error_at("result") or client.not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
-        return {job_id: _bad(client, "getJob", job_id, "the answer holds no such job.")}
+        return {job_id: _bad(client, "getJob", job_id, "the answer lacks this job.")}
     job = _read(client, response, ("result",), entry)
     if not isinstance(job, Job) or not job.state.is_terminal:
         return {job_id: job}
-    # The page's query has no errors and no result id; they matter once, at the end.
+    # The documented query has no errors and no result id; they matter only at the end.
     in_full = (await _check_many(client, [job_id]))[job_id]
     if isinstance(in_full, errors.JobNotFound):
-        in_full = _bad(client, "getJobs", job_id, "the list lacks the job, which getJob has just given.")
+        in_full = _bad(client, "getJobs", job_id, "the list lacks the job, which getJob has just returned.")
     return {job_id: in_full}
 
 
 async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]:
-    """Ask again for jobs that a list leaves out, as long as that brings any: the server may cut the list silently."""
+    """Request omitted jobs again, as long as that returns any: the server may silently cut the list."""
     seen: dict[str, Seen] = {}
     left = job_ids
     while left:
@@ -87,8 +87,8 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
         for job_id, (number, entry) in listed.entries.items():
             seen[job_id] = _read(client, response, ("result", number), entry)
         if listed.is_short and listed.entries:
-            if left is not job_ids:  # what was left out is there: so many are too many
-                client.batches.shrink(len(job_ids), listed.bad("the list is shorter than what was asked for."))
+            if left is not job_ids:  # the omitted jobs exist, so the batch was too large
+                client.batches.shrink(len(job_ids), listed.bad("the list is shorter than requested."))
             left = listed.missing
         else:
             seen |= {job_id: listed.absence(job_id) for job_id in listed.missing}
@@ -97,7 +97,7 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
 
 
 def _read(client: Client, response: Response, at: tuple[str | int, ...], entry: Entry) -> Seen:
-    """The job, or the failure if its status or result id cannot be read. Any other part may be missing."""
+    """Return the job, or the failure if its status or result id cannot be read. Other parts may be missing."""
     session = client.session
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {entry['id']} cannot be read."
@@ -106,7 +106,7 @@ def _read(client: Client, response: Response, at: tuple[str | int, ...], entry: 
         return failure
     try:
         job = reader.read_job(entry, session.redact)
-        # A job that runs shows nothing but a status that is in the table.
+        # A running job shows only a status from the table.
         return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
     except Exception as bug:
         return _bad(client, "getJobs", entry["id"], log_bug(bug))
@@ -115,8 +115,8 @@ def _read(client: Client, response: Response, at: tuple[str | int, ...], entry: 
 class _JobList:
     """The jobs in an answer to `getJobs`, by their ids, since the order of the list is not documented.
 
-    Raises `RequestFailed` if the answer has no list. If a job is listed twice, the first entry counts. Jobs that were
-    read `before` may be listed again.
+    Raises `RequestFailed` if the answer has no list. If a job is listed twice, the first entry counts. Jobs read
+    `before` may be listed again.
     """
 
     def __init__(self, client: Client, response: Response, job_ids: Sequence[str], before: Container[str]) -> None:
@@ -124,7 +124,7 @@ class _JobList:
         items = response.data.get("result")
         client.had_no_list = not isinstance(items, list)
         if not isinstance(items, list):
-            raise response.error_at("result") or self.bad("the answer holds no list of jobs.")
+            raise response.error_at("result") or self.bad("the answer has no list of jobs.")
         #: Each listed job, with its index in the list.
         self.entries: dict[str, tuple[int, Entry]] = {}
         missing = dict.fromkeys(job_ids)
@@ -142,11 +142,11 @@ class _JobList:
         in_order = (job_ids[number] == job_id for job_id, (number, _) in self.entries.items())
         self._is_in_place = bool(missing) and len(items) == len(job_ids) and all(in_order)
         self._is_odd = bool(odd)
-        #: Whether the list has no entry at all for a job, not even null.
+        #: Whether the list has no entry for a job, not even null.
         self.is_short = not odd and nulls < len(self.missing) and not response.error_at("result")
 
     def absence(self, job_id: str) -> Seen:
-        """What it means that a job is missing: with an error for it, its poll has failed."""
+        """Return why a job is missing. If there is an error for it, its poll has failed."""
         errors_at = self._response.field_errors
         if failure := errors_at.get(()) or errors_at.get(("result",)):
             return failure
@@ -156,22 +156,22 @@ class _JobList:
             failure = self._response.error_at("result")
         if failure:
             return failure
-        return self.bad("an entry of the list is no such job.") if self._is_odd else self._client.not_found(job_id)
+        return self.bad("an entry is not one of these jobs.") if self._is_odd else self._client.not_found(job_id)
 
     def bad(self, detail: str) -> errors.RequestFailed:
-        """The error for an answer that is no list of these jobs."""
+        """Return the error for an answer that is not a list of these jobs."""
         return _bad(self._client, "getJobs", self._job_ids[0], detail)
 
 
 async def _check_project(client: Client, job_id: str) -> Seen:
-    """A project whose job nobody knows: if the project exists, the job has succeeded."""
+    """Check a project whose job is not known: if the project exists, the job has succeeded."""
     project_id = job_id.removeprefix(PROJECT)
     response = await client.session.read(documents.GET_PROJECT, {"id": project_id}, f"project {project_id}")
     entry = response.data.get("result", ...)
     if entry is None:
         return response.error_at("result") or client.not_found(job_id)
     if not isinstance(entry, dict) or text_or_none(entry, "id") != project_id:
-        return client.session.bad_answer("getProject", f"project {project_id}", "the answer holds no such project.")
+        return client.session.bad_answer("getProject", f"project {project_id}", "the answer lacks this project.")
     return Job(reader.PROVIDER, job_id, JobState.SUCCEEDED, "DELIVERED", result_id=project_id)
 
 

@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.retry import OutageBudget
 
 
-#: Our choices: projects per page, and in all, in a search by name.
+#: Our choices: the numbers of projects per page, and in total, in a search by name.
 _FIND_PAGE = 50
 _FIND_PROJECTS = 1_000
-#: Our choice: a search begins this long before the intent. TLS fails if clocks differ by more. An older project is
-#: known by its id, which was noted before the intent, so that a longer time costs only a longer note.
+#: Our choice: how long before the intent a search starts. TLS fails if clocks differ by more. An older project is
+#: known by its id, which is in the intent, so a longer time only costs a longer entry.
 _CLOCK_SKEW_S = 86_400.0
 
 
 class DatasaurClient(JobClient):
-    """Datasaur through one session. It has no way to cancel a job and none to list them."""
+    """Datasaur through one session. It can neither cancel nor list jobs."""
 
     provider: ClassVar[str] = reader.PROVIDER
     title: ClassVar[str] = "Datasaur"
@@ -59,13 +59,13 @@ class DatasaurClient(JobClient):
     }
     #: Our choice: no cap is published; 500 ids are 25 kB to send and 100 kB to read.
     max_batch = 500
-    #: Our choice: a project shows only once its job has made it, which takes minutes for large ones.
+    #: Our choice: a project is visible once its job has created it, which takes minutes for large ones.
     visibility_s = 300.0
-    #: Whether the last answer to `getJobs` held no list.
+    #: Whether the last answer to `getJobs` had no list.
     had_no_list = False
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
-        """Start what an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec` says. None has a field for a label."""
+        """Start the job of an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec`. None has a field for a label."""
         if isinstance(spec, AutoLabelSpec):
             self.session.kept_secrets.keep(spec.target_secret.get_secret_value())
             return await self._start(documents.AUTO_LABEL, spec.to_wire(), spec.subject)
@@ -76,11 +76,11 @@ class DatasaurClient(JobClient):
         raise self.wrong_spec(spec)
 
     def location(self, spec: JobSpec) -> Location | None:
-        """A project's name and team."""
+        """Return a project's name and team."""
         return {"name": spec.name, "team_id": spec.team_id} if isinstance(spec, ProjectSpec) else {}
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
-        """The projects of that name, each with a handle of its own, since no list shows the job that made it."""
+        """Return handles of the projects with that name, since no list has the jobs that created them."""
         named = [node for node in await self._projects(location) if node.get("name") == location["name"]]
         handles = [self._project(operation, node) for node in named]
         oldest = instant(since - _CLOCK_SKEW_S)
@@ -88,7 +88,7 @@ class DatasaurClient(JobClient):
         return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
 
     async def _projects(self, location: Location) -> list[Entry]:
-        """All projects whose names contain the name in `location`. A project missing from it would be made again."""
+        """Return all projects whose names contain the name in `location`. A missing project would be created again."""
         subject = f"projects named {location['name']!r}"
         variables = {"teamId": location.get("team_id"), "keyword": location["name"]}
         found: dict[str, Entry] = {}
@@ -98,17 +98,17 @@ class DatasaurClient(JobClient):
             pages.next_page()
             variables["page"] = {"skip": read, "take": _FIND_PAGE}
             response = await self.session.read(documents.FIND_PROJECTS, variables, subject)
-            # Any error, also one that names no field: it may be why a project is missing.
+            # Any error, also one without a field, may be why a project is missing.
             if failure := response.error_at("result"):
                 raise failure
             page = reader.read_projects(response.data.get("result"))
             if page is None:
-                raise self.session.bad_answer("getProjects", subject, "the answer holds no whole list of projects.")
+                raise self.session.bad_answer("getProjects", subject, "the answer has no complete list of projects.")
             found |= {text_or_none(node, "id") or "": node for node in page.nodes}
             read += len(page.nodes)
             if len(found) < read or (not page.nodes and page.total > len(found)):
                 raise self.session.bad_answer("getProjects", subject, "the list changed while it was read.")
-            if not page.nodes:  # to an empty page: a server that caps pages silently gives fewer than it was asked for
+            if not page.nodes:  # read to an empty page: a server may silently cap pages
                 return list(found.values())
         raise self.session.bad_answer("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
 
@@ -118,12 +118,12 @@ class DatasaurClient(JobClient):
         return self.started(operation, {"id": f"{PROJECT}{project_id}"}, details, created=node.get("createdDate"))
 
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
-        """The id of a new project, or the exported file, downloaded into `folder`.
+        """Return the id of a new project, or the exported file, downloaded into `folder`.
 
         The result of an auto-label job is empty, since the labels are in its project.
         """
         if file_url := handle.address(FILE_URL):
-            # The queue's name is part of an id ("ExportQueue:<uuid>"); a colon is not allowed in a file name.
+            # An id contains the queue's name ("ExportQueue:<uuid>"); a colon is not allowed in a file name.
             to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
             try:
                 size_bytes = await download(self.session, file_url, to, budget=budget)
@@ -134,19 +134,19 @@ class DatasaurClient(JobClient):
             raise errors.ResultUnavailable(
                 self.provider,
                 handle.job_id,
-                "the file's address stays in the process that submitted the export, since it lets anyone in. Export "
+                "the file's address gives anyone access, so it stays in the process that submitted the export. Export "
                 "again.",
             )
         if handle.operation == ProjectSpec.operation and not job.result_id:
             raise errors.ResultUnavailable(
                 self.provider,
                 handle.job_id,
-                "the job is done, but it does not tell the id of its project.",
+                "the job is done, but it does not have the id of its project.",
             )
         return await super().collect(handle, job, folder, budget)
 
     def _why(self, failure: errors.RequestFailed, handle: JobHandle) -> str:
-        """Why there is no file, and what to do: an address that has expired explains any failure."""
+        """Return why there is no file, and what to do. An expired address explains any failure."""
         words = f"the job is done, but its file could not be downloaded: {failure.meaning}: {failure.detail}"
         expires_at = instant_or_none(handle.details.get("file_url_expires_at"))
         if expires_at and self.session.clock.now() >= expires_at.timestamp():
@@ -169,5 +169,5 @@ class DatasaurClient(JobClient):
         return self.started(operation.field, entry, details, id_name="exportId")
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
-        """One request, by `getJob` or `getJobs`: see `checking`."""
+        """Read jobs by `getJob` or `getJobs`: see `checking`."""
         return await check_batch(self, job_ids)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from graphql_jobs.transport.operation import Operation
 
-#: As the vendor's page has it; what else a job holds is asked for once it has ended.
+#: From the vendor's page; a job's other fields are requested once it has ended.
 GET_JOB = Operation("query GetJobQuery($jobId: String!) { result: getJob(jobId: $jobId) { id status progress } }")
 
 _JOB_FIELDS = "id status progress errors { id stack args } resultId createdAt updatedAt"
@@ -22,7 +22,7 @@ CREATE_PROJECT = Operation(
     "mutation CreateProjectMutation($input: LaunchProjectInput!) {"
     " result: createProject(input: $input) { name job { id status progress } } }"
 )
-#: A query by its keyword only: it starts an export, so it is sent as a create.
+#: Despite its keyword, this query starts an export, so it is sent as a create.
 EXPORT_PROJECT = Operation(
     "query ExportTextProjectQuery($input: ExportTextProjectInput!) {"
     " result: exportTextProject(input: $input) { exportId fileUrl fileUrlExpiredAt queued redirect } }"

@@ -1,4 +1,4 @@
-"""From Datasaur's answers to the model. Pure functions and tables."""
+"""Convert Datasaur's answers to the model. Pure functions and tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CODES: Mapping[str, Kind] = {"AuthenticationError": errors.SignInFailed}
 
 
 def code_of(entry: Mapping[str, object]) -> str:
-    """`extensions.type` where it is known, else `extensions.code`, which was never seen."""
+    """Return `extensions.type` if it is known, else `extensions.code`, which was never seen."""
     extensions = entry.get("extensions")
     if not isinstance(extensions, dict):
         return ""
@@ -44,10 +44,10 @@ DIALECT = Dialect(PROVIDER, code_of, CODES)
 
 
 def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
-    """One job. `progress` is shown and decides nothing; `clean` cuts the provider's words and removes secrets."""
+    """Return one job. `progress` is only shown; `clean` cuts the provider's words and removes secrets."""
     raw_status = text_or_none(entry, "status") or ""
     if raw_status not in STATES:
-        raw_status = clean(raw_status)  # before it is looked up, since the table logs an unknown word
+        raw_status = clean(raw_status)  # first, since the table logs unknown words
     progress, failures = entry.get("progress"), entry.get("errors")
     return Job(
         PROVIDER,
@@ -65,7 +65,7 @@ def read_job(entry: Entry, clean: Callable[[str], str] = str) -> Job:
 
 
 def read_submitted(value: object) -> Entry | None:
-    """The job in the answer to a submission: the answer itself, or its `job` beside a `name`. None if there is none."""
+    """Return the job in the answer to a submission: the answer itself or its `job` beside a `name`; None if missing."""
     if not isinstance(value, dict):
         return None
     job = value.get("job", value)
@@ -73,14 +73,14 @@ def read_submitted(value: object) -> Entry | None:
 
 
 class ProjectPage(NamedTuple):
-    """A page of a list of projects, and how many there are in all as far as the answer says it."""
+    """A page of a list of projects, and their total number if the answer has it."""
 
     nodes: list[Entry]
     total: int
 
 
 def read_projects(value: object) -> ProjectPage | None:
-    """The page in an answer; None if it is none, or if a project in it has no id, or no name."""
+    """Return the page in an answer, or None if it is invalid or a project in it has no id or no name."""
     nodes = value.get("nodes") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(nodes, list):
         return None
@@ -89,12 +89,12 @@ def read_projects(value: object) -> ProjectPage | None:
     return ProjectPage(entries, total if type(total) is int else 0) if len(entries) == len(nodes) else None
 
 
-#: Our choice: the first line is shown, cut again to what a message may hold.
+#: Our choice: the number of characters read; the first line is shown, cut to a message's length.
 _STACK_CHARACTERS = 5_000
 
 
 def _read_failures(entries: list[Entry], clean: Callable[[str], str]) -> tuple[JobFailure, ...]:
-    """As many as are handed over: each is searched for secrets, which takes time."""
+    """Read only the failures that a job carries: each is searched for secrets, which takes time."""
     read = [_read_failure(entry, clean) for entry in entries[:MAX_FAILURES]]
     if more := len(entries) - len(read):
         read.append(JobFailure("more", f"{more} that are not shown"))

@@ -1,4 +1,4 @@
-"""What can be run on Datasaur. Source: docs/providers/datasaur.md#what-starts-a-job."""
+"""The specs of Datasaur jobs. Source: docs/providers/datasaur.md#what-starts-a-job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Role = Literal["LABELER", "REVIEWER"]
 
 
 class AutoLabelSpec(JobSpec):
-    """Have a model of your own label a span project (`autoLabelTokenBasedProject`)."""
+    """Label a span project with your own model (`autoLabelTokenBasedProject`)."""
 
     operation: ClassVar[str] = "autoLabelTokenBasedProject"
 
@@ -39,7 +39,7 @@ class AutoLabelSpec(JobSpec):
         return f"project {self.project_id}"
 
     def to_wire(self) -> dict[str, Any]:
-        """The value of `autoLabelTokenBasedProject(input:)`. Holds the secret."""
+        """Return the value of `autoLabelTokenBasedProject(input:)`, which contains the secret."""
         wire: dict[str, Any] = {
             "labelerEmail": self.labeler_email,
             "projectId": self.project_id,
@@ -66,7 +66,7 @@ class ExportSpec(JobSpec):
         return f"projects {', '.join(self.project_ids)}"
 
     def to_wire(self) -> dict[str, Any]:
-        """The value of `exportTextProject(input:)`."""
+        """Return the value of `exportTextProject(input:)`."""
         return {
             "projectIds": self.project_ids,
             "fileName": self.file_name,
@@ -77,7 +77,7 @@ class ExportSpec(JobSpec):
 
 
 class ProjectDocument(BaseModel):
-    """One document of a new project: a file that was uploaded before, or one at a public address."""
+    """One document of a new project: an uploaded file, or one at a public address."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -92,13 +92,13 @@ class ProjectDocument(BaseModel):
         return self
 
     def to_wire(self) -> dict[str, Any]:
-        """One item of `LaunchProjectInput.documents`."""
+        """Return one item of `LaunchProjectInput.documents`."""
         where = {"externalUrl": self.external_url} if self.external_url else {"objectKey": self.object_key}
         return {"document": {"name": self.name, **where}}
 
 
 class ProjectSpec(JobSpec):
-    """Make a labeling project (`createProject`)."""
+    """Create a labeling project (`createProject`)."""
 
     operation: ClassVar[str] = "createProject"
 
@@ -117,7 +117,7 @@ class ProjectSpec(JobSpec):
     def _check(self) -> Self:
         named = {"name", "documents", "teamId", "kinds", "purpose"} & self.settings.keys()
         if named:
-            raise ValueError(f"settings: {', '.join(sorted(named))} has a parameter of its own")
+            raise ValueError(f"settings: {', '.join(sorted(named))} has a separate parameter")
         return self
 
     @property
@@ -126,7 +126,7 @@ class ProjectSpec(JobSpec):
         return f"project {self.name!r}"
 
     def to_wire(self) -> dict[str, Any]:
-        """The value of `createProject(input:)`."""
+        """Return the value of `createProject(input:)`."""
         return self.settings | {
             "name": self.name,
             "kinds": self.kinds,

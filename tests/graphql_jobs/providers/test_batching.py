@@ -89,6 +89,6 @@ def test_limit_is_logged_as_a_warning_once_with_its_reason(caplog: pytest.LogCap
         for level in (logging.WARNING, logging.DEBUG)
     )
     assert len(warnings) == 1
-    assert "Asking for 50 jobs at once from now on, since 100 were too many" in warnings[0]
+    assert "Polling 50 jobs per request from now on, since 100 were too many" in warnings[0]
     assert "capacity_exceeded" in warnings[0]
-    assert "Asking for 75 jobs at once from now on." in growth
+    assert "Polling 75 jobs per request from now on." in growth

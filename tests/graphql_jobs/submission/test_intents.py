@@ -72,7 +72,7 @@ async def test_handle_of_an_older_attempt_after_the_forced_one_is_only_noted(
     record = await recorded(store)
     assert record.handle.job_id == new.job_id
     assert [(handle.job_id, owner) for handle, owner in record.late] == [(old.job_id, "run-1")]
-    assert f"job {old.job_id} showed late" in caplog.text
+    assert f"job {old.job_id} became visible late" in caplog.text
     assert len(jobs(emulator)) == 2
 
 

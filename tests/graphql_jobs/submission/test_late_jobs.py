@@ -146,7 +146,7 @@ async def test_hidden_launch_is_not_confused_with_another(emulator: Emulator, ai
         while not jobs(emulator):  # noqa: ASYNC110 (the emulator has no event for it)
             await asyncio.sleep(0)
         await client.submit(spec)
-        with pytest.raises(errors.SubmissionUnknown, match="nothing tells which"):
+        with pytest.raises(errors.SubmissionUnknown, match="it is not known which"):
             await ours
     assert len(jobs(emulator)) == 2
 

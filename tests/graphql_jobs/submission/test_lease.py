@@ -96,7 +96,7 @@ async def test_handle_that_can_never_be_written_is_returned(
     async with client:
         handle = await submit_once(client, EXPORT, StoreWithOtherWriters(), LABEL)
     assert [one.job_id for one in emulator.ledger.submissions] == [handle.job_id]
-    assert f"job {handle.job_id} runs, but others wrote" in caplog.text
+    assert f"job {handle.job_id} runs, but other processes kept" in caplog.text
 
 
 async def test_both_credentials_blocks_hand_the_limit_to_their_session(emulator: Emulator) -> None:

@@ -147,7 +147,7 @@ async def test_two_launches_on_a_shared_target_cannot_be_told_apart(
         while not jobs(emulator):  # noqa: ASYNC110 (the emulator has no event for it)
             await asyncio.sleep(0)
         await client.submit(spec)
-        with pytest.raises(errors.SubmissionUnknown, match="nothing tells which"):
+        with pytest.raises(errors.SubmissionUnknown, match="it is not known which"):
             await ours
     assert len(jobs(emulator)) == 2
 
@@ -208,7 +208,7 @@ async def test_auto_label_job_is_never_sent_again(
         messages.append(str(caught.value))
     assert len(set(messages)) == 1
     assert "project HvdyIL2iwZn" in messages[0]
-    assert "Look at datasaur" in messages[0]
+    assert "Search datasaur" in messages[0]
     assert emulator.ledger.count(AUTO_LABEL.operation) == 1
     assert kinds(await store.read(LABEL.key)) == ["intent", "unknown"]
 

@@ -212,7 +212,7 @@ async def test_search_that_does_not_end_leaves_the_outcome_unknown(name: str, se
 async def test_search_without_a_list_leaves_the_outcome_unknown(name: str, serve: Serve) -> None:
     """After a lost answer, an answer without a list: `SubmissionUnknown`, and no create is sent."""
     server = await serve({"data": {"jobs": None, "result": None}})
-    with pytest.raises(errors.SubmissionUnknown, match="could not be looked up"):
+    with pytest.raises(errors.SubmissionUnknown, match="The search failed"):
         await submit_after_a_lost_answer(client_of(CASES[name], server.url), CASES[name])
     assert server.count > 0
     assert not [body for body in server.bodies if "mutation" in body["query"]]

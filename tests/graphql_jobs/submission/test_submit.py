@@ -96,7 +96,7 @@ async def test_job_whose_handle_cannot_be_written_is_waited_for(
     """The store fails once the job runs: the job is waited for, the log says so, and a later attempt finds it."""
     store = Broken(3)
     handle = await submitted(aiware.get_client(), TASKS, store)
-    assert "could not be written down" in caplog.text
+    assert "could not be recorded" in caplog.text
     assert (await submitted(aiware.get_client(), TASKS, store)).job_id == handle.job_id
     assert len(jobs(emulator)) == 1
 
