@@ -1,8 +1,7 @@
-"""A process that submits what it is told, when it is told: `python -m tests.blocks.submitting_process`.
+"""A process that submits on command: `python -m tests.blocks.submitting_process`.
 
-The first line of its input says where the emulator is and how to sign in. Then, for each job: a line that says what to
-submit, from which flow run and under which key; the word "ready" as answer; a line that says go; the handle as answer,
-or what went wrong.
+The first line of its input has the emulator's address and credentials. Then, for each job: a line with the spec, the
+flow run and the key; it answers "ready"; a line that says go; it answers with the handle, or with the error.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ async def main() -> None:
             is_aiware = told["operation"] in one.recoveries
             credentials, client = (aiware, one) if is_aiware else (datasaur, other)
             spec = SPECS[told["operation"]].of(**told["spec"])
-            os.environ["PREFECT__FLOW_RUN_ID"] = told["run_id"]  # as a worker tells its flow-run process
+            os.environ["PREFECT__FLOW_RUN_ID"] = told["run_id"]  # as a worker does for its flow-run process
             _say("ready")
             await _line()
             try:

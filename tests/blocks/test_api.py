@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def status(code: int) -> PrefectHTTPStatusError:
-    """What Prefect's client raises for an answer with this status."""
+    """The error of Prefect's client for an answer with this status."""
     request = httpx.Request("GET", "http://127.0.0.1:1/api/flow_runs/1")
     error = httpx.HTTPStatusError("it failed", request=request, response=httpx.Response(code, request=request))
     return PrefectHTTPStatusError.from_httpx_error(error)
 
 
 def failing(error: Exception, until_s: float, clock: FakeClock) -> Callable[[], Awaitable[str]]:
-    """A call that raises `error` for so many seconds."""
+    """A call that raises `error` for the given number of seconds."""
     healed_at = clock.monotonic() + until_s
 
     async def call() -> str:
@@ -67,7 +67,7 @@ async def test_error_that_is_no_outage_is_raised_immediately(error: Exception) -
 
 
 async def test_outage_that_does_not_end_is_raised_after_an_hour() -> None:
-    """No result: the last error is raised shortly before 60 minutes are over."""
+    """The last error is raised shortly before 60 minutes have passed."""
     clock = FakeClock()
     began_at = clock.monotonic()
     with pytest.raises(httpx.ConnectError):
@@ -76,7 +76,7 @@ async def test_outage_that_does_not_end_is_raised_after_an_hour() -> None:
 
 
 async def test_outage_is_logged_once_when_it_begins_and_once_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
-    """Ten minutes of failures: one WARNING, one INFO; nothing at all for a call that succeeds at once."""
+    """Ten minutes of failures: one WARNING, one INFO; no line for a call that succeeds at the first try."""
     caplog.set_level(logging.INFO, logger="blocks.api")
     clock = FakeClock()
     await persistent(failing(status(500), 0, clock), clock=clock)
@@ -97,7 +97,7 @@ async def test_cancelled_call_is_not_called_again() -> None:
 
 
 async def test_concurrent_calls_do_not_share_their_attempts() -> None:
-    """One call fails for ten minutes, another for one: each gets its own answer in its own time."""
+    """One call fails for ten minutes, another for one: each gets its own answer at its own time."""
     clock = FakeClock()
     calls = [failing(status(503), seconds, clock) for seconds in (60, 600)]
     assert await asyncio.gather(*(persistent(call, clock=clock) for call in calls)) == ["answer", "answer"]

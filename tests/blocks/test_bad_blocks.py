@@ -1,4 +1,4 @@
-"""Loading a wrong block, as the UI or an older version saved it, raises an error that names block and field."""
+"""Loading a wrong block, saved by the UI or an older version, raises an error that names block and field."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NEW: dict[str, tuple[type[Block], dict[str, Any], str]] = {
 
 
 async def saved(kind: type[Block], name: str, data: dict[str, Any]) -> UUID:
-    """A document as the UI sends it: Prefect's server checks nothing of it."""
+    """A document as the UI sends it: Prefect's server does not check it."""
     await kind.aregister_type_and_schema()
     async with get_client() as client:
         block_type = await client.read_block_type_by_slug(kind.get_block_type_slug())
@@ -58,7 +58,7 @@ async def saved(kind: type[Block], name: str, data: dict[str, Any]) -> UUID:
 
 
 def assert_told(error: InvalidInput, name: str, field: str) -> None:
-    """The message names block and field; no secret and no advice to load without validation."""
+    """The message names block and field, without a secret and without advice to load without validation."""
     text = f"{error} {error!r} {error.__cause__!r}"
     assert f"block {name!r}: " in text
     assert field in text
@@ -79,10 +79,10 @@ async def test_loading_a_wrong_block_names_the_block_and_its_fields(name: str) -
 
 @pytest.mark.parametrize("sync", [False, True])
 async def test_prefects_own_load_names_the_same(sync: bool) -> None:
-    """A user's code loads by `AiwareCredentials.aload(name)`, or without await in a synchronous flow."""
+    """A user's code calls `AiwareCredentials.aload(name)`, or `load(name)` in a sync flow."""
     name = f"bad-own-load-{sync}".lower()
     await saved(AiwareCredentials, name, {"token": ""})
-    load: Any = AiwareCredentials.load  # its types do not tell Prefect's own argument
+    load: Any = AiwareCredentials.load  # its types lack Prefect's own argument
     loading = asyncio.to_thread(load, name, _sync=True) if sync else AiwareCredentials.aload(name)
     with pytest.raises(InvalidInput) as raised:
         await loading
@@ -100,7 +100,7 @@ async def test_wrong_field_of_an_inner_block_is_named_with_its_path() -> None:
 
 
 async def test_block_whose_inner_block_was_deleted_is_refused() -> None:
-    """The model's block is gone: the auto-label block cannot be loaded, and says which field lacks it."""
+    """The model's block was deleted: the auto-label block cannot be loaded, and the error names the field."""
     credentials = await saved(DatasaurCredentials, "bad-label-credentials", SIGN_IN)
     model = await saved(
         DatasaurTargetApi, "bad-label-model", {"endpoint": "https://m.example.invalid", "secret_key": S3CRET}
@@ -121,7 +121,7 @@ async def test_block_whose_inner_block_was_deleted_is_refused() -> None:
 
 
 async def test_unknown_field_of_a_saved_block_is_ignored() -> None:
-    """What an older or newer version saved beside ours is passed over; what it lacks has its default."""
+    """A field that another version saved is ignored; a field that it did not save has its default."""
     await saved(AiwareCredentials, "from-elsewhere", {"token": S3CRET, "max_tries": 3})
     block = await load_credentials("aiware", "from-elsewhere")
     assert block.get_client().visibility_s == AiwareCredentials(token=SecretStr(S3CRET)).visibility_s
@@ -129,12 +129,12 @@ async def test_unknown_field_of_a_saved_block_is_ignored() -> None:
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a\0b", "a\nb", "x" * 300, "a#b", "%00"])
 async def test_impossible_name_is_an_unknown_block(name: str) -> None:
-    """A NUL has no place in an address: such a name is refused like a typo, not by the HTTP client."""
+    """A name with NUL, which no URL can have, is refused like a typo, not by the HTTP client."""
     with pytest.raises(InvalidInput, match=r"credentials: there is no aiWARE Credentials block"):
         await load_block(AiwareCredentials, name, "credentials")
 
 
 async def test_unknown_provider_is_refused() -> None:
-    """A run's inputs that somebody edited: refused by name."""
+    """A run's inputs were edited by hand: refused with the provider's name."""
     with pytest.raises(InvalidInput, match="acme"):
         await load_credentials("acme", "x")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Job blocks: what they refuse when they are made, and what the UI's form refuses."""
+"""Job blocks: values that they refuse at creation, and values that the UI's form refuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ JOBS: dict[str, tuple[type[Block], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", JOBS)
 def test_wrong_job_block_is_refused_when_it_is_created(name: str) -> None:
-    """An engine id of blanks is found out in the form, not when the first job is submitted."""
+    """An engine id of blanks is refused in the form, not when the first job is submitted."""
     kind, fields, parameter = JOBS[name]
     nested: dict[str, Any] = {"credentials": {"token": S3CRET}}
     if kind is DatasaurAutoLabel:
@@ -64,6 +64,6 @@ def test_wrong_job_block_is_refused_when_it_is_created(name: str) -> None:
     ],
 )
 def test_form_refuses_empty_fields(kind: type[Block], fields: list[str]) -> None:
-    """The UI checks what stands in the schema: lengths and bounds."""
+    """The UI checks the lengths and bounds in the schema."""
     properties = kind.model_json_schema()["properties"]
     assert [properties[field]["minLength"] for field in fields] == [1] * len(fields)

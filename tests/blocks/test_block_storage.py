@@ -43,7 +43,7 @@ SAVED: dict[str, Block] = {
 
 @pytest.mark.parametrize("name", SAVED)
 async def test_block_comes_back_as_it_was_saved(name: str) -> None:
-    """Saved, loaded by its name: the same fields, the secrets and nested blocks among them."""
+    """Saved, loaded by its name: the same fields, also secrets and nested blocks."""
     block = SAVED[name]
     await block.asave(name, overwrite=True)
     loaded: Block = await type(block).aload(name)
@@ -54,7 +54,7 @@ async def test_block_comes_back_as_it_was_saved(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAVED)
 async def test_api_shows_no_secret_of_a_block(name: str) -> None:
-    """The document without include_secrets, which is what the UI asks for, holds asterisks."""
+    """The document without include_secrets, which the UI requests, has asterisks."""
     block = SAVED[name]
     await block.asave(name, overwrite=True)
     async with get_client() as client:
@@ -65,7 +65,7 @@ async def test_api_shows_no_secret_of_a_block(name: str) -> None:
 
 
 async def test_database_file_holds_no_secret_in_clear(prefect_server: Path) -> None:
-    """After all blocks were saved, neither the file nor its journal contains the secret; but the block's name."""
+    """After all blocks were saved, the file and its journal have the block's name, but not the secret."""
     for name, block in SAVED.items():
         await block.asave(name, overwrite=True)
     files = list(prefect_server.parent.glob(f"{prefect_server.name}*"))
@@ -83,7 +83,7 @@ async def test_unknown_block_is_refused_with_the_list_of_saved_ones() -> None:
 
 
 async def test_name_of_another_providers_block_is_refused() -> None:
-    """A Datasaur block's name where aiWARE's is wanted: not found, and not loaded as something else."""
+    """A Datasaur block's name in place of aiWARE's: not found, and not loaded as another type."""
     await SAVED["stored-datasaur"].asave("stored-datasaur", overwrite=True)
     with pytest.raises(InvalidInput) as raised:
         await load_credentials("aiware", "stored-datasaur")
@@ -92,13 +92,13 @@ async def test_name_of_another_providers_block_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "../aiware", "what?", "x y", "ä", "%2e%2e"])
 async def test_odd_name_is_an_unknown_block(name: str) -> None:
-    """A name with a slash, a question mark or an umlaut is looked up as it is, and not found."""
+    """A name with a slash, a question mark or an umlaut is looked up unchanged, and not found."""
     with pytest.raises(InvalidInput, match="target_api: "):
         await load_block(DatasaurTargetApi, name, "target_api")
 
 
 async def test_credentials_load_by_provider_and_name() -> None:
-    """`load_credentials("datasaur", name)` gives a block whose client speaks to Datasaur."""
+    """`load_credentials("datasaur", name)` returns a block with a Datasaur client."""
     await SAVED["stored-datasaur"].asave("stored-datasaur", overwrite=True)
     block = await load_credentials("datasaur", "stored-datasaur")
     assert block.get_client().provider == "datasaur"
@@ -138,7 +138,7 @@ async def _slugs() -> set[str]:
 
 
 async def test_unregistered_block_type_has_no_saved_blocks() -> None:
-    """The server answers 404 for the type itself: the message says that none is saved, and is no HTTP error."""
+    """The server answers 404 for the type itself: the message says that none is saved, and is not an HTTP error."""
 
     class NeverRegistered(Block):
         """A block type that the server does not know."""

@@ -51,7 +51,7 @@ def test_wrong_url_or_url_with_credentials_is_refused(make: Callable[[str], Bloc
     ids=["password with a slash", "password with an odd character"],
 )
 def test_unparsable_url_is_not_shown(url: str) -> None:
-    """Python's own words for such a URL hold a part of it: "Port could not be cast to integer value as 's3cret'"."""
+    """Python's own error has a part of such a URL: "Port could not be cast to integer value as 's3cret'"."""
     with pytest.raises(ValidationError) as raised:
         AiwareCredentials(base_url=url, token=SecretStr("t"))
     assert S3CRET not in str(raised.value)
@@ -59,7 +59,7 @@ def test_unparsable_url_is_not_shown(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid", f"https://me:{S3CRET}@x.invalid/token"], ids=["ftp", "user info"])
 def test_token_url_is_checked_like_the_base_url(url: str) -> None:
-    """The client secret goes there: an address that cannot work is refused when the block is made, by its name."""
+    """The client secret is sent to it: a wrong address is refused at creation, with the field's name."""
     with pytest.raises(ValidationError, match="token_url") as raised:
         DatasaurCredentials(**SIGN_IN, token_url=url)
     assert S3CRET not in str(raised.value)
@@ -67,7 +67,7 @@ def test_token_url_is_checked_like_the_base_url(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x.invalid", f"https://me:{S3CRET}@x.invalid"], ids=["ftp", "user info"])
 def test_endpoint_of_a_model_is_checked_when_its_block_is_created(url: str) -> None:
-    """An address that Datasaur could never call is refused at the form, not when the first project is labeled."""
+    """An address that Datasaur cannot call is refused in the form, not at the first project."""
     with pytest.raises(ValidationError, match="endpoint") as raised:
         DatasaurTargetApi(endpoint=url, secret_key=SecretStr(S3CRET))
     assert S3CRET not in str(raised.value)
@@ -87,7 +87,7 @@ def test_endpoint_of_a_model_is_checked_when_its_block_is_created(url: str) -> N
     ids=lambda given: "+".join(given) or "nothing",
 )
 def test_datasaur_credentials_need_exactly_one_way_to_sign_in(given: dict[str, Any]) -> None:
-    """Id and secret, or a token alone; half a pair, both or nothing is refused without showing any of it."""
+    """Id and secret, or only a token; half a pair, both or neither is refused without showing a value."""
     with pytest.raises(ValidationError, match="client_id and client_secret, or a token") as raised:
         DatasaurCredentials(**given)
     assert S3CRET not in str(raised.value)
@@ -95,7 +95,7 @@ def test_datasaur_credentials_need_exactly_one_way_to_sign_in(given: dict[str, A
 
 @pytest.mark.parametrize("given", [SIGN_IN, {"token": S3CRET}], ids=["id and secret", "token"])
 def test_datasaur_signs_in_either_way(given: dict[str, Any]) -> None:
-    """Each of the two ways alone is accepted."""
+    """Each of the two ways is accepted."""
     assert DatasaurCredentials(**given).base_url == "https://app.datasaur.ai"
 
 
@@ -136,21 +136,21 @@ BAD_TOKENS = {
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
 @pytest.mark.parametrize("kind", [AiwareCredentials, DatasaurCredentials])
 def test_token_that_cannot_be_sent_is_refused_when_the_block_is_created(kind: type[Block], token: str) -> None:
-    """Blanks, a line break in its midst, or the word Bearer before it: the error names the field, not the value."""
+    """Blanks, a line break within it, or a leading "Bearer": the error names the field, not the value."""
     with pytest.raises(ValidationError, match="token") as raised:
         kind(token=token)
     assert S3CRET not in str(raised.value)
 
 
 def test_line_break_at_the_end_of_a_token_is_stripped() -> None:
-    """Nearly every paste from a terminal has one; it is not sent."""
+    """Text that is pasted from a terminal often has one; it is not sent."""
     assert AiwareCredentials(token=SecretStr(f"{S3CRET}\n")).token.get_secret_value().strip() == S3CRET
 
 
 @pytest.mark.parametrize("field", ["client_id", "client_secret"])
 @pytest.mark.parametrize("value", ["  ", f"{S3CRET}\0"], ids=["blank", "a NUL"])
 def test_client_id_or_secret_that_cannot_be_sent_is_refused(field: str, value: str) -> None:
-    """A client secret of blanks is none."""
+    """A client secret of blanks is refused."""
     with pytest.raises(ValidationError, match=field) as raised:
         DatasaurCredentials(**{**SIGN_IN, field: value})
     assert S3CRET not in str(raised.value)
@@ -158,7 +158,7 @@ def test_client_id_or_secret_that_cannot_be_sent_is_refused(field: str, value: s
 
 @pytest.mark.parametrize("url", ["", "  ", "tokens.example.invalid", "none"])
 def test_token_url_that_is_no_url_is_refused(url: str) -> None:
-    """The form sends an empty text where somebody cleared a field: that is no address to send a secret to."""
+    """The form sends an empty text for a cleared field: no secret may be sent there."""
     with pytest.raises(ValidationError, match="token_url"):
         DatasaurCredentials(**SIGN_IN, token_url=url)
 
@@ -166,7 +166,7 @@ def test_token_url_that_is_no_url_is_refused(url: str) -> None:
 @pytest.mark.parametrize("path", ["/v3/graphql", "/graphql", "/graphql/", "/v3/GraphQL"])
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_base_url_with_the_path_of_the_api_is_refused(make: Callable[[str], Block], path: str) -> None:
-    """The path is added to it, so that every request would end as 404."""
+    """The path is added to the base URL, so every request would end as 404."""
     with pytest.raises(ValidationError, match="Leave that out"):
         make(f"https://api.example.invalid{path}")
 
@@ -221,13 +221,13 @@ def test_wrong_rate_limit_or_batch_size_is_refused(field: str, value: float, nam
 
 
 async def test_other_credentials_get_another_session(emulator: Emulator) -> None:
-    """The same address with another token must not go out under the first one."""
+    """The same address with another token must not use the first token."""
     other = AiwareCredentials(base_url=emulator.url, token=SecretStr("another"))
     assert aiware_credentials(emulator).get_client().session is not other.get_client().session
 
 
 async def test_datasaur_signs_in_once_for_many_clients(emulator: Emulator, datasaur: DatasaurCredentials) -> None:
-    """Ten clients from one block, one after the other: one token is asked for."""
+    """Ten clients from one block, one after the other: one token is fetched."""
     job_id = emulator.datasaur.plant().id
     for _ in range(10):
         async with datasaur.get_client() as client:

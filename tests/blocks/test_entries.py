@@ -1,4 +1,4 @@
-"""All entries of a run are read, however many there are."""
+"""All entries of a run are read, in any number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class FakeClient:
-    """Knows the entries of one run, and gives as many as are asked for."""
+    """Has the entries of one run, and returns as many as are requested."""
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
@@ -47,7 +47,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> FakeClie
 
 
 def keys(count: int) -> list[str]:
-    """The keys of so many submissions."""
+    """The keys of a number of submissions."""
     return [submission_key("p", "e", "a", "o", str(number)) for number in range(count)]
 
 
@@ -55,7 +55,7 @@ def keys(count: int) -> list[str]:
 async def test_store_holds_any_number_of_submissions(
     submissions: int, at_most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """5,000 submissions of three entries each: all are read, in 38 requests; 300 of them in one."""
+    """5,000 submissions of three entries each: all are read, in 38 requests; 300 of them in one request."""
     client = pretend(monkeypatch, {f"{key}-{n}": "{}" for key in keys(submissions) for n in range(3)})
     assert await read_entries(uuid4(), "gqj-") == client.values
     assert client.requests <= at_most

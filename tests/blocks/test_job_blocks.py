@@ -67,7 +67,7 @@ def make(
 
 
 async def stored(block: JobBlock[Any]) -> JobBlock[Any]:
-    """The block as it comes back from Prefect."""
+    """The block after it was saved and loaded."""
     await block.asave("walked", overwrite=True)
     return cast("JobBlock[Any]", await type(block).aload("walked"))
 
@@ -80,7 +80,7 @@ async def trigger(block: JobBlock[Any]) -> RemoteJobRun:
 
 
 async def test_engine_job_block_triggers_waits_and_fetches(make: Make, emulator: Emulator) -> None:
-    """Load by name, trigger, wait, fetch: one job at aiWARE, and what its engine wrote."""
+    """Load by name, trigger, wait, fetch: one job at aiWARE, and the result of its engine."""
     run = await trigger(await stored(make("engine")))
     await run.wait_for_completion()
     result = await run.fetch_result()
@@ -101,7 +101,7 @@ async def test_auto_label_block_triggers_waits_and_fetches(make: Make, emulator:
 
 
 async def test_export_block_triggers_waits_and_fetches(make: Make, tmp_path: Path) -> None:
-    """Load by name, trigger, wait, fetch: a zip in the folder that the block names."""
+    """Load by name, trigger, wait, fetch: a zip in the block's folder."""
     run = await trigger(await stored(make("export")))
     await run.wait_for_completion()
     result = await run.fetch_result()
@@ -111,7 +111,7 @@ async def test_export_block_triggers_waits_and_fetches(make: Make, tmp_path: Pat
 
 @pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
 async def test_fetch_result_waits_for_the_end_first(kind: str, make: Make) -> None:
-    """trigger, then fetch_result at once: it waits, and gives what the job made."""
+    """trigger, then fetch_result: it waits, and returns the result of the job."""
     run = await trigger(make(kind))
     assert isinstance(await run.fetch_result(), dict)
     assert run.job is not None
@@ -141,7 +141,7 @@ async def test_job_that_misses_its_deadline_is_left_running(make: Make, emulator
 
 
 async def test_queued_aiware_job_can_be_cancelled(make: Make, emulator: Emulator) -> None:
-    """Cancelled before a task runs: confirmed by reading the job, and a wait then raises `JobCancelled`."""
+    """Cancelled before a task runs: a poll confirms it, and a wait then raises `JobCancelled`."""
     run = await trigger(make("engine"))
     outcome = await run.cancel()
     assert outcome.confirmed
@@ -171,7 +171,7 @@ async def test_datasaur_job_cannot_be_cancelled(kind: str, make: Make, emulator:
 
 @pytest.mark.parametrize("kind", ["drop_after", "truncate", "server_error_after"])
 async def test_trigger_whose_response_is_lost_finds_its_job(kind: Any, make: Make, emulator: Emulator) -> None:
-    """The answer is lost after the job was made: found in its own container, so one job at aiWARE, and it succeeds."""
+    """The job is created but the answer is lost: it is found in its container; one job at aiWARE, which succeeds."""
     emulator.faults.add(Fault(kind, operation="launchSingleEngineJob"))
     run = await trigger(make("engine"))
     await run.wait_for_completion()
@@ -189,7 +189,7 @@ async def test_trigger_whose_response_is_lost_repeats_an_export(make: Make, emul
 
 
 async def test_trigger_whose_response_is_lost_labels_once(make: Make, emulator: Emulator) -> None:
-    """An auto-label job leaves no trace: `SubmissionUnknown`, and one job at Datasaur, not two."""
+    """An auto-label job cannot be searched for: `SubmissionUnknown`, and one job at Datasaur, not two."""
     emulator.faults.add(Fault("drop_after", operation="autoLabelTokenBasedProject"))
     with pytest.raises(SubmissionUnknown, match="autoLabelTokenBasedProject"):
         await make("auto-label").trigger()
@@ -198,7 +198,7 @@ async def test_trigger_whose_response_is_lost_labels_once(make: Make, emulator: 
 
 @pytest.mark.parametrize("kind", ["engine", "auto-label", "export"])
 async def test_outside_a_flow_run_each_trigger_is_a_new_job(kind: str, make: Make, emulator: Emulator) -> None:
-    """A script that triggers a block twice means two jobs: nothing says that the second is an attempt at the first."""
+    """A script that triggers a block twice gets two jobs, since nothing relates the two calls."""
     block = make(kind)
     job_ids = [(await trigger(block)).handle.job_id for _ in range(2)]
     assert job_ids == [done.job_id for done in emulator.ledger.submissions if done.job_id]
@@ -211,7 +211,7 @@ async def test_outside_a_flow_run_each_trigger_is_a_new_job(kind: str, make: Mak
     ids=["no media", "two media", "ftp"],
 )
 def test_wrong_engine_job_block_is_refused(source: dict[str, Any], aiware: AiwareCredentials) -> None:
-    """No media, two media or an address that is not http(s): the block is not made, and the error names the field."""
+    """No media, two media or an address that is not http(s): the block is refused, and the error names the field."""
     with pytest.raises(ValidationError, match="upload_url"):
         AiwareEngineJob(credentials=aiware, engine_id=ENGINE_ID, **source)
 

@@ -26,14 +26,14 @@ def test_job_block_has_the_limits_of_the_flows() -> None:
 
 
 def test_by_default_a_block_waits_for_a_day() -> None:
-    """And has no other limit, like a flow with its defaults."""
+    """It has no other limit, like a flow with its defaults."""
     assert WaitSettings().policy() == wait_policy(24 * 3600.0)
 
 
 @pytest.mark.parametrize("name", [*LIMITS, "max_poll_interval_s"])
 @pytest.mark.parametrize("value_s", [0, -1, float("inf"), float("nan")])
 def test_wrong_limit_is_refused(name: str, value_s: float) -> None:
-    """No wait is endless, and none takes no time."""
+    """A limit is more than 0 s and finite."""
     with pytest.raises(ValidationError, match=name):
         WaitSettings.model_validate({name: value_s})
 
@@ -43,7 +43,7 @@ def test_wrong_limit_is_refused(name: str, value_s: float) -> None:
     [("give_up_after_s", "total_s"), ("queued_at_most_s", "queued_s"), ("unseen_at_most_s", "unseen_s")],
 )
 def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -> None:
-    """Set in a form, the limit is called `give_up_after_s=60`; set in a script, `total_s=60`."""
+    """In a form, the limit is called `give_up_after_s=60`; in a script, `total_s=60`."""
     seen = errors.JobNotFound("fake", "a", "") if name == "unseen_at_most_s" else job("a", JobState.PENDING)
     for policy, told in (
         (wait_policy(**{"give_up_after_s": 600.0, name: 60.0}), f"the deadline {name}=60 ({limit}=60) passed"),
@@ -59,7 +59,7 @@ def test_message_names_the_parameter_that_set_the_limit(name: str, limit: str) -
     [(600.0, "give_up_after_s=600 (outage_budget_s=600)"), (86400.0, "(outage_budget_s=3600)")],
 )
 def test_outage_budget_is_named_by_the_parameter_where_one_set_it(give_up_after_s: float, told: str) -> None:
-    """A wait of ten minutes tolerates no hour of outage: the message says which parameter made it so short."""
+    """A wait of ten minutes has no outage budget of an hour: the message names the parameter that shortened it."""
     watch = Watch(handle("a"), wait_policy(give_up_after_s), Checkpoint(0.0))
     watch.judge(job("a"), 0.0)
     watch.judge(DOWN, 1.0)

@@ -1,4 +1,4 @@
-"""Prefect's own standard for blocks, over every block of the package."""
+"""Prefect's standard test suite for blocks, with every block of the package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TestEveryBlockMeetsPrefectsStandard(BlockStandardTestSuite):
         return found
 
     def test_has_a_valid_image(self, block: type[Block]) -> None:
-        """No logo: Prefect's client takes none but an http(s) address, which every browser would fetch over the net."""
+        """No logo: Prefect's client accepts only http(s) addresses, which every browser would fetch."""
         assert block._logo_url is None
 
 

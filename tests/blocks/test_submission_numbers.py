@@ -1,4 +1,4 @@
-"""The numbers that tell equal submissions of one run apart, in many threads and in each try."""
+"""The numbers of equal submissions in one run, in many threads and in each try."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ A, B, C = uuid4(), uuid4(), uuid4()
 
 
 class Slow(dict[tuple[str, Try | None], int]):
-    """A dictionary whose readers are overtaken by others."""
+    """A dictionary whose readers are overtaken by other threads."""
 
     def get(self, key: tuple[str, Try | None], default: int = 0) -> int:  # type: ignore[override] # all that is asked
         value = super().get(key, default)
-        time.sleep(0.001)  # real: what is tried is that threads take turns
+        time.sleep(0.001)  # real time: threads must switch
         return value
 
 
 def within(*runs: tuple[UUID, int]) -> list[Try]:
-    """Tries of runs, the innermost first."""
+    """The tries of runs, the innermost first."""
     return [Try(run_id, f"try {number}") for run_id, number in runs]
 
 
 def test_no_two_threads_get_one_number() -> None:
-    """Prefect runs what is submitted to its task runner in threads: 40 equal specs at once are 40 jobs."""
+    """Prefect runs submitted tasks in threads: 40 concurrent equal specs are 40 jobs."""
     numbers = Numbers()
     numbers._taken = Slow()
     with ThreadPoolExecutor(20) as pool:
@@ -35,7 +35,7 @@ def test_no_two_threads_get_one_number() -> None:
 
 
 def test_retry_gets_the_numbers_of_the_first_try_and_then_new_ones() -> None:
-    """A task submits twice and is tried again, beside a flow that goes on: 0 and 1 again, then 3."""
+    """A task submits twice and is retried, while a flow continues: 0 and 1 again, then 3."""
     numbers = Numbers()
     assert [numbers.take("spec", within((A, 1))) for _ in range(2)] == [0, 1]
     assert numbers.take("spec", ()) == 2
@@ -51,14 +51,14 @@ def test_new_task_run_in_a_retry_of_its_parent_gets_the_same_number() -> None:
 
 
 def test_late_child_counts_in_the_try_that_started_it() -> None:
-    """B is begun in the first try of A and counts only after C, begun in the second, did: one number."""
+    """B starts in the first try of A and counts only after C, which started in the second, has: one number."""
     numbers = Numbers()
     assert numbers.take("spec", within((C, 1), (A, 2))) == 0
     assert numbers.take("spec", within((B, 1), (A, 1))) == 0
 
 
 def test_siblings_get_different_numbers_whichever_is_retried() -> None:
-    """A and B, each tried twice, in mixed order: 0 and 1, twice."""
+    """A and B, each run twice, in mixed order: 0 and 1, twice."""
     numbers = Numbers()
     order = [(A, 1), (A, 2), (B, 1), (A, 3), (B, 2)]
     assert [numbers.take("spec", within(one)) for one in order] == [0, 0, 1, 0, 1]

@@ -1,4 +1,4 @@
-"""Two processes that submit the same at the same moment: one job, and both get it."""
+"""Two processes submit the same job at the same moment: one job, and both get it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 ROOT = Path(__file__).parents[2]
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 ROUNDS = 100
-#: A process that says nothing for so long hangs: the longest wait, for another's lease, is shorter.
+#: A process without output for this long hangs: the longest wait, for another's lease, is shorter.
 SILENCE_S = 180.0
 
 
@@ -38,7 +38,7 @@ async def owner() -> None:
 async def test_same_key_submitted_by_two_processes_at_once(live_emulator: Emulator) -> None:
     """A hundred rounds, four operations in turn: a hundred jobs, and both processes have the same one each time.
 
-    Every other time with a caller's key by two flow runs, else by one flow run that two workers run.
+    Half of the rounds use a caller's key in two flow runs, the others one flow run on two workers.
     """
     runs = await _flow_runs(2)
     ledger = live_emulator.ledger
@@ -59,7 +59,7 @@ async def test_same_key_submitted_by_two_processes_at_once(live_emulator: Emulat
 
 
 def _job(emulator: Emulator, number: int) -> tuple[str, dict[str, Any]]:
-    """Another job for each round."""
+    """A different job for each round."""
     jobs: list[tuple[str, dict[str, Any]]] = [
         ("createJob", {"tasks": [{"engine_id": ENGINE_ID, "payload": {"round": number}}]}),
         ("launchSingleEngineJob", {"engine_id": ENGINE_ID, "upload_url": f"https://m.example.invalid/{number}.mp4"}),
@@ -84,7 +84,7 @@ def _job(emulator: Emulator, number: int) -> tuple[str, dict[str, Any]]:
 
 
 def _names_of(emulator: Emulator, job_id: str | None) -> set[str | None]:
-    """A job's id, and for one that makes a project that of the project, as which it may have been found."""
+    """A job's id and, for a project, the project's id, under which it may have been found."""
     job = emulator.datasaur.jobs.get(job_id or "")
     return {job_id, f"project:{job.result_id}" if job and job.result_id else None}
 
@@ -96,7 +96,7 @@ async def _flow_runs(count: int) -> list[str]:
 
 @asynccontextmanager
 async def _process(emulator: Emulator) -> AsyncIterator[Process]:
-    """A process that submits, ended with its input; killed if that does not end it."""
+    """A process that submits; it ends with its input, or is killed."""
     address = PREFECT_API_URL.value()
     assert address
     process = await asyncio.create_subprocess_exec(
@@ -128,7 +128,7 @@ async def _process(emulator: Emulator) -> AsyncIterator[Process]:
 
 
 async def _at_once(processes: list[Process], orders: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give each process its order, release them together when both are ready, and read their handles."""
+    """Give each process its input, release both when they are ready, and read their handles."""
     for process, order in zip(processes, orders, strict=True):
         await _tell(process, order)
     assert [await _hear(process) for process in processes] == ["ready"] * len(processes)

@@ -1,4 +1,4 @@
-"""Cancelled runs and their jobs, for the tests of what cleans up after them."""
+"""Cancelled runs and their jobs, for the tests of the clean-up."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def submit(
 
 
 class Forgetful(RunStore):
-    """Dies before the job's id is written down."""
+    """A store whose process is killed before the job's id is written."""
 
     async def append(self, key: str, number: int, entry: Entry) -> bool:
         if entry["kind"] == "handle":
@@ -85,7 +85,7 @@ async def shared_target(aiware: AiwareCredentials) -> str:
 
 
 def meanwhile(aiware: AiwareCredentials, patch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]]) -> None:
-    """Let something happen in the first pause that the clean-up makes."""
+    """Run something in the first delay of the clean-up."""
     clock = aiware.get_client().session.clock
     sleep, due = clock.sleep, [True]
 

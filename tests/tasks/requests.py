@@ -1,4 +1,4 @@
-"""How many requests are made to Prefect's API."""
+"""Counts the requests to Prefect's API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counted(patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The requests of this process to Prefect's API within: methods and paths. What Prefect logs is not among them."""
+    """The requests of this process to Prefect's API within the block: methods and paths, without those for logs."""
     made: list[str] = []
     send = PrefectHttpxAsyncClient.send
 

@@ -1,4 +1,4 @@
-"""Which task runs a flow run had."""
+"""The task runs of a flow run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 
 
 async def task_run_names(flow_run_id: object, at_least: int) -> list[str]:
-    """Names of a flow run's task runs, by the events that the server keeps of them; asked until they are there."""
+    """Names of a flow run's task runs, from the server's events; repeated until they are there."""
     related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}"}]
     only = {
         "event": {"name": ["prefect.task-run.Completed"]},
@@ -21,5 +21,5 @@ async def task_run_names(flow_run_id: object, at_least: int) -> list[str]:
             names = [event["resource"]["prefect.resource.name"] for event in answer.json()["events"]]
             if len(names) >= at_least:
                 break
-            await asyncio.sleep(0.2)  # real: the server writes events in batches, and says so to nobody
+            await asyncio.sleep(0.2)  # real time: the server writes events in batches, without a notice
     return sorted(names)

@@ -1,4 +1,4 @@
-"""Input that cannot work: refused by name, and nothing is sent."""
+"""Bad input is refused with the parameter's name, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_bad_input_is_refused_by_name_and_nothing_is_sent(
 
     with pytest.raises(InvalidInput) as raised:
         await mine()
-    # `check_job` hands its id on in a list, and the list's name is near enough.
+    # `check_job` passes its id in a list, so the error names the list.
     assert raised.value.parameter.removesuffix("s") == parameter.removesuffix("s")
     assert emulator.ledger.requests == []
 
@@ -79,7 +79,7 @@ async def test_job_that_is_given_twice_is_checked_and_waited_for_once(
 async def test_handle_with_blanks_around_its_id_is_the_same_job(
     datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
-    """A handle whose id was pasted with a blank at its end: waited for, as a bare id with a blank is."""
+    """A handle whose id was pasted with a blank at its end is waited for, like a bare id with a blank."""
     job = emulator.datasaur.plant()
     handle = JobHandle(provider="datasaur", endpoint=f"{emulator.url}/graphql", job_id=f"{job.id} ")
 
@@ -91,7 +91,7 @@ async def test_handle_with_blanks_around_its_id_is_the_same_job(
 
 
 async def test_string_instead_of_a_list_of_ids_is_refused(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """`wait_for_jobs(block, "2791851b")` means one job, and must not ask for the jobs "2", "7", "9" and so on."""
+    """`wait_for_jobs(block, "2791851b")` means one job, and must not poll the jobs "2", "7", "9" and so on."""
 
     @flow
     async def mine(number: int) -> Any:
@@ -106,6 +106,6 @@ async def test_string_instead_of_a_list_of_ids_is_refused(aiware: AiwareCredenti
 
 @pytest.mark.parametrize("field", ["outage_budget_s", "not_found_grace_s"])
 def test_policy_takes_no_negative_seconds(field: str) -> None:
-    """-1 second is refused by the field's name when the policy is made."""
+    """-1 s is refused with the field's name when the policy is made."""
     with pytest.raises(InvalidInput, match=field):
         WaitPolicy(**{field: -1.0})  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Three clean-ups at once and one more: one sentence, one message, and the job was cancelled."""
+    """Three concurrent clean-ups and one more: one sentence, one message, one cancel."""
     run = await new_run()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
@@ -60,7 +60,7 @@ async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
 
 
 async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """aiWARE refuses once a task runs: each layer asks, and the state says "left running"."""
+    """aiWARE refuses once a task runs: each layer sends a cancel, and the state says "left running"."""
     run = await new_run()
     await submit(aiware, TASKS, run)
     emulator.clock.advance(3)
@@ -74,7 +74,7 @@ async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emula
 
 
 async def test_later_cancel_of_the_same_run_cancels_again(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Refused while it ran; the run went on with its job and was cancelled again, when the job had ended."""
+    """Refused while the job ran; the run continued and was cancelled again, when the job had ended."""
     run = await new_run()
     await submit(aiware, TASKS, run)
     emulator.clock.advance(3)
@@ -99,7 +99,7 @@ async def test_job_that_was_deleted_is_reported(aiware: AiwareCredentials, emula
 async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Hidden for its first 20 s, cancelled at once: not the last word of the first layers; the last one cancels it."""
+    """Hidden for 20 s and cancelled immediately: the first layers do not find it, the last one cancels it."""
     emulator.aiware.pace = Pace(queued_s=60)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     run = await new_run()
@@ -115,7 +115,7 @@ async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
 async def test_job_that_never_shows_is_given_up_after_visibility_s(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Deleted immediately: the last layer tries until `visibility_s` after the submission, not for ever."""
+    """Deleted immediately: the last layer tries until `visibility_s` after the submission."""
     emulator.faults.add(JobFault("gone"))
     run = await new_run()
     made_at = emulator.clock.now()
@@ -128,7 +128,7 @@ async def test_job_that_never_shows_is_given_up_after_visibility_s(
 async def test_job_whose_id_was_not_written_down_is_found_by_its_key(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """The process died with the answer; the job shows only after a while: the last layer finds and cancels it."""
+    """The process was killed at the answer, and the job is hidden at first: the last layer finds and cancels it."""
     emulator.aiware.pace = Pace(queued_s=60)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     run = await new_run()
@@ -141,7 +141,7 @@ async def test_job_whose_id_was_not_written_down_is_found_by_its_key(
 
 
 async def test_job_that_may_be_somebody_elses_is_not_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """A launch on a shared target carries no label: nothing tells that the job there is ours."""
+    """A launch on a shared target has no label: the job there may belong to another caller."""
     run = await new_run()
     target_id = await shared_target(aiware)
     job_id = await submit(aiware, EngineJobSpec(engine_id=ENGINE_ID, target_id=target_id), run, store=Forgetful(run.id))
@@ -154,7 +154,7 @@ async def test_job_that_may_be_somebody_elses_is_not_cancelled(aiware: AiwareCre
 async def test_submission_that_surely_started_nothing_is_not_reported(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """A submission that was refused, and a run that submitted nothing: no sentence, and the state stays as it is."""
+    """A refused submission, or none: no sentence, and the state does not change."""
     emulator.faults.add(Fault("forbidden", "createJob", times=None))
     run = await new_run()
     with pytest.raises(RequestFailed):
@@ -182,13 +182,13 @@ async def test_submission_that_surely_started_nothing_is_not_reported(
 async def test_run_that_no_person_cancelled_keeps_its_jobs(
     state: State[Any], aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """A stop, a crash, a failure, a job that was cancelled at its provider: no request, and the state stays."""
+    """A stop, a crash, a failure, a job cancelled at its provider: no request, and the state does not change."""
     run = await new_run()
     await submit(aiware, TASKS, run)
     await end(run, state)
     requests = len(emulator.ledger.requests)
     assert await clean_up_after(run.id) == []
-    # A runner that is stopped calls the hook with a state that the run is not in.
+    # A runner that is stopped calls the hook with a state that is not the run's.
     await cancel_with_the_run(run_aiware_job, run, Cancelling())
     assert len(emulator.ledger.requests) == requests
     assert await message_of(run) == state.message
@@ -213,7 +213,7 @@ async def test_run_that_no_person_cancelled_keeps_its_jobs(
 async def test_datasaur_has_no_cancel_and_the_state_says_so(
     spec: JobSpec, words: str, datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
-    """The message tells apart a job that goes on, one that has ended, and a submission of unknown outcome."""
+    """The message distinguishes a running job, an ended job, and a submission of unknown outcome."""
     going, over, unknown = [await new_run() for _ in range(3)]
     job_id = await submit(datasaur, spec, going)
     await end(going)
@@ -234,7 +234,7 @@ async def test_datasaur_has_no_cancel_and_the_state_says_so(
 async def test_error_with_one_job_does_not_stop_the_other_cancels(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Credentials that are gone, store that was edited by hand, and a healthy job: a sentence each, one cancel."""
+    """Deleted credentials, a store that was edited by hand, and a healthy job: a sentence each, one cancel."""
     run = await new_run()
     good = await submit(aiware, TASKS, run, "good")
     await submit(aiware, TASKS, run, "no block", block="deleted-since")
@@ -253,7 +253,7 @@ async def test_error_with_one_job_does_not_stop_the_other_cancels(
 
 
 async def test_unreachable_provider_is_tried_by_the_next_layer(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """An outage of the whole budget: "not known", which is not the last word."""
+    """An outage longer than the budget: "not known", and the next layer tries again."""
     run = await new_run()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
@@ -268,7 +268,7 @@ async def test_unreachable_provider_is_tried_by_the_next_layer(aiware: AiwareCre
 
 
 def test_trigger_ignores_the_message_of_the_clean_up() -> None:
-    """Otherwise the clean-up of a run would start another, endlessly."""
+    """Otherwise the clean-up of a run would start another clean-up, without end."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     [trigger] = [one["triggers"][0] for one in deployments if "triggers" in one]
     assert trigger["match"] == {"prefect.state-message": f"!{MESSAGE_PREFIX}*"}

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person presses Retry while the clean-up waits for the job to show: no cancel, and the state stays."""
+    """A person clicks Retry while the clean-up waits for the job: no cancel, and the state does not change."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=5))
     run = await new_run()
@@ -34,14 +34,14 @@ async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(
     ]
     assert not any(cancel.accepted for cancel in emulator.ledger.cancels)
     assert await name_of(run) == "AwaitingRetry"
-    await end(run)  # cancelled again before it began: nothing that was written down keeps the job
+    await end(run)  # cancelled again before it began: no record keeps the job
     assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retried and cancelled once more while it waits: the same state, but another attempt."""
+    """Retried and cancelled again while it waits: the same state, but another attempt."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=5))
     run = await new_run()
@@ -62,7 +62,7 @@ async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
 async def test_results_of_an_earlier_attempt_are_not_reported_again(
     then: str, aiware: AiwareCredentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cancelled at the provider, and started again before that was told: the new attempt's state is not touched."""
+    """Cancelled at the provider, and retried before that was reported: the new attempt's state does not change."""
     run = await new_run()
     await submit(aiware, TASKS, run)
     await end(run)
@@ -82,7 +82,7 @@ async def test_results_of_an_earlier_attempt_are_not_reported_again(
 
 
 async def test_only_confirmed_cancels_are_recorded_as_confirmed(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Cancelled: `confirmed`, so that the job is not adopted if it vanishes. Refused, since it runs: not confirmed."""
+    """A cancelled job is `confirmed`, so it is not adopted if it disappears. A running, refused one is not."""
     cancelled, refused = await new_run(), await new_run()
     await submit(aiware, TASKS, cancelled)
     await end(cancelled)

@@ -1,4 +1,4 @@
-"""A clean-up after a lost answer, where a rule of the organisation started a job in our container: it is left alone."""
+"""A clean-up after a lost answer does not cancel a job that a rule of the organisation started in the container."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ours(emulator: Emulator) -> list[str]:
 
 
 async def _away(*_: Any) -> Any:
-    """The lists of jobs cannot be read while the run lives."""
+    """The lists of jobs cannot be read while the run is active."""
     raise errors.ServerFailed("aiware", "jobs", "", "HTTP 503")
 
 
@@ -45,7 +45,7 @@ async def test_job_of_a_rule_is_not_cancelled(
     aiware: AiwareCredentials,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ours is cancelled if it was done. The rule's goes on either way."""
+    """The run's own job is cancelled if it exists. The rule's job continues in both cases."""
     emulator.faults.add(JobFault("started_by_rule", word=engine, times=None), Fault(kind, operation=name, times=None))
     run = await new_run()
     with monkeypatch.context() as patch:
@@ -62,7 +62,7 @@ async def test_job_of_a_rule_is_not_cancelled(
 async def test_launch_that_may_be_the_job_of_a_rule_is_left_running(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Two jobs of the engine after our launch: the sentence names both, and neither is cancelled."""
+    """Two jobs of the engine after the launch: the sentence names both, and neither is cancelled."""
     emulator.faults.add(JobFault("started_by_rule", word=ENGINE_ID, delay_s=3))
     run = await new_run()
     await submit(aiware, LAUNCH, run, store=Forgetful(run.id))
@@ -78,7 +78,7 @@ async def test_launch_that_may_be_the_job_of_a_rule_is_left_running(
 async def test_wrong_credentials_block_is_named_and_leaves_the_job(
     emulator: Emulator, aiware: AiwareCredentials
 ) -> None:
-    """Somebody emptied the token since the job was submitted: the sentence names block and field, and no secret."""
+    """The token was emptied after the submission: the sentence names block and field, and no secret."""
     await aiware.asave("spoilt-since", overwrite=True)
     run = await new_run()
     await submit(aiware, TASKS, run, block="spoilt-since")

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 
 async def test_job_of_another_living_run_is_left(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """A caller's own key: the run that submitted goes on, so its job does; once it has ended, the job is cancelled."""
+    """A caller's key: the submitting run is active, so its job is left; once it has ended, the job is cancelled."""
     owner, guest = await new_run(), await new_run()
     job_id = await submit(aiware, TASKS, owner, "shared", await store_of(key_of("shared"), owner.id))
     assert await submit(aiware, TASKS, guest, "shared", await store_of(key_of("shared"), guest.id)) == job_id
@@ -47,7 +47,7 @@ async def test_job_of_another_living_run_is_left(aiware: AiwareCredentials, emul
 async def test_job_that_another_run_with_the_key_waits_for_is_left(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """The run that submitted has ended, two others wait: the first to be cancelled leaves it, the second does not."""
+    """The submitting run has ended, two others wait: the first cancel leaves the job, the second cancels it."""
     owner, first, second = [await new_run() for _ in range(3)]
     for run in (owner, first, second):
         job_id = await submit(aiware, TASKS, run, "guests", await store_of(key_of("guests"), run.id))
@@ -61,7 +61,7 @@ async def test_job_that_another_run_with_the_key_waits_for_is_left(
 
 
 async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Both are Cancelling: neither waits any more, and whichever cleans up first cancels."""
+    """Both are Cancelling: neither counts as waiting, and the first clean-up cancels the job."""
     first, second = await new_run(), await new_run()
     for run in (first, second):
         job_id = await submit(aiware, TASKS, run, "both", await store_of(key_of("both"), run.id))
@@ -71,7 +71,7 @@ async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareC
 
 
 async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """The first run of a key is cancelled, its job too; the next submits again; then the first's clean-up runs."""
+    """Run 1 of a key and its job are cancelled; run 2 submits a new one; then the clean-up of run 1 runs."""
     first, second = await new_run(), await new_run()
     old = await submit(aiware, TASKS, first, "again", await store_of(key_of("again"), first.id))
     await end(first, Cancelling())
@@ -88,7 +88,7 @@ async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareC
 async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
     aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """Run 1's job ended badly, run 2 submitted again and crashed, and run 1 adopted that job: it is run 1's."""
+    """Run 1's job failed, run 2 submitted a new one and crashed, and run 1 adopted that job: it belongs to run 1."""
     first, second = await new_run(), await new_run()
     key = key_of("taken over")
     old = await submit(aiware, TASKS, first, "taken over", await store_of(key, first.id))
@@ -103,7 +103,7 @@ async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
 
 
 async def test_job_of_another_run_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Run 1's job ended badly, run 2 submitted again and crashed; run 1 did not adopt that job, and is cancelled."""
+    """Run 1's job failed, run 2 submitted a new one and crashed; run 1 did not adopt it, and is cancelled."""
     first, second = await new_run(), await new_run()
     key = key_of("not taken over")
     old = await submit(aiware, TASKS, first, "not taken over", await store_of(key, first.id))
@@ -121,7 +121,7 @@ async def test_job_of_another_run_is_left_and_reported(aiware: AiwareCredentials
 async def test_run_that_starts_to_use_the_key_meanwhile_keeps_the_job(
     hidden: str, aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins while the clean-up waits for the job to show: it is asked again before the cancel is sent."""
+    """It begins while the clean-up waits for the job to appear: the users are read again before the cancel is sent."""
     emulator.aiware.pace = Pace(queued_s=600)
     emulator.faults.add(JobFault("not_visible", delay_s=20))
     owner, guest = await new_run(), await new_run()
@@ -142,7 +142,7 @@ async def test_run_that_starts_to_use_the_key_meanwhile_keeps_the_job(
 
 
 async def test_replaced_job_is_cancelled_with_its_own_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """Run 2 forced a new job before run 1 could write its own down: each run's cancel takes its own job along."""
+    """Run 2 forced a new job before run 1 recorded its own: the cancel of each run cancels its own job."""
     first, second = await new_run(), await new_run()
     key = key_of("replaced")
     store = await store_of(key, first.id)
@@ -164,7 +164,7 @@ async def test_replaced_job_is_cancelled_with_its_own_run(aiware: AiwareCredenti
 
 
 async def test_deleted_run_cannot_be_cleaned_up() -> None:
-    """`InvalidInput`: its store went with it."""
+    """`InvalidInput`: its store was deleted with it."""
     run = await new_run()
     async with get_client() as api:
         await api.delete_flow_run(run.id)
@@ -173,7 +173,7 @@ async def test_deleted_run_cannot_be_cleaned_up() -> None:
 
 
 async def test_key_whose_runs_were_all_deleted_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each home of the key is gone: the next one counts, up to a bound, and then the key has to be another."""
+    """The run with the key's entries is deleted: the next one keeps them, up to a bound, then the key is refused."""
     monkeypatch.setattr(caller_keys, "_MAX_HOMES", 2)
     key, guest = key_of("deleted"), await new_run()
     async with get_client() as api:

@@ -1,4 +1,4 @@
-"""The clean-up of a run with many jobs: few requests for each, and the state says what was left."""
+"""The clean-up of a run with many jobs: few requests for each, and the state names the jobs that were left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JOBS = 120
 async def test_each_job_costs_one_cancel_and_one_note(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """120 jobs: 120 cancels and a read for each batch; at Prefect's API 120 notes and a few reads."""
+    """120 jobs: 120 cancels and a read for each batch; at Prefect's API 120 writes and a few reads."""
     emulator.aiware.pace = Pace(queued_s=3600)
     run = await new_run()
     async with one_client():
@@ -57,7 +57,7 @@ async def test_each_job_costs_one_cancel_and_one_note(
 async def test_other_waiting_runs_are_read_only_for_callers_keys(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two jobs with a caller's own key among ten: their users are read once for each, and no other's."""
+    """Two of ten jobs have a caller's key: the users of each key are read once, and no others."""
     emulator.aiware.pace = Pace(queued_s=3600)
     run = await new_run()
     for number in range(8):
@@ -104,7 +104,7 @@ async def test_clean_up_survives_an_outage_of_prefects_api(
 
 
 def test_message_names_the_jobs_that_were_left_first() -> None:
-    """198 of 200 were cancelled: the number, and a sentence for each of the two others."""
+    """198 of 200 were cancelled: the number, and a sentence for each of the other two."""
     done = [Done("job a: left running."), Done("job b: not known.")]
     done += [Done(f"job {number}: cancelled.", True, True) for number in range(198)]
     assert _summary(done) == "198 of 200 jobs were cancelled. job a: left running. job b: not known."

@@ -1,4 +1,4 @@
-"""Downstream deployments start once per key, and only those that can take the jobs."""
+"""Downstream deployments start once per key, and only if they accept the jobs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_same_key_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
 
 
 async def test_same_key_at_the_same_time_starts_one_run(deploy: Deploy, runs_of: RunsOf) -> None:
-    """Four flows at once with one key: one flow run."""
+    """Four concurrent flows with one key: one flow run."""
     name = await deploy("once-at-once")
     given = await asyncio.gather(*[starting(name, ["k"]) for _ in range(4)])
     [run] = await runs_of(name)
@@ -55,7 +55,7 @@ async def test_another_key_starts_another_run(deploy: Deploy, runs_of: RunsOf) -
 
 
 def test_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
-    """Each of the five makes another key; the order of the jobs and a repeated one do not."""
+    """A change of any of the five changes the key; the order of the jobs and a repeated job do not."""
     one, two = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
     key = downstream_key("f/d", "aiware", "https://x.invalid", [one, two])
     assert downstream_key("f/d", "aiware", "https://x.invalid", [two, one, two]) == key
@@ -70,7 +70,7 @@ def test_key_names_deployment_provider_endpoint_jobs_and_states() -> None:
 
 
 def test_repeated_job_counts_as_the_first() -> None:
-    """Export 2 repeats export 1, whose file nobody can fetch any more: what was started for 1 is not started for 2."""
+    """Export 2 repeats export 1, whose file is lost: a deployment that was started for 1 is not started for 2."""
     first, again = ({"job_id": job_id, "state": "SUCCEEDED"} for job_id in "12")
     key = downstream_key("f/d", "datasaur", "https://x.invalid", [first])
     assert downstream_key("f/d", "datasaur", "https://x.invalid", [again | {"repeats": "1"}]) == key
@@ -89,7 +89,7 @@ async def test_deployment_that_is_given_twice_is_started_once(deploy: Deploy, ru
 
 
 async def test_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, runs_of: RunsOf) -> None:
-    """A sensor that waited for 2,000 jobs starts downstream, although Prefect bounds parameters to 512 KiB."""
+    """A sensor that waited for 2,000 jobs starts downstream, although Prefect limits parameters to 512 KiB."""
     name = await deploy("two-thousand")
     job: dict[str, Any] = {
         **JOB,
@@ -113,7 +113,7 @@ async def test_outcomes_of_two_thousand_jobs_can_be_handed_over(deploy: Deploy, 
 
 
 async def test_largest_result_that_is_handed_over_fits_into_a_parameter(deploy: Deploy, runs_of: RunsOf) -> None:
-    """A result at our bound, of characters that take several bytes: Prefect's server accepts it."""
+    """A result at the bound, with characters of several bytes: Prefect's server accepts it."""
     name = await deploy("large")
     result = {"text": "\u20ac" * ((MAX_RESULT_CHARACTERS - 12) // 6)}
     large = outcome("aiware", "1", Job("aiware", "1", JobState.SUCCEEDED, "complete"), result)
@@ -137,14 +137,14 @@ async def test_missing_deployment_is_refused(name: str) -> None:
 
 
 async def test_deployment_whose_flow_takes_no_jobs_is_refused(deploy: Deploy) -> None:
-    """A flow without the parameter `jobs` could not be told which: refused with the parameter's name."""
+    """A flow without the parameter `jobs` could not get the outcomes: refused with the parameter's name."""
     name = await deploy("deaf", {"type": "object", "properties": {"other": {"type": "string"}}})
     with pytest.raises(InvalidInput, match="has no parameter 'jobs'"):
         await require_deployments([name], "downstream", "jobs")
 
 
 async def test_deployment_with_another_required_parameter_is_refused(deploy: Deploy) -> None:
-    """A second required parameter: refused by its name; accepted where the deployment gives it a value."""
+    """A second required parameter: refused with its name; accepted if the deployment has a value for it."""
     schema = {"type": "object", "properties": {"jobs": {}, "database": {}}, "required": ["jobs", "database"]}
     wanting = await deploy("wanting", schema)
     with pytest.raises(InvalidInput, match="needs a value for database"):
@@ -153,7 +153,7 @@ async def test_deployment_with_another_required_parameter_is_refused(deploy: Dep
 
 
 async def test_references_and_templates_in_a_result_reach_downstream_as_text(deploy: Deploy, runs_of: RunsOf) -> None:
-    """A server's answer that looks like Prefect's own markup is neither resolved nor refused (guarantee 11)."""
+    """A server's answer that resembles Prefect's own markup is neither resolved nor refused (guarantee 11)."""
     name = await deploy("hostile")
     hostile: dict[str, Any] = {
         "variable": {"__prefect_kind": "workspace_variable", "variable_name": "db_password"},

@@ -1,4 +1,4 @@
-"""The flow in docs/how-to/write-your-own-flow.md runs as it stands there."""
+"""The flow in docs/how-to/write-your-own-flow.md runs unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved", "aiware")]
 
 
 async def test_flow_in_the_guide_fetches_the_results_of_one_job(emulator: Emulator) -> None:
-    """Its code is taken from the page: it submits one job and returns the engine's results."""
+    """Its code is read from the page: it submits one job and returns the engine's results."""
     code, *_ = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     names: dict[str, Any] = {"__name__": "guide"}
     exec(code, names)

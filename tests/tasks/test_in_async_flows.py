@@ -32,7 +32,7 @@ ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 async def test_job_from_submission_to_downstream(
     aiware: AiwareCredentials, emulator: Emulator, deploy: Deploy, runs_of: RunsOf
 ) -> None:
-    """Submit, check, wait, fetch, start downstream, in one flow. The task runs' names say what they did."""
+    """Submit, check, wait, fetch, start downstream, in one flow. The names of the task runs describe them."""
     downstream = await deploy("own-async-downstream")
 
     @flow
@@ -65,7 +65,7 @@ async def test_job_from_submission_to_downstream(
 
 
 async def test_job_with_tasks_can_be_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """createJob, then cancel while it is queued: confirmed, and once at the provider."""
+    """createJob, then cancel while it is queued: confirmed, with one cancel at the provider."""
 
     @flow
     async def mine() -> Any:
@@ -103,7 +103,7 @@ async def test_export_is_saved_in_the_given_folder(datasaur: DatasaurCredentials
 
 
 async def test_result_of_a_failed_job_is_not_fetched(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """`fetch_result` with a job that failed raises `JobFailed`, and asks for nothing."""
+    """`fetch_result` with a failed job raises `JobFailed`, without a request."""
     planted = emulator.aiware.plant(status="failed", tasks=[])
 
     @flow
@@ -140,7 +140,7 @@ async def test_bad_id_does_not_affect_the_others(
 
 
 async def test_waiting_for_many_is_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """50 jobs until their ends: one task run, and one request per poll."""
+    """50 jobs until they end: one task run, and one request per poll."""
     job_ids = [emulator.aiware.plant().id for _ in range(50)]
 
     @flow
@@ -155,7 +155,7 @@ async def test_waiting_for_many_is_one_task_run(aiware: AiwareCredentials, emula
     assert len(ended) == 50
     polls = [set(record.job_ids) for record in emulator.ledger.requests]
     assert polls[0] == set(job_ids)
-    # Jobs take 7 s, a pause is 2 s, and what is not nearly due comes in a second request.
+    # Jobs take 7 s, the interval is 2 s, and jobs that are not nearly due need a second request.
     assert len(polls) <= 2 * (7 / 2 + 1)
     names = await task_run_names(flow_run_id, 1)
     assert len(names) == 1

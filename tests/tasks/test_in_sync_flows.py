@@ -1,4 +1,4 @@
-"""Each task in a user's own sync flow, by `.submit(...).result()`: in threads, on event loops of their own."""
+"""Each task in a user's own sync flow, by `.submit(...).result()`: in threads, on separate event loops."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
-#: Prefect's types have `.result()` of an async task give its coroutine; it gives what that returns.
+#: Prefect's types say that `.result()` of an async task returns a coroutine; it returns the coroutine's result.
 tasks: Any = typed_tasks
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-#: Real pauses, since these tasks run on the machine's clock: as short as they can be.
+#: Real intervals, since these tasks run on the machine's clock: as short as possible.
 OFTEN = WaitPolicy(Schedule(0.05, 1, 0.05))
 
 
@@ -58,7 +58,7 @@ async def test_aiware_job_from_submission_to_downstream(
 
 
 async def test_datasaur_jobs_submitted_side_by_side(live_emulator: Emulator, tmp_path: Path) -> None:
-    """Two tasks at once, each in a thread and loop of its own, with client id and secret: both jobs end well."""
+    """Two concurrent tasks, each in its own thread and loop, with client id and secret: both jobs succeed."""
     credentials = datasaur_credentials(live_emulator)
     label = AutoLabelSpec(
         project_id="HvdyIL2iwZn",
@@ -86,7 +86,7 @@ async def test_datasaur_jobs_submitted_side_by_side(live_emulator: Emulator, tmp
 
 
 async def test_cancel_from_sync_code(live_emulator: Emulator) -> None:
-    """A Datasaur job: refused. An aiWARE job with an id that cannot be one: `InvalidInput`. Neither is sent."""
+    """A Datasaur job: refused. An aiWARE job with an invalid id: `InvalidInput`. Nothing is sent."""
     aiware, datasaur = aiware_credentials(live_emulator), datasaur_credentials(live_emulator)
 
     @flow
@@ -101,7 +101,7 @@ async def test_cancel_from_sync_code(live_emulator: Emulator) -> None:
 
 
 async def test_queued_job_is_cancelled_from_sync_code(live_emulator: Emulator) -> None:
-    """Submitted to start far later, cancelled at once: confirmed."""
+    """Submitted with a start far in the future and cancelled: confirmed."""
     live_emulator.faults.add(JobFault("stuck"))
     credentials = aiware_credentials(live_emulator)
 

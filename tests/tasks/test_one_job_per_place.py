@@ -1,4 +1,4 @@
-"""Which submissions of a run are the same job: across attempts, retries of tasks, and inner flows."""
+"""The submissions of a run that are the same job: across attempts, retries of tasks, and inner flows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHER = AiwareJobSpec.of(tasks=[EngineTask(engine_id="54525249-da68-4dbf-b6fe-ae
 
 
 async def attempts(some_flow: Any, count: int = 2) -> State[Any]:
-    """The flow's run, and again as after a crash or a click on "Retry"."""
+    """The flow's run, then another attempt as after a crash or a click on "Retry"."""
     engine: Any = run_flow
     async with get_client() as client:
         run: FlowRun = await client.create_flow_run(some_flow)
@@ -43,7 +43,7 @@ async def attempts(some_flow: Any, count: int = 2) -> State[Any]:
 
 
 def made(emulator: Emulator) -> int:
-    """How many jobs there are."""
+    """The number of jobs."""
     return len([one for one in emulator.ledger.submissions if one.job_id])
 
 
@@ -62,7 +62,7 @@ async def test_same_spec_twice_is_two_jobs(emulator: Emulator, aiware: AiwareCre
 
 
 async def test_order_of_calls_does_not_matter(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """Different specs, at once, in another order each time: no attempt after the first submits anything."""
+    """Different specs, concurrently, in a different order each time: only the first attempt submits."""
     orders = iter([[SPEC, OTHER, SPEC], [OTHER, SPEC, SPEC], [SPEC, SPEC, OTHER]])
 
     @flow
@@ -76,7 +76,7 @@ async def test_order_of_calls_does_not_matter(emulator: Emulator, aiware: Aiware
 async def test_task_that_prefect_retries_submits_no_second_job(
     emulator: Emulator, datasaur: DatasaurCredentials, target_api: DatasaurTargetApi
 ) -> None:
-    """Somebody gave the task retries: the unknown outcome stays unknown, and is sent once."""
+    """A user's task has retries: the outcome stays unknown, and the create is sent once."""
     spec = AutoLabelSpec.of(
         project_id="HvdyIL2iwZn",
         labeler_email="me@example.com",
@@ -115,7 +115,7 @@ async def test_inner_flow_finds_its_job_when_the_outer_one_is_retried(
 
 @pytest.mark.parametrize("which", ["inner", "outer"])
 async def test_flow_with_retries_submits_once(which: str, emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """`retries` of an inner or an outer flow, in the same process: one job per place."""
+    """`retries` of an inner or an outer flow, in the same process: one job per call."""
     fail = iter([True, True, False])
 
     @flow(retries=2 if which == "inner" else 0)
@@ -146,7 +146,7 @@ async def test_two_runs_are_two_jobs(emulator: Emulator, aiware: AiwareCredentia
 
 
 async def test_outside_a_flow_the_store_is_the_process(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """A key shares a job, and no key makes one each time."""
+    """Calls with a key share a job; each call without a key submits a new one."""
     keys = ("order-7", "order-7", None, None)
     async with aiware.get_client() as client:
         first, second, third, fourth = [await submit_from_here(aiware, client, SPEC, key=key) for key in keys]

@@ -36,7 +36,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_is_named_after_the_error(name: str) -> None:
-    """Failed, cancelled, timed out and lost are told apart by the state's name; its message is the error's."""
+    """Failed, cancelled, timed out and lost have different state names; the message is the error's."""
     error, kind = NAMES[name]
     state = run_state(error)
     assert (state.name, state.type, state.message) == (name, kind, str(error))
@@ -44,13 +44,13 @@ def test_state_is_named_after_the_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_error_of_a_state_survives_pickling(name: str) -> None:
-    """Prefect pickles a state's data where results are persisted."""
+    """Prefect pickles a state's data if results are persisted."""
     error, _ = NAMES[name]
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_outcome_is_plain_json() -> None:
-    """Job and result as dicts and text, and nothing else."""
+    """Job and result as dicts and text only."""
     made = outcome("aiware", "1", job(), {"engine_results": []})
     assert json.loads(json.dumps(made)) == made
     assert (made["state"], made["result"]) == ("SUCCEEDED", '{"engine_results": []}')
@@ -67,7 +67,7 @@ def test_outcome_without_a_job_has_its_error() -> None:
 
 
 def test_result_too_large_for_a_parameter_is_replaced_by_its_size() -> None:
-    """One character over the bound: result None, and how large it is. At the bound it stands."""
+    """One character over the bound: result None, and its size. At the bound: the result."""
     fits = {"x": "y" * (MAX_RESULT_CHARACTERS - len('{"x": ""}'))}
     assert outcome("aiware", "1", job(), fits)["result"] == json.dumps(fits)
     made = outcome("aiware", "1", job(), {"x": fits["x"] + "y"})
@@ -76,12 +76,12 @@ def test_result_too_large_for_a_parameter_is_replaced_by_its_size() -> None:
 
 
 def test_run_whose_jobs_all_succeeded_has_no_special_state() -> None:
-    """Two good jobs: None, so that the run completes."""
+    """Two succeeded jobs: None, so the run completes."""
     assert overall_state({"1": job("1"), "2": job("2")}) is None
 
 
 def test_run_for_one_job_ends_like_the_job() -> None:
-    """One failed job: its own message, without counting."""
+    """One failed job: its own message, without a count."""
     failed = job("1", JobState.FAILED)
     state = overall_state({"1": failed})
     assert state is not None
@@ -89,7 +89,7 @@ def test_run_for_one_job_ends_like_the_job() -> None:
 
 
 def test_run_for_many_jobs_counts_and_names_its_failures() -> None:
-    """One good, one failed, one lost: "2 of 3", and both ids with their reasons."""
+    """One succeeded, one failed, one lost: "2 of 3", and both ids with their reasons."""
     state = overall_state({"1": job("1"), "2": job("2", JobState.FAILED), "3": LOST})
     assert state is not None
     assert state.message is not None
@@ -100,7 +100,7 @@ def test_run_for_many_jobs_counts_and_names_its_failures() -> None:
 
 
 def test_state_of_a_mixed_run_does_not_depend_on_which_job_ended_first() -> None:
-    """One job failed, one was cancelled: the run failed, in whichever order they ended."""
+    """One job failed, one was cancelled: the run failed in any order of their ends."""
     failed, cancelled = job("1", JobState.FAILED), job("2", JobState.CANCELLED)
     states = [overall_state({"1": failed, "2": cancelled}), overall_state({"2": cancelled, "1": failed})]
     assert [state.type for state in states if state] == [StateType.FAILED, StateType.FAILED]

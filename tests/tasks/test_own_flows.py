@@ -1,4 +1,4 @@
-"""A flow of a user's own, as in the guide, cancels its jobs by itself when a person cancels its run."""
+"""A user's own flow, as in the guide, cancels its jobs when a person cancels its run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def for_many() -> None:
 
 @flow
 async def as_they_end() -> None:
-    """Submit three, and take the ends as they come."""
+    """Submit three, and receive the ends in their order."""
     credentials = await AiwareCredentials.aload("aiware")
     handles = [await submit_job(credentials, SPEC) for _ in range(3)]
     async for _ in jobs_as_they_end(credentials, handles):
@@ -75,7 +75,7 @@ async def by_block() -> None:
 
 
 async def begun(own: Flow[..., Any], emulator: Emulator, aiware: AiwareCredentials, jobs: int) -> Any:
-    """The flow's run, and its attempt, which waits for its jobs and for as long as nothing is done about it."""
+    """The flow's run, and its attempt, which waits for its jobs until it is cancelled."""
     emulator.faults.add(JobFault("stuck", times=None))
     async with get_client() as api:
         run = await api.create_flow_run(own, tags=["mine"])
@@ -91,7 +91,7 @@ async def begun(own: Flow[..., Any], emulator: Emulator, aiware: AiwareCredentia
 
 
 async def cancel(run: FlowRun, going: asyncio.Task[Any], clock: FakeClock) -> None:
-    """As a worker does: the state, then the process, which unwinds, then the final state."""
+    """Cancel as a worker does: the state, then the process, which unwinds, then the final state."""
     async with get_client() as api:
         await api.set_flow_run_state(run.id, Cancelling(), force=True)
         clock.go_on()
@@ -107,13 +107,13 @@ async def cancel(run: FlowRun, going: asyncio.Task[Any], clock: FakeClock) -> No
 async def test_own_flow_cancels_its_jobs_when_its_run_is_cancelled(
     own: Flow[..., Any], jobs: int, aiware: AiwareCredentials, emulator: Emulator
 ) -> None:
-    """No hook, no context manager, no tag: the process that unwinds cancels, and the clean-up tells it in the state."""
+    """No hook, no context manager, no tag: the unwinding process cancels, and the clean-up sets the message."""
     run, going, clock = await begun(own, emulator, aiware, jobs)
     await cancel(run, going, clock)
     accepted = {one.job_id for one in emulator.ledger.cancels if one.accepted}
     assert accepted == {one.job_id for one in emulator.ledger.submissions if one.job_id}
     assert len(accepted) == jobs
-    assert len(emulator.ledger.cancels) == jobs  # one clean-up, however many tasks unwind
+    assert len(emulator.ledger.cancels) == jobs  # one clean-up for any number of tasks
     assert len(await clean_up_after(run.id)) == jobs
     assert (await message_of(run) or "").startswith(MESSAGE_PREFIX)
 
@@ -132,7 +132,7 @@ async def test_own_flow_that_is_stopped_leaves_its_job(
 
 
 async def test_own_run_is_tagged_before_its_first_submission(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """So that reap-orphans finds it if it ends badly: the tag is there beside the run's own."""
+    """reap-orphans finds it by the tag if it ends badly; the run's own tags stay."""
     run, going, clock = await begun(for_many, emulator, aiware, 3)
     async with get_client() as api:
         assert set((await api.read_flow_run(run.id)).tags) == {"mine", "graphql-jobs"}
@@ -144,7 +144,7 @@ async def test_own_run_is_tagged_before_its_first_submission(aiware: AiwareCrede
 async def test_run_is_read_and_tagged_once(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five submissions of one run: one change of its tags."""
+    """Five submissions of one run: one update of its tags."""
 
     @flow
     async def five() -> None:
@@ -163,7 +163,7 @@ async def test_run_is_read_and_tagged_once(
 async def test_cancel_while_a_create_is_pending_finds_the_job(
     aiware: AiwareCredentials, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held after the provider made the job and before its answer is read: the job is found by its key and cancelled."""
+    """Cancelled after the job was created and before the answer is read: the job is found by its key and cancelled."""
     emulator.aiware.pace = Pace(queued_s=600)
     held, send = asyncio.Event(), Session._send
     clock: FakeClock = aiware.get_client().session.clock  # type: ignore[assignment] # the fixture's
@@ -188,8 +188,8 @@ async def test_cancel_while_a_create_is_pending_finds_the_job(
 
 
 async def test_jobs_that_others_submitted_are_left_running(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """A sensor of a user's own, that waits for a job which it did not submit: its cancel is no cancel of the job."""
-    emulator.faults.add(JobFault("stuck", times=None))  # before the job begins, which would end by itself
+    """A user's own sensor waits for a job that it did not submit: cancelling the sensor does not cancel the job."""
+    emulator.faults.add(JobFault("stuck", times=None))  # before the job begins and ends
     async with aiware.get_client() as client:
         handle = await client.submit(TASKS)
 

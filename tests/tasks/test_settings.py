@@ -1,4 +1,4 @@
-"""What every task of the package has in common."""
+"""The settings that all tasks of the package share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 import tasks
 
-#: What runs a task, and the two that a flow cancels its jobs with.
+#: The tasks, and the two helpers with which a flow cancels its jobs.
 NO_TASKS = {"jobs_as_they_end", "cancel_with_the_run", "cancelling_with_the_run"}
 ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name not in NO_TASKS}
 
@@ -24,7 +24,7 @@ def test_each_remote_action_has_a_task() -> None:
 
 @pytest.mark.parametrize("task", ALL.values(), ids=ALL)
 def test_no_task_caches(task: Task[..., object]) -> None:
-    """A status goes stale at once, and a cached submission would hand out an old job."""
+    """A status is soon out of date, and a cached submission would return an old job."""
     assert task.cache_policy is NO_CACHE
     assert not task.persist_result
     assert task.cache_key_fn is None
@@ -32,14 +32,14 @@ def test_no_task_caches(task: Task[..., object]) -> None:
 
 @pytest.mark.parametrize("task", ALL.values(), ids=ALL)
 def test_prefect_retries_no_task(task: Task[..., object]) -> None:
-    """Guarantee 2: what may be sent again is decided in the session, and nowhere else."""
+    """Guarantee 2: only the session decides what is sent again."""
     assert task.retries == 0
     assert task.retry_condition_fn is None
 
 
 @pytest.mark.parametrize("task", ALL.values(), ids=ALL)
 def test_task_has_a_readable_name_in_the_ui(task: Task[..., object]) -> None:
-    """A name in words, and a description that is one sentence or more."""
+    """A name in words, and a description of at least one sentence."""
     assert " " in task.name
     assert "_" not in task.name
     assert task.description

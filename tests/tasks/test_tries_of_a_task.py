@@ -1,4 +1,4 @@
-"""A Prefect task of a user's own that is tried again submits its jobs once, whatever stands around `submit_job`.
+"""A user's task that Prefect retries submits its jobs once, with any nesting around `submit_job`.
 
 Each test runs a flow whose tasks fail after their submissions, and counts the jobs at the emulator.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
-#: Prefect's types have `.submit()` and `.result()` of an async task give what they do not.
+#: Prefect's types of `.submit()` and `.result()` of an async task are wrong.
 tasks: Any = typed_tasks
 ENGINE = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 Step = Callable[[AiwareCredentials, str], Any]
@@ -41,7 +41,7 @@ def credentials(live_emulator: Emulator) -> AiwareCredentials:
 
 
 class Failing:
-    """Fails in the first `tries` calls of each name."""
+    """Fails in the first `tries` calls with each name."""
 
     def __init__(self, tries: int = 2) -> None:
         self.left: Counter[str] = Counter()
@@ -71,14 +71,14 @@ async def submitted(credentials: AiwareCredentials, name: str) -> None:
 
 
 async def triggered(credentials: AiwareCredentials, name: str) -> None:
-    """The block's way."""
+    """A job block, triggered."""
     url = f"https://media.example.com/{name}"
     await AiwareEngineJob(credentials=credentials, engine_id=ENGINE, upload_url=url).trigger()
 
 
 @flow
 async def inner(credentials: AiwareCredentials, name: str) -> None:
-    """An inner flow of its own."""
+    """An inner flow."""
     await tasks.submit_job(credentials, spec(name))
 
 
@@ -101,7 +101,7 @@ async def nested(credentials: AiwareCredentials, name: str) -> None:
 async def test_task_with_retries_submits_each_job_once(
     way: str, step: Step, live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
-    """Three items, two of them equal, each submitted twice, and each task tried twice: six jobs."""
+    """Three items, two of them equal, each submitted twice, and each task run twice: six jobs."""
     fail = Failing(1)
     names = ["a", "b", "b"]
 
@@ -150,8 +150,8 @@ async def test_sync_task_with_retries_submits_each_job_once(
 async def test_any_run_around_a_submission_may_be_retried(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
-    """A flow, an inner flow, and a task in a task, each tried three times, equal jobs in each: three jobs."""
-    fail = Failing(8)  # two of three tries at each of the levels
+    """A flow, an inner flow, and a task in a task, each run three times, equal jobs in each: three jobs."""
+    fail = Failing(8)  # two of three tries at each level
 
     @task(retries=2)
     async def low() -> None:
@@ -180,7 +180,7 @@ async def test_any_run_around_a_submission_may_be_retried(
 async def test_late_children_of_a_failed_try_share_jobs_with_the_next_try(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
-    """A task maps over three items and fails at once; its next try maps again while the first three run: three jobs."""
+    """A task maps over three items and fails; its next try maps again while the first three run: three jobs."""
     fail = Failing(1)
     go_on = threading.Event()
 
@@ -208,7 +208,7 @@ async def test_late_children_of_a_failed_try_share_jobs_with_the_next_try(
 async def test_retry_of_a_run_with_task_retries_finds_all_its_jobs(
     live_emulator: Emulator, credentials: AiwareCredentials
 ) -> None:
-    """Two tasks with equal jobs, one of them tried again; then the run is run again: two jobs."""
+    """Two tasks with equal jobs, one of them retried; then the run is run again: two jobs."""
     fail = Failing(1)
 
     @task(retries=1)
@@ -241,7 +241,7 @@ async def test_equal_jobs_are_numbered_across_nested_runs(
 
 
 async def test_numbers_are_dropped_after_the_attempt(live_emulator: Emulator, credentials: AiwareCredentials) -> None:
-    """A process that runs flows for months keeps nothing of those that have ended."""
+    """A process that runs flows for months keeps no numbers of ended runs."""
     before = dict(_numbers)
 
     @flow

@@ -1,4 +1,4 @@
-"""Waiting for many, with the ways in which it ends."""
+"""Waiting for many jobs, and the ways in which such a wait ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def waiting(block: Any, job_ids: list[str], policy: WaitPolicy, until: Any
     return await tasks.wait_for_jobs(block, job_ids, policy, until)
 
 
-# The parameters are objects, which pydantic is not asked to check.
+# The parameters are objects, which pydantic does not check.
 waiting.should_validate_parameters = False
 
 
@@ -55,7 +55,7 @@ async def test_each_job_ends_by_itself(aiware: AiwareCredentials, emulator: Emul
 
 
 async def test_first_failure_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """One of three fails at 7 s, another is stuck: with "first failure" the wait ends then, without the stuck one."""
+    """One of three fails at 7 s, another is stuck: with "first failure" the wait ends then, without the stuck job."""
     plant = emulator.aiware.plant
     good, failed, stuck = (
         plant(status="complete", tasks=[]).id,
@@ -69,7 +69,7 @@ async def test_first_failure_ends_the_wait(aiware: AiwareCredentials, emulator: 
 
 
 async def test_first_success_ends_the_wait(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """One of three failed before, one is done at 7 s, one is stuck: with "first success" the wait ends then."""
+    """One of three failed before, one succeeds at 7 s, one is stuck: with "first success" the wait ends then."""
     plant = emulator.aiware.plant
     failed, good, stuck = plant(status="failed", tasks=[]).id, plant().id, plant(fault=JobFault("stuck")).id
     ended = await waiting(aiware, [failed, good, stuck], WaitPolicy(), "first success")
@@ -88,7 +88,7 @@ async def test_jobs_that_ended_are_returned_beside_those_that_timed_out(
 
 
 async def test_ends_are_yielded_as_they_come_in_one_task_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """A flow works on each job as soon as it has ended, while the others run on; it is one task run, told in full."""
+    """A flow processes each job when it has ended, while the others run, in one task run with a complete log."""
     early, late = emulator.aiware.plant(status="complete", tasks=[]).id, emulator.aiware.plant().id
     seen: list[tuple[str, float]] = []
 
@@ -108,7 +108,7 @@ async def test_ends_are_yielded_as_they_come_in_one_task_run(aiware: AiwareCrede
 
 
 async def test_flow_may_leave_the_loop_early(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """`break` after the first end: the task run completes, and the stuck job is asked for no more."""
+    """`break` after the first end: the task run completes, and the stuck job is polled no more."""
     early = emulator.aiware.plant(status="complete", tasks=[]).id
     stuck = emulator.aiware.plant(fault=JobFault("stuck")).id
 
@@ -138,7 +138,7 @@ async def test_bad_input_is_raised_from_the_loop(aiware: AiwareCredentials) -> N
 
 
 async def test_unknown_job_is_a_failure_too(datasaur: DatasaurCredentials, emulator: Emulator) -> None:
-    """ "first failure" with an id that nobody knows: over after the grace, without the stuck job."""
+    """ "first failure" with an unknown id: the wait ends after the grace, without the stuck job."""
     stuck = emulator.datasaur.plant(fault=JobFault("stuck")).id
     ended = await waiting(datasaur, [stuck, "nobody"], WaitPolicy(not_found_grace_s=5), "first failure")
     assert list(ended) == ["nobody"]
@@ -156,7 +156,7 @@ async def test_job_that_shows_late_is_not_lost(aiware: AiwareCredentials, emulat
 async def test_failed_poll_is_no_failed_job(
     kind: Any, provider: str, aiware: AiwareCredentials, datasaur: DatasaurCredentials, emulator: Emulator
 ) -> None:
-    """Twenty polls in a row fail, more than one request's retries: the job is waited for and succeeds."""
+    """Twenty polls in a row fail, more than one request's retries: the wait continues and the job succeeds."""
     block: Any = {"aiware": aiware, "datasaur": datasaur}[provider]
     world: Any = getattr(emulator, provider)
     job_id = world.plant().id
@@ -169,7 +169,7 @@ async def test_failed_poll_is_no_failed_job(
 
 
 async def test_outage_longer_than_its_budget_is_provider_lost(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """The provider answers 503 for ever: `ProviderLost` after outage_budget_s, not a failed job."""
+    """The provider always answers 503: `ProviderLost` after outage_budget_s, not a failed job."""
     job_id = emulator.aiware.plant().id
     emulator.faults.add(Fault("server_error", operation="job", times=None, status=503))
     began_at = emulator.clock.now()
@@ -180,7 +180,7 @@ async def test_outage_longer_than_its_budget_is_provider_lost(aiware: AiwareCred
 
 
 async def test_rejected_token_ends_the_wait_immediately(emulator: Emulator, secrets: set[str]) -> None:
-    """A token that the provider does not accept: `CheckRefused` after one request, and no token in its text."""
+    """The provider rejects the token: `CheckRefused` after one request, and no token in its text."""
     block = AiwareCredentials(base_url=emulator.url, token=SecretStr("not-the-right-token"))
     use_clock(block.get_client().session, driven(emulator))
     ended = await waiting(block, [emulator.aiware.plant().id], WaitPolicy())
