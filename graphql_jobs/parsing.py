@@ -41,19 +41,9 @@ def decoded(text: str) -> Any:
         value = orjson.loads(text)
     except ValueError:
         value = _leniently(text)
-    if _may_be_deep(text) and not is_shallow(value):
+    if text.count("[") + text.count("{") > MAX_DEPTH and not is_shallow(value):
         raise ValueError("nested too deeply")
     return value
-
-
-def _may_be_deep(text: str) -> bool:
-    """Whether JSON text may be nested more deeply than `MAX_DEPTH`. Not if it is a long list of flat objects.
-
-    In a nest, each level is a list, an object right in a list, of which there are not more than lists, or another
-    object, which does not follow a comma.
-    """
-    objects_in_objects = text.count("{") - text.count(",{") - text.count(", {")
-    return 2 * text.count("[") + objects_in_objects > MAX_DEPTH
 
 
 def _leniently(text: str) -> Any:

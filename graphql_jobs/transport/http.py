@@ -16,7 +16,7 @@ import orjson
 from gql.transport.aiohttp import AIOHTTPTransport
 
 from graphql_jobs.numbers import decoded_answer
-from graphql_jobs.parsing import decoded, is_shallow
+from graphql_jobs.parsing import decoded, http_date_or_none, is_shallow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -46,6 +46,11 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: The response to a refused request, until `refusal` has read it.
     response: BoundedResponse | None = None
+
+    def skew_s(self, at: float) -> float | None:
+        """By how much our clock, which showed `at`, is ahead of the response's `Date`; None without one."""
+        date = http_date_or_none(self.headers.get("Date"))
+        return at - date.timestamp() if date else None
 
     def refusal(self) -> dict[str, Any]:
         """The JSON object in the response to a refused request, if the body was read and is small; else empty."""

@@ -7,14 +7,11 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from graphql_jobs.parsing import http_date_or_none
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphql_jobs.job import Job
     from graphql_jobs.providers.base import JobClient
-    from graphql_jobs.transport.http import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +54,7 @@ class Metrics:
 
     def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int]]) -> None:
         self._client, self._session, self._sizes = client, client.session, sizes
-        self._counts: Counter[str] = Counter()
-        self._exported = (0, 0)
+        self._counts, self._exported = Counter[str](), (0, 0)
         self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
         self._log_at = client.session.clock.monotonic() + LOG_EVERY_S
 
@@ -91,28 +87,15 @@ class Metrics:
 
     def snapshot(self) -> Snapshot:
         """All numbers as they are now."""
-        waiters, jobs = self._sizes()
-        latencies, sent = sorted(self._latencies), self._session.sent
+        (waiters, jobs), late_s, heard = self._sizes(), sorted(self._latencies), self._session.last_heard
+        p50_s, p99_s = (late_s[int(share * len(late_s))] if late_s else None for share in (0.5, 0.99))
         return Snapshot(
-            waiters=waiters,
-            jobs=jobs,
-            batch_size=self._client.batch_size,
+            waiters,
+            jobs,
+            self._client.batch_size,
             **{name: self._counts[name] for name in ("batches", "statuses", "outages", "ended")},
-            **{name: sent[name] for name in ("requests", "rate_limited")},
-            latency_p50_s=_quantile(latencies, 0.5),
-            latency_p99_s=_quantile(latencies, 0.99),
-            skew_s=_skew_s(self._session.last_heard),
+            **{name: self._session.sent[name] for name in ("requests", "rate_limited")},
+            latency_p50_s=p50_s,
+            latency_p99_s=p99_s,
+            skew_s=heard[0].skew_s(heard[1]) if heard else None,
         )
-
-
-def _skew_s(heard: tuple[Exchange, float] | None) -> float | None:
-    """What the `Date` of an answer says about our clock: positive if ours is ahead."""
-    if heard is None:
-        return None
-    exchange, at = heard
-    date = http_date_or_none(exchange.headers.get("Date"))
-    return at - date.timestamp() if date else None
-
-
-def _quantile(ordered: list[float], share: float) -> float | None:
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None

@@ -42,7 +42,7 @@ class Schedule:
 
     def is_steady(self, age_s: float) -> bool:
         """Whether the interval of a job of this age does not grow any more."""
-        return not self.growth or self.growth * age_s >= self.max_delay_s
+        return not self.growth or max(self.first_delay_s, self.growth * age_s) >= self.max_delay_s
 
 
 @dataclass(frozen=True, slots=True)

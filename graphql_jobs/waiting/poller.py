@@ -203,8 +203,9 @@ class Poller:
                 continue
             elif watch.changed and waiter.wants_changes:
                 waiter.tell((watch, seen, None))
-            is_steady = is_steady and watch.is_steady(now)
-            interval_s, deadline_at = min(interval_s, watch.interval_s(now)), min(deadline_at, watch.deadline_at)
+            schedule, age_s = watch.policy.schedule, now - watch.began_at
+            is_steady = is_steady and schedule.is_steady(age_s)
+            interval_s, deadline_at = min(interval_s, schedule.interval_s(age_s)), min(deadline_at, watch.deadline_at)
         due_at = min(job.next_due_at(asked_at, interval_s), deadline_at + _LATE_S)
         job.interval_s, job.judge_at = interval_s, deadline_at if is_steady else -inf
         return max(due_at, now)

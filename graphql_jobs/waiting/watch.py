@@ -50,10 +50,9 @@ class Watch:
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
         """The end of the wait; None if it goes on. The status is read before the deadline is judged (guarantee 3)."""
-        if isinstance(seen, RequestFailed):
-            return self._judge_failure(seen, now)
-        if isinstance(seen, JobNotFound):
-            return self._judge_absence(seen, now)
+        if not isinstance(seen, Job):
+            self.changed = self._failing_since == self._missing_at == inf  # not when it is the same once more
+            return self._judge_failure(seen, now) if isinstance(seen, RequestFailed) else self._judge_absence(seen, now)
         shown = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
         self.changed = shown != self._shown
         if seen.state.is_terminal:
@@ -95,14 +94,6 @@ class Watch:
         ran = limits.running_s and before.running_since != now.running_since and not _starts(seen)
         return bool(began or ran or (limits.unchanged_s and before.digest != now.digest))
 
-    def interval_s(self, now: float) -> float:
-        """The poll interval of a job of this age."""
-        return self.policy.schedule.interval_s(now - self.began_at)
-
-    def is_steady(self, now: float) -> bool:
-        """Whether that interval does not grow any more."""
-        return self.policy.schedule.is_steady(now - self.began_at)
-
     def stopped(self, kind: type[WaitStopped], detail: str, now: float) -> WaitStopped:
         """The end of the wait as an error."""
         return kind(self.handle.provider, [self.handle.job_id], now - self.began_at, detail)
@@ -129,7 +120,6 @@ class Watch:
         return self.policy.deadlines.next_at(self.began_at, self.checkpoint.running_since, self.checkpoint.changed_at)
 
     def _judge_failure(self, failure: RequestFailed, now: float) -> Ended | None:
-        self.changed = self._failing_since == self._missing_at == inf
         self._failing_since = min(self._failing_since, now)
         self.deadline_at = self.gives_up_at(failure, now)
         return None if now < self.deadline_at else self.give_up(failure, now, now)
@@ -139,9 +129,9 @@ class Watch:
 
         Of the time between two polls at most an interval counts: in an outage, no poll could find the job.
         """
-        self.changed = self._failing_since == self._missing_at == inf
         if self._missing_at < inf:
-            self._grace_left_s -= min(now - self._missing_at, self.interval_s(self._missing_at))
+            interval_s = self.policy.schedule.interval_s(self._missing_at - self.began_at)
+            self._grace_left_s -= min(now - self._missing_at, interval_s)
         self._missing_at, self._failing_since = now, inf
         if self.policy.deadlines.unseen_s is not None and self.checkpoint.changed_at is None:
             self.deadline_at = self._limit()[0]

@@ -33,7 +33,6 @@ from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
 from graphql_jobs.waiting.checkpoints import Checkpoint
-from graphql_jobs.waiting.metrics import _skew_s
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.wait import require_success
 from graphql_jobs.waiting.watch import Watch
@@ -200,7 +199,8 @@ async def one_answer(kind: str, seed: int) -> None:
         if not isinstance(error, errors.GraphqlJobsError) and type(error).__module__ == "builtins":
             raise
         shown = f"{error!r} {error} {use(error)}"
-    assert _skew_s(session.last_heard) is None or session.last_heard
+    if heard := session.last_heard:
+        assert isinstance(heard[0].skew_s(heard[1]), float | None)
     assert TOKEN not in unquote(shown), shown[:1000]
 
 

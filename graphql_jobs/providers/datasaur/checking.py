@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 #: The prefix of a project's id in the handle of a project whose job is not known.
 PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
+#: Our choice: about 50 MB. If more jobs run, the oldest entries are dropped, and their jobs are read anew.
+MAX_RUNNING = 50_000
 
 
 class Client(Protocol):
@@ -38,6 +40,8 @@ class Client(Protocol):
     session: Session
     #: Whether the last answer to `getJobs` had no list.
     had_no_list: bool
+    #: The last entry of each running job, and the job that was read from it.
+    running: dict[str, tuple[Entry, Job]]
 
     @property
     def batches(self) -> BatchSize: ...
@@ -66,7 +70,7 @@ async def _check_one(client: Client, job_id: str) -> dict[str, Seen]:
         return {job_id: response.error_at("result") or client.not_found(job_id)}
     if not isinstance(entry, dict) or text_or_none(entry, "id") != job_id:
         return {job_id: _bad(client, "getJob", job_id, "the answer lacks this job.")}
-    job = _read(client, response, ("result",), entry)
+    job = _read(client, response, ("result",), job_id, entry)
     if not isinstance(job, Job) or not job.state.is_terminal:
         return {job_id: job}
     # The documented query has no errors and no result id; they matter only at the end.
@@ -85,7 +89,7 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
         response = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
         listed = _JobList(client, response, left, frozenset(job_ids).difference(left))
         for job_id, (number, entry) in listed.entries.items():
-            seen[job_id] = _read(client, response, ("result", number), entry)
+            seen[job_id] = _read(client, response, ("result", number), job_id, entry)
         if listed.is_short and listed.entries:
             if left is not job_ids:  # the omitted jobs exist, so the batch was too large
                 client.batches.shrink(len(job_ids), listed.bad("the list is shorter than requested."))
@@ -96,20 +100,31 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
     return seen
 
 
-def _read(client: Client, response: Response, at: tuple[str | int, ...], entry: Entry) -> Seen:
-    """Return the job, or the failure if its status or result id cannot be read. Other parts may be missing."""
-    session = client.session
+def _read(client: Client, response: Response, at: tuple[str | int, ...], job_id: str, entry: Entry) -> Seen:
+    """Return the job, or the failure if its status or result id cannot be read. Other parts may be missing.
+
+    An entry that equals the job's last entry gives the same job, unless the response has errors.
+    """
+    last = client.running.get(job_id)
+    if last and last[0] == entry and not response.field_errors:
+        return last[1]
     if not isinstance(entry.get("status"), str):
-        detail = f"the status of job {entry['id']} cannot be read."
-        return response.error_below(*at, "status") or _bad(client, "getJobs", entry["id"], detail)
-    if response.field_errors and entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
+        detail = f"the status of job {job_id} cannot be read."
+        return response.error_below(*at, "status") or _bad(client, "getJobs", job_id, detail)
+    if entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
         return failure
+    client.running.pop(job_id, None)
     try:
-        job = reader.read_job(entry, session.redact)
-        # A running job shows only a status from the table.
-        return job if job.state in _RUNS else cleaned(job, session.kept_secrets)
+        job = reader.read_job(entry, client.session.redact)
+        if job.state not in _RUNS:
+            return cleaned(job, client.session.kept_secrets)
     except Exception as bug:
-        return _bad(client, "getJobs", entry["id"], log_bug(bug))
+        return _bad(client, "getJobs", job_id, log_bug(bug))
+    if not job.failures:  # their texts are cleaned of the secrets that are known now
+        client.running[job_id] = entry, job
+        if len(client.running) > MAX_RUNNING:
+            del client.running[next(iter(client.running))]
+    return job  # a running job shows only a status from the table
 
 
 class _JobList:

@@ -22,7 +22,6 @@ from graphql_jobs.transport.http import Exchange
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
 from graphql_jobs.urls import urls_in
-from graphql_jobs.waiting.metrics import _skew_s
 from tests.clocks import FakeClock
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ DATES = [
 def test_bad_date_header_is_ignored(date: str) -> None:
     """A time zone that overflows: the skew of the clocks is unknown, and no wait ends."""
     assert http_date_or_none(date) is None
-    assert _skew_s((Exchange(True, 200, {"Date": date}), 0.0)) is None
+    assert Exchange(True, 200, {"Date": date}).skew_s(0.0) is None
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
