@@ -1,4 +1,4 @@
-"""Clocks for tests: time passes at once, but only while nothing else is going on."""
+"""Clocks for tests: sleeping takes no real time, but time passes only while all tasks wait."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from graphql_jobs.emulator import ManualClock
     from graphql_jobs.transport.session import Session
 
-#: So many turns of the event loop without anything to do mean that all are asleep: a request on the loopback interface,
+#: This many idle turns of the event loop mean that all tasks are asleep: a request on the loopback interface,
 #: with client and server in this loop, needs one turn from the one to the other.
 _QUIET_TURNS = 20
 
 
 class FakeClock:
-    """Time stands still while anybody is at work, and then goes on to the instant at which the next one wakes."""
+    """Time stands still while any task works, and then advances to the instant at which the next task wakes."""
 
     def __init__(self, now_s: float = 1_800_000_000.0) -> None:
         self.now_s = now_s
@@ -39,7 +39,7 @@ class FakeClock:
         return self.monotonic() + self.set_by_s
 
     def monotonic(self) -> float:
-        """The same, but that nobody sets it."""
+        """The same time; setting the wall clock does not change it."""
         return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
@@ -62,7 +62,7 @@ class FakeClock:
         self.now_s += by_s
 
     def stop(self) -> None:
-        """Let no time pass until `go_on`, also while all are asleep."""
+        """Let no time pass until `go_on`, even while all tasks are asleep."""
         self._is_stopped = True
 
     def go_on(self) -> None:
@@ -77,7 +77,7 @@ class FakeClock:
 
     def _look(self, quiet_turns: int) -> None:
         loop = asyncio.get_running_loop()
-        # The loop has no public way to tell whether it has anything to do.
+        # The loop has no public way to say whether it has anything to do.
         if self._is_stopped:
             self._is_watching = False
             return
@@ -101,7 +101,7 @@ class FakeClock:
 
 
 class DrivenClock(FakeClock):
-    """The waits' clock and the emulator's are one."""
+    """One clock for the waits and the emulator."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class DrivenClock(FakeClock):
 
     @property
     def slept_s(self) -> float:
-        """How much time passed in all."""
+        """The seconds that have passed in total."""
         return self._clock.now() - self._began_at
 
     def monotonic(self) -> float:
@@ -123,6 +123,6 @@ class DrivenClock(FakeClock):
 
 
 def use_clock(session: Session, clock: Clock) -> None:
-    """Have a session that is made already tell the time, and wait for the server's delays, by this clock."""
+    """Let an existing session read the time from this clock, and wait for the server's delays by it."""
     session.clock = clock
     session.server_delay = ServerDelay(clock)

@@ -1,6 +1,6 @@
-"""Which tests run in one process of pytest-xdist: those that share a stack or a server.
+"""The tests that run in one process of pytest-xdist: those that share a stack or a server.
 
-The marker `xdist_group` would say the same, but pytest-xdist 3.8 does not find it with pytest 9.
+The marker `xdist_group` would do the same, but pytest-xdist 3.8 does not find it with pytest 9.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "cancelling": ("tests/cancelling/",),
     "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
-    # All files with tests that are marked `walk`, so that `make test` starts one server.
+    # All files with tests marked `walk`, so that `make test` starts one server.
     "walk": (
         "tests/flows/test_end_to_end.py",
         "tests/flows/test_reap_orphans.py",
@@ -34,13 +34,13 @@ def group_of(nodeid: str) -> str:
 
 
 def rank_of(item: pytest.Item) -> int:
-    """The place of a test's group in the order of all: the shared ones come first."""
+    """The position of a test's group: the shared groups come first."""
     group = group_of(item.nodeid)
     return [*GROUPS, group].index(group)
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """Gives each process a group at a time."""
+    """Assigns one group at a time to each process."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid)

@@ -1,4 +1,4 @@
-"""What holds the house together: arrows between packages, the size of files, the wheel, the picture of the tree."""
+"""The structure of the project: imports between packages, the size of files, the wheel, the tree in the README."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_run_one_way(package: str) -> None:
-    """A block that imports a task, or a core that knows Prefect, would close a circle."""
+    """A block that imports a task, or a core that imports Prefect, would be a cycle."""
     wrong = {
         str(path.relative_to(ROOT)): imported(path) & WATCHED - ALLOWED[package]
         for path in sources(package)
@@ -57,7 +57,7 @@ def test_imports_run_one_way(package: str) -> None:
     assert wrong == {}
 
 
-# The arrows inside the core. The modules at its top are the model, which knows none of the folders.
+# The imports inside the core. The modules at its top are the model, which imports none of the folders.
 INNER = {
     "transport": {"model"},
     "providers": {"model", "transport"},
@@ -68,10 +68,10 @@ INNER = {
 
 
 def test_core_imports_run_one_way() -> None:
-    """A transport that knows a provider, or a wait that knows a submission, is an arrow that runs back."""
+    """A transport that imports a provider, or a wait that imports a submission, would be a cycle."""
     wrong: set[str] = set()
     for name, imported in read_modules().items():
-        if name != "graphql_jobs":  # its public names come from everywhere
+        if name != "graphql_jobs":  # its public names come from all modules
             inner = _inner_folder(name)
             wrong |= {f"{name} -> {other}" for other in imported if _inner_folder(other) not in {inner, *INNER[inner]}}
     assert wrong == set()
@@ -83,14 +83,14 @@ def _inner_folder(name: str) -> str:
 
 
 def test_core_has_no_import_cycle_and_few_levels() -> None:
-    """Imports under `TYPE_CHECKING` count: a reader follows them too."""
+    """Imports under `TYPE_CHECKING` count, since a reader follows them too."""
     modules = read_modules()
     levels_of(modules)
     assert max(levels_of(by_folder(modules)).values()) <= 8
 
 
 def test_the_emulator_is_an_independent_judge() -> None:
-    """It imports nothing else of this project: a judge that shares code with the accused sees the same mistakes."""
+    """It imports nothing else of this project: shared code would have the same mistakes."""
     for path in sources("graphql_jobs/emulator"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphql_jobs"):
@@ -98,7 +98,7 @@ def test_the_emulator_is_an_independent_judge() -> None:
 
 
 def test_no_flow_file_shadows_a_package() -> None:
-    """`flows/` lands on `sys.path` with file entrypoints, so a `flows/gql.py` would hide gql."""
+    """`flows/` is added to `sys.path` with file entrypoints, so a `flows/gql.py` would hide gql."""
     lock = (ROOT / "requirements.lock").read_text()
     packages = {line.split("==")[0].partition("[")[0].replace("-", "_") for line in lock.splitlines() if "==" in line}
     assert {path.stem for path in sources("flows")} & {*packages, *PACKAGES, *sys.stdlib_module_names} == set()
@@ -111,7 +111,7 @@ def test_no_file_is_longer_than_300_lines(folder: str) -> None:
 
 
 def test_the_wheel_holds_the_core_alone(tmp_path: Path) -> None:
-    """`blocks`, `tasks` and `flows` are names that another package may own; they run from a clone."""
+    """Another package may have the names `blocks`, `tasks` and `flows`; they run from a clone."""
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
@@ -123,7 +123,7 @@ def test_the_wheel_holds_the_core_alone(tmp_path: Path) -> None:
 
 
 def test_the_lock_holds_pins_and_hashes_and_no_address() -> None:
-    """It must serve any mirror."""
+    """It works with any mirror."""
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock
     pins = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
@@ -133,7 +133,7 @@ def test_the_lock_holds_pins_and_hashes_and_no_address() -> None:
 
 @pytest.mark.parametrize("version", ["3.11.0", "3.11.9", "3.12.0", "3.13.0", "3.14.0"])
 def test_the_lock_serves_every_python_that_is_promised(version: str) -> None:
-    """What an installed package requires on another Python than this one is pinned too."""
+    """Packages that an installed package requires on another Python version are pinned too."""
     short = ".".join(version.split(".")[:2])
     environment = {"python_version": short, "python_full_version": version, "extra": ""}
     locked = pinned()
@@ -156,7 +156,7 @@ def pinned() -> dict[str, str]:
 
 
 def test_one_version() -> None:
-    """pyproject.toml, the core and the blocks' schemas speak of the same one."""
+    """pyproject.toml, the core and the blocks' schemas have the same version."""
     from blocks import __version__ as of_blocks
     from graphql_jobs import __version__ as of_core
 
@@ -164,7 +164,7 @@ def test_one_version() -> None:
 
 
 def test_readme_names_the_folders_that_there_are() -> None:
-    """Each folder in the README's picture exists, and each folder of the layers is in it."""
+    """Each folder in the README's tree exists, and each folder of the layers is in it."""
     text = (ROOT / "README.md").read_text()
     picture = text.split("## The tree", 1)[1].split("```")[1]
     drawn = set(re.findall(r"([\w-]+)/", picture))

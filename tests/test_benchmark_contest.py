@@ -1,4 +1,4 @@
-"""Whole contests with a few jobs that last about a second: real processes, and the judge's word on each."""
+"""Whole contests with a few jobs that last about a second: real processes, and the judgement of each."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ STEADY = Workload("steady", 20, interval_s=0.1)
 
 @pytest.mark.parametrize("contestant", ["raw_loop", "ours_wait_many", "ours_wait_each", "coroutine_each"])
 def test_contestant_sees_every_end_once(contestant: str) -> None:
-    """Twenty jobs; what it cost is written down."""
+    """Twenty jobs; the cost is recorded."""
     result = compete(contestant, STEADY)
     assert (result.failure, result.verdict["detected"], result.verdict["doubled"]) == ("", 20, 0)
     assert result.verdict["statuses"] >= 20
@@ -27,7 +27,7 @@ def test_contestant_that_fails_is_named_and_its_ends_are_missed() -> None:
 
 
 def test_killed_and_restarted_contestant_reports_no_end_twice() -> None:
-    """It is killed at 0.6 and 1.2 s, and what it wrote down before counts."""
+    """It is killed at 0.6 and 1.2 s, and its earlier records count."""
     [row] = [row for row in faulty(20, t=0.2) if row.kills_at_s]
     result = compete("coroutine_each", row)
     verdict = result.verdict

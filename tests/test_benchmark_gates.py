@@ -19,12 +19,12 @@ FIGURES = {"cpu_s": 1.0, "wall_s": 60.0, "peak_mb": 90.0}
 
 
 def result(workload: Workload | None = None, /, figures: Any = FIGURES, **verdict: Any) -> Result:
-    """A result without fault, but for what is given."""
+    """A result without an error, with the given changes."""
     return Result("ours_wait_many", workload or Workload("x", 1_000), {**WELL, **verdict}, figures)
 
 
 def failed(gates: list[Gate]) -> list[str]:
-    """The rules that do not hold."""
+    """The rules that are broken."""
     return [gate.rule for gate in gates if not gate.passed]
 
 
@@ -77,7 +77,7 @@ def test_durations_are_the_same_every_time_and_scale_with_the_interval() -> None
 
 
 def test_fault_rows_have_names_of_their_own_and_limits() -> None:
-    """Fifteen rows; all but that of the limited server keep to 4 requests per second."""
+    """Fifteen rows; all but that of the rate-limited server send at most 4 requests per second."""
     rows = faulty(1_000)
     assert len({row.name for row in rows}) == len(rows) == 15
     assert [row.requests_per_s for row in rows] == [4.0] * 14 + [None]
@@ -99,7 +99,7 @@ def test_recovery_counts_ends_from_before_the_service_was_back() -> None:
 
 
 def test_figure_at_the_limit_passes() -> None:
-    """1.1 of 1.1 passes, 1.11 does not, nor does what was not measured."""
+    """1.1 of 1.1 passes; 1.11 and a missing figure do not."""
     assert [at_most("x", figure, 1.1).passed for figure in (1.1, 1.11, None)] == [True, False, False]
 
 
@@ -148,7 +148,7 @@ def test_growth_fails_for_a_steeper_slope_or_a_dearer_status(changed: dict[str, 
 
 
 def row(name: str) -> Workload:
-    """The fault row that begins so."""
+    """The fault row whose name begins with this text."""
     return next(one for one in faulty(1_000) if one.name.startswith(name))
 
 
@@ -172,7 +172,7 @@ def test_fault_row_fails_for_each_of_its_rules(name: str, changed: dict[str, Any
 
 
 def test_job_in_a_delayed_answer_may_be_late() -> None:
-    """Only the other jobs' ends are bounded."""
+    """Only the latencies of the other jobs are bounded."""
     assert (
         failed(fault_gates(result(row("30 s"), latencies_s=[["a", 0.0, 1.0], ["b", 0.0, 31.0]], delayed_ids=["b"])))
         == []
@@ -198,7 +198,7 @@ def test_many_jobs_in_one_flow_run_fail_for_each_count(name: str) -> None:
 
 
 def test_median_run_counts_unless_one_went_wrong() -> None:
-    """CPU of 3, 9 and 2 s: 3 s. With a lost run: that one."""
+    """CPU of 3, 9 and 2 s: 3 s. With a failed run: that run."""
     results = [result(figures=FIGURES | {"cpu_s": cpu_s}) for cpu_s in (3.0, 9.0, 2.0)]
     assert median(results).figures["cpu_s"] == 3.0
     lost = replace(result(figures={}), failure="ended with 1")

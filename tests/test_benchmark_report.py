@@ -1,4 +1,4 @@
-"""The benchmark's page: a part writes its table, and a gate that fails is shown and fails the run."""
+"""The benchmark's page: a part writes its table, and a failed gate is shown and fails the run."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -35,7 +35,7 @@ def test_run_ends_with_the_status_of_its_gates_and_writes_the_figures(
     status: int,
     word: str,
 ) -> None:
-    """A gate that fails is named last, and its table is in the page all the same; a second run replaces it."""
+    """A failed gate is named last, and its table is still in the page; a second run replaces it."""
     monkeypatch.setattr(bench, "FULL", {"check": lambda: section(at_most("y", figure, 1.0))})
     assert [bench.main(), bench.main()] == [status, status]
     assert word in capsys.readouterr().out
@@ -63,14 +63,14 @@ def test_part_that_fails_keeps_the_figures_of_the_others(
 
 
 def test_page_without_the_comments_is_an_error(tmp_path: Path) -> None:
-    """Rather than a table that is lost."""
+    """Otherwise a table would be lost."""
     (tmp_path / "page.md").write_text("nothing")
     with pytest.raises(ValueError, match="has no <!-- bench:check --> "):
         section().write("check", tmp_path / "page.md", "Conditions.")
 
 
 def test_quick_run_writes_nothing(monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
-    """Its figures are of fewer rows."""
+    """Its figures cover fewer rows."""
     monkeypatch.setenv("QUICK", "1")
     monkeypatch.setattr(bench, "QUICK", {"check": section})
     before = page.read_text()
@@ -78,7 +78,7 @@ def test_quick_run_writes_nothing(monkeypatch: pytest.MonkeyPatch, page: Path) -
 
 
 def test_unknown_part_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the parts that there are."""
+    """The error lists the known parts."""
     monkeypatch.setenv("PARTS", "check,nonsense")
     assert bench.main() == 2
     assert "No such part: nonsense. There are: check, waits" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The documentation builds, what it links to and what the code cites exists, and its examples work."""
+"""The documentation builds, its links and the pages that the code cites exist, and its examples work."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_programs_in_the_documentation_run(page: Path, code: str) -> None:
 
 
 def test_at_least_one_program_is_in_the_documentation() -> None:
-    """Else the test above would test nothing."""
+    """Otherwise the test above would test nothing."""
     assert ROOT / "docs" / "how-to" / "test-without-an-account.md" in dict(programs())
 
 

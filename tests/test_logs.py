@@ -1,4 +1,4 @@
-"""What counts as an error in the log of a server or a worker."""
+"""The errors in the log of a server or a worker."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def log(*entries: str) -> str:
     ],
 )
 def test_error_and_traceback_are_found_whole(entry: str) -> None:
-    """An entry goes from its line with time and level to the next; the lines of a traceback belong to it."""
+    """An entry lasts from its line with time and level to the next such line; a traceback belongs to it."""
     assert errors(log(entry)) == [entry]
 
 
 def test_log_without_an_error_is_clean() -> None:
-    """A warning, and the word ERROR in a message, are no errors."""
+    """A warning, and the word ERROR in a message, are not errors."""
     assert errors("") == []
     assert errors(log(WARNING, "09:00:02.000 | INFO    | prefect - a state, ERROR | so", "  banner")) == []
 
 
 def test_expected_error_is_not_reported() -> None:
-    """The message and the last error of the traceback are named, chained tracebacks included."""
+    """The message and the last error of the traceback are named, also of chained tracebacks."""
     assert errors(log(f"{ERROR}\n{TRACEBACK}"), [SCHEDULER]) == []
     assert errors(log(f"{ERROR}\n{OTHER_TRACEBACK}{CHAIN}{TRACEBACK}"), [SCHEDULER]) == []
 
@@ -55,7 +55,7 @@ def test_expected_error_is_not_reported() -> None:
     "entry", [ERROR, f"{ERROR}\n{OTHER_TRACEBACK}", f"{ERROR} again\n{OTHER_TRACEBACK}", f"{WARNING}\n{TRACEBACK}"]
 )
 def test_error_with_another_cause_is_not_the_expected_one(entry: str) -> None:
-    """The scheduler may fail with a ValueError: not with a TypeError, and nothing else with a ValueError."""
+    """The scheduler may fail with a ValueError, not with a TypeError; other services may not fail with a ValueError."""
     assert errors(log(entry), [SCHEDULER]) == [entry]
 
 
@@ -68,7 +68,7 @@ def test_message_that_is_expected_hides_no_traceback() -> None:
 
 
 def test_only_named_errors_of_every_stack_are_expected() -> None:
-    """Each has a pattern of its own and a reason."""
+    """Each has its own pattern and a reason."""
     assert all(len(one.message) > 20 and one.reason for one in EXPECTED)
 
 

@@ -1,4 +1,4 @@
-"""An hour's wait through all that a night can bring, on a clock that tests drive."""
+"""An hour's wait with expired tokens, an outage and lost polls, on a fake clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOSSES: list[FaultKind] = ["drop_before", "drop_after", "truncate"]
 async def test_an_hour_of_waiting_survives_expiring_tokens_an_outage_and_lost_polls(
     lost: FaultKind,
 ) -> None:
-    """Tokens live 60 s, the server answers 503 for five minutes, one poll in ten is lost: the job succeeds."""
+    """Tokens expire after 60 s, the server answers 503 for five minutes, one poll in ten is lost: the job succeeds."""
     clock = ManualClock()
     pace = Pace(queued_s=60.0, running_s=HOUR_S - 60.0)
     async with Emulator(clock=clock, seed=7, pace=pace, token_lifetime_s=60.0) as emulator:
@@ -49,7 +49,7 @@ async def test_an_hour_of_waiting_survives_expiring_tokens_an_outage_and_lost_po
         assert job.state is JobState.SUCCEEDED
         assert clock.now() - began_at < HOUR_S + 60.0
         assert [submission.job_id for submission in emulator.ledger.submissions] == [handle.job_id]
-        # A token lives 60 s, and is renewed with the first look after that; looks are up to 30 s apart.
+        # A token is valid for 60 s, and renewed at the first poll after that; polls are up to 30 s apart.
         assert emulator.ledger.tokens_issued >= HOUR_S / 90.0
         statuses = [record.status for record in emulator.ledger.requests if "getJob" in record.operation]
         assert 503 in statuses

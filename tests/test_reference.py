@@ -1,4 +1,4 @@
-"""The reference pages are complete: whatever a user can set, get or see has an entry."""
+"""The reference pages are complete: every public name, setting and value has an entry."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_flow_and_block_has_its_table() -> None:
 
 
 def test_every_deployment_has_an_entry() -> None:
-    """Each of prefect.yaml, under the name that one starts it by."""
+    """Each deployment of prefect.yaml, under the name that starts it."""
     text = (ROOT / "prefect.yaml").read_text()
     found = re.findall(r"- name: (\S+)\n    entrypoint: flows\.(\w+)\.", text)
     listed = re.findall(r"^\| `([^`]+)` \|", section("flows.md", "Deployments"), re.MULTILINE)
@@ -97,13 +97,13 @@ def test_every_parameter_and_field_is_described() -> None:
 
 
 def test_every_error_has_an_entry() -> None:
-    """Each class of errors that can reach a user, wherever it is defined."""
+    """Each class of errors that can reach a user, in any module."""
     assert _all_errors() - {error.__name__ for error in ERRORS} == set()
     assert {error.__name__ for error in ERRORS} == set(entries(section("errors.md")))
 
 
 def _all_errors() -> set[str]:
-    """All errors by their class statements: one whose base is an error, and that is not private."""
+    """All errors by their class statements: public classes whose base is an error."""
     classes = [
         (node.name, {base.id for base in node.bases if isinstance(base, ast.Name)})
         for _, text in sources("graphql_jobs", "blocks", "tasks", "flows")
@@ -117,7 +117,7 @@ def _all_errors() -> set[str]:
 
 
 def test_every_state_of_a_run_has_an_entry() -> None:
-    """The name that each error gives to the run's state, and those of Prefect and of suspended runs."""
+    """The state name of each error, and the states of Prefect and of suspended runs."""
     wanted = {*_STATE_NAMES.values(), "Completed", "Cancelled", "Failed", SUSPENDED, CANNOT_RESUME}
     text = section("states.md").split("What to do next")[0]
     assert set(entries(text)) == wanted
@@ -137,7 +137,7 @@ def test_every_setting_has_its_default(kind: type[Any]) -> None:
 
 
 def test_every_environment_variable_has_an_entry() -> None:
-    """Each that a script or a target reads; the project itself reads none."""
+    """Each variable that a script or a target reads; the project itself reads none."""
     page = entries(section("settings.md", "Environment variables"))
     makefile = (ROOT / "Makefile").read_text()
     read = set(re.findall(r"\$\(([A-Z_]+)\)", makefile)) - set(re.findall(r"^([A-Z_]+) :=", makefile, re.MULTILINE))
@@ -149,7 +149,7 @@ def test_every_environment_variable_has_an_entry() -> None:
 
 
 class Meter:
-    """Takes down the names of the instruments that are made."""
+    """Records the names of the instruments that are created."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -178,7 +178,7 @@ def test_every_event_has_an_entry() -> None:
     [("tasks.md", tasks), ("python.md", graphql_jobs), ("python.md", aiware), ("python.md", datasaur)],
 )
 def test_every_public_name_has_an_entry(page: str, package: Any) -> None:
-    """What a package exports is on the page, from its docstring; errors have a page of their own."""
+    """All exports of a package are on the page, from their docstrings; errors have their own page."""
     listed = set(re.findall(rf"^::: {re.escape(package.__name__)}\.(\w+)$", section(page), re.MULTILINE))
     assert listed == set(package.__all__) - {"GraphqlJobsError"}
 

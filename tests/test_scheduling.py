@@ -1,4 +1,4 @@
-"""Which tests share a process of pytest-xdist."""
+"""The tests that share a process of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TESTS = Path(__file__).parent
 
 
 def test_files_of_the_groups_exist() -> None:
-    """A file that is renamed must be renamed here, or its tests start a stack of their own."""
+    """If a file is renamed, its group must be changed too; otherwise its tests start another stack."""
     assert [path for path in chain(*GROUPS.values()) if not (TESTS.parent / path).exists()] == []
 
 
@@ -25,7 +25,7 @@ def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
 
 
 def test_other_tests_are_dealt_by_file_and_exhaustive_ones_singly() -> None:
-    """A server is started once for a process anyway."""
+    """Each process starts a server once in any case."""
     assert group_of("tests/flows/test_keys.py::test_a[x]") == "tests/flows/test_keys.py"
     assert group_of("tests/cancelling/test_serve.py::test_a") == "cancelling"
     assert (

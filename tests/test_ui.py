@@ -1,6 +1,6 @@
-"""What a person sees: the form of a deployment in Prefect's own UI, in a real browser.
+"""The UI of a person: the form of a deployment in Prefect's own UI, in a real browser.
 
-Skipped where there is no chromium; `.ci/run` installs one and proves that nothing was skipped.
+Skipped without chromium; `.ci/run` installs one and proves that nothing was skipped.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
 
-#: A page that two busy cores render.
+#: How long two busy cores take to render a page.
 PATIENCE_MS = 60_000
-#: Without these, Chromium looks up its maker's hosts at every start.
+#: Without these, Chromium looks up hosts of its vendor at every start.
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,7 +39,7 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Prefect's own blocks have logos elsewhere; nothing here asks anybody but loopback.
+    # Prefect's own blocks have logos on other hosts; these tests use only loopback.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
@@ -73,7 +73,7 @@ async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: P
 
 
 async def test_our_blocks_are_in_the_catalog_and_fetch_no_logo(stack: Stack, page: Page) -> None:
-    """Each of them has a card with Prefect's own icon, and no picture from elsewhere."""
+    """Each of them has a card with Prefect's own icon, and no picture from another host."""
     await page.goto(f"{stack.url}/blocks/catalog")
     for name in ("aiWARE Credentials", "Datasaur Credentials", "Datasaur Target API", "aiWARE Engine Job"):
         await page.get_by_placeholder("Search blocks").first.fill(name)

@@ -1,7 +1,7 @@
 """`make crash-test`: kill flow-run processes on real workers at every point, run them again, and count the jobs.
 
-`TRIALS` says how many (280: five for each operation and point), `SEED` in which order. `OPERATIONS` and `POINTS` pick
-some by the beginnings of their names, with commas between. Exits with 1 if a promise was broken.
+`TRIALS` is their number (280: five for each operation and point), `SEED` decides their order. `OPERATIONS` and `POINTS`
+select some by the beginnings of their names, separated by commas. Exits with 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tests.crashes.course import Verdict
 
 _TRIALS = 280
-#: Seconds that an emulated job waits and works: long enough to be killed in between.
+#: Seconds that an emulated job is queued and runs: long enough to kill its process in between.
 _PACE = ("--queued-s", "0.5", "--running-s", "1.5")
 _LOG_WIDTH = 200
 
 
 def main() -> int:
-    """Run all trials and print the table. Gives the exit status."""
+    """Run all trials and print the table. Returns the exit status."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _LOG_WIDTH
@@ -99,7 +99,7 @@ def _report(console: Console, verdicts: Sequence[Verdict], minutes: float) -> in
 
 
 def outcome_table(verdicts: Sequence[Verdict]) -> Table:
-    """Points down, operations across: how many trials, how they ended, and with how many jobs."""
+    """Points by operations: the number of trials, their final states, and the number of jobs."""
     shown = [one for one in OPERATIONS if any(verdict.trial.operation is one for verdict in verdicts)]
     table = Table("killed", *(one.title for one in shown), title="Trials by point and operation", show_lines=True)
     for point in Point:

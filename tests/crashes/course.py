@@ -1,4 +1,4 @@
-"""The whole course: waves of trials, each handed over to a new worker with an empty home, then the verdict."""
+"""The whole crash test: waves of trials, each continued by a new worker with an empty home, then the verdict."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from scripts.stack import Stack
     from tests.crashes.plan import Trial
 
-#: Our choices: so many trials per worker, and so many at a time, of which some wait and some work, on two cores.
+#: Our choices: the trials per worker, and the concurrent trials, for two cores.
 WAVE = 40
 AT_A_TIME = 6
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One trial with what came of it."""
+    """One trial with its result."""
 
     trial: Trial
     ending: Ending
@@ -37,11 +37,11 @@ class Verdict:
 async def run_trials(
     stack: Stack, trials: Sequence[Trial], say: Callable[[str], object], *, wave: int = WAVE, at_a_time: int = AT_A_TIME
 ) -> list[Verdict]:
-    """Run them all on `stack`, whose environment is in `os.environ`, and judge them by the emulator's ledger."""
+    """Run all on `stack`, whose environment is in `os.environ`, and judge them by the emulator's ledger."""
     folder = stack.folder / "plans"
     folder.mkdir(exist_ok=True)
     endings = {trial.number: Ending() for trial in trials}
-    # Two rows, so that who is to be run again need not stand at the end of the row of those that are not killed yet.
+    # Two queues, so that a run that is run again does not wait for those that are not killed yet.
     slots, again = asyncio.Semaphore(at_a_time // 2), asyncio.Semaphore(at_a_time // 2)
     async with Proxy(stack.emulator["url"], folder) as proxy, Runs(stack, proxy, folder) as runs:
 
@@ -49,7 +49,7 @@ async def run_trials(
             ending = endings[trial.number]
             async with slots, _told(ending):
                 await runs.kill(trial, ending)
-            if not trial.moves:  # at once: while what was open when it died may still be somebody's work
+            if not trial.moves:  # immediately, while the killed process's submission may still be leased
                 await run_again(trial)
 
         async def run_again(trial: Trial) -> None:
@@ -71,7 +71,7 @@ async def run_trials(
 
 
 async def _with_worker(stack: Stack, runs: Runs, work: Sequence[Awaitable[None]]) -> None:
-    """Do the work with a new worker, as on a machine that has nothing of what was before."""
+    """Do the work with a new worker, as on a machine without data of the last one."""
     if not work:
         return
     runs.worker = await asyncio.to_thread(stack.start_worker, POOL, empty_home=True)
@@ -83,7 +83,7 @@ async def _with_worker(stack: Stack, runs: Runs, work: Sequence[Awaitable[None]]
 
 @asynccontextmanager
 async def _told(ending: Ending) -> AsyncIterator[None]:
-    """What goes wrong with one trial is that trial's: the others go on, and it does not count as good."""
+    """An error concerns one trial: the others continue, and that trial does not count as good."""
     try:
         yield
     except Exception as error:
@@ -96,7 +96,7 @@ def _verdict(trial: Trial, ending: Ending, ledger: dict[str, Any]) -> Verdict:
 
 
 def hide_new_jobs(stack: Stack) -> None:
-    """Half of all new jobs show only after a second, as is usual with services that read from copies."""
+    """Half of all new jobs are visible only after a second, as in services that read from replicas."""
     fault = {"kind": "not_visible", "delay_s": 1.0, "times": None, "probability": 0.5}
     request = urllib.request.Request(
         f"{stack.emulator['url']}/_emulator/faults", json.dumps(fault).encode(), {"Content-Type": "application/json"}

@@ -1,7 +1,7 @@
 """The flows as they are deployed for the crash test: the real ones, in a process that kills itself at a given point.
 
-All of the kill switch is here and in `proxy`; the code under test knows nothing of it. A trial's plan is a file that
-is named like its flow run; whoever strikes takes it away first, so that each trial is struck once.
+The whole kill switch is here and in `proxy`; the code under test does not know it. A trial's plan is a file that is
+named like its flow run; the killer removes it first, so that each trial is killed once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
     "store_results",
 ]
 
-#: Waits pause for at least 0.2 s between two looks.
+#: Polls are at least 0.2 s apart.
 _INTO_THE_PAUSE_S = 0.1
 
 _append = RunStore.append
@@ -64,10 +64,10 @@ def _die() -> None:
 
 
 async def append(self: RunStore, key: str, number: int, entry: Mapping[str, Any]) -> bool:
-    """The intent, the container and the handle are written down here."""
+    """The intent, the container and the handle are written here."""
     kind = entry.get("kind")
     if kind == "intent":
-        _path("pid").write_text(str(os.getpid()))  # whom the proxy kills
+        _path("pid").write_text(str(os.getpid()))  # the proxy kills it
         if _planned(Point.BEFORE_INTENT):
             _die()
     if kind == "handle" and _planned(Point.ANSWERED):
@@ -80,7 +80,7 @@ async def append(self: RunStore, key: str, number: int, entry: Mapping[str, Any]
 
 
 async def poll(self: JobClient, job_ids: Sequence[str], *, defer: bool) -> tuple[dict[str, Seen], set[str]]:
-    """The first poll of a job that has not ended: the process dies in the pause that follows."""
+    """The first poll of a job that has not ended: the process is killed in the delay after it."""
     seen, deferred = await _poll(self, job_ids, defer=defer)
     if _planned(Point.WAITING) and any(isinstance(job, Job) and not job.state.is_terminal for job in seen.values()):
         asyncio.get_running_loop().call_later(_INTO_THE_PAUSE_S, _die)
@@ -95,7 +95,7 @@ async def fetch_result(*args: Any, **kwargs: Any) -> Any:
 
 
 async def arun_deployment(*args: Any, **kwargs: Any) -> Any:
-    """What comes next was started."""
+    """Downstream was started."""
     run: Any = await start(*args, **kwargs)
     if _planned(Point.HANDED_OVER):
         _die()

@@ -1,4 +1,4 @@
-"""Whether a trial ended as is promised, by what the emulator and Prefect wrote down. Pure."""
+"""Whether a trial kept the promises, by the records of the emulator and Prefect. Pure."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _UNKNOWN = "SubmissionUnknown"
 
 @dataclass
 class Ending:
-    """What became of a trial, as far as Prefect knows."""
+    """The end of a trial, by Prefect's records."""
 
     struck: bool = False
     #: Name and message of the run's last state; "hung" if it never ended.
     state: str = "not run"
     message: str = ""
-    #: State and number of attempts of each run of what comes next.
+    #: State and number of attempts of each downstream run.
     followers: list[tuple[str, int]] = field(default_factory=list)
-    #: How often the run was set to be run again, since a late report of the worker undid it.
+    #: How often the run was set to run again, since a late report of the worker undid it.
     retries: int = 0
-    #: From the first run's creation to the end of the last, in seconds.
+    #: From the creation of the first run to the end of the last, in seconds.
     seconds: float = 0.0
 
 
 def jobs_of(trial: Trial, ledger: Mapping[str, Any]) -> list[str]:
-    """The ids of the jobs that were really made for the trial and not cancelled."""
+    """The ids of the jobs that were created for the trial and not cancelled."""
     cancelled = {cancel["job_id"] for cancel in ledger["cancels"] if cancel["accepted"]}
     return [
         submission["job_id"]
@@ -44,7 +44,7 @@ def jobs_of(trial: Trial, ledger: Mapping[str, Any]) -> list[str]:
 
 
 def broken_promises(trial: Trial, ending: Ending, jobs: Sequence[str]) -> list[str]:
-    """What was promised and not kept, in words; empty if all was."""
+    """The promises that were broken, in words; empty if none was."""
     if not ending.struck:
         return [f"it was not killed; it ended as {ending.state}: {ending.message}"]
     wanted = _UNKNOWN if trial.is_ambiguous else _GOOD

@@ -1,6 +1,6 @@
-"""What the crash test does: which operations, killed at which points, how often. Pure.
+"""The plan of the crash test: the operations, the points at which they are killed, the number of trials. Pure.
 
-A trial's name stands in what it submits, so that the emulator's ledger tells which job came of which trial.
+A trial's name is part of its submission, so the emulator's ledger has the trial of each job.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 _PROJECT_ID = "HvdyIL2iwZn"
 
-#: The variable that tells a flow run's process in which folder the plans are.
+#: The variable with the folder of the plans, for a flow run's process.
 FOLDER_VARIABLE = "CRASH_TEST_PLANS"
 
 
@@ -35,26 +35,26 @@ class Point(StrEnum):
     HANDED_OVER = "after downstream was started, before that was recorded"
 
 
-#: Between the intent and the kept answer: what happened there, only the provider can tell.
+#: Between the intent and the recorded answer: only the provider knows what happened.
 DOUBTFUL = frozenset({Point.AFTER_INTENT, Point.REQUEST_LEFT, Point.WORK_DONE, Point.ANSWERED})
 
-#: What is promised: one job whatever happens; the same, but a repetition does no harm; or at most one, since the
-#: provider lets nobody look.
+#: The promise: always one job; the same, but a repetition does no harm; or at most one job, since the
+#: provider cannot be searched.
 Promise = Literal["one", "repeatable", "at most one"]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One way to start a job through a deployed flow. `field` is the provider's name of what starts it."""
+    """One way to start a job through a deployed flow. `field` is the provider's name of the operation."""
 
     title: str
     flow: str
     field: str
     promise: Promise
     parameters: Callable[[str, str], dict[str, Any]]
-    #: On a data object that the caller gives.
+    #: On the caller's data object.
     on_shared_target: bool = False
-    #: In a container that is made first.
+    #: In a container that is created first.
     has_room: bool = False
 
 
@@ -102,31 +102,31 @@ class Trial:
     point: Point
     #: Whether it is run again on another worker, with an empty home.
     moves: bool
-    #: The request that left never reaches the server.
+    #: The request that was sent never reaches the server.
     is_lost: bool
-    #: Killed after the container was made and written down, and not before.
+    #: Killed after the container was created and recorded.
     after_container: bool
 
     @property
     def name(self) -> str:
-        """The flow run's name, and what the ledger shows."""
+        """The flow run's name, which is in the ledger."""
         return f"crash-{self.number:04d}"
 
     @property
     def title(self) -> str:
-        """For people."""
+        """A readable name."""
         return f"{self.name} {self.operation.title}, {self.point}{', moved' if self.moves else ''}"
 
     @property
     def is_ambiguous(self) -> bool:
-        """Nobody can tell whether its job was started."""
+        """Whether it is unknown whether its job was started."""
         return self.operation.promise == "at most one" and self.point in DOUBTFUL
 
 
 def deal(
     count: int, seed: int, operations: Sequence[Operation] = OPERATIONS, points: Sequence[Point] = ()
 ) -> list[Trial]:
-    """`count` trials, evenly over all operations and points, in an order that the seed decides; half of them move."""
+    """`count` trials, evenly over all operations and points, in an order from the seed; half of them move."""
     random = Random(seed)
     cells = list(product(operations, points or list(Point)))
     random.shuffle(cells)

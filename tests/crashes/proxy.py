@@ -1,6 +1,6 @@
-"""What stands between the flows and the emulator, sees each request, and kills whoever sent the one that is planned.
+"""A proxy between the flows and the emulator, which sees each request and kills the sender of the planned one.
 
-From inside a process nobody can tell a request that left from one that was worked on. Here both can be told.
+A process cannot distinguish a request that was sent from one that was carried out. The proxy can.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.crashes.plan import Point, Trial
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: They belong to one connection, or are made anew.
+#: They belong to one connection, or are generated.
 _NOT_PASSED_ON = frozenset({"host", "connection", "content-length", "transfer-encoding", "content-encoding", "date"})
 _LOOK_AGAIN_S = 0.01
 
@@ -50,7 +50,7 @@ class Proxy:
         await self._resources.aclose()
 
     def arm(self, trial: Trial) -> None:
-        """Kill the trial's process when its request comes by, if that is its point."""
+        """Kill the trial's process when its request arrives, if that is its point."""
         if trial.point in (Point.REQUEST_LEFT, Point.WORK_DONE):
             self._armed.append(trial)
 
@@ -67,7 +67,7 @@ class Proxy:
         else:
             await self._pass_on(request, body)
             await self._kill(trial)
-        raise web.HTTPGone  # nobody is there to read it
+        raise web.HTTPGone  # the reader was killed
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
@@ -77,12 +77,12 @@ class Proxy:
             return web.Response(status=answer.status, body=await answer.read(), headers=passed)
 
     async def _kill(self, trial: Trial) -> None:
-        """Kill the process, and return when it is dead."""
+        """Kill the process, and return when it has ended."""
         pid = int((self._folder / f"{trial.name}.pid").read_text())
         process = psutil.Process(pid)
         (self._folder / f"{trial.name}.json").rename(self._folder / f"{trial.name}.struck")
         os.kill(pid, signal.SIGKILL)
-        with suppress(psutil.NoSuchProcess):  # its parent took notice
+        with suppress(psutil.NoSuchProcess):  # its parent has seen its end
             while process.status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110 (it tells nobody)
                 await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -1,4 +1,4 @@
-"""Running the trials: create, see it die, run it again, see it end. All through Prefect's API, as the UI does."""
+"""Running the trials: create, wait until killed, run again, wait until ended; all by Prefect's API, as in the UI."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 POOL = "crashes"
 _FLOWS = "tests.crashes.flows"
-#: Far above what a trial takes on two busy cores. Whatever takes longer hangs.
+#: Far above the duration of a trial on two busy cores. A longer one hangs.
 HUNG_AFTER_S = 600.0
 _LOOK_AGAIN_S = 1.0
-#: A worker reports a death twice: at once, and when a process with the hooks of the crash has ended. The second report
-#: undoes a retry that came in between (seen with Prefect 3.8.8), so a trial is run again after it; these are the
-#: pauses before and after that process, which are milliseconds on a quiet machine.
+#: A worker reports a killed process twice: immediately, and when a process with the crash hooks has ended. The second
+#: report undoes a retry in between (seen with Prefect 3.8.8), so a trial is run again after it; these are the
+#: delays before and after that process, which are milliseconds on a quiet machine.
 _REPORT_S = 2.0
 _LATE_REPORT = "Flow run infrastructure exited"
-#: Short, so that a trial need not wait long; the emulator's jobs take 2 s and show 1 s late.
+#: Short, so that a trial need not wait long; the emulator's jobs take 2 s and are visible 1 s late.
 _SUBMISSION_S = 10.0
 _AIWARE_VISIBILITY_S = 3.0
 _DATASAUR_VISIBILITY_S = 6.0
@@ -59,7 +59,7 @@ class Runs:
         self._folder = folder
         self._started: dict[int, tuple[UUID, UUID]] = {}
         self._deployments: dict[str, UUID] = {}
-        #: The worker that runs them now.
+        #: The current worker.
         self.worker: Part | None = None
 
     async def __aenter__(self) -> Runs:
@@ -75,7 +75,7 @@ class Runs:
         await self._client.__aexit__(*exc_info)
 
     async def kill(self, trial: Trial, ending: Ending) -> None:
-        """Start the trial's run and return when it was killed, and everybody knows."""
+        """Start the trial's run and return when it was killed and both reports of that have arrived."""
         downstream_id = await self._deploy("store_results", trial.name)
         target_id = await self._target() if trial.operation.on_shared_target else ""
         parameters = trial.operation.parameters(trial.name, target_id) | {
@@ -99,11 +99,11 @@ class Runs:
         ending.state, ending.message = _state(run)
         if ending.state == "Crashed":
             await self._last_report(run.id)
-        await self._followers(downstream_id)  # lest they die with this worker
+        await self._followers(downstream_id)  # so that they do not end with this worker
         ending.seconds = time.monotonic() - began_at
 
     async def run_again(self, trial: Trial, ending: Ending) -> None:
-        """Run the killed run again, as "Retry" in the UI does, and return when it has ended, and all that follows."""
+        """Run the killed run again, like "Retry" in the UI, and return when it and its downstream runs have ended."""
         run_id, downstream_id = self._started[trial.number]
         began_at = time.monotonic()
         give_up_at = began_at + HUNG_AFTER_S
@@ -122,12 +122,12 @@ class Runs:
         ending.seconds += time.monotonic() - began_at
 
     async def _followers(self, downstream_id: UUID) -> list[FlowRun]:
-        """All runs of what comes next, ended."""
+        """All downstream runs, ended."""
         only = DeploymentFilter(id=DeploymentFilterId(any_=[downstream_id]))
         return [await self._final(run.id) for run in await self._client.read_flow_runs(deployment_filter=only)]
 
     async def _final(self, run_id: UUID) -> FlowRun:
-        """The run when it has ended, or as it is after far too long."""
+        """The run when it has ended, or its state after the time limit."""
         give_up_at = time.monotonic() + HUNG_AFTER_S
         while True:
             run = await self._client.read_flow_run(run_id)
@@ -136,7 +136,7 @@ class Runs:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _last_report(self, run_id: UUID) -> None:
-        """Return when the worker has said its last word on the death."""
+        """Return when the worker has sent its second report."""
         await asyncio.sleep(_REPORT_S)
         while await asyncio.to_thread(self._is_at_work_on, run_id):  # noqa: ASYNC110 (it tells nobody)
             await asyncio.sleep(_LOOK_AGAIN_S)
@@ -150,7 +150,7 @@ class Runs:
         return False
 
     async def _deploy(self, flow: str, name: str) -> UUID:
-        # Not from the module that is deployed: it changes what it imports, and is for the runs' processes alone.
+        # Not from the deployed module, which patches its imports and is only for the runs' processes.
         loaded: Any = getattr(import_module(f"flows.{flow}"), flow)
         return await self._client.create_deployment(
             flow_id=await self._client.create_flow_from_name(loaded.name),
@@ -160,7 +160,7 @@ class Runs:
             parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
             enforce_parameter_schema=True,
             pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
-            # With a command of its own a run is one process; without, Prefect starts three, each of which imports all.
+            # With its own command a run is one process; without, Prefect starts three, which all import everything.
             job_variables={
                 "command": f"{sys.executable} -m prefect.engine",
                 "env": {FOLDER_VARIABLE: str(self._folder)},

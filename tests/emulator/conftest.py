@@ -1,4 +1,4 @@
-"""A real emulator on a free port, time that stands still, and a plain HTTP client."""
+"""A real emulator on a free port with a manual clock, and a plain HTTP client."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ Ask = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def behaviour(request: pytest.FixtureRequest) -> Behaviour:
-    """The knobs: defaults, or the test's indirect parameter."""
+    """The settings: defaults, or the test's indirect parameter."""
     return getattr(request, "param", Behaviour())
 
 
@@ -31,7 +31,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def aiware(emulator: Emulator, http: aiohttp.ClientSession) -> Ask:
-    """Ask aiWARE: (document, **variables) -> the whole reply."""
+    """Send a request to aiWARE: (document, **variables) -> the whole response."""
 
     async def ask(document: str, **variables: Any) -> Any:
         headers = {"Authorization": f"Bearer {emulator.accounts.aiware_token}"}
@@ -44,7 +44,7 @@ def aiware(emulator: Emulator, http: aiohttp.ClientSession) -> Ask:
 
 @pytest.fixture
 def datasaur(emulator: Emulator, http: aiohttp.ClientSession) -> Ask:
-    """Ask Datasaur, with a token that was not asked for over HTTP."""
+    """Send a request to Datasaur, with a token that was not fetched over HTTP."""
 
     async def ask(document: str, **variables: Any) -> Any:
         headers = {"Authorization": f"Bearer {emulator.accounts.issue_datasaur_token()}"}

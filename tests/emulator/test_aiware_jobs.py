@@ -1,4 +1,4 @@
-"""aiWARE's jobs: how they are made, live, end, and are found again."""
+"""aiWARE's jobs: how they are created, change their status, end, and are found."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ async def test_ids_look_like_the_vendors_and_repeat_with_the_seed(emulator: Emul
 
 
 async def test_single_engine_jobs_have_five_tasks_and_reprocessing_four(emulator: Emulator, aiware: Any) -> None:
-    """uploadUrl makes a data object and a playback task; targetId uses what is there."""
+    """uploadUrl creates a data object and a playback task; targetId uses an existing data object."""
     document = """mutation($input: LaunchSingleEngineJobInput) {
         launchSingleEngineJob(input: $input) { targetId status tasks { count } } }"""
     upload = {"engineId": TRANSCRIBER, "uploadUrl": "https://media.example.invalid/a.mp4", "fields": []}
@@ -100,7 +100,7 @@ async def test_ledger_knows_the_callers_key(emulator: Emulator, aiware: Any, cre
 
 
 async def test_free_json_comes_back_and_payloads_gain_the_organisation(aiware: Any, create_job: Any) -> None:
-    """jobConfig as sent; payload with organizationId added."""
+    """jobConfig as it was sent; the payload with organizationId added."""
     job_id = await create_job(jobConfig={"a": [1]}, tasks=[{"engineId": TRANSCRIBER, "payload": {"url": "u"}}])
     document = "query($id: ID!) { job(id: $id) { jobConfig tasks { records { payload } } } }"
     job = (await aiware(document, id=job_id))["data"]["job"]
@@ -109,7 +109,7 @@ async def test_free_json_comes_back_and_payloads_gain_the_organisation(aiware: A
 
 
 async def test_many_tasks_come_in_stable_shuffled_pages(aiware: Any, create_job: Any) -> None:
-    """120 tasks: 30 by default, none lost or doubled over pages, the same order each time, a cap of 1000."""
+    """120 tasks: 30 by default, none lost or repeated over pages, the same order each time, at most 1000."""
     job_id = await create_job(tasks=[{"engineId": TRANSCRIBER}] * 120)
     document = """query($id: ID!, $offset: Int, $limit: Int) {
         job(id: $id) { tasks(offset: $offset, limit: $limit) { count limit records { id order } } } }"""
@@ -131,7 +131,7 @@ async def test_many_tasks_come_in_stable_shuffled_pages(aiware: Any, create_job:
 async def test_queued_job_can_be_cancelled(
     emulator: Emulator, aiware: Any, create_job: Any, behaviour: Behaviour
 ) -> None:
-    """It ends at once as aborted, or as cancelled by knob, stays readable, and its tasks follow."""
+    """It ends immediately as aborted, or as cancelled by a setting, stays readable, and its tasks follow."""
     job_id = await create_job()
     assert (await aiware(CANCEL, id=job_id))["data"]["cancelJob"] == {"id": job_id, "message": "Job cancelled"}
     emulator.clock.advance(100)
@@ -146,7 +146,7 @@ async def test_queued_job_can_be_cancelled(
 async def test_running_or_finished_job_cannot_be_cancelled(
     emulator: Emulator, aiware: Any, create_job: Any, age_s: float
 ) -> None:
-    """A task runs at 2 s, all is over at 7 s: null and invalid_input, and the job goes on."""
+    """A task runs at 2 s, the job is complete at 7 s: null and invalid_input, and the job continues."""
     job_id = await create_job()
     emulator.clock.advance(age_s)
     reply = await aiware(CANCEL, id=job_id)
@@ -157,13 +157,13 @@ async def test_running_or_finished_job_cannot_be_cancelled(
 
 
 async def test_running_job_whose_tasks_all_wait_can_be_cancelled(emulator: Emulator, aiware: Any) -> None:
-    """KB 4164's exception: the job says running, every task is pending or queued."""
+    """KB 4164's exception: the job is running, every task is pending or queued."""
     job = emulator.aiware.plant(status="running", tasks=[PlantedTask("queued"), PlantedTask("pending")])
     assert (await aiware(CANCEL, id=job.id))["data"]["cancelJob"]
 
 
 async def test_results_appear_when_the_job_is_over(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """Empty before, then a transcript with its task's id, by job and by data object plus engine."""
+    """Empty before the end, then a transcript with its task's id, by job and by data object plus engine."""
     job_id = await create_job(target={"name": "N"})
     by_job = "query($id: ID!) { engineResults(jobId: $id) { records { tdoId engineId jsondata } } }"
     assert (await aiware(by_job, id=job_id))["data"]["engineResults"]["records"] == []
@@ -184,7 +184,7 @@ async def test_results_appear_when_the_job_is_over(emulator: Emulator, aiware: A
 async def test_jobs_are_found_by_target_status_date_and_engine(
     emulator: Emulator, aiware: Any, create_job: Any
 ) -> None:
-    """Newest first; filters narrow; nothing found is an empty page."""
+    """Newest first; filters restrict the list; without a match it is an empty page."""
     first = await create_job(target={"name": "N"})
     emulator.clock.advance(60)
     second = await create_job(tasks=[{"engineId": "11111111-2222-4333-8444-555555555555"}])
@@ -209,7 +209,7 @@ async def test_jobs_are_found_by_target_status_date_and_engine(
     "value", ['"2009-02-13T23:31:30.000Z"', '"2009-02-13T23:31:30"', "1234567890", '"1234567890000"']
 )
 async def test_dates_have_four_forms(aiware: Any, value: str) -> None:
-    """ISO text with and without zone, epoch seconds, epoch milliseconds; nonsense is a 400 with errors."""
+    """ISO text with and without zone, epoch seconds, epoch milliseconds; an invalid date is a 400 with errors."""
     document = "mutation {{ createTDO(input: {{startDateTime: {0}, stopDateTime: {0}}}) {{ startDateTime }} }}"
     reply = await aiware(document.format(value))
     assert reply["data"]["createTDO"]["startDateTime"] == "2009-02-13T23:31:30.000Z"
@@ -264,7 +264,7 @@ async def test_subscriptions_are_kept_and_nothing_is_delivered(aiware: Any) -> N
 
 
 async def test_update_task_moves_a_task_by_hand(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """A task told to be waiting keeps the job running; a reason without failure is refused."""
+    """A task that is set to waiting keeps the job running; a reason without failure is refused."""
     job_id = await create_job()
     task_id = next(task.id for task in emulator.aiware.tasks.values() if task.job.id == job_id)
     document = "mutation($input: UpdateTask) { updateTask(input: $input) { status } }"

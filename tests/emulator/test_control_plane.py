@@ -1,4 +1,4 @@
-"""The control plane: other processes pull the same levers over HTTP."""
+"""The control plane: other processes control the emulator over HTTP."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from graphql_jobs.emulator import Emulator, ManualClock, SystemClock
 
 
 async def test_faults_clock_and_ledger_over_http(emulator: Emulator, http: aiohttp.ClientSession, aiware: Any) -> None:
-    """Add a fault, see it strike, clear the plan, advance the clock, read the ledger; none of it is recorded."""
+    """Add a fault, see its effect, remove all faults, advance the clock, read the ledger; none of it is recorded."""
     base = f"{emulator.url}/_emulator"
     async with http.post(f"{base}/faults", json={"kind": "data_null", "times": None}) as response:
         assert response.status == 201
@@ -44,14 +44,14 @@ async def test_faults_clock_and_ledger_over_http(emulator: Emulator, http: aioht
 async def test_wrong_lever_is_a_400_that_says_why(
     emulator: Emulator, http: aiohttp.ClientSession, path: str, body: Any
 ) -> None:
-    """Unknown kind, unknown option, not an object, time backwards, nothing, not a number."""
+    """Unknown kind, unknown option, not an object, negative time, nothing, not a number."""
     async with http.post(f"{emulator.url}/_emulator/{path}", json=body) as response:
         assert response.status == 400
         assert (await response.json())["error"]
 
 
 async def test_nothing_is_left_after_the_block(http: aiohttp.ClientSession) -> None:
-    """The port is closed, and the address is gone with it; the same port can be taken again at once."""
+    """The port is closed and can be used again immediately."""
     async with Emulator(clock=ManualClock()) as running:
         url = running.url
         port = int(url.rpartition(":")[2])
@@ -66,7 +66,7 @@ async def test_nothing_is_left_after_the_block(http: aiohttp.ClientSession) -> N
 
 
 def test_system_clock_runs_by_itself_and_as_fast_as_told() -> None:
-    """At a speed of a million, two readings differ; time cannot be turned back; no speed is an error."""
+    """At a speed of a million, two readings differ; time cannot go back; a speed of 0 is an error."""
     clock = SystemClock(speed=1e6)
     before_at = clock.now()
     assert clock.now() > before_at

@@ -1,4 +1,4 @@
-"""Who may ask: keys, sessions and access tokens."""
+"""Credentials: keys, sessions and access tokens."""
 
 import base64
 from typing import Any
@@ -27,7 +27,7 @@ async def token_reply(http: aiohttp.ClientSession, url: str, **arguments: Any) -
 async def test_without_a_valid_token_both_refuse(
     emulator: Emulator, http: aiohttp.ClientSession, behaviour: Behaviour, sent: dict[str, str]
 ) -> None:
-    """HTTP 200 by default, 401 by knob; aiWARE says authentication_error, Datasaur says Unauthorized."""
+    """HTTP 200 by default, 401 by a setting; aiWARE says authentication_error, Datasaur says Unauthorized."""
     async with http.post(f"{emulator.url}/v3/graphql", json=ME, headers=sent) as response:
         assert response.status == behaviour.auth_failure_http_status
         reply = await response.json()
@@ -54,7 +54,7 @@ async def test_client_credentials_are_taken_in_the_body_and_as_basic(
 
 
 async def test_wrong_secret_or_grant_gets_no_token(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """401 invalid_client and 400 unsupported_grant_type, as RFC 6749 words them."""
+    """401 invalid_client and 400 unsupported_grant_type, as in RFC 6749."""
     wrong = {"grant_type": "client_credentials", "client_id": "x", "client_secret": "y"}
     assert await token_reply(http, emulator.url, data=wrong) == (401, {"error": "invalid_client"})
     assert (await token_reply(http, emulator.url, data={"grant_type": "password"}))[0] == 400
@@ -62,7 +62,7 @@ async def test_wrong_secret_or_grant_gets_no_token(emulator: Emulator, http: aio
 
 
 async def test_access_token_ends_with_its_lifetime(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """Good at 3599 s, Unauthorized at 3600 s."""
+    """Valid at 3599 s, Unauthorized at 3600 s."""
     token = emulator.accounts.issue_datasaur_token()
     for advance_s, expected in ((3599, {"data": {"getJob": None}, "extensions": {}}), (1, REFUSED)):
         emulator.clock.advance(advance_s)
@@ -71,7 +71,7 @@ async def test_access_token_ends_with_its_lifetime(emulator: Emulator, http: aio
 
 
 async def test_session_ends_and_a_key_does_not(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """userLogin needs no token; its session ends after an hour, the API key lives until it is revoked."""
+    """userLogin needs no token; its session ends after an hour, the API key is valid until it is revoked."""
     login = "mutation($input: UserLogin!) { userLogin(input: $input) { token } }"
     who = {"userName": emulator.accounts.aiware_user_name, "password": emulator.accounts.aiware_password}
     body = {"query": login, "variables": {"input": who}}
@@ -89,7 +89,7 @@ async def test_session_ends_and_a_key_does_not(emulator: Emulator, http: aiohttp
 
 
 async def test_refresh_and_logout_end_a_session(emulator: Emulator, aiware: Any) -> None:
-    """refreshToken gives a new one in place of the old; userLogout ends it; validateToken tells."""
+    """refreshToken replaces the token; userLogout ends the session; validateToken shows both."""
     old = emulator.accounts.open_session()
     reply = await aiware("mutation($t: String!) { refreshToken(token: $t) { token } }", t=old)
     new = reply["data"]["refreshToken"]["token"]
@@ -100,7 +100,7 @@ async def test_refresh_and_logout_end_a_session(emulator: Emulator, aiware: Any)
 
 
 def test_secrets_differ_from_run_to_run_whatever_the_seed() -> None:
-    """Two emulators with one seed share ids but no credentials."""
+    """Two emulators with one seed have the same ids and different credentials."""
     first, second = Emulator(seed=3).accounts, Emulator(seed=3).accounts
     assert first.aiware_token != second.aiware_token
     assert first.datasaur_client_secret != second.datasaur_client_secret

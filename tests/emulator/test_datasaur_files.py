@@ -75,7 +75,7 @@ async def test_ranges_put_together_are_the_file(emulator: Emulator, datasaur: An
 async def test_part_of_another_file_is_not_given(
     emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession
 ) -> None:
-    """If-Range with the file's ETag: 206; with another one: the whole."""
+    """If-Range with the file's ETag: 206; with another one: the whole file."""
     url = (await start_export(datasaur))["fileUrl"]
     emulator.clock.advance(7)
     async with http.get(url) as response:
@@ -120,7 +120,7 @@ async def test_upload_gets_an_object_key(emulator: Emulator, http: aiohttp.Clien
 
 
 async def test_downloads_have_faults_too(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
-    """A truncated download breaks in the middle; the next one is whole."""
+    """A truncated download ends early; the next one is complete."""
     url = (await start_export(datasaur))["fileUrl"]
     emulator.clock.advance(7)
     emulator.faults.add(Fault("truncate", operation="download"))

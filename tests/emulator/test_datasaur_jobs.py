@@ -52,7 +52,7 @@ async def test_project_exists_once_its_job_is_delivered(emulator: Emulator, data
 
 
 async def test_names_are_not_unique(emulator: Emulator, datasaur: Any) -> None:
-    """A blind retry makes twins."""
+    """A blind retry creates two projects."""
     for _ in range(2):
         await datasaur(CREATE, input=project_input("Twin"))
     emulator.clock.advance(7)
@@ -77,7 +77,7 @@ async def test_unknown_job_is_null_without_errors(datasaur: Any) -> None:
 async def test_get_jobs_answers_in_order_with_null_for_unknown(
     emulator: Emulator, datasaur: Any, expected: list[str | None]
 ) -> None:
-    """By default; knobs leave unknown jobs out, or turn the order round."""
+    """By default; settings omit unknown jobs, or reverse the order."""
     for job_id in ("first", "second"):
         emulator.datasaur.plant(job_id)
     jobs = (await datasaur(GET_JOBS, ids=["first", "none", "second"]))["data"]["getJobs"]
@@ -85,7 +85,7 @@ async def test_get_jobs_answers_in_order_with_null_for_unknown(
 
 
 async def test_unknown_project_is_an_error_and_nothing_is_started(emulator: Emulator, datasaur: Any) -> None:
-    """calculateAgreementTables on no project: message and extensions, data null, no submission."""
+    """calculateAgreementTables for an unknown project: message and extensions, data null, no submission."""
     reply = await datasaur('mutation { calculateAgreementTables(projectId: "none") { id } }')
     assert reply["data"] is None
     assert reply["errors"][0]["extensions"]["type"]
@@ -114,7 +114,7 @@ async def test_unknown_project_is_an_error_and_nothing_is_started(emulator: Emul
 async def test_every_other_starter_starts_a_job(
     emulator: Emulator, datasaur: Any, operation: str, document: str
 ) -> None:
-    """Mutations and queries alike: QUEUED, and one line in the ledger."""
+    """Mutations and queries: QUEUED, and one entry in the ledger."""
     job = (await datasaur(document))["data"]["r"]
     (submission,) = emulator.ledger.submissions
     assert job == {"id": submission.job_id, "status": "QUEUED"}
@@ -122,7 +122,7 @@ async def test_every_other_starter_starts_a_job(
 
 
 async def test_added_documents_have_ids(datasaur: Any) -> None:
-    """addDocumentsToProject tells additionalData.documentIds."""
+    """addDocumentsToProject returns additionalData.documentIds."""
     document = """mutation($input: AddDocumentsToProjectInput!) { addDocumentsToProject(input: $input) {
         name job { additionalData { documentIds } } } }"""
     values = {"projectId": "HvdyIL2iwZn", "documents": project_input("x")["documents"]}

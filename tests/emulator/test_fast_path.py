@@ -1,4 +1,4 @@
-"""The fast path: status checks are answered without being executed, with the same bytes."""
+"""The fast path answers status checks without executing them, with the same bytes."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,7 +29,7 @@ class Twins:
         return planted[0]
 
     async def ask(self, payload: dict[str, Any]) -> bytes:
-        """The answer and the record, which are the same in both."""
+        """The answer and the record, which are the same in both emulators."""
         bodies = []
         for emulator in self.both:
             headers = {"Authorization": f"Bearer {emulator.accounts.issue_datasaur_token()}"}
@@ -66,7 +66,7 @@ def fast_replies(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def check_of(job_ids: list[str]) -> dict[str, Any]:
-    """Our own check of these jobs, as it is sent."""
+    """The client's own check of these jobs, as it is sent."""
     return GET_JOBS.bind({"jobIds": job_ids}).payload
 
 
@@ -97,20 +97,20 @@ EXECUTED = [
 
 @pytest.mark.parametrize("payload", EXECUTED)
 async def test_other_documents_are_executed(twins: Twins, fast_replies: list[bool], payload: dict[str, Any]) -> None:
-    """Literals, one job that is not there, missing variables, wrong names, directives, aliases, other fields."""
+    """Literals, one unknown job, missing variables, wrong names, directives, aliases, other fields."""
     await twins.ask(payload)
     assert fast_replies == [False]
 
 
 async def test_single_job_takes_the_fast_path(twins: Twins, fast_replies: list[bool]) -> None:
-    """`getJob` by a variable."""
+    """`getJob` with a variable."""
     await twins.ask({"query": SINGLE, "variables": {"id": twins.plant()[0]}})
     assert fast_replies == [True]
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(missing_jobs="omit"), Behaviour(reverse_get_jobs=True)], indirect=True)
 async def test_unusual_lists_are_executed(twins: Twins, fast_replies: list[bool]) -> None:
-    """Unknown jobs that are left out, or an answer in the opposite order."""
+    """Unknown jobs that are omitted, or an answer in reverse order."""
     await twins.ask(check_of(twins.plant()))
     assert fast_replies == [False]
 
@@ -125,7 +125,7 @@ async def test_rate_limit_holds_on_the_fast_path(twins: Twins) -> None:
 
 
 async def test_faults_and_sign_in_hold_on_the_fast_path(twins: Twins, http: aiohttp.ClientSession) -> None:
-    """A planned fault is injected; a request without a token is refused."""
+    """A fault applies; a request without a token is refused."""
     payload = check_of(twins.plant())
     for emulator in twins.both:
         emulator.faults.add(Fault("null_member", operation="getJobs"), Fault("server_error"))

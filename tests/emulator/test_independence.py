@@ -1,4 +1,4 @@
-"""The judge is independent of what it judges."""
+"""The emulator is independent of the code that it tests."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ FOLDER = Path(graphql_jobs.emulator.__file__).parent
 
 
 def test_emulator_imports_nothing_else_of_the_project_and_no_prefect() -> None:
-    """Every `graphql_jobs` import goes to `graphql_jobs.emulator`; none to prefect or gql."""
+    """Every `graphql_jobs` import is of `graphql_jobs.emulator`; none is of prefect or gql."""
     names: set[str] = set()
     for path in FOLDER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

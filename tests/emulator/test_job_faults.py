@@ -1,4 +1,4 @@
-"""Faults of jobs: what becomes of a job is decided when it is submitted."""
+"""Faults of jobs are decided when the job is submitted."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def seen_over_time(emulator: Emulator, aiware: Any, job_id: str, *advances
 
 
 async def ended(emulator: Emulator, aiware: Any, create_job: Any, fault: JobFault, tasks: int = 1) -> Any:
-    """A job with this fate, after its end."""
+    """A job with this fault, after its end."""
     emulator.faults.add(fault)
     job_id = await create_job(tasks=[{"engineId": "c0e55cde-340b-44d7-bb42-2e0d65e98255"}] * tasks)
     emulator.clock.advance(7)
@@ -29,7 +29,7 @@ async def ended(emulator: Emulator, aiware: Any, create_job: Any, fault: JobFaul
 
 
 async def test_failing_job_says_why_in_its_task(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """failed, with reason and message on the last task and nothing on the others."""
+    """failed, with reason and message on the last task and not on the others."""
     fault = JobFault("job_fails", failure_reason="url_not_found", failure_message="gone")
     job = await ended(emulator, aiware, create_job, fault, tasks=2)
     tasks = {task["order"]: task for task in job["tasks"]["records"]}
@@ -44,7 +44,7 @@ async def test_failing_job_says_why_in_its_task(emulator: Emulator, aiware: Any,
 async def test_retried_job_keeps_its_id_and_forgets_its_failure(
     emulator: Emulator, aiware: Any, create_job: Any
 ) -> None:
-    """Fails, retryJob: pending again and complete in the end; a completed job cannot be retried."""
+    """Fails, retryJob: pending again and finally complete; a complete job cannot be retried."""
     emulator.faults.add(JobFault("job_fails"))
     job_id = await create_job()
     emulator.clock.advance(7)
@@ -60,7 +60,7 @@ async def test_retried_job_keeps_its_id_and_forgets_its_failure(
 
 
 async def test_update_jobs_restarts_in_bulk(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """updateJobs(status: queued) does for many what retryJob does for one; a fate may wait for the retry."""
+    """updateJobs(status: queued) restarts many jobs, as retryJob does one; a fault may apply only to the retry."""
     emulator.faults.add(JobFault("job_fails", operation="createJob"), JobFault("job_fails", operation="retryJob"))
     job_id = await create_job()
     emulator.clock.advance(7)
@@ -90,7 +90,7 @@ async def test_standby_task_makes_a_failure_good(emulator: Emulator, aiware: Any
 
 
 async def test_standby_task_that_is_not_needed_never_starts(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """The caller's own standbyTask stays standby_pending and does not hold the job back."""
+    """The caller's own standbyTask stays standby_pending and does not delay the job."""
     engine_id = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
     job_id = await create_job(tasks=[{"engineId": engine_id, "standbyTask": {"engineId": engine_id}}])
     emulator.clock.advance(7)
@@ -127,7 +127,7 @@ async def test_jobs_fate_shows_over_time_on_aiware(
     advances_s: tuple[float, ...],
     expected: list[Any],
 ) -> None:
-    """Words outside the enum come through; None is a job that is not found."""
+    """Words outside the enum are returned; None is a job that is not found."""
     emulator.faults.add(fault)
     job_id = await create_job()
     assert await seen_over_time(emulator, aiware, job_id, *advances_s) == expected
@@ -142,7 +142,7 @@ async def test_jobs_fate_shows_over_time_on_datasaur(
     advances_s: tuple[float, ...],
     expected: list[Any],
 ) -> None:
-    """The same fates in Datasaur's words."""
+    """The same faults in Datasaur's words."""
     emulator.faults.add(fault)
     job_id = await auto_label()
     seen = []
@@ -166,7 +166,7 @@ async def test_failed_datasaur_job_has_errors_and_no_result(emulator: Emulator, 
 
 
 async def test_fate_may_be_for_one_key_only(emulator: Emulator, aiware: Any, create_job: Any) -> None:
-    """key "B": the job of A is well."""
+    """key "B": the job of A has no fault."""
     emulator.faults.add(JobFault("job_fails", key="B", times=None))
     ids = [await create_job(jobConfig={"graphql_jobs": {"key": key}}) for key in ("A", "B")]
     emulator.clock.advance(7)
@@ -174,7 +174,7 @@ async def test_fate_may_be_for_one_key_only(emulator: Emulator, aiware: Any, cre
 
 
 async def test_planted_jobs_stay_as_planted(emulator: Emulator, aiware: Any, datasaur: Any) -> None:
-    """Status from the tasks unless given; a word outside the enum is possible."""
+    """The status follows the tasks unless it is given; a word outside the enum is possible."""
     failed = PlantedTask("failed", failure_reason="unknown", standby=PlantedTask("complete"))
     planted = [
         emulator.aiware.plant(tasks=[failed, PlantedTask("complete")]),

@@ -1,4 +1,4 @@
-"""Faults of requests: what the client sees, and whether the work was done."""
+"""Faults of requests: the client's view, and whether the work was done."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ REPLACED = [
 async def test_fault_before_the_work_answers_instead_of_it(
     emulator: Emulator, http: aiohttp.ClientSession, document: str, fault: Fault, status: int, part: str
 ) -> None:
-    """The fault's answer, nothing made, and the next request is well."""
+    """The fault's answer, no job, and the next request succeeds."""
     emulator.faults.add(fault)
     seen_status, retry_after, body = await send(emulator, http, document)
     assert (seen_status, retry_after) == (status, fault.retry_after)
@@ -67,7 +67,7 @@ NAMED = [
 async def test_refusal_is_worded_by_the_provider(
     emulator: Emulator, http: aiohttp.ClientSession, kind: Any, name: str, type_: str
 ) -> None:
-    """aiWARE: top-level name and null fields; Datasaur: extensions.type and null data; nothing is made."""
+    """aiWARE: top-level name and null fields; Datasaur: extensions.type and null data; no job."""
     emulator.faults.add(Fault(kind, times=2))
     status, _, body = await send(emulator, http)
     reply = json.loads(body)
@@ -81,7 +81,7 @@ async def test_refusal_is_worded_by_the_provider(
 async def test_broken_connection_tells_nothing_about_the_work(
     emulator: Emulator, http: aiohttp.ClientSession, kind: Any, made: int
 ) -> None:
-    """Dropped before: nothing made. Dropped after, or cut in the middle of the body: the job exists."""
+    """Dropped before: no job. Dropped after, or within the body: the job exists."""
     emulator.faults.add(Fault(kind))
     with pytest.raises((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError)):
         await send(emulator, http)
@@ -91,7 +91,7 @@ async def test_broken_connection_tells_nothing_about_the_work(
 
 
 async def test_server_error_after_the_work_leaves_the_job(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """502 with HTML, and the job is there."""
+    """502 with HTML, and the job exists."""
     emulator.faults.add(Fault("server_error_after"))
     status, _, body = await send(emulator, http)
     assert (status, "<html>" in body, len(emulator.ledger.submissions)) == (502, True, 1)
@@ -106,7 +106,7 @@ async def test_partial_nulls_the_first_field_only(emulator: Emulator, aiware: An
 
 
 async def test_lists_are_cut_in_silence_or_have_moved(emulator: Emulator, aiware: Any) -> None:
-    """Of the jobs, the first half is shown, and all but the first: the answer says nothing of it."""
+    """The first half of the jobs is listed, or all but the first, without an error."""
     ids = {emulator.aiware.plant().id for _ in range(3)}
     emulator.faults.add(Fault("cut_list"), Fault("moved_list"))
     query = "{ jobs(orderBy: [{field: createdDateTime, direction: asc}]) { limit records { id } } }"
@@ -118,7 +118,7 @@ async def test_lists_are_cut_in_silence_or_have_moved(emulator: Emulator, aiware
 
 
 async def test_errors_stand_beside_data(emulator: Emulator, aiware: Any, datasaur: Any) -> None:
-    """At the first alias or item alone; without a path beside a whole answer; and `data` without any field."""
+    """At the first alias or item only; without a path in a complete answer; and `data` without any field."""
     planted = [emulator.datasaur.plant().id for _ in range(2)]
     emulator.faults.add(Fault("denied_member", times=2), Fault("side_error"), Fault("no_fields"))
     reply = await aiware("{ a: me { id } b: me { id } }")
@@ -135,7 +135,7 @@ async def test_errors_stand_beside_data(emulator: Emulator, aiware: Any, datasau
 
 
 async def test_too_large_is_valid_but_endless(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """1 MB of padding, without Content-Length; the work is done. A client may hang up in the middle."""
+    """1 MB of padding, without Content-Length; the work is done. A client may disconnect early."""
     emulator.faults.add(Fault("too_large", pad_bytes=1_000_000), Fault("too_large"))
     status, _, body = await send(emulator, http)
     assert (status, len(body) > 1_000_000) == (200, True)
@@ -148,7 +148,7 @@ async def test_too_large_is_valid_but_endless(emulator: Emulator, http: aiohttp.
 
 
 async def test_delay_holds_the_answer_and_changes_nothing(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """Really sleeps, 50 ms: a client's timeout can only be tested with real time."""
+    """It sleeps for 50 ms, since a client's timeout can only be tested in real time."""
     emulator.faults.add(Fault("delay", delay_s=0.05))
     started_s = asyncio.get_running_loop().time()
     assert (await send(emulator, http))[0] == 200
@@ -158,14 +158,14 @@ async def test_delay_holds_the_answer_and_changes_nothing(emulator: Emulator, ht
 async def test_fault_strikes_its_operation_after_skip_and_only_so_often(
     emulator: Emulator, http: aiohttp.ClientSession
 ) -> None:
-    """operation createJob, skip 1, times 2: requests 2 and 3 of four; other operations are spared."""
+    """operation createJob, skip 1, times 2: requests 2 and 3 of four; other operations have no fault."""
     emulator.faults.add(Fault("server_error", operation="createJob", provider="aiware", skip=1, times=2))
     assert (await send(emulator, http, "{ me { id } }"))[0] == 200
     assert [(await send(emulator, http))[0] for _ in range(4)] == [200, 502, 502, 200]
 
 
 async def test_fault_has_its_window_on_the_clock(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """An outage from 10 s to 20 s, for ever as to times."""
+    """An outage from 10 s to 20 s, for any number of requests."""
     now_at = emulator.clock.now()
     emulator.faults.add(Fault("server_error", times=None, from_at=now_at + 10, until_at=now_at + 20))
     seen = []
@@ -186,7 +186,7 @@ async def test_capacity_can_depend_on_the_batch(emulator: Emulator, aiware: Any,
 
 
 async def test_refused_client_is_told_in_oauth_terms(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """The token endpoint has faults of its own: 401 invalid_client."""
+    """The token endpoint has its own faults: 401 invalid_client."""
     emulator.faults.add(Fault("unauthorized", operation="token"))
     async with http.post(f"{emulator.url}/api/oauth/token", data={}) as response:
         assert (response.status, await response.json()) == (401, {"error": "invalid_client"})
@@ -194,7 +194,7 @@ async def test_refused_client_is_told_in_oauth_terms(emulator: Emulator, http: a
 
 @pytest.mark.parametrize("behaviour", [Behaviour(requests_per_window=2)], indirect=True)
 async def test_rate_limit_counts_refused_requests_too(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """Two per 10 s: the third is 429 with Retry-After, and so is an early retry; after 10 quiet seconds all is well."""
+    """Two per 10 s: the third and an early retry are 429 with Retry-After; after 10 quiet seconds all succeed."""
     seen = []
     for advance_s in (0, 0, 0, 9, 10):
         emulator.clock.advance(advance_s)

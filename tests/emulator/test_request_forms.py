@@ -1,4 +1,4 @@
-"""Every form in which the vendors' clients write a request is understood."""
+"""The emulator accepts every form of request that the vendors' clients send."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def headers(emulator: Emulator) -> dict[str, str]:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 async def test_aiware_takes_every_form(emulator: Emulator, http: aiohttp.ClientSession, form: dict[str, Any]) -> None:
-    """JSON, JSON with text variables, URL-encoded and multipart say the same; the query string says nothing."""
+    """JSON, JSON with text variables, URL-encoded and multipart have the same effect; the query string has none."""
     arguments: dict[str, Any] = {name: value() if callable(value) else value for name, value in form.items()}
     async with http.post(f"{emulator.url}/v3/graphql?query=x", headers=headers(emulator), **arguments) as response:
         assert await response.json() == {"data": {"job": {"status": "running"}}}
@@ -62,7 +62,7 @@ async def test_datasaur_takes_the_multipart_request_spec(emulator: Emulator, htt
 
 
 async def test_aiware_takes_an_upload(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """A multipart part named `file` makes an asset with createTDOWithAsset."""
+    """A multipart part named `file` creates an asset with createTDOWithAsset."""
     document = 'mutation { createTDOWithAsset(input: {startDateTime: 1574311000, name: "T"}) { id assets { count } } }'
     form = multipart(query=document)
     form.add_field("file", b"media", filename="a.mp4")
@@ -97,7 +97,7 @@ async def test_malformed_request_is_a_400_with_errors(
 async def test_body_above_the_limit_is_a_413_in_the_providers_shape(
     emulator: Emulator, http: aiohttp.ClientSession, path: str, name: str
 ) -> None:
-    """10 MB is the limit; nothing of a larger request is done."""
+    """The limit is 10 MB; a larger request has no effect."""
     body = json.dumps({"query": "{ me { id } }", "variables": {"padding": "x" * 10_000_000}}).encode()
     sent = {"Content-Type": "application/json"}
     async with http.post(emulator.url + path, data=io.BytesIO(body), headers=sent) as response:
@@ -107,7 +107,7 @@ async def test_body_above_the_limit_is_a_413_in_the_providers_shape(
 
 
 async def test_other_paths_and_methods_are_404(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """GET on the endpoint, or any other path: 404, and the ledger knows the path."""
+    """GET on the endpoint, or any other path: 404, and the ledger has the path."""
     for path in ("/v3/graphql", "/graphql", "/nothing"):
         async with http.get(emulator.url + path) as response:
             assert response.status == 404

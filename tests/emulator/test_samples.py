@@ -1,4 +1,4 @@
-"""The vendors' own sample requests get the vendors' own sample replies."""
+"""The vendors' sample requests get the vendors' sample responses."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ async def post(http: aiohttp.ClientSession, url: str, token: str, body: str) -> 
 
 
 async def test_aiware_sample_request_gets_the_sample_reply(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """ "Check a Job Status", letter for letter, the blank at the end of one task id included, however late it is."""
+    """ "Check a Job Status", unchanged, with the blank at the end of one task id, at any time."""
     emulator.clock.advance(1_000_000)
     body = json.dumps({"query": (PAGES / "aiware-request.graphql").read_text()})
     reply = await post(http, f"{emulator.url}/v3/graphql", emulator.accounts.aiware_token, body)
@@ -27,7 +27,7 @@ async def test_aiware_sample_request_gets_the_sample_reply(emulator: Emulator, h
 
 
 async def test_datasaur_sample_request_gets_the_sample_reply(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """ "Check Job", letter for letter."""
+    """ "Check Job", unchanged."""
     token = emulator.accounts.issue_datasaur_token()
     body = (PAGES / "datasaur-request.json").read_text()
     reply = await post(http, f"{emulator.url}/graphql", token, body)
@@ -35,7 +35,7 @@ async def test_datasaur_sample_request_gets_the_sample_reply(emulator: Emulator,
 
 
 async def test_datasaur_sample_submit_starts_a_job(emulator: Emulator, http: aiohttp.ClientSession) -> None:
-    """The same page's cURL body, letter for letter: QUEUED with progress 0."""
+    """The same page's cURL body, unchanged: QUEUED with progress 0."""
     token = emulator.accounts.issue_datasaur_token()
     body = (PAGES / "datasaur-autolabel-request.json").read_text()
     result = (await post(http, f"{emulator.url}/graphql", token, body))["data"]["result"]

@@ -1,4 +1,4 @@
-"""Workloads: jobs that begin at one instant, and the judge of what a contestant reports about them."""
+"""Workloads: jobs that start at one instant, and the judgement of the ends that a benchmarked program reports."""
 
 import asyncio
 from math import inf
@@ -45,7 +45,7 @@ def test_success_that_is_reported_as_a_failure_is_false(outcome: Any) -> None:
 
 
 def test_end_before_the_answer_that_held_it_is_early() -> None:
-    """Known at 11.5, and no answer held it before 12; or no answer ever did."""
+    """Known at 11.5, but the first answer with it was at 12; or no answer had it."""
     assert counted(End("a", "succeeded", 11.5), B) == {"detected": 1, "early": 1}
     assert counted(A, truths={"a": Truth(10.0, None)}) == {"early": 1}
 
@@ -65,13 +65,13 @@ def test_job_that_never_ends_must_be_given_up() -> None:
 
 
 def test_cancelled_wait_is_not_missed_and_unknown_job_is_strange() -> None:
-    """The wait for b was cancelled; c was not planted."""
+    """The wait for b was cancelled; c does not exist."""
     ends = (A, End("b", "cancelled", 5.0), End("c", "succeeded", 6.0))
     assert counted(*ends) == {"detected": 1, "cancelled": 1, "strange": 1}
 
 
 def test_busiest_second_may_begin_anywhere() -> None:
-    """Three between 0.6 and 1.5, though no full second of the clock holds three."""
+    """Three between 0.6 and 1.5, although no full second of the clock has three."""
     assert most_in_one_second([0.0, 1.5, 0.6, 0.7, 3.0]) == 3
     assert most_in_one_second([0.0, 1.0]) == 1
     assert most_in_one_second([]) == 0
@@ -103,7 +103,7 @@ def load(emulator: Emulator, http: aiohttp.ClientSession) -> Load:
 
 
 async def test_planted_jobs_begin_at_the_start(emulator: Emulator, load: Load, datasaur: Any) -> None:
-    """Planted at 0, started at 100: ends at 105 and 110, one never; the judge knows when each was told."""
+    """Created at 0, started at 100: ends at 105 and 110, one never; the judge knows when each was reported."""
     ids = await load.plant(5, 10, None)
     await datasaur(GET_JOBS, ids=ids[:1])
     assert (await load.get("workload"))["unpolled"] == 2

@@ -1,9 +1,8 @@
-"""A process that can be stopped dead before or after any one of its inputs and outputs, without ending the real one.
+"""A process that can be stopped before or after any one of its inputs and outputs, without ending the real process.
 
-Everything that a process does to the world, and hears from it, passes its fuse: each request to a provider (sign-in
-and downloads too) and each request to Prefect's API, before it is sent and after it was answered. When the fuse blows,
-that point raises `Died`, and so does every later one: a dead process sends nothing more, whatever `except` or
-`finally` it is led through.
+All inputs and outputs of the process pass its fuse: each request to a provider (also sign-in and downloads) and each
+request to Prefect's API, before it is sent and after it was answered. When the fuse blows, that point raises `Died`,
+and so does every later one: a stopped process sends nothing more, not even in an `except` or `finally`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _PAUSE_S = 0.1
 
 
 class Died(BaseException):
-    """The process is no more. Not an `Exception`: nothing may handle it."""
+    """The process was stopped. Not an `Exception`: no code may handle it."""
 
 
 class Fuse:
@@ -49,12 +48,12 @@ class Fuse:
     def __init__(self, blows_at: int | None = None) -> None:
         self.points: list[str] = []
         self.blown = False
-        #: What was on its way when the process died before it was sent: a network may deliver it all the same.
+        #: The request that was about to be sent when the process was stopped: a network may still deliver it.
         self.in_flight: Callable[[], Awaitable[object]] | None = None
         self._blows_at = blows_at
 
     def point(self, name: str) -> None:
-        """Pass this point, or die here. The dead pass none."""
+        """Pass this point, or stop here. A stopped process passes none."""
         if self.blown:
             raise Died
         self.points.append(name)
@@ -63,7 +62,7 @@ class Fuse:
             raise Died
 
     async def through(self, name: str, answer: Callable[[], Awaitable[T]]) -> T:
-        """A request with its two points: what is answered with a failure is answered too."""
+        """A request with its two points; a failure is an answer too."""
         was_alive = not self.blown
         try:
             self.point(f"before {name}")
@@ -72,7 +71,7 @@ class Fuse:
             raise
         try:
             answered = await answer()
-        except Exception:  # whatever was answered, the process may die right after it
+        except Exception:  # the process may be stopped after any answer
             self.point(f"after {name}")
             raise
         self.point(f"after {name}")
@@ -108,7 +107,7 @@ class FusedSession(Session):
 
 
 class FusedTransport(httpx.AsyncBaseTransport):
-    """The way to Prefect's API, through whichever fuse is in."""
+    """The transport to Prefect's API, through the current fuse."""
 
     def __init__(self, way: httpx.AsyncBaseTransport) -> None:
         self.fuse: Fuse | None = None
@@ -123,8 +122,8 @@ class FusedTransport(httpx.AsyncBaseTransport):
                 await response.aread()
                 if response.status_code != _BUSY:
                     return response
-                # Another service of the server writes to SQLite. Prefect's client would ask again, as a further step
-                # that comes or not by chance, and the stops could not be counted.
+                # Another service of the server writes to SQLite. Prefect's client would send the request again, a step
+                # that occurs by chance, so the stops could not be counted.
                 logger.warning("Prefect's server is busy.")
                 await asyncio.sleep(_PAUSE_S)
 
@@ -133,7 +132,7 @@ class FusedTransport(httpx.AsyncBaseTransport):
 
 @asynccontextmanager
 async def fused_prefect() -> AsyncIterator[FusedTransport]:
-    """One client of Prefect's API for all that runs in here, since opening one costs more than ten requests."""
+    """One client of Prefect's API for all code within, since opening one costs more than ten requests."""
     async with AsyncClientContext.get_or_create() as context:
         http = context.client._client
         way, http._transport = http._transport, (transport := FusedTransport(http._transport))
@@ -144,7 +143,7 @@ async def fused_prefect() -> AsyncIterator[FusedTransport]:
 
 
 def _name_of(request: httpx.Request) -> str:
-    """What a person would call it: "keep intent", "keep checkpoints", "create_flow_run"."""
+    """A readable name: "keep intent", "keep checkpoints", "create_flow_run"."""
     path = request.url.path.rstrip("/")
     if request.method == "POST" and path.endswith("/input"):
         return f"keep {json.loads(json.loads(request.content)['value']).get('kind', 'checkpoints')}"

@@ -1,7 +1,7 @@
-"""The protocol of the flows below Prefect's engine: submit once, wait, collect, hand over; and what came of it.
+"""The protocol of the flows without Prefect's engine: submit once, wait, collect, hand over; and its results.
 
-The same functions as in `tasks/pipeline.py` in the same order, without its tasks and flow runs, whose bookkeeping
-would cost a hundred times as much. The store is that of a real flow run.
+The same functions as in `tasks/pipeline.py` in the same order, without its tasks and flow runs, which would cost a
+hundred times as much. The store is that of a real flow run.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     from graphql_jobs.emulator.ledger import Submission
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-#: Real seconds: a case takes a tenth of one. Clocks are driven, so that what takes long here hangs.
+#: Real seconds: a case takes a tenth of a second. Clocks are driven, so a case that takes longer hangs.
 HANGS_AFTER_S = 60.0
-#: Driven seconds: a look-up lasts 300 s at the longest, another's lease 130 s.
+#: Driven seconds: a search lasts at most 300 s, another process's lease 130 s.
 POLICY = WaitPolicy(Schedule(first_delay_s=6, growth=1, max_delay_s=6), Deadlines(total_s=3600, running_s=1800))
 
 _KEPT = {"after keep intent", "after keep handle", "after keep unknown"}
 
 
 class LateClock(DrivenClock):
-    """A driven clock; when it comes to the instant of a late request, that one arrives."""
+    """A driven clock; a late request arrives at its instant."""
 
     late: tuple[float, Callable[[], Awaitable[object]]] | None = None
 
@@ -63,7 +63,7 @@ class LateClock(DrivenClock):
         await super().advance(max(until - self.now(), 0.0))
 
     async def deliver(self) -> None:
-        """Let the late request arrive now, if there is one. Nobody hears the answer."""
+        """Let the late request arrive now, if there is one. Its answer is lost."""
         late, self.late = self.late, None
         if late:
             with suppress(Exception):
@@ -72,13 +72,13 @@ class LateClock(DrivenClock):
 
 @dataclass
 class Case:
-    """One key: where its processes died, how the last one ended, and what the ledger shows."""
+    """One key: the points at which its processes were stopped, the end of the last one, and the jobs in the ledger."""
 
     number: str
     stops: list[str] = field(default_factory=list)
     ended: str = ""
     jobs: list[Submission] = field(default_factory=list)
-    #: Whether a process died when the intent to submit was kept, and no handle.
+    #: Whether a process was stopped when the intent was recorded and the handle was not.
     in_doubt: bool = False
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class Case:
 
 
 class Protocol:
-    """One operation against one emulator and one flow run, any number of times, each with a key of its own."""
+    """One operation against one emulator and one flow run, any number of times, each with its own key."""
 
     def __init__(
         self, operation: str, emulator: Emulator, prefect: FusedTransport, run_id: UUID, deployment: str, folder: Path
@@ -100,11 +100,11 @@ class Protocol:
         self.folder = folder
         assert isinstance(emulator.clock, ManualClock)
         self.clock = LateClock(emulator.clock)
-        # Of one width: Datasaur searches projects by a keyword, and the name of one case must not contain another's.
+        # Of one length: Datasaur searches projects by a keyword, and no name of a case may contain another one.
         self._numbers = (f"{number:06}" for number in count(1))
 
     def spec(self, number: str) -> JobSpec:
-        """The job of this case; the emulator is made ready for it."""
+        """The job of this case; it prepares the emulator."""
         task = EngineTask(engine_id=ENGINE_ID)
         if self.operation == "aiware createJob":
             return AiwareJobSpec.of(tasks=[task])
@@ -128,13 +128,13 @@ class Protocol:
         )
 
     def _shared_target(self, number: str) -> str:
-        """A target on which another's job of the same engine runs already."""
+        """A target on which another caller's job of the same engine runs already."""
         target = self.emulator.aiware.add_tdo({"name": f"shared-{number}"})
         self.emulator.aiware.plant(target_id=target.id).tasks[0].engine_id = ENGINE_ID
         return target.id
 
     def client(self, fuse: Fuse) -> JobClient:
-        """A client of a process of its own: nothing is shared with another, neither connections nor tokens."""
+        """A client of a separate process: it shares no connections and no tokens."""
         accounts, url = self.emulator.accounts, self.emulator.url
         if self.operation.startswith("aiware"):
             token = BearerToken(accounts.aiware_token)
@@ -147,8 +147,8 @@ class Protocol:
     async def run(self, *stops: int, late_s: float | None = None) -> tuple[Case, list[str]]:
         """A new key: a process that is stopped at the first of `stops`, one at the second, ..., and one that is not.
 
-        With `late_s`, what a process was about to send when it died arrives so much later, or else when all have ended.
-        Gives the case and the points of the last process. Raises `AssertionError` if one ends before its stop.
+        With `late_s`, the request that was about to be sent arrives that much later, or when all processes have ended.
+        Returns the case and the points of the last process. Raises `AssertionError` if a process ends before its stop.
         """
         async with AsyncExitStack() as connections:
             return await self._run(stops, late_s, connections)
@@ -162,7 +162,7 @@ class Protocol:
         for stop in [*stops, None]:
             fuse = Fuse(stop)
             client = self.client(fuse)
-            await connections.enter_async_context(client)  # for what arrives late
+            await connections.enter_async_context(client)  # for a late request
             case.ended = await self._process(case.number, spec, client, fuse)
             if stop is not None:
                 assert fuse.blown, f"{self.operation}: {case}; a process ended before stop {stop}: {fuse.points}"
@@ -191,12 +191,12 @@ class Protocol:
             self.prefect.fuse = None
 
     def job_of(self, job_id: str) -> str:
-        """The job as the ledger knows it: a project that was found again stands for the job that made it."""
+        """The job in the ledger: a project that was found again stands for the job that created it."""
         project = self.emulator.datasaur.projects.get(job_id.removeprefix("project:"))
         return project.job.id if project and project.job else job_id
 
     async def _to_the_end(self, number: str, spec: JobSpec, client: JobClient) -> str:
-        """What `run_to_the_end` does."""
+        """The same steps as `run_to_the_end`."""
         store = RunStore(self.run_id)
         location = (client.provider, client.session.url, client.account, spec.operation)
         label = Label(submission_key(*location, "key", f"case-{number}"), str(self.run_id))

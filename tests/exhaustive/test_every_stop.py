@@ -1,15 +1,15 @@
-"""The proof that nothing is lost or run twice, wherever a process dies: every stop of every operation is tried.
+"""No job is lost or run twice when a process is stopped: every stop of every operation is tested.
 
 The protocol (submit, wait, collect, hand over) runs against the emulator and a real Prefect server. One process is
-stopped dead at a point, before a request is sent or after its answer came, and the protocol is run again by another
-process that knows nothing but the flow run's id ("once"); or that one is stopped too, and a third one runs ("twice
-over"). Requests are those to the provider and those to Prefect's API, in which the records are kept. The emulator's
-ledger and the server's flow runs are the judges. Clocks are driven, so that leases and delays cost nothing.
+stopped at a point, before a request is sent or after its answer came, and another process, which knows only the flow
+run's id, runs the protocol again ("once"). Or that process is stopped too, and a third one runs ("twice"). Requests
+are those to the provider and those to Prefect's API, which keeps the records. The emulator's ledger and the server's
+flow runs decide the result. Clocks are driven, so leases and delays take no real time.
 
-"Once" tries every point three ways: jobs can be found at once; they stay hidden for a while; and the request that the
-dead process was about to send arrives all the same, later. "Twice over" tries every pair of stops that differ outside
-of the process. Between an answer and the next request nothing happens, and a request that only reads changes nothing,
-so a stop before and one after each write are enough. `GRAPHQL_JOBS_ALL_PAIRS=1` tries every pair of points.
+"Once" tests every point in three ways: new jobs are visible; they are hidden at first; and the request that the
+stopped process was about to send arrives later. "Twice" tests every pair of stops that differ outside of the process.
+Nothing happens between an answer and the next request, and a request that only reads changes nothing, so one stop
+before and one after each write are enough. `GRAPHQL_JOBS_ALL_PAIRS=1` tests every pair of points.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 logger = logging.getLogger(__name__)
 
 EVERY_PAIR = os.environ.get("GRAPHQL_JOBS_ALL_PAIRS") == "1"
-#: Seconds that a job stays hidden where it does; shorter than every provider's `visibility_s`.
+#: For how many seconds a hidden job is hidden; shorter than every provider's `visibility_s`.
 HIDDEN_S = 20.0
-#: So long a request may be under way without its sender: it has a minute (`Limits.request_s`).
+#: The delay of a late request, in seconds; a request may take a minute (`Limits.request_s`).
 LATE_S = 20.0
-#: The first delay of a search, which doubles. Another's lease takes 130 s.
+#: The first delay of a search, which doubles. Another process's lease takes 130 s.
 POLL_S = 16.0
-#: The server's largest page of flow runs.
+#: The server's maximum page size for flow runs.
 PAGE = 200
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What holds of one operation."""
+    """The promise for one operation."""
 
     at_least: int = 1
     at_most: int | None = 1
-    #: Whether a process that dies in between leaves a job of which nobody can tell.
+    #: Whether a process that is killed in between leaves a job that cannot be found.
     unknown: bool = False
 
 
@@ -73,7 +73,7 @@ PROMISES = {
     "datasaur exportTextProject": Promise(at_most=None),
     "datasaur autoLabelTokenBasedProject": Promise(unknown=True),
 }
-#: The requests that change nothing outside of the process. Any other one is taken for a write.
+#: The requests that change nothing outside of the process. Any other request counts as a write.
 READS = {
     *("recall submission", "recall checkpoints", "read deployment", "sign-in", "download"),
     *("job", "jobs", "engineResults", "getJob", "getJobs", "getProject", "getProjects"),
@@ -102,7 +102,7 @@ async def test_every_single_stop(operation: str, hidden_s: float, deploy: Deploy
 
 @OPERATIONS
 async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Path) -> None:
-    """Stopped at each point in turn, and its successor at each of its own, then run again: the same holds."""
+    """Stopped at each point in turn, and its successor at each of its points, then run again: the same result."""
     async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
         _, points = await protocol.run()
         cases: list[Case] = []
@@ -115,7 +115,7 @@ async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Pat
 
 @OPERATIONS
 async def test_every_request_that_arrives_after_its_sender_died(operation: str, deploy: Deploy, tmp_path: Path) -> None:
-    """Stopped before each request in turn, which arrives 20 s later, while the next process is at work: the same."""
+    """Stopped before each request in turn, which arrives 20 s later, during the next process: the same result."""
     async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
         _, points = await protocol.run()
         cases = [
@@ -128,7 +128,7 @@ async def test_every_request_that_arrives_after_its_sender_died(operation: str, 
 
 
 def _stops(points: list[str]) -> list[int]:
-    """The numbers of the points at which it makes a difference to stop: the first, the last, and around each write."""
+    """The numbers of the points at which a stop makes a difference: the first, the last, and around each write."""
     if EVERY_PAIR:
         return list(range(1, len(points) + 1))
     befores = [number for number, name in enumerate(points, 1) if name.startswith("before")]
@@ -139,7 +139,7 @@ def _stops(points: list[str]) -> list[int]:
 
 @asynccontextmanager
 async def _laboratory(operation: str, hidden_s: float, deploy: Deploy, folder: Path) -> AsyncIterator[Protocol]:
-    """An emulator of its own, whose jobs take two looks, a flow run to remember in, and a deployment to start."""
+    """An emulator whose jobs take two polls, a flow run for the records, and a downstream deployment."""
     deployment = await deploy(f"{operation} {hidden_s} {os.urandom(4).hex()}".replace(" ", "-"))
     async with Emulator(clock=ManualClock(), seed=7, pace=Pace(1, 2)) as emulator, fused_prefect() as prefect:
         if hidden_s:
@@ -147,12 +147,12 @@ async def _laboratory(operation: str, hidden_s: float, deploy: Deploy, folder: P
         async with get_client() as client:
             run = await client.create_flow_run(owner)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(poll_queue, "_FIRST_INTERVAL_PARTS", 1)  # whatever its job is called
+            patch.setattr(poll_queue, "_FIRST_INTERVAL_PARTS", 1)  # with any id of its job
             yield Protocol(operation, emulator, prefect, run.id, deployment, folder)
 
 
 async def _judge(protocol: Protocol, cases: list[Case]) -> None:
-    """Hold each case against the promise for its operation."""
+    """Compare each case with the promise for its operation."""
     followers = [protocol.job_of(job_id) for job_id in await _followers(protocol.deployment)]
     wrong = [
         f"{verdict}: {case}" for case in cases if (verdict := _verdict(case, PROMISES[protocol.operation], followers))
@@ -161,15 +161,15 @@ async def _judge(protocol: Protocol, cases: list[Case]) -> None:
 
 
 def _verdict(case: Case, promise: Promise, followers: list[str]) -> str:
-    """What is wrong with the case; empty if nothing is."""
+    """The error of the case; empty if there is none."""
     made = [job.job_id for job in case.jobs]
     started = sum(followers.count(job_id or "") for job_id in made)
     if promise.unknown and case.in_doubt:
         if case.ended != "SubmissionUnknown":
-            return "nobody can tell, but it was not said"
-        return "sent twice" if len(made) > 1 else "downstream was started for nothing" if started else ""
+            return "the outcome is unknown, but the case did not end as SubmissionUnknown"
+        return "sent twice" if len(made) > 1 else "downstream was started for an unknown outcome" if started else ""
     if case.ended not in [f"job {job_id}" for job_id in made]:
-        return "it did not end well"
+        return "the last process did not end with its job"
     if len(made) < promise.at_least or (promise.at_most is not None and len(made) > promise.at_most):
         return f"{len(made)} jobs"
     if promise.at_most == 1 and len({job.key for job in case.jobs}) != 1:
@@ -178,7 +178,7 @@ def _verdict(case: Case, promise: Promise, followers: list[str]) -> str:
 
 
 async def _followers(deployment: str) -> list[str]:
-    """The job for which each run of the deployment was started."""
+    """The job of each downstream run of the deployment."""
     async with get_client() as client:
         found = await client.read_deployment_by_name(deployment)
         only = DeploymentFilter(id=DeploymentFilterId(any_=[found.id]))

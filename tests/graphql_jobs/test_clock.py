@@ -1,4 +1,4 @@
-"""A wall clock that somebody sets, forward or back, changes nothing for what is under way (guarantee 3)."""
+"""Setting the wall clock forward or back changes nothing that is under way (guarantee 3)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {"data": {"job": {"id": "1"}}}
 
 @HOURS
 async def test_clock_change_does_not_move_a_deadline(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
-    """Deadline 60 s, and the clock is set by three hours after 30: the wait ends after 60 s."""
+    """Deadline 60 s, and the clock is set by three hours after 30 s: the wait ends after 60 s."""
     client = scripted(lambda one, at_s: job(one))
     began_at = clock.monotonic()
     clock.call_later(30, lambda: setattr(clock, "set_by_s", by_s))
@@ -40,7 +40,7 @@ async def test_clock_change_does_not_move_a_deadline(by_s: float, scripted: Scri
 
 @HOURS
 async def test_clock_change_does_not_move_the_outage_budget(by_s: float, scripted: Scripted, clock: FakeClock) -> None:
-    """Outage budget 60 s, and the clock is set after 30: given up after 60 s."""
+    """Outage budget 60 s, and the clock is set after 30 s: given up after 60 s."""
     client = scripted(lambda one, at_s: DOWN)
     began_at = clock.monotonic()
     clock.call_later(30, lambda: setattr(clock, "set_by_s", by_s))
@@ -65,7 +65,7 @@ async def test_clock_change_does_not_change_a_retry_after_delay(
 async def test_clock_change_does_not_move_the_renewal_of_a_token(
     by_s: float, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """A token for 600 s: used after 300 s and renewed after 600, whatever the clock was set to."""
+    """A token for 600 s: used after 300 s and renewed after 600 s with any setting of the clock."""
     tokens = await serve({"access_token": "one", "expires_in": 600}, {"access_token": "two", "expires_in": 600})
     server = await serve(GOOD)
     session = await open_session(server.url, ClientCredentials(tokens.url, "id", "s3cret"))
@@ -81,7 +81,7 @@ async def test_clock_change_does_not_move_the_renewal_of_a_token(
 async def test_clock_change_does_not_change_the_rate_limit(
     by_s: float, serve: Serve, open_session: OpenSession, clock: FakeClock, operation: Operation
 ) -> None:
-    """Two per second, and the clock is set after the second one: the third is sent a second later."""
+    """Two per second, and the clock is set after the second request: the third is sent a second later."""
     server = await serve(GOOD)
     session = await open_session(server.url, limits=Limits(requests_per_s=2))
     for _ in range(2):
@@ -95,7 +95,7 @@ async def test_clock_change_does_not_change_the_rate_limit(
 async def test_deadline_does_not_count_from_a_clock_that_was_ahead(
     limit: str, scripted: Scripted, clock: FakeClock
 ) -> None:
-    """The attempt before wrote down instants of tomorrow: this one gives up after its 60 s."""
+    """The last attempt recorded instants of tomorrow: this one gives up after its 60 s."""
     client, store, ahead = scripted(lambda one, at_s: job(one)), LocalStore(), clock.now() + 86_400
     await Checkpoints(store).keep({"a": Checkpoint(ahead, ahead, ahead)})
     began_at, policy = clock.monotonic(), WaitPolicy(Schedule(5, 0, 5), Deadlines(**{limit: 60.0}))
@@ -105,7 +105,7 @@ async def test_deadline_does_not_count_from_a_clock_that_was_ahead(
 
 
 def test_time_of_a_session_goes_on_when_the_machines_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's clock is set back by a day: the session's goes on."""
+    """The machine's clock is set back by a day: the session's clock is not."""
     session, real = Session("http://127.0.0.1/graphql", BearerToken("t"), DIALECT), time.time
     before = session.clock.now()
     assert abs(before - real()) < 5

@@ -1,4 +1,4 @@
-"""The tree of errors: as it is drawn, picklable, and with messages that say what to do."""
+"""The tree of errors: as its module draws it, picklable, and with messages that say what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOB = Job(
 
 
 def below(kind: type[Exception]) -> Iterator[type[Exception]]:
-    """The class and all classes of the module below it."""
+    """The class and all its subclasses in the module."""
     yield kind
     for child in kind.__subclasses__():
         if child.__module__ == errors.__name__:
@@ -33,7 +33,7 @@ ALL = list(below(errors.GraphqlJobsError))
 
 
 def example(kind: type[Exception]) -> Exception:
-    """One with an argument of the right type for each parameter."""
+    """An error with an argument of the right type for each parameter."""
     by_name: dict[str, Any] = {"job": JOB, "job_ids": ("a", "b"), "waited_s": 61.5, "retry_after_s": 7.0}
     if kind.__init__ is Exception.__init__:
         return kind("text")
@@ -59,13 +59,13 @@ def drawn() -> set[tuple[str, str]]:
 
 
 def test_the_tree_is_the_one_that_is_drawn() -> None:
-    """Every class of the module stands in its docstring, under the class that it is a child of."""
+    """Every class of the module is in its docstring, under its base class."""
     assert drawn() == {(kind.__name__, kind.__bases__[0].__name__) for kind in ALL[1:]}
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_an_error_survives_pickling_and_copying(kind: type[Exception]) -> None:
-    """Prefect moves errors between processes: class, arguments, attributes and text stay."""
+    """Prefect moves errors between processes: class, arguments, attributes and text are kept."""
     error = example(kind)
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(twin) is kind
@@ -76,57 +76,57 @@ def test_an_error_survives_pickling_and_copying(kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_an_error_is_made_from_positional_arguments(kind: type[Exception]) -> None:
-    """All that it was made from reaches `args`."""
+    """All arguments are in `args`."""
     error = example(kind)
     assert kind(*error.args).args == error.args
 
 
 @pytest.mark.parametrize("kind", [one for one in ALL if issubclass(one, errors.RequestFailed)])
 def test_a_failed_request_names_provider_operation_and_subject(kind: type[errors.RequestFailed]) -> None:
-    """It reads: aiware job (job 7): ...: HTTP 503."""
+    """The text is: aiware job (job 7): ...: HTTP 503."""
     text = str(kind("aiware", "job", "job 7", "HTTP 503"))
     assert text.startswith("aiware job (job 7): ")
     assert "HTTP 503" in text
 
 
 def test_only_surely_unexecuted_errors_say_so() -> None:
-    """Guarantee 2 hangs on this table: a class that is both transient and unexecuted makes a create be sent again."""
+    """Guarantee 2 depends on this table: a create is sent again after an error that is transient and unexecuted."""
     failures = [kind for kind in ALL if issubclass(kind, errors.RequestFailed)]
     assert {kind.__name__ for kind in failures if kind.transient and kind.unexecuted} == {"Unreachable", "RateLimited"}
 
 
 def test_failed_request_failed_job_and_stopped_wait_are_three_classes() -> None:
-    """A check that failed, a job that failed, a wait that was given up: none is a kind of another."""
+    """A failed check, a failed job and a wait that was given up: none is a subclass of another."""
     three = (errors.RequestFailed, errors.JobError, errors.WaitStopped, errors.SubmissionUnknown)
     assert not any(issubclass(one, other) for one in three for other in three if one is not other)
 
 
 def test_an_unknown_submission_says_what_to_do() -> None:
-    """When it was sent, that it was not repeated, where to look."""
+    """When it was sent, that it was not repeated, where to check."""
     text = str(errors.SubmissionUnknown("aiware", "createJob", "one task", "2026-11-21T12:00:00+00:00", "reset."))
     for words in ("2026-11-21T12:00:00+00:00", "not sent again", "Search aiware", "submit again"):
         assert words in text
 
 
 def test_a_wait_that_was_given_up_names_at_most_three_jobs() -> None:
-    """A thousand ids do not make a message of a thousand ids."""
+    """A thousand jobs do not give a message with a thousand ids."""
     text = str(errors.ProviderLost("aiware", [f"job{number}" for number in range(1000)], 60, "down"))
     assert "job0, job1, job2 and 997 more" in text
     assert "may still finish" in text
 
 
 def test_bad_input_is_a_value_error() -> None:
-    """So that pydantic and callers take it for what it is."""
+    """pydantic and callers treat it like other bad values."""
     error = errors.InvalidInput("base_url", "it is empty.")
     assert isinstance(error, ValueError)
     assert str(error) == "base_url: it is empty. Nothing was sent."
 
 
 def test_an_unknown_submission_without_a_subject_has_no_empty_brackets() -> None:
-    """It reads: aiware createJob, sent at ..."""
+    """The text is: aiware createJob, sent at ..."""
     assert "()" not in str(errors.SubmissionUnknown("aiware", "createJob", "", "2026-11-21", "no id."))
 
 
 def test_detail_and_advice_are_two_sentences() -> None:
-    """It reads: HTTP 404. Check the base URL."""
+    """The text is: HTTP 404. Check the base URL."""
     assert "HTTP 404. Check" in str(errors.BadEndpoint("aiware", "job", "", "HTTP 404"))

@@ -1,7 +1,7 @@
-"""Guarantee 11, by force: whatever a server sends, only our own errors come out, at once, and no secret.
+"""Guarantee 11 with random data: any answer raises only this project's errors, without a hang or a secret.
 
 A hundred thousand mutated answers by default, the same each time. A failure names its seed: `FUZZ_FIRST=<seed>
-FUZZ_ANSWERS=1` runs it alone, and another FUZZ_FIRST runs others.
+FUZZ_ANSWERS=1` runs only that answer, and another FUZZ_FIRST runs others.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 FIRST = int(os.environ.get("FUZZ_FIRST", "14000000"))
 ANSWERS = int(os.environ.get("FUZZ_ANSWERS", "100000"))
-#: Only a hang takes so long.
+#: Only a hang takes this long.
 HANG_S = 60
 NOW = 1_800_000_000.0
 LABEL = Label("gqj-0123456789abcdef0123456789abcdef", "a run")
@@ -75,7 +75,7 @@ ERROR = {"message": "no", "name": "not_found", "path": ["j1", "tasks", 0], "data
 
 
 def samples(folder: str) -> list[Any]:
-    """What a provider really sent."""
+    """Recorded answers of the providers."""
     paths = sorted((Path(__file__).parents[1] / "samples" / folder).glob("*.json"))
     return [json.loads(path.read_text()) for path in paths]
 
@@ -109,12 +109,12 @@ ENGINE_SPEC = EngineJobSpec.of(engine_id="e", upload_url="https://h/?sig=5ec7e75
 
 
 class Hang(BaseException):
-    """Not an Exception, so that nothing takes it for what a server did."""
+    """Not an Exception, so that no code treats it as an error of a server."""
 
 
 @pytest.fixture
 def watchdog() -> Iterator[None]:
-    """Ends what hangs."""
+    """Ends an answer that hangs."""
 
     def bark(*args: object) -> None:
         raise Hang(f"no end after {HANG_S} s")
@@ -126,7 +126,7 @@ def watchdog() -> Iterator[None]:
 
 
 def use(seen: object) -> str:
-    """All that is done with what was read; gives all that is shown of it."""
+    """Use the result in all ways; returns all texts that are shown of it."""
     if isinstance(seen, dict):
         return " ".join(use(one) for one in seen.values())
     if isinstance(seen, list):
@@ -148,7 +148,7 @@ def use(seen: object) -> str:
 
 
 def aiware_call(random: Random, client: AiwareClient) -> Awaitable[object]:
-    """One of all that is asked of aiWARE."""
+    """One of the requests to aiWARE."""
     handle = JobHandle(provider="aiware", endpoint=client.session.url, job_id="a")
     job = Job("aiware", "a", JobState.SUCCEEDED, "complete")
     calls: list[Callable[[], Awaitable[object]]] = [
@@ -170,7 +170,7 @@ def aiware_call(random: Random, client: AiwareClient) -> Awaitable[object]:
 
 
 def datasaur_call(random: Random, client: DatasaurClient) -> Awaitable[object]:
-    """One of all that is asked of Datasaur, but for files."""
+    """One of the requests to Datasaur, except for files."""
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: client.check(["a"]),
         lambda: client.check(["a", "b"]),
@@ -183,7 +183,7 @@ def datasaur_call(random: Random, client: DatasaurClient) -> Awaitable[object]:
 
 
 async def one_answer(kind: str, seed: int) -> None:
-    """One mutated answer, read and used. Raises whatever is not ours."""
+    """One mutated answer, read and used. Raises any error of another package."""
     random = Random(seed)
     sample = random.choice({"aiware": AIWARE, "datasaur": DATASAUR, "sign-in": SIGN_IN}[kind])
     answer = (random.choice(STATUSES), headers(random), mutated(random, sample))
@@ -205,7 +205,7 @@ async def one_answer(kind: str, seed: int) -> None:
 
 
 async def fuzz(kind: str, number: int) -> None:
-    """So many answers."""
+    """A number of mutated answers."""
     for seed in range(FIRST, FIRST + number):
         signal.setitimer(signal.ITIMER_REAL, HANG_S)
         try:
@@ -232,7 +232,7 @@ async def test_a_hundred_thousand_mutated_answers_raise_nothing_but_our_errors(
 async def test_answers_of_a_real_server_raise_nothing_but_our_errors(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Three hundred, by way of HTTP: headers, statuses and bytes as aiohttp's own parser gives them."""
+    """Three hundred over HTTP: headers, statuses and bytes as aiohttp's own parser reads them."""
     caplog.set_level(logging.CRITICAL)
     answers: list[tuple[int, dict[str, str], bytes]] = []
 
@@ -269,7 +269,7 @@ LARGE: dict[str, Callable[[], object]] = {
 async def test_a_large_answer_holds_the_event_loop_up_for_no_longer_than_reading_it_takes(
     name: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A megabyte of each kind: the time beside that of the standard library's decoder is printed; only a hang fails."""
+    """A megabyte of each kind: the time and that of the standard library's decoder are printed; only a hang fails."""
     caplog.set_level(logging.CRITICAL)
     signal.setitimer(signal.ITIMER_REAL, HANG_S)
     body = json.dumps(LARGE[name]()).encode()

@@ -1,4 +1,4 @@
-"""The model: states, handles as plain JSON both ways, and what a job says of itself."""
+"""The model: states, handles as plain JSON in both directions, and the description of a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50
 
 
 def test_three_states_are_ends() -> None:
-    """Succeeded, failed, cancelled; an unknown word is none."""
+    """Succeeded, failed, cancelled; an unknown word is not an end."""
     ends = {state for state in JobState if state.is_terminal}
     assert ends == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
@@ -37,7 +37,7 @@ def test_three_states_are_ends() -> None:
     )
 )
 def test_a_handle_survives_json(handle: JobHandle) -> None:
-    """Through text and back, in any process and on any day."""
+    """To text and back, in any process at any time."""
     assert JobHandle.from_json(json.loads(json.dumps(handle.to_json()))) == handle
 
 
@@ -64,7 +64,7 @@ def test_an_instant_keeps_its_meaning_in_another_zone() -> None:
     ],
 )
 def test_bad_handle_is_refused_by_the_name_of_its_field(plain: object, name: str) -> None:
-    """Missing, empty, too long, without a zone, one field too many; and no value is shown."""
+    """Missing, empty, too long, without a zone, an extra field; and no value is shown."""
     with pytest.raises(InvalidInput) as caught:
         JobHandle.from_json(plain)
     assert caught.value.parameter == name
@@ -72,14 +72,14 @@ def test_bad_handle_is_refused_by_the_name_of_its_field(plain: object, name: str
 
 
 def test_a_handle_does_not_change() -> None:
-    """It may be shared by many waits."""
+    """Many waits may share it."""
     handle = JobHandle(**HANDLE)
     with pytest.raises(ValueError, match="frozen"):
         handle.job_id = "b"  # type: ignore[misc]
 
 
 def test_a_job_describes_itself_in_one_line() -> None:
-    """The state, the provider's word, how many tasks have ended, three failures and how many more."""
+    """The state, the provider's word, the number of ended tasks, three failures and the number of others."""
     tasks = tuple(JobTask(f"t{number}", JobState.FAILED, "failed") for number in range(5))
     failures = tuple(JobFailure("url_error", "404", f"t{number}") for number in range(5))
     running = JobTask("t", JobState.RUNNING, "r")
@@ -91,7 +91,7 @@ def test_a_job_describes_itself_in_one_line() -> None:
 
 
 def test_progress_is_shown_where_there_is_any() -> None:
-    """Datasaur's number, unless it is the 0 that stays to the end; the state never depends on it."""
+    """Datasaur's number, unless it is the constant 0; the state never depends on it."""
     halfway = Job("datasaur", "q:1", JobState.RUNNING, "IN_PROGRESS", progress_percent=40)
     assert halfway.describe() == "RUNNING (status 'IN_PROGRESS'), progress 40"
     done = Job("datasaur", "q:1", JobState.SUCCEEDED, "DELIVERED", progress_percent=0)

@@ -1,4 +1,4 @@
-"""Guarantee 11: what a server sends is a value, never the name of a field, in what is handed over."""
+"""Guarantee 11: server data is a value in an outcome, never the name of a field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {
 
 
 def names_in(plain: object) -> set[str]:
-    """All names of fields, at whatever depth."""
+    """All names of fields, at any depth."""
     if isinstance(plain, dict):
         return set(plain).union(*map(names_in, plain.values()))
     return set().union(*map(names_in, plain)) if isinstance(plain, list) else set()
@@ -38,7 +38,7 @@ def test_no_status_is_the_name_of_a_field(statuses: list[str]) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, MAX_STATUSES, MAX_STATUSES + 1, 5_000])
 def test_all_tasks_are_counted_however_many_statuses_there_are(number: int) -> None:
-    """Each of its own status: those that find no place are counted together."""
+    """Each task has another status: those beyond the bound are counted together."""
     counts = job([f"status {n}" for n in range(number)]).to_json()["task_counts"]
     assert sum(one["count"] for one in counts) == number
     assert len(counts) <= MAX_STATUSES + 1

@@ -1,4 +1,4 @@
-"""Reading what a server sent without trusting it."""
+"""Reading server data without trusting it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ANY: st.SearchStrategy[object] = st.one_of(
     ],
 )
 def test_nan_and_half_surrogate_pairs_are_read(text: str, expected: object) -> None:
-    """Half of a surrogate pair becomes a question mark: no text that we keep is one that cannot be sent on."""
+    """Half of a surrogate pair becomes a question mark, so every text can be encoded again."""
     assert decoded(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1,]", "<html>"])
 def test_text_that_is_no_json_is_an_error(text: str) -> None:
-    """It is said so."""
+    """The error says so."""
     with pytest.raises(ValueError, match=r".+"):
         decoded(text)
 
@@ -41,7 +41,7 @@ def test_text_that_is_no_json_is_an_error(text: str) -> None:
     [("a", "a"), ("", ""), (7, "7"), (True, None), (1.5, None), (None, None), ([], None), ({}, None)],
 )
 def test_text_and_whole_numbers_are_text(value: object, expected: str | None) -> None:
-    """Ids come as both; nothing else is one."""
+    """Ids come as both; other values are not ids."""
     assert text_or_none({"id": value}, "id") == expected
     assert text_or_none({}, "id") is None
 
@@ -72,12 +72,12 @@ def test_an_instant_is_read_in_each_form_or_not_at_all(value: object, expected: 
 
 @given(ANY)
 def test_anything_is_an_aware_instant_or_none(value: object) -> None:
-    """And an instant can be compared and shown."""
+    """An instant can be compared and shown."""
     instant = instant_or_none(value)
     assert instant is None or (instant.tzinfo is not None and instant.isoformat() and instant.timestamp() is not None)
 
 
 @given(st.one_of(st.lists(ANY), ANY))
 def test_only_objects_are_objects(value: object) -> None:
-    """Whatever else is in the list is passed over."""
+    """Other values in the list are ignored."""
     assert all(isinstance(item, dict) for item in objects(value))

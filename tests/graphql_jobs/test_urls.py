@@ -1,4 +1,4 @@
-"""Base URLs: what is taken, what is refused, and that a refusal shows no credentials."""
+"""Base URLs: valid ones, refused ones, and errors that show no credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graphql_jobs.urls import base_url
     ],
 )
 def test_base_url_loses_its_trailing_slash(url: str, expected: str) -> None:
-    """Host, port and path stay as they are."""
+    """Host, port and path do not change."""
     assert base_url(url) == expected
 
 
@@ -46,7 +46,7 @@ def test_base_url_loses_its_trailing_slash(url: str, expected: str) -> None:
     ],
 )
 def test_bad_base_url_is_refused_by_name(url: str, problem: str) -> None:
-    """The parameter is named, and what is wrong with it."""
+    """The error has the parameter and the reason."""
     with pytest.raises(InvalidInput, match=problem) as caught:
         base_url(url, "aiware_url")
     assert caught.value.parameter == "aiware_url"
@@ -65,7 +65,7 @@ def test_bad_base_url_is_refused_by_name(url: str, problem: str) -> None:
     ],
 )
 def test_credentials_in_a_url_are_refused_and_never_shown(url: str) -> None:
-    """A password, whatever characters it has, is not part of the message."""
+    """The message does not have the password, with any characters in it."""
     with pytest.raises(InvalidInput) as caught:
         base_url(url)
     assert "hunter22" not in str(caught.value)
@@ -74,7 +74,7 @@ def test_credentials_in_a_url_are_refused_and_never_shown(url: str) -> None:
 
 @given(st.text())
 def test_any_text_is_a_url_or_bad_input(url: str) -> None:
-    """Nothing else is ever raised, and what is taken is http(s)."""
+    """No other error is raised, and an accepted URL is http(s)."""
     try:
         assert base_url(url).startswith(("http://", "https://"))
     except InvalidInput as error:

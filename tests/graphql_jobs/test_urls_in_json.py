@@ -1,4 +1,4 @@
-"""Pre-signed addresses anywhere in a spec: not part of what a job is, and never shown."""
+"""Pre-signed addresses anywhere in a spec: they do not distinguish jobs, and are never shown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def signed(signature: str) -> dict[str, JobSpec]:
-    """A spec of each kind that may hold addresses, signed anew."""
+    """A newly signed spec of each kind that may have addresses."""
     url = f"https://media.example.com/a.mp4?X-Amz-Date=20260101&X-Amz-Signature={signature}"
     return {
         "document": ProjectSpec.of(name="mine", documents=[ProjectDocument(name="a.txt", external_url=url)]),
@@ -47,12 +47,12 @@ def signed(signature: str) -> dict[str, JobSpec]:
 
 @pytest.mark.parametrize("name", [name for name in signed("") if name != "template"])
 def test_url_with_a_new_signature_is_the_same_job(name: str) -> None:
-    """Signed anew for the second attempt, deep in a document or a payload: the same summary, the same key."""
+    """Signed again for the second attempt, deep in a document or a payload: the same summary, the same key."""
     assert signed("1" * 64)[name].summary("salt") == signed("2" * 64)[name].summary("salt")
 
 
 def test_another_url_is_another_job() -> None:
-    """Only the query is left out, and only that of an address."""
+    """Only the query of an address is ignored."""
     one, other = [
         AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE, payload={"url": url, "question": "why?"})])
         for url in ("https://h.example.com/a?x=1", "https://h.example.com/b?x=1")
@@ -67,7 +67,7 @@ def test_another_url_is_another_job() -> None:
 async def test_flow_with_a_newly_signed_url_goes_on_with_its_job(
     name: str, emulator: Emulator, aiware: AiwareCredentials, datasaur: DatasaurCredentials
 ) -> None:
-    """The caller's own key, and an address that is signed anew in each attempt: one job, and no conflict."""
+    """The caller's own key, and an address that is signed again in each attempt: one job, and no conflict."""
     client, store = (datasaur if name == "document" else aiware).get_client(), LocalStore()
     first, second = [await submitted(client, signed(one * 64)[name], store) for one in "12"]
     assert first == second
@@ -78,7 +78,7 @@ async def test_flow_with_a_newly_signed_url_goes_on_with_its_job(
 async def test_a_signature_that_a_server_repeats_is_not_shown(
     name: str, serve: Serve, open_session: OpenSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each request is answered with an error that quotes it whole: stars in the error and in the log."""
+    """The error of each request quotes the whole request: stars in the error and in the log."""
     signature = "5ec7e7" * 8
     spec = signed(signature)[name]
     echo = {"errors": [{"message": f"bad input: {spec.to_wire() if hasattr(spec, 'to_wire') else spec.fields}"}]}  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ def test_urls_are_found_anywhere_in_json() -> None:
     "text", ["https://[bad?token=abcdefghijklmnopqrst", "://?a", "https://h:x/?k=1234567890123456"]
 )
 def test_text_that_only_resembles_a_url_is_harmless(text: str) -> None:
-    """A payload is the caller's own; what stands behind the question mark is hidden all the same."""
+    """The text of a payload is not a URL; the part after its question mark is still hidden."""
     kept = KeptSecrets()
     kept.keep_queries({"url": text})
     assert "1234567890" not in redacted(text, set(kept))
@@ -112,7 +112,7 @@ def test_text_that_only_resembles_a_url_is_harmless(text: str) -> None:
 
 
 def test_a_query_of_a_letter_is_no_secret() -> None:
-    """Every such letter in every message would become stars."""
+    """Otherwise every such letter in a message would become stars."""
     kept = KeptSecrets()
     kept.keep_queries(["https://h/?a"])
     assert redacted("a message", set(kept)) == "a message"
