@@ -1,1 +1,1 @@
-"""The benchmark that `make bench` runs: contestants wait for the same jobs, and the emulator judges them."""
+"""The benchmark that `make bench` runs: programs wait for the same jobs, and the emulator judges their reports."""

@@ -34,7 +34,7 @@ QUICK: Mapping[str, Callable[[], Section]] = {
 
 
 def main() -> int:
-    """Run the parts, and show and write each as soon as it is done. Gives the exit status."""
+    """Run the parts, and show and write each when it is done. Returns the exit status."""
     is_quick = bool(os.environ.get("QUICK"))
     parts = QUICK if is_quick else FULL
     wanted = (os.environ.get("PARTS") or ",".join(parts)).split(",")

@@ -1,4 +1,4 @@
-"""The client's CPU per status of one check, beside a raw aiohttp post of the same bytes, made beforehand."""
+"""The client's CPU per status of one check, compared with a raw aiohttp post of the same prepared bytes."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from graphql_jobs.providers.aiware.documents import TASK_PAGE, check_jobs
 from graphql_jobs.providers.datasaur import DatasaurClient, ExportSpec
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
-#: Our choices. Ours has gql, sign-in, retries, error mapping and the model besides, and checks what the server sent.
+#: Our choices. Ours also has gql, sign-in, retries, error mapping and the model, and checks the server's data.
 _JOBS, _REQUESTS_PER_ROUND, CHECK_TIMES_FLOOR = 100, 10, 4.0
 
 
 def check(rounds: int) -> Section:
-    """Both providers, in rounds in which the floor and ours take turns. The emulator executes the checks."""
+    """Both providers, in rounds in which the floor and ours alternate. The emulator executes the checks."""
     with emulator("--queued-s", "0", "--running-s", "86400") as told:
         costs = asyncio.run(_measure(told, rounds))
     columns = ("check of 100 jobs", "floor, µs per status", "ours, µs per status", "ratio")

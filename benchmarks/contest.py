@@ -1,4 +1,4 @@
-"""One contestant, one workload, one emulator: from the planting to the verdict."""
+"""One contestant (a benchmarked program), one workload, one emulator: from the creation of the jobs to the verdict."""
 
 import json
 import os
@@ -19,13 +19,13 @@ from benchmarks.workloads import Workload
 from graphql_jobs.providers.datasaur.documents import GET_JOBS
 
 COLUMNS = ("contestant", "jobs", "requests", "their floor", "p50, s", "p99, s", "wrong ends")
-#: Our choices: how long a contestant has until it has polled every job, and after the last end until it must know it.
+#: Our choices: the time for a contestant to poll every job once, and to learn of the last end after it.
 _REGISTERED_WITHIN_S, _LATE_BY_AT_MOST_S = 60.0, 30.0
 
 
 @dataclass
 class Result:
-    """What one contestant did on one workload. `figures` are empty, and `failure` says why, if it did not finish."""
+    """The result of one contestant with one workload. If it failed, `figures` are empty and `failure` says why."""
 
     contestant: str
     workload: Workload
@@ -50,13 +50,13 @@ class Result:
         return sum(ceil(count / batch) for count in live)
 
     def late_s(self, share: float, without: Sequence[str] = ()) -> float | None:
-        """The smallest latency that is not below `share` of all, without those of some jobs; None for no ends."""
+        """The smallest latency that is not below `share` of all, without those of some jobs; None: no ends."""
         left_out = set(without)
         late_s = sorted(late_s for job_id, _, late_s in self.verdict["latencies_s"] if job_id not in left_out)
         return late_s[max(0, ceil(share * len(late_s)) - 1)] if late_s else None
 
     def recovery_s(self) -> float | None:
-        """From the end of an outage or a restart until the last end of before was known; the longest; None: no ends."""
+        """The longest time from an outage's or restart's end until the last earlier end was known; None: no ends."""
         backs = [self.started_at + until_s for _, until_s in self.workload.outages] + self.restarts_at
         ends = [(at, late_s) for _, at, late_s in self.verdict["latencies_s"]]
         return max((max(0.0, at + late_s - back) for back in backs for at, late_s in ends if at < back), default=None)
@@ -72,7 +72,8 @@ class Result:
 def emulator(*options: str) -> Iterator[dict[str, str]]:
     """The emulator's `url` and credentials; its process ends with the block."""
     command = [sys.executable, "-m", "graphql_jobs.emulator", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # Ctrl-C is ours
+    # Ctrl-C is handled by this process.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         pin(process.pid, 0)
         try:
             yield json.loads(process.stdout.readline() if process.stdout else "")
@@ -89,7 +90,7 @@ def ask(url: str, body: dict[str, Any] | None = None) -> Any:
 
 
 def pin(process_id: int, number: int) -> None:
-    """Keep a process on one of our cores, where the system can: a process that moves loses its caches."""
+    """Keep a process on one of our cores, if the system can: a process that moves loses its caches."""
     if sys.platform == "linux":
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(process_id, {cores[number % len(cores)]})
@@ -121,7 +122,7 @@ class _Contest:
         self._spawn(job_ids)
 
     def play(self) -> Result:
-        """Let the jobs begin once all of them were polled, and wait for the contestant's end."""
+        """Start the jobs when all of them were polled, and wait for the contestant's end."""
         until = time.monotonic() + _REGISTERED_WITHIN_S
         while time.monotonic() < until and self._process.poll() is None and ask(f"{self._url}/workload")["unpolled"]:
             time.sleep(0.2)
@@ -140,7 +141,7 @@ class _Contest:
         return Result(self._name, self._of, verdict, {} if failure else figures, started_at, failure, began_at[1:])
 
     def close(self) -> None:
-        """End the contestant's process as a crash would."""
+        """End the contestant's process like a crash."""
         self._process.kill()
         self._process.wait()
 
@@ -151,7 +152,7 @@ class _Contest:
             self._process = subprocess.Popen(command, stdin=told, stdout=log, stderr=log, start_new_session=True)
         pin(self._process.pid, 1)
 
-    def _restart(self) -> None:  # a new process is given the jobs whose end is not written down
+    def _restart(self) -> None:  # a new process gets the jobs without a recorded end
         self.close()
         time.sleep(self._of.interval_s)
         ended = {end[0] for end in read_record(self._record)[0]}

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.contestants NAME`: one contestant, as a process that imports what it needs by itself."""
+"""`python -m benchmarks.contestants NAME`: one contestant, as a process that imports only what it needs."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Setup = SimpleNamespace
 
 
 class _Meter:
-    """Writes the record: a JSON line for each end, with the instant when it was known, and what the waiting cost."""
+    """Writes the record: a JSON line for each end, with the instant when it was known, and the cost of the waiting."""
 
     def __init__(self, path: str) -> None:
         self._file = Path(path).open("a", buffering=1)  # noqa: SIM115 (open until the process ends)
@@ -34,7 +34,7 @@ class _Meter:
         self._write((job_id, outcome, time.time()))
 
     def finish(self) -> None:
-        """Write the figures. The peak is this program's: `ru_maxrss` begins with that of the parent (Linux only)."""
+        """Write the figures. The peak is that of this program: `ru_maxrss` starts with the parent's (Linux only)."""
         wall_s, cpu_s = time.monotonic() - self._began[0], time.process_time() - self._began[1]
         status = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
         peak = {"peak_mb": int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6} if status else {}
@@ -75,7 +75,7 @@ async def ours_wait_many(setup: Setup, meter: _Meter) -> None:
 
 
 async def ours_wait_each(setup: Setup, meter: _Meter) -> None:
-    """A task and a `wait` for every job, as if each came from a flow of its own."""
+    """A task and a `wait` for every job, as if each came from a separate flow."""
     from graphql_jobs import GraphqlJobsError, wait
 
     client, policy = _ours(setup)
@@ -122,12 +122,12 @@ async def prefect_task_each(setup: Setup, meter: _Meter) -> None:
 
 
 class _Server:
-    """Requests by hand, with one token; after an error the next request fetches another."""
+    """Requests without a library, with one token; after an error the next request fetches another token."""
 
     def __init__(self, http: aiohttp.ClientSession, setup: Setup) -> None:
         self._http, self._emulator, self._token = http, setup.emulator, ""
 
-    async def ask(self, query: str, variables: dict[str, Any]) -> Any:  # raises ValueError and what aiohttp raises
+    async def ask(self, query: str, variables: dict[str, Any]) -> Any:  # raises ValueError and aiohttp's errors
         url, names = self._emulator["url"], ("client_id", "client_secret")
         if not self._token:
             form = {name: self._emulator[f"datasaur_{name}"] for name in names} | {"grant_type": "client_credentials"}
@@ -143,7 +143,7 @@ class _Server:
         return reply["data"]["result"]
 
     async def outcome(self, job_id: str) -> str:
-        """How the job ended; empty: not yet, or this poll failed."""
+        """The job's final state; empty: not ended, or this poll failed."""
         try:
             job = await self.ask(_GET_JOB, {"jobId": job_id})
         except (aiohttp.ClientError, TimeoutError, ValueError):

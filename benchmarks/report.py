@@ -17,7 +17,7 @@ _Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 class Gate(NamedTuple):
-    """A rule that must hold. `figure` and `limit` are shown as they are."""
+    """A rule that must hold. `figure` and `limit` are shown unchanged."""
 
     rule: str
     figure: str
@@ -39,7 +39,7 @@ def no_wrong_ends(rule: str, result: Any) -> Gate:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """For a cell; a dash for what was not measured."""
+    """The text of a cell; a dash for a figure that was not measured."""
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
@@ -61,7 +61,7 @@ class Section:
         return f"{_table(self.columns, self.rows)}\n{self.note}\n\n{gates}\n{plots}{conditions}\n"
 
     def write(self, name: str, page: Path, conditions: str) -> None:
-        """Put it between the comments of that name in the page, and its plots into a folder beside the page."""
+        """Put it between the comments of that name in the page, and its plots into a folder next to the page."""
         begin, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
         between = re.compile(f"{begin}.*?{end}", re.DOTALL)
         if not between.search(text := page.read_text()):

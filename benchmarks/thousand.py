@@ -43,7 +43,7 @@ _NOTE = "On one Prefect server, requests without logs. The wait includes 12 s of
 
 
 def thousand(jobs: int, peers: int) -> Section:
-    """In a process of its own, since Prefect reads its settings when it is imported. `peers`: runs of one job each."""
+    """Run in a separate process, since Prefect reads its settings at import. `peers`: runs of one job each."""
     with Stack(emulator_options=("--queued-s", "2", "--running-s", "10")) as stack:
         command = [sys.executable, "-m", "benchmarks.thousand", str(jobs), str(peers)]
         told = json.dumps(stack.emulator | {"server_pid": stack.parts["server"].pid})
@@ -64,7 +64,7 @@ def thousand_gates(counts: Mapping[str, int], jobs: int, peers: int) -> list[Gat
 
 
 class _Steps:
-    """What each step cost per job: ms of wall, client and server, requests to the provider and to Prefect."""
+    """The cost of each step per job: ms of wall, client and server, requests to the provider and to Prefect."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         self.all: list[tuple[str, int, list[float]]] = []
@@ -95,7 +95,7 @@ async def _submit(submit: Callable[[EngineJobSpec], Any], jobs: int) -> dict[str
 
 
 async def _to_the_end(credentials: Any, steps: _Steps, jobs: int) -> int:
-    """Submit, wait, fetch and hand over, in a flow run. Gives the number of results."""
+    """Submit, wait, fetch and hand over, in a flow run. Returns the number of results."""
     async with credentials.get_client() as client:
         with steps.step("submit", jobs):
             handles = await _submit(partial(submit_job, credentials), jobs)
@@ -110,7 +110,7 @@ async def _to_the_end(credentials: Any, steps: _Steps, jobs: int) -> int:
 
 
 async def _cancel(credentials: Any, steps: _Steps, jobs: int) -> int:
-    """Submit in a flow run that a person cancels, and clean up. Gives the number of jobs that the run remembers."""
+    """Submit in a flow run that a person cancels, and clean up. Returns the number of jobs in the run's record."""
 
     @flow
     async def many_to_cancel() -> Any:

@@ -1,4 +1,4 @@
-"""Ten thousand waits, how their cost grows, and the faults."""
+"""Ten thousand waits, the growth of their cost, and the faults."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from scripts.processes import cpu_s
 from scripts.stack import Stack
 
 REQUESTS_TIMES_FLOOR, LATENCY_SLACK_S, PEAK_MB, CPU_TIMES_FLOOR, CORE_PERCENT = 1.1, 0.5, 100.0, 3.0, 3.0
-#: Our choices: how much dearer a status may become with more jobs; contests at once, on two cores.
+#: Our choices: how much the cost of a status may grow with more jobs; concurrent contests, on two cores.
 CPU_GROWTH, _AT_ONCE = 1.25, 6
 _COLUMNS = (*COLUMNS, "CPU, s", "µs per status", "server CPU, s", "peak, MB")
 _FAULT_COLUMNS = ("workload", *COLUMNS, "most in 1 s", "polled twice at once", "known again, s")
@@ -23,7 +23,7 @@ _FAULT_NOTE = "Known again: from the end of an outage, delay or restart until th
 
 @cache
 def _measured(contestant: str, jobs: int, _round: int) -> Result:
-    """Measured once, also if a later section needs it again."""
+    """Measured once, even if a later section needs it again."""
     if contestant != "prefect_task_each":
         return compete(contestant, Workload("steady", jobs))
     with Stack() as stack:
@@ -34,7 +34,7 @@ def _measured(contestant: str, jobs: int, _round: int) -> Result:
 
 
 def waits(jobs: int, rounds: int, peers: Mapping[str, int]) -> Section:
-    """Ours beside the floor, so many rounds in turns, and the peers with their numbers of jobs."""
+    """Ours and the floor, alternating for a number of rounds, and the peers with their numbers of jobs."""
     floor, ours = in_turns(jobs, rounds)
     results = [floor, ours, *(_measured(name, of, 0) for name, of in peers.items())]
     note = f"Floor and ours ran {rounds} times in turns: the run with the median of the CPU. Server: that of Prefect."
@@ -44,7 +44,7 @@ def waits(jobs: int, rounds: int, peers: Mapping[str, int]) -> Section:
 
 
 def growth(rounds: Mapping[int, int]) -> Section:
-    """Ours beside the floor, for ever more jobs; `rounds` for each number."""
+    """Ours and the floor, for growing numbers of jobs; `rounds` for each number."""
     pairs = [in_turns(*of) for of in rounds.items()]
     lines = {
         "requests.svg": ("Requests", _lines(pairs, lambda one: float(one.verdict["requests"]))),
@@ -66,13 +66,13 @@ def in_turns(jobs: int, rounds: int) -> tuple[Result, Result]:
 
 
 def median(results: Sequence[Result]) -> Result:
-    """The one with the median of the CPU; one that went wrong counts before all others."""
+    """The run with the median of the CPU; a run that failed is returned instead."""
     wrong = [one for one in results if not no_wrong_ends("", one).passed]
     return wrong[0] if wrong else sorted(results, key=lambda one: one.figures["cpu_s"])[len(results) // 2]
 
 
 def waits_gates(ours: Result, floor: Result) -> list[Gate]:
-    """What must hold at the largest number of jobs."""
+    """The rules for the largest number of jobs."""
     figures, label, interval_s = ours.figures, f"{ours.workload.jobs:,} jobs: ", ours.workload.interval_s
     own, raw = ours.us_per_status, floor.us_per_status
     percent = 100 * figures["cpu_s"] / figures["wall_s"] if figures else None
@@ -87,7 +87,7 @@ def waits_gates(ours: Result, floor: Result) -> list[Gate]:
 
 
 def growth_gates(ours: Sequence[Result]) -> list[Gate]:
-    """What must hold from the fewest jobs to the most."""
+    """The rules from the smallest number of jobs to the largest."""
     rise, floor = (ours[-1].verdict["requests"] - ours[0].verdict["requests"]), ours[-1].floor - ours[0].floor
     before, last = (one.us_per_status for one in ours[-2:])
     dearer = f"CPU per status at {ours[-1].workload.jobs:,} jobs, times that at {ours[-2].workload.jobs:,}"
@@ -104,7 +104,7 @@ def _row(one: Result) -> tuple[str, ...]:
 
 
 def faults(workloads: Sequence[Workload], peer_jobs: int) -> Section:
-    """Every row; some at the same time, each with an emulator of its own, since nobody's CPU is measured."""
+    """Every row; some at the same time, each with its own emulator, since CPU is not measured."""
     pairs = [("ours_wait_each" if of.cancelled_share else "ours_wait_many", of) for of in workloads]
     pairs += [("coroutine_each", replace(of, jobs=peer_jobs)) for of in workloads if peer_jobs]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -115,7 +115,7 @@ def faults(workloads: Sequence[Workload], peer_jobs: int) -> Section:
 
 
 def fault_gates(one: Result) -> list[Gate]:
-    """What must hold for ours in one row."""
+    """The rules for ours in one row."""
     of, verdict, name = one.workload, one.verdict, one.workload.name
     found = [no_wrong_ends(f"{name}: wrong ends", one)]
     found.append(at_most(f"{name}: jobs polled twice at once", verdict["overlapping"], 0))

@@ -1,4 +1,4 @@
-"""What the contestants wait for: numbers of jobs, their durations, and what goes wrong meanwhile. Pure data."""
+"""The workloads: numbers of jobs, their durations, and faults. Pure data."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -11,9 +11,9 @@ SEED = 20_260_101
 class Workload:
     """One row. Times are seconds from the start; the jobs run for 4 to 12 intervals, if `course` is "spread".
 
-    `server_batch`: the most jobs that the server takes in one request. `outages`: when no end can be known. After each
-    of `kills_at_s` the contestant is started again an interval later. `requests_per_window`: the server's limit per
-    10 s. `requests_per_s`: the limit that ours is given and held to.
+    `server_batch`: the most jobs that the server accepts in one request. `outages`: when no end can be known. After
+    each of `kills_at_s` the contestant is started again an interval later. `requests_per_window`: the server's limit
+    per 10 s. `requests_per_s`: the limit that ours has, and by which it is judged.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Workload:
     requests_per_s: float | None = None
 
     def durations_s(self) -> list[float | None]:
-        """How long each job runs after the start; None: for ever. Always the same."""
+        """How long each job runs after the start; None: it never ends. Always the same."""
         random = Random(f"{SEED}:{self.course}:{self.jobs}")  # noqa: S311 (has to be repeatable)
         if self.course == "burst":  # all end within a second
             return [8 * self.interval_s + random.uniform(0, 1) for _ in range(self.jobs)]
@@ -43,14 +43,14 @@ class Workload:
 
 
 def faulty(jobs: int, t: float = 5.0) -> list[Workload]:
-    """The rows of the faults and the hard workloads, with an interval of `t` seconds. Names are those of 5 s."""
+    """The rows of the faults and the hard workloads, with an interval of `t` seconds. Names are those for 5 s."""
     refused: dict[str, Any] = {"kind": "server_error", "status": 503, "times": None}
     storm = {"kind": "rate_limited", "retry_after": max(1, round(1.4 * t)), "times": None}
-    slow: dict[str, Any] = {"kind": "delay", "skip": 6}  # the seventh request for sure: few are sent
+    slow: dict[str, Any] = {"kind": "delay", "skip": 6}  # always the seventh request: few are sent
     forgotten = tuple({"kind": "unauthorized", "skip": 5, "operation": name} for name in ("getJobs", "getJob"))
     hidden, down = {"kind": "not_visible", "delay_s": 0.6 * t, "probability": 0.5}, (3 * t, 15 * t)
     null_member = {"kind": "null_member", "times": None, "probability": 0.1}
-    # A storm is longer than T, so that every caller meets it; one that obeys learns nothing until Retry-After is over.
+    # A storm is longer than T, so that it affects every caller; one that obeys learns nothing until Retry-After ends.
     storms = tuple({**storm, "from_s": at * t, "until_s": (at + 1.2) * t} for at in (2, 6.4))
     slow_share = {"kind": "delay", "delay_s": 6 * t, "times": None, "probability": 0.001}
     kinds: dict[str, dict[str, Any]] = {

@@ -1,1 +1,1 @@
-"""What `make` runs: the demo, the stack to click on, the benchmark, the lock."""
+"""The programs that `make` runs: the demo, the stack, the lock, the documentation's tables."""

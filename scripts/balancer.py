@@ -1,7 +1,7 @@
 """A load balancer on loopback: `python -m scripts.balancer PORT TARGET_PORT TARGET_PORT ...`.
 
-It deals connections to the targets in turn, and skips a target that accepts none. When a target dies, its connections
-end; Prefect's clients connect again and reach another one.
+It assigns connections to the targets in turn, and skips a target that accepts none. When a target is killed, its
+connections end; Prefect's clients connect again and reach another one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def balance(port: int, targets: Sequence[int]) -> None:
 
 
 async def _join(client: tuple[StreamReader, StreamWriter], target: tuple[StreamReader, StreamWriter]) -> None:
-    """Copy in both directions until one side ends; what was read by then is still sent."""
+    """Copy in both directions until one side ends; the data read so far is still sent."""
     copies = [asyncio.create_task(_copy(*ends)) for ends in ((client[0], target[1]), (target[0], client[1]))]
     await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
     for copy, (_, writer) in zip(copies, (target, client), strict=True):

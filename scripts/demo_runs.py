@@ -1,4 +1,4 @@
-"""The runs of the demo: start them, watch them, and hold the end against what it must be."""
+"""The runs of the demo: start them, watch them, and check their results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scripts.stack import Stack
 
-#: Our choice: ten times what the demo takes on two busy cores.
+#: Our choice: ten times the duration of the demo on two busy cores.
 _GIVE_UP_AFTER_S = 400.0
 _DOWNSTREAM = "store-results/default"
 
@@ -51,19 +51,19 @@ class _Shown:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has ended, and all that it started too."""
+        """Whether the run and all runs that it started have ended."""
         runs = [self.run, *(self.downstream or [])]
         return all(run is not None and run.state is not None and run.state.is_final() for run in runs)
 
     @property
     def status(self) -> str:
-        """The states of the run and of what follows it, in words."""
+        """The states of the run and of its downstream runs, in words."""
         followers = ", ".join(_state(run) for run in self.downstream or [])
         return _state(self.run) + (f", then downstream {followers}" if followers else "")
 
     @property
     def job(self) -> dict[str, Any]:
-        """The job as its downstream run got it; empty as long as there is none."""
+        """The job in the parameters of its downstream run; empty before there is one."""
         jobs = self.downstream[0].parameters.get("jobs") if self.downstream else None
         return dict(jobs[0]) if jobs else {}
 
@@ -81,7 +81,7 @@ def _plan() -> list[_Shown]:
 
 
 async def show(stack: Stack, console: Console) -> list[str]:
-    """Run the demo's jobs, print the table, and give what was not as it must be."""
+    """Run the demo's jobs, print the table, and return the failed checks."""
     await save_blocks(stack)
     plan = _plan()
     async with get_client() as client:
@@ -97,7 +97,7 @@ async def show(stack: Stack, console: Console) -> list[str]:
 
 
 async def save_blocks(stack: Stack) -> None:
-    """Save the credentials of the stack's emulator under the names that prefect.yaml gives."""
+    """Save the credentials of the stack's emulator under the names in prefect.yaml."""
     emulator = stack.emulator
     await AiwareCredentials(base_url=emulator["url"], token=SecretStr(emulator["aiware_token"])).asave(
         "aiware", overwrite=True

@@ -1,7 +1,7 @@
 """A hook of MkDocs: pages may link to any file of the repository, and the site shows that file.
 
 `docs/explanation/guarantees.md` links to `../../tests/flows/test_states.py`, which works in a clone. For the site, each
-such file becomes a page under `source/`, and the link leads there. A link to a file that does not exist stays as it is,
+such file becomes a page under `source/`, and the link leads there. A link to a file that does not exist is not changed,
 so that the strict build fails.
 """
 
@@ -26,7 +26,7 @@ _LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)(?=[#)])")
 
 
 def repository_links(page: str, markdown: str) -> Iterator[tuple[str, str]]:
-    """Each link of `page` (a path below docs/) that leads out of docs/, with the path of its file in the repository."""
+    """Each link of `page` (a path below docs/) that leaves docs/, with the path of its file in the repository."""
     for match in _LINK.finditer(markdown):
         path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), match["path"]))
         if not path.startswith(("docs/", "../")) and (ROOT / path).is_file():
@@ -34,7 +34,7 @@ def repository_links(page: str, markdown: str) -> Iterator[tuple[str, str]]:
 
 
 def source_page(path: str) -> str:
-    """Where the site shows a file of the repository."""
+    """The path of the page of a repository's file in the site."""
     return f"source/{path}.md"
 
 
@@ -50,7 +50,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead each link to a file of the repository to the page that shows the file."""
+    """Replace each link to a file of the repository by a link to its page."""
     folder = posixpath.dirname(page.file.src_uri)
     targets = {
         link: posixpath.relpath(source_page(path), folder or ".")
@@ -60,6 +60,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _shown(path: str) -> str:
-    """The file as a code block, without colours: they would double the time of a build."""
+    """The file as a code block, without colours, which would double the time of a build."""
     text = (ROOT / path).read_text()
     return f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n``````` text\n{text}\n```````\n"

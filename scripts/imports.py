@@ -1,10 +1,10 @@
-"""Print how `graphql_jobs` is built: the levels of its folders and modules, cycles if there are any, and its size.
+"""Print the structure of `graphql_jobs`: the levels of its folders and modules, cycles if there are any, and its size.
 
     python -m scripts.imports
 
-A folder counts as one: what it imports is on a lower level, and nothing below it imports it. Imports under
+A folder counts as one unit: its imports are on lower levels, and nothing below imports it. Imports under
 `TYPE_CHECKING` and inside functions count. The emulator is left out: it imports nothing of the core, and the core
-nothing of it (tests/test_architecture.py).
+imports nothing of it (tests/test_architecture.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = "graphql_jobs"
 
-#: What each module imports, or each folder, by their dotted names.
+#: The imports of each module or folder, by their dotted names.
 Graph = Mapping[str, set[str]]
 
 
@@ -34,7 +34,7 @@ def lines_of(files: Mapping[str, Path], folder: str = PACKAGE) -> dict[str, int]
 
 
 def read_modules(root: Path = ROOT) -> Graph:
-    """The modules of the core with what each imports of the core."""
+    """The modules of the core with their imports of the core."""
     files = read_files(root)
     return {name: set(_imported(path, files.keys())) - {name} for name, path in files.items()}
 
@@ -48,12 +48,12 @@ def by_folder(modules: Graph) -> Graph:
 
 
 def folder_of(name: str) -> str:
-    """The folder in which a module is; the module itself if it is in none."""
+    """The folder of a module; the module itself if it is in none."""
     return ".".join(name.split(".")[:2])
 
 
 def levels_of(graph: Graph) -> dict[str, int]:
-    """The level of each name: 1 for what imports nothing, else one more than the highest that it imports.
+    """The level of each name: 1 for a module without imports, else one more than the highest level that it imports.
 
     Raises `graphlib.CycleError`, whose second argument is a cycle.
     """

@@ -1,8 +1,8 @@
-"""Renew requirements.lock: the newest versions within the bounds of pyproject.toml, as pins and hashes alone.
+"""Renew requirements.lock: the newest versions within the bounds of pyproject.toml, as pins and hashes only.
 
 Run it with `make lock`. The new lock replaces the old one only after the tests of the whole stack passed in an
-environment that was installed from it: a server still starts when one part of it fails, and answers. No address of an
-index gets into the file, so that it serves any mirror.
+environment that was installed from it, since a server still starts and answers when one part of it fails. The file
+has no address of an index, so that it works with any mirror.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _OPTIONS = [
     "--quiet",
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"),
 ]
-#: `prefect deploy` works, a schedule fires, every deployment runs on a worker, and no log holds an unexpected error.
+#: `prefect deploy` works, a schedule fires, every deployment runs on a worker, and no log has an unexpected error.
 _TESTS = ["tests/test_deployments.py"]
 
 
 def main() -> int:
-    """Compile, check that no address got in, try the new versions, and only then keep them."""
+    """Compile, check that the lock has no address, test the new versions, and only then keep them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lock = folder / "requirements.lock"
@@ -56,13 +56,13 @@ def _compile(folder: Path, lock: Path) -> int:
 def with_bases(lock: str) -> str:
     """The lock with each pin that has extras, such as `sqlalchemy[asyncio]`, also pinned without them.
 
-    With one of the two alone, pip 23.2, which Python 3.11 brings, takes the newest version for what asks for the other.
+    With only one of the two, pip 23.2, which Python 3.11 brings, installs the newest version for the other.
     """
     return re.sub(r"^(\S+)\[[^\]]+\](==.*\n(?:    .*\n)*)", r"\g<0>\1\2", lock, flags=re.MULTILINE)
 
 
 def _try(environment: Path, lock: Path) -> int:
-    """Install the lock into an environment of its own, and run the tests there that tell whether the stack works."""
+    """Install the lock into a separate environment, and run the tests that show whether the stack works."""
     venv.create(environment, with_pip=True)
     python = str(environment / "bin" / "python")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
@@ -70,7 +70,7 @@ def _try(environment: Path, lock: Path) -> int:
     return installed or subprocess.run([python, "-m", "pytest", *_TESTS], cwd=ROOT).returncode
 
 
-#: What other versions of Python need, or need besides: pip-compile sees only the one that it runs on.
+#: Additional requirements on other versions of Python: pip-compile sees only its own version.
 #: `async-timeout`: redis, which prefect's server brings, before 3.11.3.
 _FOR_OTHER_PYTHONS = ["async-timeout>=4.0.3"]
 

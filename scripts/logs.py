@@ -1,8 +1,8 @@
-"""Reads the logs of a Prefect server and its workers: each error in them is expected by name, or it is a fault.
+"""Reads the logs of a Prefect server and its workers: every error that is not in the list of expected ones is a fault.
 
-A service of the server can fail every time that it runs, and only the server's log says so: the scheduler did, with
-SQLAlchemy 2.1. `make demo` and the fixtures that start a server for the tests call `errors()`, and so does `.ci/run`
-through them.
+A service of the server can fail each time that it runs, and only the server's log says so: the scheduler did, with
+SQLAlchemy 2.1. `make demo` and the fixtures that start a server for the tests call `errors()`, and `.ci/run` runs
+both.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Expected(NamedTuple):
-    """An error that may stand in a log."""
+    """An error that a log may have."""
 
     #: A regular expression for the beginning of the message, which follows the time and the level.
     message: str
-    #: A regular expression for the last error of the traceback; empty if the entry may hold no traceback.
+    #: A regular expression for the last error of the traceback; empty if the entry may have no traceback.
     error: str
     #: Why the entry is not a fault.
     reason: str
@@ -28,7 +28,7 @@ class Expected(NamedTuple):
 _LOCKED = r"database is locked"
 _ONE_WRITER = "SQLite has one writer, and on a busy machine a write may not get its turn in time: "
 
-#: What the log of any stack may hold.
+#: Expected errors in the log of any stack.
 EXPECTED = (
     Expected(
         r"prefect\.server\.utilities\.worker_channel - Worker channel heartbeat persistence failed",
@@ -87,7 +87,7 @@ _CHAINED = ("During handling of the above exception", "The above exception was t
 
 
 def errors(log: str, expected: Iterable[Expected] = ()) -> list[str]:
-    """The entries of `log` that hold an error or a traceback, without `EXPECTED` and what else is `expected`."""
+    """The entries of `log` with an error or a traceback, except those in `EXPECTED` and `expected`."""
     allowed = (*EXPECTED, *expected)
     return [entry for entry in _entries(log) if _is_error(entry) and not any(_fits(entry, one) for one in allowed)]
 
@@ -103,7 +103,7 @@ def _entries(log: str) -> Iterator[str]:
 
 
 def _begins_entry(line: str, entry: list[str]) -> bool:
-    """A second traceback that is not chained to the first is an entry of its own, lest an expected one hide it."""
+    """A second traceback that is not chained is a separate entry, so that an expected one does not hide it."""
     if line.startswith(_TRACEBACK):
         before = next((text for text in reversed(entry) if text.strip()), "")
         return any(text.startswith(_TRACEBACK) for text in entry) and not before.startswith(_CHAINED)

@@ -1,4 +1,4 @@
-"""One process of a stack: started, killed and started again, its output in a log."""
+"""One process of a stack: it can be started, killed and started again, and its output goes to a log."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from pathlib import Path
     from pwd import struct_passwd
 
-#: Our choices, for two busy cores: a server's first start migrates its database, which takes 20 s on a quiet machine.
+#: Our choices, for two busy cores: a server's first start migrates its database, which takes 20 s on an idle machine.
 _START_WITHIN_S = 180.0
 _STOP_WITHIN_S = 20.0
 
 
 class StackError(Exception):
-    """A part of the stack did not do what it must; the message ends with the end of its log."""
+    """A part of the stack failed; the message ends with the end of its log."""
 
 
 @dataclass
 class Part:
-    """A process that can be killed and started again. All that it started ends with it."""
+    """A process that can be killed and started again. All processes that it started end with it."""
 
     name: str
     command: Sequence[str]
     log_file: Path
     cwd: Path
     environment: dict[str, str]
-    #: Whether it works, judged after each start.
+    #: Whether it works, checked after each start.
     is_ready: Callable[[Part], bool] = lambda part: True
     #: Whether its standard output goes into a pipe, not into the log.
     pipe: bool = False
-    #: The user that it runs as, if not ours.
+    #: The user that it runs as, if not the current one.
     user: struct_passwd | None = None
-    #: What ends it politely.
+    #: The signal that asks it to end.
     stop_signal: int = signal.SIGTERM
     process: subprocess.Popen[bytes] = field(init=False)
     _log_offset: int = 0
@@ -64,7 +64,7 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if self.pipe else log,
                 stderr=log,
-                # A session of its own, so that Ctrl-C reaches us alone and we end the parts in order. A shell's `&`
+                # A separate session, so that Ctrl-C does not reach it: the parts are ended in order. A shell's `&`
                 # leaves SIGINT ignored, and a worker that inherits that survives SIGTERM.
                 start_new_session=True,
                 preexec_fn=_default_interrupt,
@@ -84,7 +84,7 @@ class Part:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """End the process and all that it started by SIGKILL, as a power cut does."""
+        """End the process and all processes that it started by SIGKILL."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGSTOP)  # so that it starts nothing meanwhile
             family = self._family()
@@ -99,7 +99,7 @@ class Part:
         self.wait_until_ready()
 
     def end(self) -> None:
-        """End the process and all that it started: politely first, since a worker ends its flow runs by itself."""
+        """End the process and all processes that it started; first by a signal, since a worker ends its flow runs."""
         if self.process.poll() is None:
             family = self._family()
             self.process.send_signal(self.stop_signal)
@@ -116,18 +116,18 @@ class Part:
         return list(psutil.Process(self.pid).children(recursive=True))
 
     def log(self) -> str:
-        """What the process printed since its last start."""
+        """The output of the process since its last start."""
         return self.log_file.read_bytes()[self._log_offset :].decode(errors="replace")
 
 
 def cpu_s(process_id: int) -> float:
-    """The CPU time of a process and of all that it started."""
+    """The CPU time of a process and of all processes that it started."""
     family = [process := psutil.Process(process_id), *process.children(recursive=True)]
     return float(sum(sum(one.cpu_times()[:2]) for one in family))
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on."""
+    """A port on loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -51,7 +51,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     store_results,
 )
 BLOCKS = tuple(cast("type[Any]", getattr(blocks, name)) for name in blocks.__all__)
-#: What flow parameters are made of besides plain values.
+#: The structures in flow parameters.
 STRUCTURES: tuple[type[BaseModel], ...] = (
     EngineTask,
     IOFolder,
@@ -85,7 +85,7 @@ def tables() -> dict[str, str]:
 
 
 def renewed(text: str) -> str:
-    """A page with its tables as the code says. Raises `KeyError` for a table that there is none of."""
+    """A page with its tables renewed from the code. Raises `KeyError` for an unknown table."""
     return _TABLE.sub(lambda match: f"{match['begin']}{tables()[match['name']]}\n{match['end']}", text)
 
 
@@ -108,7 +108,7 @@ def _fields(block: type[Any]) -> str:
 
 def _rows(schema: dict[str, Any], kind: str) -> str:
     definitions = schema.get("definitions") or schema.get("$defs") or {}
-    if "$ref" in schema:  # a structure that may hold itself
+    if "$ref" in schema:  # a structure that may contain itself
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     required = schema.get("required", ())
     return _table(

@@ -1,6 +1,6 @@
 """`python -m scripts.screenshot`: renew docs/images/run.png, the picture in the README. Needs chromium.
 
-A stack of its own runs one aiWARE job; the picture shows its flow run in Prefect's UI. Look at it before you commit it.
+A separate stack runs one aiWARE job; the picture shows its flow run in Prefect's UI. Check it before you commit it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _PARAMETERS = {
     "max_poll_interval_s": 2,
     "downstream": ["store-results/default"],
 }
-#: No sandbox as root in a container; nothing is asked but loopback.
+#: No sandbox as root in a container; only loopback is used.
 _CHROMIUM = [
     "--no-sandbox",
     "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
-#: Our choices: the window, and how long a busy machine has to render the page.
+#: Our choices: the window, and the time to render the page on a busy machine.
 _SIZE, _WITHIN_MS, _SETTLES_S = (1280, 500), 90_000, 6.0
 
 
 def main() -> int:
-    """Take the picture. Gives the exit status."""
+    """Take the picture. Returns the exit status."""
     with Stack(emulator_options=("--queued-s", "3", "--running-s", "9")) as stack:
         stack.deploy()
         stack.start_worker()

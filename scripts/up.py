@@ -1,4 +1,4 @@
-"""`make up`: a stack to click on. Ctrl-C takes all of it down."""
+"""`make up`: a stack to try in the browser. Ctrl-C ends all of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-#: The port of a Prefect server that people expect.
+#: The default port of a Prefect server.
 _PORT = 4200
 
 
@@ -36,7 +36,7 @@ def small_stack(*, port: int, emulator_options: tuple[str, ...]) -> Iterator[Sta
 
 
 def main(open_stack: OpenStack) -> int:
-    """Start everything, say where to click, wait for Ctrl-C or SIGTERM, take everything down."""
+    """Start everything, print the addresses, wait for Ctrl-C or SIGTERM, end everything."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt_once)
     try:
@@ -56,7 +56,7 @@ def main(open_stack: OpenStack) -> int:
 
 
 def _interrupt_once(*_: object) -> NoReturn:
-    """A second Ctrl-C must not interrupt the end of the stack."""
+    """A second Ctrl-C does not interrupt the end of the stack."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
