@@ -1,4 +1,4 @@
-"""Runs that are killed and run again, on real workers (a few of `make crash-test`), and the judge of that test."""
+"""Runs that are killed and run again, on real workers (a few of `make crash-test`), and the judgement of that test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scripts.stack import Stack
 
 BY_TITLE = {operation.title: operation for operation in OPERATIONS}
-#: One for each thing that can be done after a doubt, at the points where most can go wrong.
+#: One for each kind of recovery, at the most critical points.
 CHOSEN = [
     ("createJob", Point.WORK_DONE, True),
     ("launch, shared target", Point.AFTER_INTENT, False),
@@ -34,7 +34,7 @@ def trial_of(title: str, point: Point, *, moves: bool = False, number: int = 1) 
 
 
 def ledger_of(trial: Trial, *job_ids: str, cancelled: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the emulator writes down when these jobs are made for the trial, beside a job of another one."""
+    """The emulator's ledger when these jobs are created for the trial, with a job of another trial."""
     others = replace(trial, number=trial.number + 1)
     made = [(trial, job_id) for job_id in job_ids] + [(others, "of another trial")]
     return {
@@ -48,7 +48,7 @@ def ledger_of(trial: Trial, *job_ids: str, cancelled: tuple[str, ...] = ()) -> d
 
 @pytest.mark.prefect
 async def test_runs_that_are_killed_and_run_again_keep_the_promises(stack: Stack) -> None:
-    """Five runs, three of them run again on a worker with an empty home; a job each, and one that nobody can tell."""
+    """Five runs, three of them run again on a worker with an empty home: a job each, and one of unknown outcome."""
     trials = [
         trial_of(title, point, moves=moves, number=number) for number, (title, point, moves) in enumerate(CHOSEN, 1)
     ]
@@ -78,21 +78,21 @@ def test_a_job_that_was_cancelled_does_not_survive() -> None:
 
 
 def test_a_run_that_completes_without_a_job_is_a_broken_promise() -> None:
-    """The ledger holds jobs of other trials only: "completed" alone is not believed."""
+    """The ledger has only jobs of other trials: "completed" alone is not believed."""
     trial = trial_of("create project", Point.REQUEST_LEFT)
     assert broken_promises(trial, GOOD, jobs_of(trial, ledger_of(trial))) == ["no job was made."]
 
 
 @pytest.mark.parametrize("followers", [[], [("Completed", 1)] * 2, [("Completed", 2)], [("Crashed", 1)]])
 def test_downstream_that_did_not_run_exactly_once_is_a_broken_promise(followers: list[tuple[str, int]]) -> None:
-    """Not at all, twice, one run in two attempts, or one that died."""
+    """Not at all, twice, one run in two attempts, or one that crashed."""
     trial = trial_of("export", Point.HANDED_OVER)
     assert len(broken_promises(trial, replace(GOOD, followers=followers), ["first"])) == 1
 
 
 @pytest.mark.parametrize("jobs", [[], ["first"]])
 def test_what_nobody_can_tell_must_end_as_unknown_with_one_job_at_most(jobs: list[str]) -> None:
-    """An auto-label job whose answer nobody got: neither a guess that it was done, nor a second one, nor downstream."""
+    """An auto-label job whose answer was lost: no guess that it exists, no second job, and no downstream run."""
     trial = trial_of("auto-label", Point.WORK_DONE)
     assert broken_promises(trial, UNKNOWN, jobs) == []
     assert broken_promises(trial, UNKNOWN, ["first", "second"]) != []
@@ -101,19 +101,19 @@ def test_what_nobody_can_tell_must_end_as_unknown_with_one_job_at_most(jobs: lis
 
 
 def test_unknown_is_no_way_out_where_one_can_tell() -> None:
-    """An auto-label job whose handle was kept, and a container of an aiWARE job's own: both must go on."""
+    """An auto-label job whose handle was recorded, and an aiWARE job in its container: both must continue."""
     for title, point in (("auto-label", Point.WAITING), ("launch", Point.WORK_DONE)):
         assert broken_promises(trial_of(title, point), UNKNOWN, ["first"]) != []
 
 
 @pytest.mark.parametrize("ending", [replace(GOOD, state="hung"), replace(GOOD, struck=False)])
 def test_a_run_that_hangs_or_was_never_killed_is_not_counted_as_good(ending: Ending) -> None:
-    """A kill switch that fails must not make all trials pass."""
+    """Otherwise all trials would pass if the kill switch failed."""
     assert broken_promises(trial_of("createJob", Point.ENDED), ending, ["first"]) != []
 
 
 def test_280_trials_are_five_for_each_operation_and_point_and_half_of_them_move() -> None:
-    """Dealt by the seed: another seed gives another order, the same seed the same."""
+    """Assigned by the seed: another seed gives another order, the same seed the same."""
     trials = deal(280, seed=3)
     cells = Counter((trial.operation.title, trial.point) for trial in trials)
     assert set(cells.values()) == {5}

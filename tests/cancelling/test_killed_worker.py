@@ -1,4 +1,4 @@
-"""A worker that is killed with SIGKILL, and all its processes: what the next worker is given, and when."""
+"""A worker that is killed with SIGKILL, with all its processes: the runs that the next worker gets, and when."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELING = "run-datasaur-auto-label/default"
 async def test_killed_run_holds_its_slot_until_it_is_marked_as_crashed(
     installation: Installation, client: PrefectClient
 ) -> None:
-    """At a limit of one: the next run of the deployment waits, until the dead one is set to Crashed; others do not."""
+    """A limit of one: the next run of the deployment waits until the killed one is set to Crashed; others do not."""
     deployment = await client.read_deployment_by_name(LABELING)
     await client.update_deployment(deployment.id, DeploymentUpdate(concurrency_limit=1))
     killed = await start(client, LABELING, LABEL)

@@ -1,4 +1,4 @@
-"""A flow of a user's own, as in the guide, is cancelled under `serve`, on a worker and in a process of its own."""
+"""A user's own flow, as in the guide, is cancelled under `serve`, on a worker and in a separate process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.prefect
 
-#: The README's flow, in a file of somebody's own; waits so that the job is looked at often.
+#: The README's flow, in a user's own file; it waits with a short poll interval.
 OWN = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -83,7 +83,7 @@ async def test_own_flow_under_serve(installation: Installation, client: PrefectC
 
 
 async def test_own_flow_on_a_worker(installation: Installation, client: PrefectClient, tmp_path: Path) -> None:
-    """Cancelled while it waits, and cancelled after its process was killed: no process is left."""
+    """Cancelled while it waits, and cancelled after its process was killed: no process remains."""
     (tmp_path / "own.py").write_text(OWN % "own-deployed")
     arguments = ("deploy", "own.py:transcribe", "--name", "own", "--pool", POOL)
     installation.stack.run("prefect", "--no-prompt", *arguments, cwd=tmp_path)
@@ -100,7 +100,7 @@ async def test_own_flow_on_a_worker(installation: Installation, client: PrefectC
 async def test_own_flow_in_a_process_of_its_own(
     installation: Installation, client: PrefectClient, tmp_path: Path
 ) -> None:
-    """`python flow.py`: the server makes a run Cancelled that stays Cancelling, here at once."""
+    """`python flow.py`: the server makes a run Cancelled that stays Cancelling, here immediately."""
     with running(installation, tmp_path, OWN % "own-plain" + PLAIN) as process:
         run = await the_run_of(client, "own-plain")
         await waiting(installation, run)
@@ -112,7 +112,7 @@ async def test_own_flow_in_a_process_of_its_own(
 
 
 async def test_clean_up_does_not_wait_for_a_long_run(installation: Installation, client: PrefectClient) -> None:
-    """One slot for runs, by a limit of the queue `default`, and a long run in it: the clean-up goes on beside it."""
+    """One slot for runs, by a limit of the queue `default`, and a long run in it: the clean-up still runs."""
     pool = ("--pool", POOL)
     installation.stack.run("prefect", "work-queue", "set-concurrency-limit", "default", "1", *pool)
     try:
@@ -168,7 +168,7 @@ def over(process: subprocess.Popen[bytes]) -> Callable[[], Awaitable[bool]]:
 
 @contextmanager
 def running(installation: Installation, folder: Path, script: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The script, in a process of its own, which is ended with all that it started."""
+    """The script, in a separate process, which is ended with all processes that it started."""
     path = folder / "own.py"
     path.write_text(script)
     environment = os.environ | installation.stack.environment | {"PREFECT_RUNNER_POLL_FREQUENCY": "2"}

@@ -44,7 +44,7 @@ if __name__ == "__main__":
 async def test_under_serve_a_cancel_is_one_and_a_stop_is_none(
     installation: Installation, client: PrefectClient, tmp_path: Path
 ) -> None:
-    """Two served runs: one is cancelled, and its job too; then the process is stopped, and the other's job goes on."""
+    """Two served runs: one is cancelled with its job; then the process is stopped, and the other's job continues."""
     with serving(installation.stack, tmp_path) as server:
         await until(deployed(client, "run-aiware-job/served"), "the deployment to be served")
         cancelled, left = [await start(client, "run-aiware-job/served", QUEUED) for _ in range(2)]
@@ -74,7 +74,7 @@ def deployed(client: PrefectClient, name: str) -> Callable[[], Awaitable[bool]]:
 
 
 async def stop_as_a_container_is(server: subprocess.Popen[bytes], log: Path) -> None:
-    """SIGTERM, and then SIGKILL: Prefect's `serve` does not end by itself while it has a run."""
+    """SIGTERM, and then SIGKILL: Prefect's `serve` does not end while it has a run."""
     server.send_signal(signal.SIGTERM)
 
     async def heard() -> bool:
@@ -87,7 +87,7 @@ async def stop_as_a_container_is(server: subprocess.Popen[bytes], log: Path) -> 
 
 @contextmanager
 def serving(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A script of somebody's own that serves a flow of this project."""
+    """A user's own script that serves a flow of this project."""
     script = folder / "serve.py"
     script.write_text(SERVE)
     environment = os.environ | stack.environment | {"PYTHONPATH": str(ROOT), "PREFECT_RUNNER_POLL_FREQUENCY": "2"}

@@ -45,9 +45,9 @@ logger = logging.getLogger(__name__)
 
 
 async def test_a_cancel_in_each_state_reaches_the_provider(installation: Installation, client: PrefectClient) -> None:
-    """In line for a queued, a running and a Datasaur job; right after the start; before it; and with the process dead.
+    """A queued, a running and a Datasaur job in turn; right after the start; before it; and with the process killed.
 
-    The state says what became of the job, and the clean-ups come to an end.
+    The state says for each job whether it was cancelled, and the clean-ups end.
     """
     queued, running, label, early, killed = [
         await start(client, name, parameters)
@@ -109,7 +109,7 @@ async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
     await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
 
     async def looked_again() -> bool:
-        return installation.looks(job) > looks + 1  # the first look is that of the submission, which adopts it
+        return installation.looks(job) > looks + 1  # the first poll is that of the submission, which adopts it
 
     await until(looked_again, "the next worker to wait for the job")
     assert await job_of(run) == job
@@ -121,7 +121,7 @@ async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
 async def test_a_run_that_another_one_started_is_cancelled_alone(
     installation: Installation, client: PrefectClient
 ) -> None:
-    """A flow starts it by `run_deployment` and ends: the job is the started run's, and so is the cancel."""
+    """A flow starts it by `run_deployment` and ends: the job belongs to the started run, and so does the cancel."""
 
     @flow
     async def starter() -> UUID:
@@ -151,9 +151,9 @@ async def cancel_while(
 
 
 async def clean_ups(client: PrefectClient, cancelled: list[str]) -> Counter[str]:
-    """How often each run was cleaned up after, once all that are named were and all clean-ups have ended.
+    """How often each run was cleaned up after, once all named runs were and all clean-ups have ended.
 
-    An event becomes a clean-up when the server comes to it, and nothing else waits for that of a run that had no job.
+    The server turns an event into a clean-up later, and a run without a job gives no other sign of it.
     """
     deployment = await client.read_deployment_by_name("cancel-remote-jobs/default")
     runs: list[FlowRun] = []

@@ -59,7 +59,7 @@ async def plant_orphans(emulator: Emulator) -> set[str]:
 
 
 async def plant_healthy(emulator: Emulator) -> None:
-    """Create 499 healthy jobs beside the one with two surplus jobs: of active runs, ended ones, and without a run."""
+    """Create 499 healthy jobs, in addition to the one with two surplus jobs: of active runs, ended ones, and no run."""
     ended = [await run_in(Failed()), await run_in(Completed())]
     retried: State[Any] = State(type=StateType.SCHEDULED, name="AwaitingRetry")
     states = [Running(), Pending(), Paused(), Cancelling(), retried]

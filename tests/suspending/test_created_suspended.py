@@ -24,7 +24,7 @@ DEPLOYMENT = "wait-for-jobs/suspending"
 
 @pytest.fixture
 def job_id(emulator: Emulator) -> str:
-    """The id of a job that somebody else submitted."""
+    """The id of a job of another submitter."""
     return emulator.aiware.plant().id
 
 
@@ -43,7 +43,7 @@ async def test_sensor_runs_once_after_its_job_has_ended(runs: Runs, watcher: Wat
 
 
 async def test_sensor_whose_job_failed_is_executed_once(runs: Runs, watcher: Watcher, emulator: Emulator) -> None:
-    """Prefect would run a run that was created suspended again, since it counts its first execution as none."""
+    """Prefect does not count the first execution of a run that was created suspended, and would run it again."""
     run = await create(runs, emulator.aiware.plant(fault=JobFault("job_fails")).id)
     await watch(watcher)
     assert (await runs.execute(run)).name == "JobFailed"

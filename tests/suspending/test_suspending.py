@@ -17,7 +17,7 @@ pytestmark = pytest.mark.prefect
 
 
 async def test_suspended_run_is_resumed_and_finds_its_job(runs: Runs, watcher: Watcher, emulator: Emulator) -> None:
-    """One job is submitted, though the flow runs twice."""
+    """One job is submitted, although the flow runs twice."""
     run = await runs.create("run-aiware-job", ENGINE)
     assert (await runs.execute(run)).name == "Suspended"
     await watch(watcher)

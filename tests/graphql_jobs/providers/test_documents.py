@@ -23,7 +23,7 @@ from graphql_jobs.transport.operation import Operation
 if TYPE_CHECKING:
     from types import ModuleType
 
-#: The query of the vendor's page on checking a job (docs.datasaur.ai/api/get-data/check-job), as it stands in its JSON.
+#: The query of the vendor's page on checking a job (docs.datasaur.ai/api/get-data/check-job), as in its JSON.
 VENDORS_QUERY = "query GetJobQuery($jobId: String!) {  result: getJob(jobId: $jobId) {    id  status  progress  }}"
 
 

@@ -42,7 +42,7 @@ async def test_job_gets_its_own_container(emulator: Emulator, aiware: AiwareCred
 
 
 async def test_callers_own_json_is_kept_beside_the_label(emulator: Emulator, aiware: AiwareCredentials) -> None:
-    """jobConfig and the new target's name and details keep the caller's values beside the label."""
+    """jobConfig and the new target's name and details keep the caller's values and have the label."""
     target = {"name": "Monday's hearing", "details": {"case": 7}}
     spec = AiwareJobSpec.of(tasks=[EngineTask(engine_id=ENGINE)], target=target, job_config={"a": 1})
     handle = await submitted(aiware.get_client(), spec)

@@ -39,7 +39,7 @@ def names(folder: Path) -> list[str]:
 
 
 def ranges(server: ScriptedServer) -> list[tuple[str | None, str | None]]:
-    """The ranges that were requested, and of which version of the file."""
+    """The requested ranges, with the version of the file."""
     return [(headers.get("Range"), headers.get("If-Range")) for headers in server.headers]
 
 
