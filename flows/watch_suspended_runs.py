@@ -19,6 +19,9 @@ from tasks.parameters import MAX_WAIT_S
 from tasks.run_state import ends_in_a_state
 from tasks.suspending.watcher import Shard, Watcher
 
+#: That of Prefect's own logs.
+LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
+
 
 @flow(name="watch-suspended-runs", retries=0, validate_parameters=False)
 @ends_in_a_state
@@ -58,7 +61,7 @@ def main() -> None:
         shard = Shard.of(text)
     except InvalidInput as error:
         parser.error(str(error))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S", force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.info("Watching suspended runs, shard %s.", text)
     asyncio.run(_until_signal(shard))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 #: Two watchers that share all runs.
 _TWO_WATCHERS: tuple[tuple[str, ...], ...] = ((), ())
-_API_SERVERS = ("api-1", "api-2")
 
 
 class ScaledStack(Stack):
@@ -41,10 +40,10 @@ class ScaledStack(Stack):
         if absent := missing():
             raise StackError(absent)
         settings = self.environment | _redis_settings(self._start_redis()) | self._start_postgres()
-        ports = [str(free_port()) for _ in _API_SERVERS]
-        # One after the other: of two that start at once on an empty database, one fails.
-        for name, port in zip(_API_SERVERS, ports, strict=True):
-            self._start_api(name, port, "--no-services", environment=settings)
+        ports = [str(free_port()), str(free_port())]
+        # The first one creates the tables: of two that start at once on an empty database, one fails.
+        self._start_api("api-1", ports[0], "--no-services", environment=settings).wait_until_ready()
+        self._start_api("api-2", ports[1], "--no-services", environment=settings)
         self._start("services", "prefect", "server", "services", "start", environment=settings)
         port = self.environment["PREFECT_SERVER_API_PORT"]
         self._start("balancer", "scripts.balancer", port, *ports, is_ready=_is_balancing).wait_until_ready()
@@ -97,6 +96,7 @@ def scaled_stack(
             stack.start_watcher(*arguments)
         for _ in range(workers):
             stack.start_worker()
+        stack.parts["api-2"].wait_until_ready()
         yield stack
 
 

@@ -150,12 +150,12 @@ class Stack:
 
     def _start_server(self) -> None:
         """Start what answers at `PREFECT_API_URL`, and return when it does."""
-        self._start_api("server", self.environment["PREFECT_SERVER_API_PORT"])
+        self._start_api("server", self.environment["PREFECT_SERVER_API_PORT"]).wait_until_ready()
 
-    def _start_api(self, name: str, port: str, *options: str, environment: dict[str, str] | None = None) -> None:
+    def _start_api(self, name: str, port: str, *options: str, environment: dict[str, str] | None = None) -> Part:
         command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, *options)
         health = f"http://127.0.0.1:{port}/api/health"
-        self._start(name, *command, environment=environment, is_ready=lambda _: answers(health)).wait_until_ready()
+        return self._start(name, *command, environment=environment, is_ready=lambda _: _answers(health))
 
     def _next_name(self, kind: str) -> str:
         return f"{kind}-{1 + sum(name.startswith(f'{kind}-') for name in self.parts)}"
@@ -213,8 +213,7 @@ def _watches(watcher: Part) -> bool:
     return "Watching suspended runs" in watcher.log()
 
 
-def answers(url: str) -> bool:
-    """Whether a GET of `url` gives 200."""
+def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)

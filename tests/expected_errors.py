@@ -38,6 +38,17 @@ OF_CANCELLING = (
     Expected("", r"\nprefect\.exceptions\.TerminationSignal(: \d+)?\s*\Z", STOPPED),
 )
 
+SERVER_KILLED = "tests/test_scaled.py kills an API server. The worker is connected to another one a moment later."
+
+#: What a killed API server leaves in the logs of the workers.
+OF_KILLED_SERVER = (
+    Expected(
+        r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
+        r"ConnectionClosedError: no close frame received or sent",
+        SERVER_KILLED,
+    ),
+)
+
 
 def check_logs(found: Iterable[str]) -> None:
     """Fail with the errors that were found in the logs of a stack."""

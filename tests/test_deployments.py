@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts.demo_runs import save_blocks
 from scripts.stack import ROOT, Stack
+from tests.deployed_runs import GIVE_UP_AFTER_S, all_ended, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,8 +44,6 @@ FINISHED_JOB = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
 EVERY_TEN_SECONDS = "* * * * * */10"
 SOON = {"max_poll_interval_s": 1}
 STORE = {"downstream": ["store-results/default"]}
-#: Far above what the runs take on two busy cores.
-GIVE_UP_AFTER_S = 300
 
 # Deployment, parameters beside the deployment's own, name of the state in which the run must end.
 RUNS: list[tuple[str, dict[str, Any], str]] = [
@@ -200,17 +199,3 @@ def test_every_flow_is_deployed() -> None:
     """A flow that prefect.yaml forgets cannot be started from the UI."""
     files = {f"flows.{path.stem}.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"}
     assert files == set(ENTRYPOINTS)
-
-
-async def start(client: PrefectClient, deployment_name: str, parameters: dict[str, Any]) -> FlowRun:
-    deployment = await client.read_deployment_by_name(deployment_name)
-    return await client.create_flow_run_from_deployment(deployment.id, parameters=deployment.parameters | parameters)
-
-
-async def all_ended(client: PrefectClient, runs: list[FlowRun]) -> list[FlowRun]:
-    for _ in range(GIVE_UP_AFTER_S):
-        runs = [await client.read_flow_run(run.id) for run in runs]
-        if all(run.state and run.state.is_final() for run in runs):
-            break
-        await asyncio.sleep(1)
-    return runs

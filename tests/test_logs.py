@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from flows.watch_suspended_runs import LOG_FORMAT
 from scripts.logs import EXPECTED, Expected, errors
 from tests.expected_errors import OF_CANCELLING
 
@@ -36,6 +39,13 @@ def log(*entries: str) -> str:
 )
 def test_error_and_traceback_are_found_whole(entry: str) -> None:
     """An entry lasts from its line with time and level to the next such line; a traceback belongs to it."""
+    assert errors(log(entry)) == [entry]
+
+
+def test_error_of_a_watcher_is_found() -> None:
+    """A watcher's log has the format of Prefect's logs."""
+    record = logging.LogRecord("tasks.suspending.watcher", logging.ERROR, "", 0, "no", None, None)
+    entry = logging.Formatter(LOG_FORMAT, "%H:%M:%S").format(record)
     assert errors(log(entry)) == [entry]
 
 
