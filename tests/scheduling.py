@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "cancelling": ("tests/cancelling/",),
     "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
+    "scaled": ("tests/test_scaled.py",),
     # All files with tests marked `walk`, so that `make test` starts one server.
     "walk": (
         "tests/flows/test_end_to_end.py",
