@@ -25,9 +25,10 @@ async def submit_job(
     """Submit the job that `spec` describes, or adopt the job of an earlier attempt of this run or of the same `key`.
 
     Returns the job's handle: plain JSON with which any process can wait. A job that failed or was cancelled is not
-    adopted. Raises `InvalidInput` before anything is sent, `RequestFailed` if surely no job was started, and
-    `SubmissionUnknown` if that is unknown; with `on_unknown="resubmit"` the job is sent again instead, at the risk of
-    a second one. A person's cancel of the run cancels the job.
+    adopted, except by a run that was suspended and is resumed. Raises `InvalidInput` before anything is sent,
+    `RequestFailed` if surely no job was started, and `SubmissionUnknown` if that is unknown; with
+    `on_unknown="resubmit"` the job is sent again instead, at the risk of a second one. A person's cancel of the run
+    cancels the job.
     """
     async with credentials.get_client() as client, cancelling_with_the_run():
         handle = await submit_from_here(

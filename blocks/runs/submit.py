@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from math import inf
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from blocks.runs.caller_keys import store_of
 from blocks.runs.job_run import JobCredentials, RemoteJobRun
+from blocks.runs.resumed import is_resumed
 from blocks.runs.root_run import root_run_id, tag_run
 from blocks.runs.store import RunStore
 from blocks.runs.submission_numbers import number_in_run
@@ -43,7 +45,8 @@ async def submit_from_here(
 
     Without `key`, equal specs are numbered: the second submission in an attempt is a second job, and a retry of the run
     adopts both. Outside a flow run, each call without `key` is a new job, and a `key` is known until the process ends.
-    Equal jobs that are submitted in other processes (Dask, Ray) cannot be numbered: give each a key.
+    Equal jobs that are submitted in other processes (Dask, Ray) cannot be numbered: give each a key. A run that was
+    resumed adopts its job also if it failed: its flow decides what follows.
     """
     run_id = await root_run_id()
     if run_id:
@@ -58,6 +61,7 @@ async def submit_from_here(
         on_unknown=on_unknown,
         force_resubmit=force_resubmit,
         wait_at_most_s=wait_at_most_s,
+        adopt_failed=partial(is_resumed, run_id) if run_id else None,
     )
 
 

@@ -23,6 +23,8 @@ from graphql_jobs.submission.search import FIRST_DELAY_S, Search, find_again
 from graphql_jobs.transport.creates import noted_creates
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from graphql_jobs.handle import JobHandle
     from graphql_jobs.label import Label
     from graphql_jobs.providers.base import JobClient
@@ -54,17 +56,20 @@ async def submit_once(
     on_unknown: OnUnknown = "fail",
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
+    adopt_failed: Callable[[], Awaitable[bool]] | None = None,
 ) -> JobHandle:
     """Return the one job of `label.key`: submitted now, or already by an earlier attempt or another process.
 
-    If that job failed or was cancelled, a new one is submitted. `force_resubmit` submits a
-    new one in any case, once per owner. `credentials` is the name under which a clean-up finds the credentials.
-    `wait_at_most_s` bounds the search for a job that may not be visible yet.
+    If that job failed or was cancelled, a new one is submitted, unless `adopt_failed`, which is called in this case
+    only, returns True. `force_resubmit` submits a new one in any case, once per owner. `credentials` is the name under
+    which a clean-up finds the credentials. `wait_at_most_s` bounds the search for a job that may not be visible yet.
 
     Raises `InvalidInput` if the key was used for another spec, `RequestFailed` if nothing was started, and
     `SubmissionUnknown` if that is not known.
     """
-    submission = _Submission(client, spec, store, label, credentials, on_unknown, force_resubmit, wait_at_most_s)
+    submission = _Submission(
+        client, spec, store, label, credentials, on_unknown, force_resubmit, wait_at_most_s, adopt_failed
+    )
     return await submission.run()
 
 
@@ -80,6 +85,7 @@ class _Submission:
     on_unknown: OnUnknown
     force_resubmit: bool
     wait_at_most_s: InitVar[float]
+    adopt_failed: Callable[[], Awaitable[bool]] | None
 
     def __post_init__(self, store: Store, wait_at_most_s: float) -> None:
         self.session, self.clock = self.client.session, self.client.session.clock
@@ -144,6 +150,8 @@ class _Submission:
         handle = self.client.handle(record.handle, "handle")
         seen = (await self.client.check([handle.job_id]))[handle.job_id]
         if isinstance(seen, Job) and seen.state in {JobState.FAILED, JobState.CANCELLED}:
+            if self.adopt_failed and await self.adopt_failed():
+                return handle
             logger.info("%s job %s ended: %s. Submitting a new one.", handle.provider, handle.job_id, seen.describe())
             return None
         if record.cancel_confirmed and not isinstance(seen, Job):  # aiWARE deletes cancelled jobs

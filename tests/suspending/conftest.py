@@ -11,8 +11,11 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.utilities.callables import parameter_schema
 
+from blocks.runs.root_run import TAG
 from flows.run_aiware_job import run_aiware_job
 from flows.wait_for_jobs import wait_for_jobs
+from tasks.flow_runs import runs_in_state
+from tasks.suspending.resume import SUSPENDED
 from tasks.suspending.watcher import Watcher
 from tests.conftest import driven
 
@@ -78,7 +81,10 @@ class Runs:
 
 @pytest.fixture
 async def runs(saved: None) -> AsyncIterator[Runs]:
+    """Without the suspended runs of other tests, whose emulators are gone."""
     async with get_client() as client:
+        for run_id in await runs_in_state(SUSPENDED, TAG):
+            await client.delete_flow_run(run_id)
         yield Runs(client)
 
 

@@ -113,6 +113,20 @@ async def test_failed_job_is_not_adopted(emulator: Emulator, aiware: AiwareCrede
     assert len(jobs(emulator)) == 2
 
 
+async def test_failed_job_is_adopted_on_request(emulator: Emulator, aiware: AiwareCredentials) -> None:
+    """A resumed flow run gets the job that it was suspended for, however that ended."""
+    emulator.faults.add(JobFault("job_fails"))
+    client, store = aiware.get_client(), LocalStore()
+    failed = await submitted(client, TASKS, store)
+    emulator.clock.advance(1000)
+
+    async def adopt_failed() -> bool:
+        return True
+
+    assert await submitted(client, TASKS, store, adopt_failed=adopt_failed) == failed
+    assert len(jobs(emulator)) == 1
+
+
 async def test_force_starts_a_new_job_once_per_owner(emulator: Emulator, aiware: AiwareCredentials) -> None:
     """A repeated attempt of the same run does not force again."""
     client, store = aiware.get_client(), LocalStore()
