@@ -32,8 +32,9 @@ docs: .venv/installed ## the documentation in docs/ as a site in site/, built st
 	$(BIN)/python -m scripts.reference
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-crash-test: .venv/installed ## kill flow runs at every point, run them again, count the jobs; TRIALS=n, SEED=n
+crash-test: .venv/installed ## kill flow runs, and the watcher of suspended ones, and count the jobs; TRIALS=n, SUSPENDED=n, SEED=n
 	$(BIN)/python -m tests.crashes
+	$(BIN)/python -m tests.crashes.suspended
 
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
 	$(BIN)/python -m scripts.up

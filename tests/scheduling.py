@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: The beginnings of the paths in each group, the slowest group first.
 GROUPS = {
     "cancelling": ("tests/cancelling/",),
+    "suspended": ("tests/test_suspended_crashes.py",),
     "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
     "scaled": ("tests/test_scaled.py",),
     # All files with tests marked `walk`, so that `make test` starts one server.

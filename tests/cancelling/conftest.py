@@ -9,6 +9,7 @@ import asyncio
 import json
 import signal
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -121,6 +122,15 @@ async def process_of(client: PrefectClient, run: FlowRun) -> psutil.Process:
     pid = (await client.read_flow_run(run.id)).infrastructure_pid
     assert pid is not None
     return psutil.Process(int(pid.rpartition(":")[2]))
+
+
+def runs_with_a_process(pid: int) -> set[str]:
+    """The ids of the flow runs that have a process below the given one."""
+    found = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):
+            found.add(process.environ().get("PREFECT__FLOW_RUN_ID", ""))
+    return found - {""}
 
 
 async def state_name(client: PrefectClient, run: FlowRun) -> str | None:

@@ -10,15 +10,27 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from prefect.states import Cancelling
 
+from blocks import AiwareCredentials
 from scripts.stack import ROOT
 from tasks.cancelling.layers import MESSAGE_PREFIX, clean_up_after
-from tests.cancelling.conftest import GIVE_UP_AFTER_S, QUEUED, job_of, start, told, until, waiting
+from tests.cancelling.conftest import (
+    GIVE_UP_AFTER_S,
+    QUEUED,
+    ended,
+    job_of,
+    runs_with_a_process,
+    start,
+    state_name,
+    told,
+    until,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -61,6 +73,35 @@ async def test_under_serve_a_cancel_is_one_and_a_stop_is_none(
     assert not state.is_cancelled()
     assert await clean_up_after(left.id) == []
     assert installation.cancels(other) == []
+
+
+async def test_suspended_run_under_serve_is_resumed_by_its_server(
+    installation: Installation, client: PrefectClient, tmp_path: Path
+) -> None:
+    """Its process ends when the run is suspended, and the server starts one again when the job has ended."""
+    with serving(installation.stack, tmp_path) as server:
+        await until(deployed(client, "run-aiware-job/served"), "the deployment to be served")
+        run = await start(client, "run-aiware-job/served", {**QUEUED, "suspend": True, "suspend_after_s": 0})
+
+        async def suspended() -> bool:
+            is_suspended = await state_name(client, run) == "Suspended"
+            return is_suspended and str(run.id) not in runs_with_a_process(server.pid)
+
+        await until(suspended, "the run to be suspended and its process to end")
+        watcher = await asyncio.to_thread(installation.stack.start_watcher)
+        credentials: Any = await AiwareCredentials.aload("aiware")
+        async with credentials.get_client() as provider:
+            await provider.cancel(await job_of(run))
+        await until(ended(client, run), "the resumed run to end")
+        await asyncio.to_thread(watcher.end)
+    assert await state_name(client, run) == "JobCancelled"
+    states = [state.name for state in await client.read_flow_run_states(run.id)]
+    assert [name for name in states if name in ("Running", "Suspended", "Resuming")] == [
+        "Running",
+        "Suspended",
+        "Resuming",
+        "Running",
+    ]
 
 
 def deployed(client: PrefectClient, name: str) -> Callable[[], Awaitable[bool]]:

@@ -151,21 +151,8 @@ class Runs:
 
     async def _deploy(self, flow: str, name: str) -> UUID:
         # Not from the deployed module, which patches its imports and is only for the runs' processes.
-        loaded: Any = getattr(import_module(f"flows.{flow}"), flow)
-        return await self._client.create_deployment(
-            flow_id=await self._client.create_flow_from_name(loaded.name),
-            name=name,
-            entrypoint=f"{_FLOWS}.{flow}",
-            work_pool_name=POOL,
-            parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
-            enforce_parameter_schema=True,
-            pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
-            # With its own command a run is one process; without, Prefect starts three, which all import everything.
-            job_variables={
-                "command": f"{sys.executable} -m prefect.engine",
-                "env": {FOLDER_VARIABLE: str(self._folder)},
-            },
-        )
+        variables = {FOLDER_VARIABLE: str(self._folder)}
+        return await deploy(self._client, flow, name, POOL, f"{_FLOWS}.{flow}", variables)
 
     async def _save_blocks(self) -> None:
         emulator = self._stack.emulator
@@ -194,6 +181,24 @@ class Runs:
         """A data object that the caller owns."""
         async with self._aiware.get_client() as client:
             return await client.create_target(startDateTime="2026-01-01T00:00:00Z", stopDateTime="2026-01-01T00:00:01Z")
+
+
+async def deploy(
+    client: PrefectClient, flow: str, name: str, pool: str, entrypoint: str, variables: dict[str, str] | None = None
+) -> UUID:
+    """Deploy one of the project's flows to a pool."""
+    loaded: Any = getattr(import_module(f"flows.{flow}"), flow)
+    return await client.create_deployment(
+        flow_id=await client.create_flow_from_name(loaded.name),
+        name=name,
+        entrypoint=entrypoint,
+        work_pool_name=pool,
+        parameter_openapi_schema=parameter_schema(loaded).model_dump_for_openapi(),
+        enforce_parameter_schema=True,
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+        # With its own command a run is one process; without, Prefect starts three, which all import everything.
+        job_variables={"command": f"{sys.executable} -m prefect.engine", "env": variables or {}},
+    )
 
 
 def _state(run: FlowRun) -> tuple[str, str]:

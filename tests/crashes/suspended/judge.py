@@ -1,0 +1,60 @@
+"""Whether a suspended run ended as is promised, by what the emulator and Prefect wrote down. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.crashes.suspended.plan import Trial
+
+
+@dataclass
+class Ending:
+    """What became of a run, as Prefect tells it."""
+
+    #: Names of its states, in order.
+    history: list[str] = field(default_factory=list)
+    message: str = ""
+    is_final: bool = False
+    #: How many runs of what comes next there are.
+    followers: int = 0
+
+    @property
+    def state(self) -> str:
+        """The name of the last state."""
+        return self.history[-1] if self.history else "none"
+
+
+def jobs_of(trial: Trial, submissions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ids of the jobs that were really made for the trial."""
+    return [
+        submission["job_id"]
+        for submission in submissions
+        if submission["job_id"] and trial.name in json.dumps(submission["spec"])
+    ]
+
+
+def broken_promises(trial: Trial, ending: Ending, jobs: Sequence[str]) -> list[str]:
+    """What was promised and not kept, in words; empty if all was."""
+    told = f"its states: {', '.join(ending.history)}; {ending.message}"
+    problems = []
+    if not ending.is_final or ending.state != trial.state:
+        problems.append(f"it is {ending.state} and not {trial.state}; {told}")
+    if len(jobs) != trial.jobs:
+        problems.append(f"{len(jobs)} jobs were made, and not {trial.jobs}: {', '.join(jobs)}.")
+    resumed, executed = ending.history.count("Resuming"), ending.history.count("Running")
+    first = 0 if trial.kind.is_sensor else 1
+    at_least = 0 if trial.cancel_at else 1 if trial.kind.needs_process else 0
+    at_most = 1 if trial.kind.needs_process else 0
+    if not at_least <= resumed <= at_most:
+        problems.append(f"it was resumed {resumed} times; {told}")
+    if executed > first + resumed or (executed < first + resumed and not trial.cancel_at):
+        problems.append(f"it was executed {executed} times and resumed {resumed} times; {told}")
+    wanted = 1 if trial.state == "Completed" else 0
+    if ending.followers > 1 or (ending.followers != wanted and not trial.cancel_at):
+        problems.append(f"downstream was started {ending.followers} times and not {wanted} times; {told}")
+    return problems
