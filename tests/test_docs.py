@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+import tokenize
 from functools import cache
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 from textwrap import dedent
@@ -23,6 +25,12 @@ FOLDERS = ("benchmarks", "blocks", "docs", "flows", "graphql_jobs", "scripts", "
 _PROOF = re.compile(r"\]\((?P<file>[^)]*\.py)\)|`(?P<function>test_\w+)`")
 _LINK = re.compile(r"\]\((?P<path>[^)#:]*)(?:#(?P<anchor>[\w-]+))?\)")
 _CITED = re.compile(r"(?<![\w./])(?P<path>docs/[\w/-]+\.md)(?:#(?P<anchor>[\w-]+))?")
+#: Words of earlier versions, and forms of English that are hard to read.
+_PRIVATE = re.compile(
+    r"\b(?:agenda|in flight|trains?|sights?|(?<!question )(?<!byte order )marks?|herd|hedging|patience|whoever|of which"
+    r"|who waits?|lest)\b",
+    re.IGNORECASE,
+)
 _EXAMPLE = re.compile(r"^ *```python\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 #: Builds the site with every connection refused.
 _BUILD = """
@@ -82,6 +90,14 @@ def programs() -> list[tuple[Path, str]]:
     return [(page, code) for page in PAGES for code in examples(page) if code.endswith("asyncio.run(main())\n")]
 
 
+def prose_of(source: str) -> str:
+    """The docstrings and comments of a module."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(source)) if isinstance(node, documented)]
+    tokens = tokenize.generate_tokens(StringIO(source).readline)
+    return "\n".join([*docstrings, *(token.string for token in tokens if token.type == tokenize.COMMENT)])
+
+
 @pytest.mark.parametrize("number", range(1, 13))
 def test_each_guarantee_is_proven_by_tests_that_exist(number: int) -> None:
     """Each of the twelve names at least one test, and each named test is in the file that is linked before it."""
@@ -138,8 +154,15 @@ def test_page_says_at_its_top_what_it_is_for(page: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "decisions"], ids=name_of)
 def test_page_uses_the_words_of_the_field(page: Path) -> None:
     """A request is pending, not in flight; decisions may name what was tried and removed."""
-    private = r"\b(?:agenda|in flight|trains?|sights?|marks?|herd|hedging|patience|whoever|of which|who waits?)\b"
-    assert re.findall(private, page.read_text(), re.IGNORECASE) == []
+    assert _PRIVATE.findall(page.read_text()) == []
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "docs"])
+def test_docstrings_and_comments_use_the_words_of_the_field(folder: str) -> None:
+    """The same in the code; "question mark" and "byte order mark" are names of characters."""
+    files = [file for file in (ROOT / folder).rglob("*.py") if file != Path(__file__)]
+    found = {name_of(file): _PRIVATE.findall(prose_of(file.read_text())) for file in files}
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=name_of)

@@ -100,7 +100,7 @@ class PartFile:
 
 @contextmanager
 def local_errors(to: Path) -> Iterator[None]:
-    """Raise `FileProblem` for errors of the local disk, some of which have the same class as network errors."""
+    """Raise `FileProblem` for errors of the local disk. Some have the same class as network errors."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
