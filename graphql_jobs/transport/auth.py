@@ -1,4 +1,4 @@
-"""Credentials: the token that a request carries, and whether a new one may help when it is refused."""
+"""Credentials: the token that a request carries, and whether a new sign-in may help after a refusal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEFAULT_LIFETIME_S = 3600.0
 #: Our choice: a token with a longer lifetime is renewed after a week.
 _MAX_LIFETIME_S = 7 * 86_400.0
 
-#: So many replaced tokens are still kept out of messages: they stay valid at the provider, and are in pending requests.
+#: The number of replaced tokens that are still kept out of messages: they stay valid, and are in pending requests.
 _REMEMBERED_TOKENS = 8
 
 #: Posts a form with headers and returns the JSON object of the response, whose `access_token` `fits_a_header`.
@@ -40,25 +40,25 @@ class Auth(Protocol):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that no message may hold."""
+        """Return the texts that no message may contain."""
         ...
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """The bearer token to send now. Raises `RequestFailed`. Never called twice at once."""
+        """Return the bearer token to send now. Raises `RequestFailed`. It is never called concurrently."""
         ...
 
     def reject(self, token: str) -> bool:
-        """Take note that the server refused `token`. Whether a new sign-in may help."""
+        """Record that the server refused `token`. Return whether a new sign-in may help."""
         ...
 
 
 class BearerToken:
-    """A token that was made elsewhere: an aiWARE API key, or a token of either provider."""
+    """A token that was created elsewhere: an aiWARE API key, or a token of either provider."""
 
     def __init__(self, token: str) -> None:
         self._token = _clean("token", token)
         if any(character.isspace() for character in self._token):
-            raise InvalidInput("token", "it holds white space. Give the token alone, without the word Bearer.")
+            raise InvalidInput("token", "it has white space. Set the token alone, without the word Bearer.")
 
     @property
     def fingerprint(self) -> str:
@@ -71,11 +71,11 @@ class BearerToken:
         return (self._token,)
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """The token itself."""
+        """Return the token."""
         return self._token
 
     def reject(self, token: str) -> bool:
-        """False: there is no other token."""
+        """Return False: there is no other token."""
         return False
 
 
@@ -105,17 +105,17 @@ class ClientCredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The client secret, its form in a Basic header, and the latest tokens."""
+        """Return the client secret, its form in a Basic header, and the latest tokens."""
         return (self._client_secret, self._basic(), *self._given)
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """The current token, fetched first if there is none or it is about to expire."""
+        """Return the current token. If there is none, or it is about to expire, fetch one first."""
         if self._current is None or clock.monotonic() >= self._renew_at:
             self._current = await self._fetch(post_form, clock)
         return self._current
 
     def reject(self, token: str) -> bool:
-        """Drop `token`. If it was replaced already, nothing changes."""
+        """Drop `token`, unless it was already replaced."""
         if token == self._current:
             self._current = None
         return True
@@ -139,14 +139,14 @@ class ClientCredentials:
 
 
 def _lifetime_s(expires_in: object) -> float:
-    """How long a token may be used, from the server's `expires_in`."""
+    """Return how long a token may be used, from the server's `expires_in`."""
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not expires_in > 0:  # NaN is not
         return _DEFAULT_LIFETIME_S
     return float(min(expires_in, _MAX_LIFETIME_S))
 
 
 def fits_a_header(token: object) -> bool:
-    """Whether `token` is text that an HTTP header can hold, and not blank."""
+    """Whether `token` is text that fits an HTTP header, and not blank."""
     return isinstance(token, str) and bool(token.strip()) and token.isprintable() and token.isascii()
 
 
@@ -155,7 +155,7 @@ def _clean(parameter: str, secret: str) -> str:
     if not stripped:
         raise InvalidInput(parameter, "it is empty.")
     if not fits_a_header(stripped):
-        raise InvalidInput(parameter, "it holds characters that an HTTP header cannot hold.")
+        raise InvalidInput(parameter, "it has characters that an HTTP header cannot contain.")
     return stripped
 
 

@@ -1,4 +1,4 @@
-"""Records when creates are sent, so that a submission that is given up is known to be in doubt or not."""
+"""Record when creates are sent. This shows whether a submission that was given up may have created a job."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""From a response, or its absence, to one of our errors. Nothing else decides which error a response means.
+"""Map a response, or its absence, to one of our errors. No other module decides this.
 
 It relies on gql 4 (a response with `errors` is a `TransportQueryError` whatever its status; a network failure is a
 `TransportConnectionFailed` with aiohttp's error as its cause), on aiohttp (a `ClientConnectorError` and a
 `ConnectionTimeoutError` are raised before anything is sent), and on each provider's table of codes.
 
-A rate limit is: status 429; another 4xx with `Retry-After`, but for 408 and 413; or a 4xx or an entry of `errors` that
+A rate limit is: status 429; another 4xx with `Retry-After`, except 408 and 413; or a 4xx or an entry of `errors` that
 says so in its code or words (throttling.py).
 """
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     from graphql import ExecutionResult
 
-#: Our choice: a server that asks for more is asked again after an hour.
+#: Our choice: the maximum `Retry-After` delay.
 MAX_RETRY_AFTER_S = 3600.0
-#: Our choice: a request names up to 500 jobs. A response with more errors is refused as a whole: a job whose error were
-#: left out would seem to be absent.
+#: Our choice: a request names up to 500 jobs. A response with more errors is refused as a whole: if a job's error were
+#: omitted, the job would seem to be absent.
 MAX_ERRORS = 1_000
 
 Kind = type[errors.RequestFailed]
 
-#: The codes that GraphQL servers built with Apollo give in `extensions.code`.
+#: The codes of Apollo servers in `extensions.code`.
 #: Source: apollographql.com/docs/apollo-server/data/errors (built-in error codes).
 COMMON_CODES: Mapping[str, Kind] = {
     "UNAUTHENTICATED": errors.SignInFailed,
@@ -63,8 +63,8 @@ _BY_STATUS: Mapping[int, Kind] = {
     429: errors.RateLimited,
 }
 
-#: No rate limits, even with `Retry-After`: 408 does not say whether the request was carried out, and a smaller request
-#: than that of a 413 may succeed at once (RFC 9110 15.5.9, 15.5.14).
+#: These are not rate limits, even with `Retry-After`: 408 does not say whether the request was executed, and a smaller
+#: request than that of a 413 may succeed at once (RFC 9110 15.5.9, 15.5.14).
 _NOT_ONLY_A_DELAY = (408, 413)
 
 # These errors concern the whole request, unless they name a field and another field has a value or another error.
@@ -79,16 +79,16 @@ _NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one provider reports errors: where an entry of `errors` has its code, and what each code means."""
+    """How one provider reports errors: the location of the code in an entry of `errors`, and the codes' meanings."""
 
     provider: str
     code_of: Callable[[Mapping[str, object]], str]
     kinds: Mapping[str, Kind]
-    #: The id of the object that an error without a path is about, if the provider gives it.
+    #: The id of the object of an error without a path, if the provider includes it.
     object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
 
     def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
-        """The class for one entry of `errors`; None if neither its code nor its words are known."""
+        """Return the class for one entry of `errors`, or None if neither its code nor its words are known."""
         if has_throttle_code(entry):
             return errors.RateLimited
         code = self.code_of(entry)
@@ -104,18 +104,18 @@ class Diagnosis:
     kind: Kind
     detail: str
     retry_after_s: float | None = None
-    #: The response proves that the operation was begun, whatever its text says: a create must not be sent again.
+    #: The response proves that the operation started, regardless of its text: a create must not be sent again.
     begun: bool = False
 
 
 def diagnose(
     dialect: Dialect, exchange: Exchange, raised: BaseException | None, result: ExecutionResult | None
 ) -> Diagnosis | None:
-    """What is wrong with this exchange as a whole, or None if the `data` of its `result` can be used.
+    """Return the error of this exchange as a whole, or None if the `data` of its `result` can be used.
 
-    `raised` is the exception that gql raised, if any. A status other than 2xx is a failure even if the body holds data.
-    A known code in the body is more exact than the status. Errors of single fields beside good data are left to
-    `read_response`. If neither the network nor the server caused `raised`, it is a bug, and is raised again.
+    `raised` is the exception that gql raised, if any. A status other than 2xx is a failure even if the body has data.
+    A known code in the body is more exact than the status. `read_response` handles errors of single fields beside valid
+    data. If neither the network nor the server caused `raised`, it is a bug, and is raised again.
     """
     entries = error_entries(result.errors if result else None)
     data = result.data if result else None
@@ -143,7 +143,7 @@ def _was_begun(exchange: Exchange, data: object, entries: Sequence[Mapping[str, 
 def diagnose_http(
     dialect: Dialect, exchange: Exchange, raised: BaseException | None, entries: Sequence[Mapping[str, object]] = ()
 ) -> Diagnosis | None:
-    """The part of `diagnose` that applies to any HTTP request; `entries` are the errors in the body."""
+    """Do the part of `diagnose` that applies to any HTTP request; `entries` are the errors in the body."""
     if exchange.status is not None and not 200 <= exchange.status < 300:
         return _refused_by_status(dialect, exchange, exchange.status, entries)
     return _broken(exchange, raised) if raised is not None else None
@@ -152,8 +152,8 @@ def diagnose_http(
 def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Mapping[str, object]]) -> bool:
     """Whether the errors concern the whole request. An error that names a field concerns that field alone.
 
-    They do if no field has a value, and an error names no field, or every field was refused for a reason that concerns
-    the whole request, such as a rejected token. A request that is too expensive at one field is so as a whole.
+    They do if no field has a value, and either an error names no field or all fields were refused for a reason that
+    concerns the whole request, such as a rejected token. One field that is too expensive makes the whole request so.
     """
     named = [(dialect.kind_of(entry), root_of(entry, data)) for entry in entries]
     if any(kind is errors.TooMuchAtOnce and root is not None and data[root] is None for kind, root in named):
@@ -164,26 +164,26 @@ def _concerns_all(dialect: Dialect, data: Mapping[str, object], entries: list[Ma
     if None in refused or (refused and data.keys() <= refused):
         return True
     is_explained = bool(data) and data.keys() <= {root for _, root in named}
-    # aiWARE gives no path to "not found" (docs/providers/aiware.md).
+    # aiWARE's "not found" has no path (docs/providers/aiware.md).
     return not is_explained and any(root is None and kind is not errors.NotFound for kind, root in named)
 
 
 def root_of(entry: Mapping[str, object], data: Mapping[str, object]) -> str | None:
-    """The root field of `data` that an error names; None if it names none."""
+    """Return the root field of `data` that an error names, or None."""
     path = entry.get("path")
     root = path[0] if isinstance(path, list) and path else None
     return root if isinstance(root, str) and root in data else None
 
 
 def error_entries(reply_errors: object) -> list[Mapping[str, object]]:
-    """The `errors` of a response as a list of at most `MAX_ERRORS` objects, whatever a hostile server sends."""
+    """Return the `errors` of an untrusted response as a list of at most `MAX_ERRORS` objects."""
     if not isinstance(reply_errors, list):
         return []
     return [entry if isinstance(entry, dict) else {"message": brief(entry)} for entry in reply_errors[:MAX_ERRORS]]
 
 
 def words_of(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> str:
-    """The code and message of the first error, and the number of others."""
+    """Return the code and message of the first error, and the number of others."""
     if not entries:
         return "no reason given."
     code = dialect.code_of(entries[0])
@@ -202,13 +202,13 @@ def _refused_by_status(
     is_limited = asked_s is not None or (not entries and says_throttled(exchange.refusal()))
     if is_limited and 400 <= status < 500 and status not in _NOT_ONLY_A_DELAY:
         return Diagnosis(errors.RateLimited, detail, asked_s)
-    # The status alone decides on these: aiWARE's 413 has the code invalid_input (docs/providers/aiware.md).
+    # The status alone decides these: aiWARE's 413 has the code invalid_input (docs/providers/aiware.md).
     known = dialect.kind_of(entries[0]) if entries and status not in {413, 429} else None
     return Diagnosis(known or _kind_of_status(status), detail, asked_s)
 
 
 def _worst_first(dialect: Dialect, entries: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """The entries with those first that concern the whole request, and "not found" last."""
+    """Sort the entries: those that concern the whole request first, "not found" last."""
     kinds = [(kind not in _REQUEST_WIDE) + (kind is errors.NotFound) for kind in map(dialect.kind_of, entries)]
     return [entry for _, entry in sorted(zip(kinds, entries, strict=True), key=itemgetter(0))]
 
@@ -223,7 +223,7 @@ def _kind_of_status(status: int) -> Kind:
 
 def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
     cause = raised.__cause__ if isinstance(raised, TransportError) and raised.__cause__ else raised
-    # The text of these shows the whole URL, and a pre-signed one is a secret.
+    # Their text shows the whole URL, and a pre-signed URL is a secret.
     nameless = isinstance(cause, aiohttp.ClientResponseError | aiohttp.InvalidURL) or not str(cause)
     words = type(cause).__name__ if nameless else f"{type(cause).__name__}: {cause}"
     if isinstance(cause, ReplyTooLarge):
@@ -246,10 +246,10 @@ def _broken(exchange: Exchange, raised: BaseException) -> Diagnosis:
 
 
 def _fault_of_headers(cause: BaseException | None) -> str:
-    """What is wrong with the size of the headers, without their text; empty if nothing is."""
+    """Return what is wrong with the size of the headers, without their text, or an empty text."""
     while isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
         if isinstance(cause, LineTooLong):
-            return f"a header of it is longer than {MAX_HEADER_BYTES} bytes."
+            return f"it has a header longer than {MAX_HEADER_BYTES} bytes."
         if cause.message == "Too many headers received":  # aiohttp has no class for it
             return "it has too many headers."
         cause = cause.__cause__
@@ -257,7 +257,7 @@ def _fault_of_headers(cause: BaseException | None) -> str:
 
 
 def retry_after_s(exchange: Exchange) -> float | None:
-    """The delay of `Retry-After` in seconds, from seconds or an HTTP date (RFC 9110 10.2.3): 0 to an hour, or None."""
+    """Return `Retry-After` in seconds, from seconds or an HTTP date (RFC 9110 10.2.3): 0 to an hour, or None."""
     text = exchange.headers.get("Retry-After")
     if not text:
         return None
@@ -270,6 +270,6 @@ def retry_after_s(exchange: Exchange) -> float | None:
 
 def _until(http_date: str, server_date: str | None) -> float:
     then = http_date_or_none(http_date)
-    # By the server's own clock, if it sends `Date`: ours may be wrong.
+    # By the server's clock, if it sends `Date`: ours may be wrong.
     now = http_date_or_none(server_date) or datetime.now(UTC)
     return (then - now).total_seconds() if then else math.nan

@@ -1,4 +1,4 @@
-"""Downloads a file from a URL of a provider: without credentials, bounded and checked. The file is whole or absent."""
+"""Download a file from a provider's URL, without credentials, with limits and checks. The file is whole or absent."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.diagnosis import Kind
     from graphql_jobs.transport.session import Session
 
-#: Our choice: only a mistake or an attack exceeds it.
+#: Our choice: only an error or an attack exceeds it.
 MAX_FILE_BYTES = 10 * 1024**3
 #: The lifetime of a pre-signed URL (docs/providers/datasaur.md#exports). A large file takes long.
 MAX_DOWNLOAD_S = 6 * 3600.0
-#: Our choice: a moved bucket behind a gateway needs three.
+#: Our choice: a bucket that was moved, behind a gateway, needs three.
 MAX_REDIRECTS = 5
-#: Our choice: a file may be missing (404) for so long after its job's end (docs/providers/datasaur.md#exports).
+#: Our choice: how long a file may be missing (404) after its job's end (docs/providers/datasaur.md#exports).
 _NOT_THERE_YET_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024
@@ -39,7 +39,7 @@ _CHUNK_BYTES = 64 * 1024
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
-#: What these mean from a file store. 416: the file was replaced by a shorter one.
+#: The meanings of a file store's statuses. 416: the file was replaced by a shorter one.
 _KINDS: Mapping[int, Kind] = {
     401: errors.NotAllowed,
     403: errors.NotAllowed,
@@ -55,13 +55,13 @@ async def download(
 ) -> int:
     """Stream `url` into the file `to` and return its size in bytes.
 
-    The URL comes from the server and is a pre-signed one: it is sent byte for byte, without an Authorization header,
+    The URL is the server's and pre-signed: it is sent byte for byte, without an Authorization header,
     and no message shows it. Up to `MAX_REDIRECTS` redirects are followed, but none from https to http. An interrupted
     download resumes where it stopped, if the file store supports that. `to` appears only when the file is whole: its
-    length and digest are those that the server sent, and a .zip is an archive whose members are whole. A file that is
+    length and digest are those that the server sent, and a .zip is an archive with complete members. A file that is
     not whole is fetched again up to `Limits.attempts` times.
 
-    Failures that may pass are retried until the `budget` is spent; without one, as those of any request. Raises
+    Transient failures are retried until the `budget` is spent; without one, like those of any request. Raises
     `RequestFailed`, and `FileProblem` for errors of the local disk.
     """
     part = PartFile(to)
@@ -73,7 +73,7 @@ async def download(
 
 
 def exact_address(url: str) -> URL:
-    """`url` as it will be sent: byte for byte, since a signature may cover this very text.
+    """Return `url` as it will be sent: byte for byte, since a signature may cover this exact text.
 
     Only characters that cannot be sent are changed: a blank becomes %20, non-ASCII letters are percent-encoded
     (RFC 3987 3.1), and a host with such letters gets its IDNA form. Raises `ValueError` if it is not a URL, or has a
@@ -86,7 +86,7 @@ def exact_address(url: str) -> URL:
     base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
     host = (parts.hostname or "").encode("idna").decode()  # raises UnicodeError for empty and for long labels
     if not _HOST.fullmatch(host):
-        raise ValueError("a host that cannot be one")
+        raise ValueError("an invalid host")
     if not parts.netloc.isascii():
         text = text.replace(parts.netloc, host if parts.port is None else f"{host}:{parts.port}", 1)
     return URL(_NOT_ASCII.sub(lambda letters: quote(letters[0]), text), encoded=True)
@@ -100,9 +100,9 @@ class _Transfer:
         self.name = part.to.name
         self.url = self._address(url)
         self.began_at = session.clock.monotonic()
-        self.longest = 0  # the most bytes so far: only more of them are progress
+        self.longest = 0  # the most bytes so far: only more bytes are progress
         self.spoiled = 0
-        #: What the first response said about the whole file.
+        #: The first response's data about the whole file.
         self.validator = ""
         self.total: int | None = None
         self.digests: Mapping[str, bytes] = {}
@@ -130,10 +130,10 @@ class _Transfer:
                 await self.part.start_over()
             if not is_refused:
                 raise
-            await self._attempt()  # the store may only refuse to send a part of the file
+            await self._attempt()  # the store may refuse only to send a part of the file
 
     def _headers(self) -> dict[str, str]:
-        # Uncompressed: then lengths, digests and ranges are those of the file itself.
+        # Uncompressed, so that lengths, digests and ranges are those of the file.
         headers = {"Accept-Encoding": "identity"}
         if self.part.size:
             headers |= {"Range": f"bytes={self.part.size}-", "If-Range": self.validator}
@@ -168,7 +168,7 @@ class _Transfer:
         raise self._bad(f"it redirects more than {MAX_REDIRECTS} times.")
 
     async def _take(self, response: aiohttp.ClientResponse) -> str | errors.RequestFailed | None:
-        """The target of a redirect, or an error, or None: the file was written."""
+        """Return the target of a redirect, an error, or None if the file was written."""
         if response.status in _REDIRECTS:
             return response.headers.get("Location") or self._bad(f"HTTP {response.status} without an address.")
         if response.status == 206:
@@ -190,7 +190,7 @@ class _Transfer:
         return None
 
     def _note(self, response: aiohttp.ClientResponse) -> None:
-        """Keep what the response says about the whole file. A compressed response is checked by aiohttp."""
+        """Keep the response's data about the whole file. aiohttp checks a compressed response."""
         headers, is_compressed = response.headers, response.headers.get("Content-Encoding", "identity") != "identity"
         etag = headers.get("ETag", "")
         self.validator = "" if is_compressed else headers.get("Last-Modified", "") if etag[:1] != '"' else etag
@@ -200,16 +200,16 @@ class _Transfer:
             raise ReplyTooLarge(f"{self.total} bytes, which is more than {self.max_bytes}")
 
     def _misfit(self, response: aiohttp.ClientResponse) -> errors.RequestFailed | None:
-        """Why this response is not the rest of the file; None if it is."""
+        """Return why this response is not the rest of the file, or None if it is."""
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         is_ours = found and self.part.size and int(found[1]) == self.part.size
         if not found or not is_ours or self.total not in (None, int(found[2])):
-            return self._bad("it holds another part of the file than was requested.")
+            return self._bad("it has another part of the file than requested.")
         self.total = int(found[2])
         return None
 
     async def _check(self) -> None:
-        """Raise `BadReply` unless the file is what its server and its name claim."""
+        """Raise `BadReply` unless the file matches its digests, length and name."""
         await self.part.flush()
         stop = Event()
         try:
@@ -218,14 +218,14 @@ class _Transfer:
         finally:
             stop.set()
         if not problem and self.total is not None and self.part.size != self.total:
-            problem = f"it has {self.part.size} bytes, not the {self.total} that the server gave"
+            problem = f"it has {self.part.size} bytes, not the {self.total} that the server sent"
         if problem:
             raise self._bad(f"{problem}.")
 
     def _address(self, url: str, seen_at: URL | None = None) -> URL:
         try:
             address = exact_address(urljoin(str(seen_at), url) if seen_at else url)
-        except ValueError:  # InvalidInput and UnicodeError are such, too
+        except ValueError:  # also InvalidInput and UnicodeError
             raise self._failure(errors.RequestRefused, "the address of the file cannot be used.") from None
         self.session.kept_secrets.keep_query(str(address))
         return address

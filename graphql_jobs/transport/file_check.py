@@ -1,4 +1,4 @@
-"""Whether a downloaded file is what its server and its name claim.
+"""Check a downloaded file against its digests and its name.
 
 The file is read from end to end: call this in a thread.
 """
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-#: Our choice: the members of an archive are checked until so many bytes were unpacked, since an archive of a few kB can
-#: claim to hold terabytes.
+#: Our choice: after this many unpacked bytes, an archive is not checked further, since an archive of a few kB can
+#: claim to contain terabytes.
 MAX_UNPACKED_BYTES = 20 * 1024**3
 #: Our choice: the index of an archive of half a million files. Python keeps it in memory, so a larger one is not read.
 MAX_INDEX_BYTES = 64 * 1024**2
@@ -64,7 +64,7 @@ class Stopped(Exception):
 
 
 def digests_in(headers: Mapping[str, str]) -> dict[str, bytes]:
-    """The digests of a whole file in the headers of its response (status 200). Other values are ignored."""
+    """Return the digests of a whole file in the headers of its response (status 200). Other values are ignored."""
     if headers.get("x-goog-stored-content-encoding", "identity") != "identity":
         headers = {name: value for name, value in headers.items() if name.lower() != "x-goog-hash"}
     claimed = [(algorithm, headers[name]) for name, algorithm in _SINGLE.items() if name in headers]
@@ -84,14 +84,14 @@ def _decoded(algorithm: str, text: str) -> bytes | None:
 
 
 def problem_of(path: str, name: str, digests: Mapping[str, bytes], must_stop: Callable[[], bool]) -> str | None:
-    """What is wrong with the file at `path`, which will be named `name`; None if nothing is.
+    """Return what is wrong with the file at `path`, which will be named `name`, or None.
 
-    Checks its digests and, if its name ends in .zip, that it is an archive whose members are whole. Raises `Stopped`.
+    Check its digests and, if its name ends in .zip, that it is an archive with complete members. Raises `Stopped`.
     """
     with open(path, "rb") as file:
         for algorithm, claimed in digests.items():
             if _digest(file, algorithm, must_stop) != claimed:
-                return f"its {algorithm} is not the one that the server gave"
+                return f"its {algorithm} is not the one that the server sent"
         return _problem_of_archive(file, must_stop) if name.endswith(".zip") else None
 
 
@@ -118,23 +118,23 @@ def _problem_of_archive(file: BinaryIO, must_stop: Callable[[], bool]) -> str | 
             left = MAX_UNPACKED_BYTES
             for member in archive.infolist():
                 if member.flag_bits & 0x1 or member.compress_type not in _CHECKED_METHODS:
-                    continue  # encrypted, or compressed in a way that the standard library does not bound
+                    continue  # encrypted, or compressed in a way that the standard library cannot limit
                 with archive.open(member) as part:
                     for chunk in _chunks(part, must_stop):  # type: ignore[arg-type] # it is read like a file
                         left -= len(chunk)
                         if left < 0:
                             return None
     except _BROKEN:
-        return f"it is no whole zip archive{_hint(file)}"
+        return f"it is not a complete zip archive{_hint(file)}"
     except OSError as error:
         if error.errno != errno.EINVAL:  # an offset that no file can have
             raise
-        return "it is no whole zip archive"
+        return "it is not a complete zip archive"
     return None
 
 
 def _index_bytes(file: BinaryIO) -> int:
-    """The size of the archive's index, from the record at its end. Source: PKWARE's APPNOTE 4.3.14 to 4.3.16."""
+    """Return the size of the archive's index, from the record at its end. Source: PKWARE's APPNOTE 4.3.14 to 4.3.16."""
     size = file.seek(0, 2)
     start = max(0, size - _END_BYTES - _LONGEST_COMMENT)
     file.seek(start)
@@ -160,4 +160,4 @@ def _hint(file: BinaryIO) -> str:
         return ", but empty"
     if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)", beginning, re.IGNORECASE):
         return ", but an HTML page"
-    return "" if beginning.startswith(b"PK") else ", and does not begin like one"
+    return "" if beginning.startswith(b"PK") else ", and does not start like one"

@@ -1,7 +1,7 @@
-"""HTTP below GraphQL: connections, responses of bounded size, and a record of each exchange.
+"""HTTP below GraphQL: connections, size-limited responses, and a record of each exchange.
 
 gql keeps response headers on the transport, where concurrent requests overwrite them, and loses the status of an error
-response that holds JSON. So each request carries an `Exchange` of its own.
+response that contains JSON. So each request has its own `Exchange`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
     from graphql_jobs.transport.limits import Limits
 
-#: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording some MiB.
+#: Our choice: a page of 100 jobs with 30 tasks each is 1 MiB; an engine's transcript of a long recording is some MiB.
 MAX_REPLY_BYTES = 32 * 1024 * 1024
 #: Our choice: eight times aiohttp's default. A gateway's security policy and session can have 12 kB.
 MAX_HEADER_BYTES = 64 * 1024
-#: Our choice: the body of an error is shorter.
+#: Our choice: the maximum size of an error's body.
 _ERROR_BYTES = 16 * 1024
 _CHUNK_BYTES = 64 * 1024
 _AS_STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
-# At DEBUG gql's transport logs whole requests, variables and so secrets included: never from this package.
+# At DEBUG, gql's transport logs whole requests with variables, and so secrets. This prevents it.
 logging.getLogger("gql.transport.aiohttp").setLevel(logging.INFO)
 
 
@@ -53,8 +53,8 @@ class Exchange:
         return at - date.timestamp() if date else None
 
     def refusal(self) -> dict[str, Any]:
-        """The JSON object in the response to a refused request, if the body was read and is small; else empty."""
-        response, self.response = self.response, None  # an exchange lives longer than its response, which may be large
+        """Return the JSON object in the response to a refused request, or {} if the body was not read or is large."""
+        response, self.response = self.response, None  # an exchange outlives its response, which may be large
         body = response.small_body() if response else b""
         try:
             said = decoded(body.decode())
@@ -64,7 +64,7 @@ class Exchange:
 
 
 class ReplyTooLarge(Exception):
-    """The response is larger than its bound; the rest was not read."""
+    """The response exceeds its size limit; the rest was not read."""
 
 
 class BoundedResponse(aiohttp.ClientResponse):
@@ -73,11 +73,11 @@ class BoundedResponse(aiohttp.ClientResponse):
     _refused: ReplyTooLarge | None = None
 
     def get_encoding(self) -> str:
-        """UTF-8, as JSON always is (RFC 8259 8.1). Some of the codecs that a server could name take quadratic time."""
+        """Return UTF-8, the encoding of JSON (RFC 8259 8.1). Some codecs that servers name take quadratic time."""
         return "utf-8"
 
     async def read(self) -> bytes:
-        """The body. Raises `ReplyTooLarge`, and again when it is read again, as gql does after a failure."""
+        """Return the body. Raises `ReplyTooLarge`, also on a second read, which gql does after a failure."""
         if self._refused:
             raise self._refused
         if self._body is None:
@@ -91,17 +91,17 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
     def small_body(self) -> bytes:
-        """The body, if it was read and has the size of an error; else nothing."""
+        """Return the body if it was read and has the size of an error, else nothing."""
         return self._body if self._body and len(self._body) <= _ERROR_BYTES else b""
 
     def _is_surely_small(self) -> bool:
-        """aiohttp reads no more than the announced length; a compressed body can be larger than that."""
+        """Whether the body is small: aiohttp reads at most its announced length, but a compressed body may grow."""
         length = self.content_length
         return length is not None and length <= MAX_REPLY_BYTES and "Content-Encoding" not in self.headers
 
 
 async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises `ReplyTooLarge` before handing out more than `max_bytes` in all."""
+    """Yield the body in chunks. Raises `ReplyTooLarge` before it yields more than `max_bytes` in total."""
     seen = 0
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         seen += len(chunk)
@@ -112,7 +112,7 @@ async def bounded_chunks(response: aiohttp.ClientResponse, max_bytes: int) -> As
 
 
 def encoded(value: Any) -> str:
-    """JSON text that is equal to the standard library's. Raises `TypeError` for what that refuses, too.
+    """Return the same JSON text as the standard library. Raises `TypeError` for the same values.
 
     orjson takes a fortieth of the time for a request that names five hundred jobs. But it writes null for NaN, refuses
     half of a surrogate pair, a number of more than 64 bits and a key that is not text, and can crash on deeply nested
@@ -128,7 +128,7 @@ def encoded(value: Any) -> str:
 
 
 def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTransport:
-    """gql over aiohttp with our bounds, encoder, decoder and records, and without cookies.
+    """Return gql over aiohttp with our limits, encoder, decoder and records, and without cookies.
 
     Mutations need a transport that does not reuse connections: a server may close an idle connection just when a
     request is written to it, and then it is not known whether the server read the request.
@@ -154,7 +154,7 @@ def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTr
 
 
 class Connections:
-    """The transports of a session, which are open while the session has users."""
+    """The transports of a session. They are open while the session has users."""
 
     def __init__(self, url: str, limits: Limits) -> None:
         self._url, self._limits = url, limits
@@ -169,11 +169,11 @@ class Connections:
                 reuses: new_transport(self._url, self._limits, reuses=reuses) for reuses in (True, False)
             }
             for transport in self.transports.values():
-                await transport.connect()  # this only builds the client: nothing is awaited before the user counts
+                await transport.connect()  # this only creates the client: nothing is awaited before the user counts
         self.users += 1
 
     async def close(self) -> bool:
-        """Remove a user. The last one closes the transports: whether this was the last."""
+        """Remove a user. The last one closes the transports. Return whether this was the last."""
         self.users -= 1
         if not self.users:
             transports, self.transports = self.transports, {}
@@ -182,7 +182,7 @@ class Connections:
         return not self.users
 
     def transport(self, *, reuses: bool = True) -> AIOHTTPTransport:
-        """The transport that reuses connections, or the other one. Raises `RuntimeError` if it is not open."""
+        """Return the transport that reuses connections, or the other one. Raises `RuntimeError` if it is not open."""
         if reuses not in self.transports:
             raise RuntimeError("use the session within `async with`")
         return self.transports[reuses]
@@ -195,7 +195,7 @@ class Connections:
 
 
 def tracing() -> aiohttp.TraceConfig:
-    """Fills the `Exchange` that a request carries as its `trace_request_ctx`."""
+    """Fill the `Exchange` that a request carries as its `trace_request_ctx`."""
     config = aiohttp.TraceConfig()
 
     async def on_sent(

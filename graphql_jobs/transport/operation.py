@@ -32,7 +32,7 @@ class Operation:
         self.alias = first.alias.value if first.alias else self.field
 
     def bind(self, variables: Mapping[str, object]) -> GraphQLRequest:
-        """A request for this operation. The operation is not changed, so any number may be pending."""
+        """Return a request for this operation. The operation is not changed, so any number may be pending."""
         return _BoundOperation(self, variables)
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""A hidden file beside its target, which gets the target's name only when it is whole.
+"""A hidden file beside its target that gets the target's name only when it is whole.
 
-A process that is killed leaves its part file behind. Each part file is locked while its process lives, so the next
-download into the folder can tell which ones are left over, and removes them.
+A process that is killed leaves its part file behind. Each part file is locked while its process runs, so the next
+download into the folder can find and remove abandoned ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PREFIX, _SUFFIX = ".graphql-jobs-", ".part"
-#: Our choice: without locks of the file system, a part file that was not written to for so long is left over.
+#: Our choice: without file locks, a part file is abandoned if it was not written for this time.
 _STALE_S = 24 * 3600.0
 _IN_THE_WAY = "Move away what is there, or give another result_folder."
 _ADVICE = {
@@ -40,7 +40,7 @@ _ADVICE = {
 
 
 class FileProblem(OSError):
-    """An error of the local disk: its text names the path, the problem and what to do."""
+    """An error of the local disk. Its text has the path, the problem and advice."""
 
     def __init__(self, path: str, problem: str, advice: str) -> None:
         super().__init__(path, problem, advice)
@@ -51,7 +51,7 @@ class FileProblem(OSError):
 
 
 class PartFile:
-    """The part file of `to`. Use within `async with`: unless it is published, it is removed at the end."""
+    """The part file of `to`. Use it in `async with`: unless it is published, it is removed at the end."""
 
     def __init__(self, to: Path) -> None:
         self.to = to
@@ -60,7 +60,7 @@ class PartFile:
     async def __aenter__(self) -> Self:
         with local_errors(self.to):
             await asyncio.to_thread(_prepare, self.to)
-            # Not in a thread: a cancel while it waits for one would leave file and descriptor behind.
+            # Not in a thread: a cancel while it waits for a thread would leave the file open.
             self.path, descriptor = new_part(self.to.parent)
             self._file = os.fdopen(descriptor, "wb")
         return self
@@ -68,7 +68,7 @@ class PartFile:
     async def __aexit__(self, *exc_info: object) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self.path)
-        with suppress(OSError):  # on a full disk a close fails like the write before it
+        with suppress(OSError):  # on a full disk, a close fails like a write
             self._file.close()
 
     async def write(self, chunk: bytes) -> None:
@@ -78,7 +78,7 @@ class PartFile:
         self.size += len(chunk)
 
     async def start_over(self) -> None:
-        """Empty it. Raises `FileProblem`."""
+        """Empty the file. Raises `FileProblem`."""
         with local_errors(self.to):
             await asyncio.to_thread(self._empty)
         self.size = 0
@@ -89,7 +89,7 @@ class PartFile:
             await asyncio.to_thread(self._file.flush)
 
     def publish(self) -> None:
-        """Give it the name of its target. Raises `FileProblem`."""
+        """Rename the file to its target. Raises `FileProblem`."""
         with local_errors(self.to):
             os.replace(self.path, self.to)
 
@@ -108,7 +108,7 @@ def local_errors(to: Path) -> Iterator[None]:
         path = error.filename2 or error.filename if isinstance(error, OSError) else None
         words = error.strerror if isinstance(error, OSError) else None
         hidden = not isinstance(path, str) or Path(path).name.startswith(_PREFIX)
-        advice = _ADVICE.get(number or 0, "Mend that, or give another result_folder.")
+        advice = _ADVICE.get(number or 0, "Correct that, or set another result_folder.")
         raise FileProblem(str(to) if hidden else str(path), words or str(error), advice) from error
 
 
@@ -125,13 +125,13 @@ def _prepare(to: Path) -> None:
 
 
 def new_part(folder: Path) -> tuple[str, int]:
-    """The path and descriptor of a new, locked part file, with the permissions that the umask gives any new file."""
+    """Create a locked part file with the umask's permissions. Return its path and descriptor."""
     while True:
         path = str(folder / f"{_PREFIX}{uuid4().hex}{_SUFFIX}")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         if _lock(descriptor) is not False and os.path.exists(path):
             return path, descriptor
-        os.close(descriptor)  # before it was locked, another process took it for one that was left over
+        os.close(descriptor)  # before it was locked, another process treated it as abandoned
         with suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -149,7 +149,7 @@ def _remove_if_left(path: str) -> None:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether this process now holds the lock; None if the file system has no locks."""
+    """Lock the file. Return whether this process has the lock, or None if the file system has no locks."""
     if sys.platform == "win32":
         return None
     try:

@@ -1,6 +1,6 @@
-"""Bounds on when a request may be sent: the server's `Retry-After` delays, and our own requests per second.
+"""When a request may be sent: the server's `Retry-After` delays, and our requests per second.
 
-A session holds a `ServerDelay` and a `RateLimit`, and passes both before each request (guarantee 6).
+A session has a `ServerDelay` and a `RateLimit`, and waits for both before each request (guarantee 6).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 #: Our choice: the delay after a rate limit without `Retry-After`, such as a code in the `errors` of a response.
 DEFAULT_DELAY_S = 1.0
-#: Our choice: more is no limit in practice.
+#: Our choice: a higher rate is not a limit in practice.
 MAX_REQUESTS_PER_S = 10_000.0
-#: The span that `requests_per_s` is counted over, and our choice of a margin: requests that are sent a second apart may
+#: The window of `requests_per_s`, and our choice of a margin: requests that are sent a second apart may
 #: arrive closer together.
 _SECOND_S = 1.0
 _MARGIN_SHARE = 0.1
-#: Our choice: shorter sleeps are not worth it, and could be lost in the rounding of an instant.
+#: Our choice: the shortest sleep. A shorter one could be lost in the rounding of an instant.
 _MIN_SLEEP_S = 0.001
-#: Our choice: the submissions that are under way together need at most a quarter of a submission's time to be sent, at
-#: two requests each. The rest of the time is for responses, and for other requests.
+#: Our choice: sending all concurrent submissions may take at most a quarter of a submission's time, at
+#: two requests each. The rest of the time is for responses and other requests.
 _SUBMISSION_SHARE = 0.25
 _REQUESTS_PER_SUBMISSION = 2
 
@@ -51,34 +51,34 @@ class ServerDelay:
         self._spread_s = 0.0
 
     def extend(self, delay_s: float) -> None:
-        """Send nothing for `delay_s` seconds from now. A delay that ends later stays as it is."""
+        """Send nothing for `delay_s` seconds from now. A delay that ends later is not changed."""
         if not self.is_active():
             self._spread_s, self.active_since = spread_s(), self._clock.now()
         self._ends_at = max(self._ends_at, self._clock.now() + delay_s)
 
     def is_active(self) -> bool:
-        """Whether the delay lasts."""
+        """Whether the delay is active."""
         return self.remaining_s() > 0
 
     def remaining_s(self, spread_s: float = 0.0) -> float:
-        """The seconds until the delay, and `spread_s` after it, is over; 0 if there is none."""
+        """Return the seconds until the delay and `spread_s` after it are over, or 0 without a delay."""
         return max(self._ends_at + spread_s - self._clock.now(), 0.0)
 
     def shared_remaining_s(self) -> float:
-        """The same for a poller, which sends for many waits: with a random addition, drawn once per delay.
+        """Return the same for a poller, with a random addition that is drawn once per delay.
 
-        So two processes do not send all of their polls at the same instant.
+        So two processes do not send all their polls at the same instant.
         """
         return self.remaining_s(self._spread_s)
 
     def delayed_since(self) -> float:
-        """When the delay began, for a poller; inf if there is none."""
+        """Return when the delay began, for a poller, or inf without a delay."""
         return self.active_since if self.shared_remaining_s() > 0 else inf
 
     async def wait(self, at_most_s: float) -> float:
-        """Wait until the delay is over, and return 0; return its rest at once if that needs more than `at_most_s`.
+        """Wait until the delay is over and return 0. If this takes more than `at_most_s`, return the rest at once.
 
-        The delay may be extended meanwhile, again and again: `at_most_s` counts from the call.
+        The delay may be extended repeatedly meanwhile: `at_most_s` counts from the call.
         """
         wait_until = self._clock.now() + at_most_s
         while (remaining_s := self.remaining_s()) > 0:
@@ -89,16 +89,16 @@ class ServerDelay:
 
 
 def delayed(provider: str, operation: str, subject: str, remaining_s: float) -> RateLimited:
-    """The error for a request that is not sent, since the server's delay lasts too long."""
-    detail = f"the server asked for a delay, which lasts {remaining_s:.0f} s more."
+    """Return the error for a request that is not sent because the server's delay is too long."""
+    detail = f"the server asked for a delay that lasts another {remaining_s:.0f} s."
     return RateLimited(provider, operation, subject, detail, remaining_s)
 
 
 class RateWindow:
-    """The latest requests under one rate limit. The event loops of a process share it across threads.
+    """The latest requests under one rate limit, shared by the event loops of a process, across threads.
 
-    At most `requests_per_s` are sent in any second, as a sliding window: so many may be sent at once. A rate below one
-    is one request in 1 / rate seconds. Above one, the fraction is cut off: 1.5 would mean two in some seconds. None: no
+    At most `requests_per_s` are sent in any second (sliding window), possibly all at once. A rate below one
+    means one request in 1 / rate seconds. Above one, the fraction is dropped: 1.5 could mean two in a second. None: no
     limit. Raises `InvalidInput`.
     """
 
@@ -115,12 +115,12 @@ class RateWindow:
         self._lock = Lock()
 
     def queue(self, change: int) -> None:
-        """Count a request that begins (1) or ceases (-1) to wait for its turn."""
+        """Count a request that starts (1) or stops (-1) waiting for its turn."""
         with self._lock:
             self._waiting += change
 
     def begin_submission(self, submission_s: float) -> bool:
-        """Begin a submission, if it and all that have begun can be sent in time. Whether it has begun."""
+        """Start a submission if it and all started ones can be sent in time. Return whether it was started."""
         rate = self.requests_per_s or 1.0
         at_once = max(int(rate * submission_s * _SUBMISSION_SHARE / _REQUESTS_PER_SUBMISSION), 1)
         with self._lock:
@@ -129,12 +129,12 @@ class RateWindow:
             return may_begin
 
     def end_submission(self) -> None:
-        """Count a submission that was sent, or that will not be sent."""
+        """End a submission that was sent, or that will not be sent."""
         with self._lock:
             self._submissions -= 1
 
     def take(self, clock: Clock) -> float:
-        """Count a request that is sent now, and return 0; if it must wait, return the seconds until it may be sent."""
+        """Count a request that is sent now and return 0, or return the seconds until it may be sent."""
         with self._lock:
             now = clock.monotonic()
             if (free_in_s := self._free_in_s(now, 0)) <= 0:
@@ -148,14 +148,14 @@ class RateWindow:
             return windows * self._length_s + self._free_in_s(clock.monotonic(), position)
 
     def _free_in_s(self, now: float, position: int) -> float:
-        """The seconds until the request that is `position` behind the next one may be sent."""
+        """Return the seconds until the request `position` places behind the next one may be sent."""
         if (older := len(self._sent_at) - self.at_once + position) < 0:
             return 0.0
         return max(self._sent_at[older] + self._length_s - now, 0.0)
 
 
 class RateLimit:
-    """Lets the requests of one event loop wait for their turn, first come, first served."""
+    """Make the requests of one event loop wait for their turn, in order of arrival."""
 
     def __init__(self, clock: Clock, window: RateWindow) -> None:
         self._clock = clock
@@ -163,7 +163,7 @@ class RateLimit:
         self._turn = asyncio.Lock()
 
     def forget_loop(self) -> None:
-        """Drop the lock when nobody waits: one that was waited for keeps its event loop alive."""
+        """Drop the lock if no request waits: a lock that was waited for keeps its event loop alive."""
         self._turn = asyncio.Lock()
 
     def wait_s(self) -> float:
@@ -172,13 +172,13 @@ class RateLimit:
 
     @asynccontextmanager
     async def submission(self, submission_s: float) -> AsyncIterator[None]:
-        """Wait until a submission can be sent within `submission_s` seconds, with all that have begun."""
+        """Wait until a submission and all started ones can be sent within `submission_s` seconds."""
         if self.window.requests_per_s is None:
             yield
             return
         delay_s = max(submission_s * _SUBMISSION_SHARE / 2, _MIN_SLEEP_S)
         if not (has_begun := self.window.begin_submission(submission_s)):
-            logger.info("A submission waits for its turn: requests_per_s=%g is spent.", self.window.requests_per_s)
+            logger.info("A submission waits for its turn: requests_per_s=%g is used up.", self.window.requests_per_s)
         while not has_begun:
             await self._clock.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 (spreads load, guards nothing)
             has_begun = self.window.begin_submission(submission_s)
@@ -188,9 +188,9 @@ class RateLimit:
             self.window.end_submission()
 
     async def take(self, is_delayed: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for the turn of one request, and return True: send it at once.
+        """Wait for the turn of one request and return True: send it immediately.
 
-        Returns False, and counts no request, if `is_delayed` becomes true first.
+        If `is_delayed` becomes true first, return False and count no request.
         """
         if self.window.requests_per_s is None:
             return not is_delayed()

@@ -1,4 +1,4 @@
-"""Removes secrets from a server's text, in any spelling, and makes it one line of bounded length for a message."""
+"""Remove secrets from a server's text, in any spelling, and make it one line of limited length for a message."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 #: Our choice: enough for a sentence and an id in a log line; servers may send megabytes.
 MAX_DETAIL_CHARACTERS = 400
-#: Our choice: so much of a text is searched for secrets before it is cut.
+#: Our choice: the number of characters that are searched for secrets before the text is cut.
 _SEARCHED_CHARACTERS = 1_000
-#: Our choice: enough for four projects of a hundred pre-signed documents. Beyond, the oldest are dropped.
+#: Our choice: enough for four projects of a hundred pre-signed documents. Then the oldest are dropped.
 _KEPT = 2_000
 #: Our choice: shorter values of a query are dates and names, and stars for them would make messages unreadable.
 _SHORTEST_SIGNATURE = 16
 #: Our choice: no signature is shorter, and stars for single letters would make messages unreadable.
 _SHORTEST_QUERY = 4
-#: A value of a query is a secret if its name holds one of these.
+#: A value of a query is a secret if its name contains one of these.
 _SECRET_NAME = re.compile(r"sig|token|key|secret|pass|pwd|code|auth|cred|hmac|session", re.IGNORECASE)
-#: Secrets are indexed by so many characters at their beginning.
+#: The number of leading characters by which secrets are indexed.
 _BEGINNING = 4
-#: Our choice: an id may hold a shorter secret by chance.
+#: Our choice: an id may contain a shorter secret by chance.
 _SHORTEST_IN_ID = 8
 _ESCAPED_IN_ID = re.compile(r"[%\\&]")
-#: Up to so many secrets, searching for each is faster than the index.
+#: Up to this many secrets, searching for each is faster than the index.
 _FEW = 50
 
 
 class Secrets:
     """Texts that must not be shown, in any spelling.
 
-    The time that a search takes hardly depends on how many there are: they are indexed by their beginnings.
+    The time of a search hardly depends on their number: they are indexed by their first characters.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -54,7 +54,7 @@ class Secrets:
         return len(self._secrets)
 
     def add(self, secret: str, *, base64: bool = False) -> None:
-        """Never show `secret`; with `base64`, nor a base64 text of something that holds it."""
+        """Never show `secret`; with `base64`, nor a base64 text that contains it."""
         if not secret or secret in self._secrets:
             return
         spellings = {secret, resolved(secret), secret.replace(" ", "+")} | (in_base64(secret) if base64 else set())
@@ -66,7 +66,7 @@ class Secrets:
             self._by_beginning.setdefault(spelling[:_BEGINNING], set()).add(spelling)
 
     def discard(self, secret: str) -> None:
-        """`secret` may be shown again."""
+        """Allow `secret` to be shown again."""
         spellings = self._secrets.pop(secret, set())
         self._lengths -= Counter(map(len, spellings))
         for spelling in spellings:
@@ -79,7 +79,7 @@ class Secrets:
                     del self._by_beginning[spelling[:_BEGINNING]]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """The positions of secrets in `text`, also of one that the end of `text` cuts off."""
+        """Return the positions of secrets in `text`, also of one that the end of `text` cuts off."""
         found: list[tuple[int, int]] = []
         for level in readings(text):
             at = [span for span in self._spans(level.text) if span[0] < span[1]]
@@ -87,7 +87,7 @@ class Secrets:
         return found
 
     def may_stand_in(self, text: str) -> bool:
-        """Whether `text` may hold a secret that is long enough not to be in an id by chance."""
+        """Whether `text` may contain a secret that is too long to be in an id by chance."""
         if _ESCAPED_IN_ID.search(text):
             return True
         if len(self._spellings) <= _FEW:
@@ -102,7 +102,7 @@ class Secrets:
                 yield start, start + self._longest(known[text[start : start + size]], text[start:])
 
     def _longest(self, alike: set[str], rest: str) -> int:
-        """The length of the longest secret at the beginning of `rest`; of one that is cut off, the length of `rest`."""
+        """Return the length of the longest secret at the start of `rest`, or of `rest` if it cuts a secret off."""
         if len(rest) < max(self._lengths) and any(one.startswith(rest) for one in alike):
             return len(rest)
         return max((len(head) for n in self._lengths if (head := rest[:n]) in self._spellings), default=0)
@@ -121,12 +121,12 @@ class KeptSecrets(Secrets):
         return iter(self._kept)
 
     def redact(self, text: str) -> str:
-        """`text` on one line, cut to a bounded length, without any of the secrets."""
+        """Return `text` on one line, cut to a limited length, without secrets."""
         self._use(self._credentials_now())
         return redacted(text, self)
 
     def clean_id(self, word: str) -> str:
-        """An id, or several, with stars for a secret that is long enough not to be in an id by chance."""
+        """Return one or more ids with stars for each secret that is too long to be in an id by chance."""
         self._use(self._credentials_now())
         return redacted(word, self) if self.may_stand_in(word) else word
 
@@ -141,7 +141,7 @@ class KeptSecrets(Secrets):
             self.add(secret, base64=True)
 
     def keep(self, secret: str, *, base64: bool = True) -> None:
-        """Never show `secret`, until `_KEPT` others were kept after it."""
+        """Do not show `secret` until `_KEPT` others were kept after it."""
         if not secret:
             return
         self._kept.pop(secret, None)
@@ -154,9 +154,9 @@ class KeptSecrets(Secrets):
                 self.discard(oldest)
 
     def keep_query(self, url: str) -> None:
-        """Never show the password or the query of `url`, nor a value in the query that is long or has a secret's name.
+        """Do not show the password or query of `url`, nor a value in the query that is long or has a secret's name.
 
-        Without a parser, since a text that only resembles a URL cannot be parsed.
+        This uses no parser, since a text that only resembles a URL cannot be parsed.
         """
         authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
         query = url.partition("?")[2].partition("#")[0]
@@ -170,13 +170,13 @@ class KeptSecrets(Secrets):
                 self.keep(secret, base64=False)
 
     def keep_queries(self, plain: object) -> None:
-        """The same for each URL in plain JSON, such as the variables of a request."""
+        """Do the same for each URL in plain JSON, such as the variables of a request."""
         for url in urls_in(plain):
             self.keep_query(url)
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` cut to `MAX_DETAIL_CHARACTERS`, with blanks for control characters and three stars for each secret."""
+    """Return `text` cut to `MAX_DETAIL_CHARACTERS`, with blanks for control characters and stars for secrets."""
     known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
     window = text[:_SEARCHED_CHARACTERS]
     starred = _starred(window, known.spans(window))

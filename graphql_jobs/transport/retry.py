@@ -1,6 +1,6 @@
-"""Calling again after a failure that may pass: which failures, after what delay, for how long.
+"""Retries of calls after transient failures: which failures, after what delay, for how long.
 
-Polling a job is something else (`waiting`).
+Polling a job is separate (`waiting`).
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choices for one request: the upper bounds of the first delay and of all. A poll should succeed soon after an
+#: Our choices for one request: the maximum of the first delay and of all. A poll should succeed soon after an
 #: outage.
 _FIRST_DELAY_S = 0.5
 _MAX_DELAY_S = 4.0
-#: Our choices for an outage: the bounds of the delay between two tries. A result should arrive soon after an outage.
+#: Our choices for an outage: the limits of the delay between attempts. A result should arrive soon after an outage.
 _MIN_OUTAGE_DELAY_S = 2.0
 _MAX_OUTAGE_DELAY_S = 30.0
-#: Our choice: clients that were told to come back at the same instant come back within this span.
+#: Our choice: the time over which clients with the same `Retry-After` are spread.
 _SPREAD_S = 1.0
 #: Our choice: an outage of an hour does not end a job.
 OUTAGE_BUDGET_S = 3600.0
-#: A clock that is read as a float of seconds since 1970 is exact to a microsecond.
+#: Epoch seconds as a float are exact to a microsecond.
 _ROUNDING_S = 0.001
 
 
 async def retried(
     call: Callable[[], Awaitable[T]], predicate: Callable[[BaseException], bool], limits: Limits, clock: Clock
 ) -> T:
-    """The result of `call`, which is called again after errors that `predicate` accepts.
+    """Return the result of `call`, which is repeated after errors that `predicate` accepts.
 
-    `call` is made up to `limits.attempts` times, and no delay begins that would end after `limits.budget_s`. The delay
+    `call` is made up to `limits.attempts` times, and no delay starts that would end after `limits.budget_s`. The delay
     is random and grows; the server's `Retry-After` is added to it. Raises the last error.
     """
     give_up_at = clock.monotonic() + limits.budget_s
@@ -56,24 +56,24 @@ async def retried(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a read may succeed when it is sent again. An error of the operation itself is left to the next poll."""
+    """Whether a read may succeed when it is sent again. After an error of the operation, only the next poll retries."""
     return isinstance(error, RequestFailed) and error.transient and not isinstance(error, OperationFailed)
 
 
 def surely_undone(error: BaseException) -> bool:
-    """Whether a create may be sent again: that may help, and nothing can have happened yet (guarantee 2)."""
+    """Whether a create may be sent again: a retry may succeed, and nothing was executed (guarantee 2)."""
     return isinstance(error, RequestFailed) and error.transient and error.unexecuted
 
 
 def spread_s() -> float:
-    """A random addition to a delay that many clients share, so that they do not come back together."""
+    """Return a random addition to a delay that many clients share, so they do not return at once."""
     return random.uniform(0, _SPREAD_S)  # noqa: S311 (spreads load, guards nothing)
 
 
 class OutageBudget:
     """How long failures are tolerated after a job's end. Only time without progress counts.
 
-    `budget_s` is in seconds, by a clock that cannot be set back. With 0, the first failure is final.
+    `budget_s` is measured with the monotonic clock. With 0, the first failure is final.
     """
 
     def __init__(self, budget_s: float, clock: Clock) -> None:
@@ -83,24 +83,24 @@ class OutageBudget:
 
     @property
     def left_s(self) -> float:
-        """The seconds that are left of it."""
+        """Return the remaining seconds."""
         return self._progress_at + self.budget_s - self.clock.monotonic()
 
     def progressed(self) -> None:
-        """Something new arrived: the budget counts from now."""
+        """Restart the budget, since new data arrived."""
         self._progress_at = self.clock.monotonic()
 
     async def outlast(self, call: Callable[[], Awaitable[T]], may_pass: Callable[[RequestFailed], bool]) -> T:
-        """The result of `call`, which is called again after failures that `may_pass`, until the budget is spent.
+        """Return the result of `call`, which is repeated after failures that `may_pass`, until the budget is spent.
 
-        The last try is made when the budget ends, or after the server's `Retry-After`, even if that ends later.
+        The last attempt is made when the budget ends, or after the server's `Retry-After`, even if that ends later.
         """
 
         def predicate(error: BaseException) -> bool:
             return isinstance(error, RequestFailed) and may_pass(error)
 
         def wait(state: RetryCallState) -> float:
-            """About as long as nothing has arrived, so that the delay grows with the outage."""
+            """Return about the time since the last progress, so the delay grows with the outage."""
             asked_s = wait_exception(_asked_s)(state)
             idle_s = min(max(self.budget_s - self.left_s, _MIN_OUTAGE_DELAY_S), _MAX_OUTAGE_DELAY_S)
             jittered_s = random.uniform(idle_s / 2, idle_s)  # noqa: S311 (spreads load, guards nothing)
@@ -110,7 +110,7 @@ class OutageBudget:
 
 
 def _asked_s(error: BaseException) -> float:
-    """The delay that the server asked for with `Retry-After`; 0 if it asked for none."""
+    """Return the server's `Retry-After` delay, or 0 if it sent none."""
     return getattr(error, "retry_after_s", None) or 0.0
 
 
@@ -124,7 +124,7 @@ async def _repeated(
     async def attempt() -> T:  # tenacity awaits only a coroutine function
         return await call()
 
-    # One for each call: a shared one gives a call the exception of another.
+    # One per call: a shared one mixes the exceptions of calls.
     retrying = AsyncRetrying(
         retry=retry_if_exception(predicate),
         wait=wait,
@@ -138,4 +138,4 @@ async def _repeated(
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    logger.warning("Attempt %d: %s Trying again in %.1f s.", state.attempt_number, error, state.upcoming_sleep)
+    logger.warning("Attempt %d: %s Retrying in %.1f s.", state.attempt_number, error, state.upcoming_sleep)

@@ -1,7 +1,7 @@
-"""Sends every request of this package to one endpoint with one credential, and sends it again where that is safe.
+"""Send all requests of this package to one endpoint with one credential, with retries where that is safe.
 
-Nothing else in this package retries a request. Reads are sent again after failures that may pass, creates only if the
-first one surely did nothing (guarantee 2). No message of an error holds a secret (guarantee 7).
+No other module retries requests. Reads are sent again after transient failures, creates only if the
+first one was certainly not executed (guarantee 2). No error message contains a secret (guarantee 7).
 
 What happens on a 429 (guarantee 6):
 
@@ -48,12 +48,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Called each time right before a request is sent. What it raises ends the request.
+#: It is called right before each request is sent. An exception ends the request.
 Before = Callable[[], Awaitable[None]]
 
 
 class Session:
-    """Sends operations to one GraphQL endpoint with one credential. Use within `async with`."""
+    """Send operations to one GraphQL endpoint with one credential. Use it in `async with`."""
 
     def __init__(
         self, url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits(), clock: Clock | None = None
@@ -66,7 +66,7 @@ class Session:
         self._connections = Connections(url, limits)
         self.server_delay = ServerDelay(self.clock)
         self.rate_limit = RateLimit(self.clock, RateWindow(limits.requests_per_s))
-        #: The number of requests that were answered. By it, a caller can tell an outage from a failure of its own.
+        #: The number of answered requests. It shows callers whether a failure is an outage.
         self.answers = 0
         #: "requests": how many were sent to the endpoint; "rate_limited": how many of them were refused as too many.
         self.sent = Counter[str]()
@@ -74,7 +74,7 @@ class Session:
         #: The last exchange, and when it ended.
         self.last_heard: tuple[Exchange, float] | None = None
         self.kept_secrets = KeptSecrets(lambda: auth.secrets)
-        #: Objects of other layers that live as long as the session, under keys of their own.
+        #: Objects of other layers that live as long as the session, under their own keys.
         self.attached: dict[object, Any] = {}
         self._sign_in = SignIn(self)
 
@@ -90,7 +90,7 @@ class Session:
     async def read(
         self, operation: Operation, variables: Mapping[str, object], subject: str = "", before: Before | None = None
     ) -> Response:
-        """Send a query about `subject`, again after failures that may pass.
+        """Send a query about `subject`, with retries after transient failures.
 
         Raises `RequestFailed`, or what `before` raises.
         """
@@ -99,8 +99,8 @@ class Session:
     async def create(self, operation: Operation, variables: Mapping[str, object], subject: str = "") -> Any:
         """Send a mutation that must happen at most once, and return the value of its root field.
 
-        It is sent again only after failures that prove that nothing was done. Raises `RequestFailed` if surely nothing
-        happened, `SubmissionUnknown` if that cannot be told.
+        It is sent again only after failures that prove that nothing was executed. Raises `RequestFailed` if nothing
+        happened, `SubmissionUnknown` if that is not known.
         """
         sent_at: list[float] = []
 
@@ -126,13 +126,13 @@ class Session:
         return self._created(operation, subject, reply, sent_at[-1])
 
     def _created(self, operation: Operation, subject: str, reply: Response, sent_at: float) -> Any:
-        """The value of the root field. An error below the root field proves that the create ran."""
+        """Return the value of the root field. An error below it proves that the create was executed."""
         value = reply.data.get(operation.alias)
         if value is None:
             failure = reply.error_at(operation.alias)
             if failure and failure.unexecuted and not any(len(path) > 1 for path in reply.field_errors):
                 raise failure
-            raise self.unknown(operation.field, subject, str(failure or "the answer holds no result."), sent_at)
+            raise self.unknown(operation.field, subject, str(failure or "the answer has no result."), sent_at)
         for path, partial in reply.field_errors.items():
             logger.warning("%s was done, but a part of the answer is missing at %s: %s", operation.name, path, partial)
         return value
@@ -142,7 +142,7 @@ class Session:
         self.telemetry.add(**{name: 1})
 
     def redact(self, text: str) -> str:
-        """`text` on one line, cut to a bounded length, without the secrets that this session knows."""
+        """Return `text` on one line, cut to a limited length, without the session's secrets."""
         return self.kept_secrets.redact(text)
 
     async def fetch(
@@ -158,7 +158,7 @@ class Session:
         also: Container[int] = (),
         **request: Any,
     ) -> T:
-        """Send a plain HTTP request once, with the bounds of a read and without an Authorization header.
+        """Send a plain HTTP request once, with the limits of a read and without an Authorization header.
 
         `consume` reads a response with status 2xx or one of `also`; `kinds` maps other statuses to errors. The server's
         delay applies to it only if it goes `to_endpoint`. Raises `RequestFailed`.
@@ -184,20 +184,20 @@ class Session:
         raise self._error(operation, subject, diagnosis)
 
     def bad_answer(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
-        """The error for an answer that is not what the provider documents."""
+        """Return the error for an answer that differs from the provider's documentation."""
         return self._error(operation, subject, Diagnosis(errors.BadReply, detail))
 
     def unknown(
         self, operation: str, subject: str, cause: str, sent_at: float | None = None
     ) -> errors.SubmissionUnknown:
-        """The error for a create that was sent, now or at `sent_at`, and may have happened."""
+        """Return the error for a create that was sent, now or at `sent_at`, and may have been executed."""
         at = instant(self.clock.now() if sent_at is None else sent_at).isoformat(timespec="seconds")
         return errors.SubmissionUnknown(self.dialect.provider, operation, subject, at, cause)
 
     async def _attempt(
         self, operation: Operation, variables: Mapping[str, object], subject: str, before: Before | None
     ) -> Response:
-        """Send it, and once more if a new token may help."""
+        """Send the request, and once more if a new token may help."""
         await self._await_delay(operation.field, subject)  # a sign-in during the delay would be refused, too
         token = await self._sign_in.token()
         try:
@@ -240,30 +240,30 @@ class Session:
                 self.server_delay.extend(diagnosis.retry_after_s or DEFAULT_DELAY_S)
             if exchange.status == 401:
                 self.auth.reject(token)  # also if it is a delay: the next request signs in anew
-            # Without gql's own error, whose text is the server's and may hold secrets: Prefect logs tracebacks.
+            # Without gql's error, whose text is the server's and may have secrets: Prefect logs tracebacks.
             raise self._error(operation.field, subject, diagnosis) from None
         self.answers += 1
         return read_response(self.dialect, result, lambda diagnosis: self._error(operation.field, subject, diagnosis))
 
     def _keep_delay(self, exchange: Exchange) -> None:
-        """Keep the delay that the server asks for, whatever else it answers (guarantee 6)."""
+        """Keep the delay that the server asks for, with any answer (guarantee 6)."""
         if asked_s := retry_after_s(exchange):
             self.server_delay.extend(asked_s)
 
     def _error(self, operation: str, subject: str, diagnosis: Diagnosis) -> errors.RequestFailed:
         detail = self.redact(diagnosis.detail)
         error = diagnosis.kind(self.dialect.provider, operation, subject, detail, diagnosis.retry_after_s)
-        error.transient |= diagnosis.retry_after_s is not None  # the server says when to come back
+        error.transient |= diagnosis.retry_after_s is not None  # the server says when to retry
         if diagnosis.begun:
             error.unexecuted = False
         return error
 
     def _require_turn(self, operation: str, subject: str) -> None:
-        """Refuse a create whose turn would come too late for its submission, which would end in doubt."""
+        """Refuse a create whose turn would come too late for its submission: its outcome might be unknown."""
         wait_s = self.rate_limit.wait_s()
         at_most_s = self.limits.submission_s / 2  # our choice: the other half is for the requests before and after it
         if wait_s > at_most_s:
-            detail = f"requests_per_s={self.rate_limit.window.requests_per_s:g} is spent for the next {wait_s:.0f} s."
+            detail = f"requests_per_s={self.rate_limit.window.requests_per_s:g} is used up for the next {wait_s:.0f} s."
             raise errors.RateLimited(self.dialect.provider, operation, subject, detail, wait_s)
 
     async def _await_turn(self, operation: str, subject: str) -> None:
@@ -280,5 +280,5 @@ class Session:
     async def retried(
         self, call: Callable[[], Awaitable[T]], predicate: Callable[[BaseException], bool] = is_transient
     ) -> T:
-        """The result of `call`, which is called again after errors that `predicate` accepts, within the limits."""
+        """Return the result of `call`, which is repeated after errors that `predicate` accepts, within the limits."""
         return await retried(call, predicate, self.limits, self.clock)

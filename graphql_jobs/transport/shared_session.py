@@ -1,6 +1,6 @@
 """One session per event loop, endpoint and credential (guarantee 5).
 
-The rate limit is shared by the whole process: Prefect runs each task that is submitted to threads in a loop of its own.
+The whole process shares the rate limit: Prefect runs each task that is submitted to a thread in its own loop.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _windows: dict[tuple[str, str, float | None], RateWindow] = {}
 
 
 def shared_session(url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits()) -> Session:
-    """The session of this event loop for this endpoint and credential; the first call makes it, with its `limits`.
+    """Return this event loop's session for this endpoint and credential; the first call creates it, with its `limits`.
 
-    Call it in async code: aiohttp's connections are bound to an event loop. Raises `InvalidInput` outside of it.
+    Call it in async code: aiohttp's connections are bound to an event loop. Raises `InvalidInput` elsewhere.
     """
     try:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The sign-in of a session: one at a time. All requests that wait for it get its result."""
+"""The sign-in of a session, one at a time. All requests that wait for it get its result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Requests(Protocol):
 
 
 class SignIn:
-    """Provides the token of one session."""
+    """Provide the token of one session."""
 
     def __init__(self, session: Requests) -> None:
         self._session = session
@@ -53,7 +53,7 @@ class SignIn:
         self._failure: RequestFailed | None = None
 
     async def token(self) -> str:
-        """The token to send. Raises `RequestFailed`: then the request that needs the token was not sent.
+        """Return the token to send. Raises `RequestFailed`: then the request that needs it was not sent.
 
         A failure is raised by all requests that waited for this sign-in. If each signed in again, one after the other,
         the last would wait for the time-outs of all.
@@ -61,7 +61,7 @@ class SignIn:
         failures = self._failures
         async with self._lock:
             if self._failure and self._failures > failures:
-                raise copy(self._failure)  # each needs a traceback of its own
+                raise copy(self._failure)  # each needs its own traceback
             try:
                 return await self._session.auth.token(self.post_form, self._session.clock)
             except RequestFailed as failure:
@@ -81,7 +81,7 @@ class SignIn:
             "POST", url, _json, "sign-in", shown, kinds, to_endpoint=True, data=dict(form), headers=headers
         )
         if not isinstance(answer, dict) or not _is_token(answer.get("access_token")):
-            raise self._session.bad_answer("sign-in", shown, "the answer holds no access_token that can be used.")
+            raise self._session.bad_answer("sign-in", shown, "the answer has no access_token that can be used.")
         return answer
 
 

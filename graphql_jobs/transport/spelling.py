@@ -7,7 +7,7 @@ import re
 from base64 import b64encode
 from urllib.parse import unquote_to_bytes
 
-# The last alternative is one of the others, cut off by the end of the text.
+# The last alternative is one of the others, cut off at the end of the text.
 _ESCAPE = re.compile(
     r"(?:%[0-9A-Fa-f]{2})+|(?:\\u[0-9A-Fa-f]{4})+|\\x[0-9A-Fa-f]{2}|\\U[0-9A-Fa-f]{8}|\\[^uxU]|&#?[0-9A-Za-z]{1,8};|\+"
     r"|(?:%[0-9A-Fa-f]?|\\(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?|&#?[0-9A-Za-z]{0,8})\Z"
@@ -31,7 +31,7 @@ class Spelled:
         self.text, self.starts, self.ends = text, starts, ends
 
     def read(self) -> Spelled:
-        """The same with one more level resolved."""
+        """Return the text with one more level resolved."""
         parts: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -51,7 +51,7 @@ class Spelled:
 
 
 def readings(text: str) -> list[Spelled]:
-    """The text as it is, and with its escapes resolved once, twice, and so on."""
+    """Return the text unchanged, and with its escapes resolved once, twice, and so on."""
     levels = [Spelled(text, range(len(text)), range(1, len(text) + 1))]
     while len(levels) <= _LEVELS and has_escapes(levels[-1].text):
         read = levels[-1].read()
@@ -62,17 +62,17 @@ def readings(text: str) -> list[Spelled]:
 
 
 def has_escapes(text: str) -> bool:
-    """Whether the text may hold escapes."""
+    """Whether the text may have escapes."""
     return _ESCAPE_SIGNS.search(text) is not None
 
 
 def resolved(text: str) -> str:
-    """The text with all escapes resolved: equal for all spellings of a text."""
+    """Return the text with all escapes resolved: equal for all spellings of a text."""
     return readings(text)[-1].text
 
 
 def in_base64(text: str) -> set[str]:
-    """The parts that `text` contributes to base64 texts of something that holds it, for each position."""
+    """Return the parts that `text` contributes to base64 texts that contain it, for each position."""
     raw, found = text.encode(errors="replace"), set()
     for before, shared in enumerate(_SHARED_CHARACTERS):
         whole = (before + len(raw)) * 8 // 6

@@ -29,7 +29,7 @@ _WORDS = re.compile(
     r"|^rate[ _-]?limit(ed)?\b|\b(are|is|was|been|being) (rate[ _-]?limited|throttled)\b"
     r"|^throttl(ed|ing)\b|\brate exceeded\b|^(please )?slow down\b"
 )
-#: Our choice: longer texts are no codes, and the beginning of a message says what it is about.
+#: Our choice: longer texts are not codes, and the start of a message has its subject.
 _CODE_CHARACTERS, _MESSAGE_CHARACTERS = 60, 200
 #: Where a code may be. In `data`, "name" and "type" may belong to an object of the provider.
 _KEYS_IN_DATA = ("code", "errorName", "errorCode", "errorType", "status", "statusCode")
@@ -37,7 +37,7 @@ _KEYS = (*_KEYS_IN_DATA, "type", "__type", "name", "error", "classification")
 
 
 def has_throttle_code(entry: Mapping[str, object]) -> bool:
-    """Whether a code, a status or the name of an exception in it says so. This decides, whatever else it says."""
+    """Whether a code, a status or an exception's name in it says so. This overrides all else in it."""
     return any(_CODE.search(_PUNCTUATION.sub("", code.casefold())) for code in _codes(entry)) or bool(
         _NAMED.search(_message(entry))
     )
@@ -49,14 +49,14 @@ def has_throttle_words(entry: Mapping[str, object]) -> bool:
 
 
 def says_throttled(body: Mapping[str, object]) -> bool:
-    """Whether the JSON body of a refused request says so: that of a gateway or a token endpoint, not of GraphQL."""
+    """Whether the JSON body of a refused request, from a gateway or token endpoint and not GraphQL, says so."""
     inner = body.get("error")
     objects = [body, inner] if isinstance(inner, dict) else [body]
     return any(has_throttle_code(one) or has_throttle_words(one) for one in objects)
 
 
 def _codes(entry: Mapping[str, object]) -> Iterator[str]:
-    """The values that may be codes: at the top, in `extensions` and `data`, and one object deeper."""
+    """Yield the values that may be codes: at the top, in `extensions` and `data`, and one object deeper."""
     yield from _codes_of(entry, _KEYS)
     for one, keys in ((entry.get("extensions"), _KEYS), (entry.get("data"), _KEYS_IN_DATA)):
         if isinstance(one, dict):

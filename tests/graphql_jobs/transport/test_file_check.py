@@ -44,10 +44,10 @@ def spoiled(content: bytes, at: int) -> bytes:
     [
         (PAGE, "HTML page"),
         (b"", "empty"),
-        (ZIP[: len(ZIP) // 2], "no whole zip archive"),
-        (ZIP[:-1], "no whole zip archive"),
-        (spoiled(ZIP, 5000), "no whole zip archive"),
-        (b'{"error": "expired"}', "does not begin like one"),
+        (ZIP[: len(ZIP) // 2], "not a complete zip archive"),
+        (ZIP[:-1], "not a complete zip archive"),
+        (spoiled(ZIP, 5000), "not a complete zip archive"),
+        (b'{"error": "expired"}', "does not start like one"),
     ],
     ids=["a page", "nothing", "a half", "all but a byte", "a wrong byte", "JSON"],
 )
@@ -93,7 +93,7 @@ async def test_file_must_have_the_digest_that_its_server_sends(
     server = await serve(giving(ZIP, {header: DIGESTS[header]}), giving(archive(100), {header: DIGESTS[header]}))
     session = await open_session(server.url, limits=Limits(attempts=1))
     await download(session, server.url, tmp_path / "f.zip")
-    with pytest.raises(errors.BadReply, match="is not the one that the server gave"):
+    with pytest.raises(errors.BadReply, match="is not the one that the server sent"):
         await download(session, server.url, tmp_path / "g.zip")
 
 
