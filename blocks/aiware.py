@@ -70,7 +70,7 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
         return token
 
     def get_client(self) -> AiwareClient:
-        """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
+        """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""
         auth = BearerToken(self.token.get_secret_value())
         client = AiwareClient.connect(self.base_url, auth, limits_of(self), lenient=self.lenient)
         return tuned(client, self, self._block_document_name or "")

@@ -1,4 +1,4 @@
-"""Calls to Prefect's API that are retried through an outage of it."""
+"""Calls to Prefect's API, with retries during its outages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 #: Our choice: the outage budget for Prefect's API, the same as the default for a provider.
 PERSIST_S = 3600.0
-#: Our choices: the upper bounds of the first delay and of all. Prefect's client adds its own retries, up to a minute.
+#: Our choices: the maximum of the first delay and of all. Prefect's client adds its own retries, up to a minute.
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _RETRIED_4XX = frozenset({408, 425, 429})
@@ -28,10 +28,10 @@ _clock = SystemClock()
 
 
 async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST_S, clock: Clock | None = None) -> T:
-    """The result of `call`, which is retried while Prefect's API fails, for up to `for_s` seconds.
+    """Return the result of `call`, which is retried while Prefect's API fails, for up to `for_s` seconds.
 
-    A request whose response is lost is sent again, so that `call` may only make requests that may be repeated. Raises
-    what `call` raised last: immediately if it is no outage (404, 409, 422), else after `for_s`.
+    A request whose response is lost is sent again, so `call` may only make requests that are safe to repeat. Raises
+    what `call` raised last: immediately if this is not an outage (404, 409, 422), else after `for_s`.
     """
     clock = clock or _clock
     began_at = clock.monotonic()
@@ -63,7 +63,7 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
 
 
 async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
-    """The result of one call of Prefect's client, retried through an outage: see `persistent`.
+    """Return the result of one call of Prefect's client, with retries during an outage: see `persistent`.
 
     run = await ask(lambda client: client.read_flow_run(run_id))
     """
@@ -77,7 +77,7 @@ async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
 
 def is_outage(error: BaseException) -> bool:
     """Whether Prefect's API could not be reached or failed, so that the same call may succeed later."""
-    if isinstance(error, httpx.HTTPStatusError):  # Prefect's own is one
+    if isinstance(error, httpx.HTTPStatusError):  # also Prefect's own error
         return error.response.status_code >= 500 or error.response.status_code in _RETRIED_4XX
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
 
@@ -91,6 +91,6 @@ async def one_client() -> AsyncIterator[None]:
     async with AsyncExitStack() as undo:
         try:
             await undo.enter_async_context(AsyncClientContext.get_or_create())
-        except Exception as error:  # Prefect's context reads the server's version first, and wraps its errors
+        except Exception as error:  # Prefect's context reads the server's version first and wraps errors
             logger.debug("No client is shared: %s", error)
         yield

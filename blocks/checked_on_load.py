@@ -13,20 +13,20 @@ from graphql_jobs.inputs import invalid_input
 if TYPE_CHECKING:
     _Base = Block
 else:
-    _Base = object  # a subclass of Block would be a block type of its own
+    _Base = object  # a subclass of Block would be a separate block type
 
 
 class CheckedOnLoad(_Base):
     """Mixin for a block class, before its other bases.
 
-    The UI and the API check a block against its JSON schema only, so that a wrong block can be saved.
+    The UI and the API check a block only against its JSON schema, so a wrong block can be saved.
     """
 
     @classmethod
     def _load_from_block_document(cls, block_document: Any, validate: bool = True) -> Self:
-        """Called by `load` and `aload`. Raises `InvalidInput` that names the block and its wrong fields.
+        """Load a block, for `load` and `aload`. Raises `InvalidInput`, which names the block and its wrong fields.
 
-        Prefect's own error names no field and advises to load the block without validation.
+        Prefect's error names no field and recommends to load the block without validation.
         """
         try:
             return super()._load_from_block_document(block_document, validate=validate)

@@ -80,7 +80,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
         return self
 
     def get_client(self) -> DatasaurClient:
-        """A client on the running event loop's shared session: `async with credentials.get_client() as client`."""
+        """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""
         client = DatasaurClient.connect(self.base_url, self._auth(), limits_of(self))
         return tuned(client, self, self.client_id or self._block_document_name or "")
 

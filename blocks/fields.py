@@ -17,7 +17,7 @@ DAY_S = 24 * 3600.0
 
 Client = TypeVar("Client", bound=JobClient)
 
-# Types of fields, and not a base class, whose fields would come before the address and the token in the UI's form.
+# These are not in a base class, since its fields would precede the address and the token in the UI's form.
 VisibilityS = Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)]
 SubmissionS = Annotated[
     float,
@@ -42,14 +42,14 @@ MaxBatch = Annotated[
     int | None,
     Field(
         ge=1,
-        le=500,  # our choice: the largest document of aiWARE's that there is; more saves hardly anything
+        le=500,  # our choice: aiWARE's largest document; larger ones save little
         description="Jobs per status request at most. Batches shrink automatically where the service refuses them. "
         "Empty for 100 (aiWARE) or 500 (Datasaur).",
     ),
 ]
 
 
-#: For Prefect's form, which checks lengths and bounds only. Python checks the rest when the block is loaded.
+#: For Prefect's form, which checks only lengths and bounds. Python checks the rest when the block is loaded.
 NOT_EMPTY: dict[str, JsonValue] = {"minLength": 1}
 
 
@@ -63,12 +63,12 @@ class EndpointSettings(Protocol):
 
 
 def limits_of(block: EndpointSettings) -> Limits:
-    """The limits for the sessions of a credentials block."""
+    """Return the limits for the sessions of a credentials block."""
     return Limits(submission_s=block.submission_s, requests_per_s=block.requests_per_s)
 
 
 def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
-    """The client with the block's settings, for jobs of `account`."""
+    """Return the client with the block's settings, for jobs of `account`."""
     client.account = account
     client.visibility_s = block.visibility_s
     client.max_batch = block.max_batch or client.max_batch
@@ -76,21 +76,21 @@ def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
 
 
 def default_result_folder() -> Path:
-    """The default folder for files, in Prefect's home."""
+    """Return the default folder for files, in Prefect's home."""
     return get_current_settings().home / "graphql-jobs" / "results"
 
 
 def result_folder(named: str | None, parameter: str = "result_folder") -> Path:
-    """The named folder, or the default one. Absolute, since downstream runs elsewhere."""
+    """Return the absolute path of the named or default folder. Downstream flows run elsewhere."""
     if not named:
         return default_result_folder()
     try:
         return Path(named).expanduser().absolute()
     except RuntimeError:  # "~nobody"
-        raise InvalidInput(parameter, f"there is no user's home {named.partition('/')[0]!r}.") from None
+        raise InvalidInput(parameter, f"there is no home folder {named.partition('/')[0]!r}.") from None
 
 
-#: The limits of a wait, with the parameter of flows, or field of job blocks, that sets each.
+#: The limits of a wait, each with the flow parameter or job block field that sets it.
 _PARAMETERS = (
     ("total_s", "give_up_after_s"),
     ("queued_s", "queued_at_most_s"),
@@ -108,7 +108,7 @@ def wait_policy(
     unchanged_at_most_s: float | None = None,
     unseen_at_most_s: float | None = None,
 ) -> WaitPolicy:
-    """The policy for the parameters of a flow or job block. The outage budget is at most `give_up_after_s`."""
+    """Return the policy for the parameters of a flow or job block. Its outage budget is at most `give_up_after_s`."""
     outage_budget_s = WaitPolicy().outage_budget_s
     shortened = (("outage_budget_s", "give_up_after_s"),) if give_up_after_s < outage_budget_s else ()
     return WaitPolicy(
@@ -127,7 +127,7 @@ def wait_policy(
 
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-# The limits of a wait, as the fields of job blocks and as parameters of flows, which bound them (tasks/parameters.py).
+# The limits of a wait, as fields of job blocks and as parameters of flows (bounds: tasks/parameters.py).
 GiveUpAfter = Annotated[
     _Seconds,
     Field(description="Stop waiting for a job this many seconds after its submission. The job may still run."),
@@ -170,9 +170,9 @@ class WaitSettings(BaseModel):
     )
 
     def policy(self) -> WaitPolicy:
-        """The policy for this block's waits."""
+        """Return the policy for this block's waits."""
         return wait_policy(**self.model_dump(exclude={"result_folder"}))
 
     def folder(self) -> Path:
-        """The folder for files."""
+        """Return the folder for files."""
         return result_folder(self.result_folder)

@@ -1,4 +1,4 @@
-"""Loading a saved block by its name. Flows take names of blocks, since a parameter must not hold a secret."""
+"""Load saved blocks by name. Flows take names of blocks, since a parameter must not contain a secret."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _UNKNOWN = "Unable to find block document"
 
 
 async def load_credentials(provider: ProviderName, name: str, parameter: str = "credentials") -> JobCredentials:
-    """The credentials block `name` of `provider`. Raises what `load_block` raises, also for another provider."""
+    """Return the credentials block `name` of `provider`. Raises what `load_block` raises, also for another provider."""
     if provider not in _CREDENTIALS:
         raise InvalidInput(parameter, f"there are no credentials for the provider {provider[:80]!r}.")
     return await load_block(_CREDENTIALS[provider], name, parameter)
 
 
 async def load_block(block_class: type[B], name: str, parameter: str) -> B:
-    """The saved block `name`. Raises `InvalidInput`, which lists the saved blocks or names the wrong fields."""
+    """Return the saved block `name`. Raises `InvalidInput`, which lists the saved blocks or names the wrong fields."""
     try:
-        # With such a name in the URL, Prefect's client would ask for something else, or fail.
+        # With such a name in the URL, Prefect's client would request another resource, or fail.
         if not name.isprintable() or not name.strip("./ "):
             raise ValueError(_UNKNOWN)
         return await persistent(lambda: block_class.aload(name))

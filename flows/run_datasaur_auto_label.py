@@ -43,7 +43,7 @@ async def run_datasaur_auto_label(
     on_failure: parameters.OnFailure = "resume",
     downstream: parameters.Downstream = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> dict[str, Any]:
-    """Have a model of your own label a Datasaur project, wait for the end and start the downstream deployments.
+    """Label a Datasaur project with your own model, wait for the end and start the downstream deployments.
 
     Args:
         project_id: Id of the project to label.

@@ -46,7 +46,7 @@ def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> i
     """
     for number, job in enumerate(jobs):
         if missing := {"provider", "job_id", "state"} - job.keys():
-            raise InvalidInput(f"jobs.{number}", f"it is no outcome: {', '.join(sorted(missing))} is missing.")
+            raise InvalidInput(f"jobs.{number}", f"it is not an outcome: {', '.join(sorted(missing))} is missing.")
     path = result_folder(database, "database") if database else default_result_folder() / "results.sqlite"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The sensor: wait for jobs that anybody submitted, then start the downstream deployments."""
+"""The sensor: wait for jobs, submitted by anyone, then start the downstream deployments."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def wait_for_jobs(
     on_failure: parameters.OnFailure = "resume",
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
-    """Wait for one or many jobs of one provider, submitted by anybody, and start the downstream deployments.
+    """Wait for one or many jobs of one provider, submitted by anyone, and start the downstream deployments.
 
     All jobs are polled together, in few requests. The run fails if any job did not succeed.
 

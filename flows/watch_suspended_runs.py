@@ -1,4 +1,4 @@
-"""The watcher of suspended runs: a process of its own (`python -m flows.watch_suspended_runs`), or a deployment."""
+"""The watcher of suspended runs: a separate process (`python -m flows.watch_suspended_runs`), or a deployment."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s
 async def watch_suspended_runs(
     for_s: Annotated[float, Field(gt=0, le=MAX_WAIT_S)] = 3600.0, shard: Name = "1/1"
 ) -> dict[str, object]:
-    """Wait in the place of all suspended runs, and resume each when its jobs have ended.
+    """Wait for the jobs of all suspended runs, and resume each run when its jobs have ended.
 
     Args:
-        for_s: End this run after so many seconds. Suspended runs stay suspended until the next one.
+        for_s: End this run after this many seconds. Suspended runs stay suspended until the next one.
         shard: The part of all runs that this run watches, such as 1/2 and 2/2 for two watchers.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Prefect tasks for your own flows, one remote action each.
+"""Prefect tasks for your flows, one remote action each.
 
-All are async. In a sync flow, call `check_job.submit(credentials, job_id).result()`. No task caches its result. Prefect
-does not retry a task that creates something: the session knows which requests may be sent again (guarantee 2).
+All are async. In a sync flow, call `check_job.submit(credentials, job_id).result()`. No task caches its result. Tasks
+that create something have no Prefect retries: the session decides which requests are sent again (guarantee 2).
 """
 
 from tasks.cancel import cancel_job

@@ -22,9 +22,9 @@ async def cancel_job(
 ) -> CancelOutcome:
     """Cancel the job, and poll it until the provider shows that it is cancelled.
 
-    With `submitted_at` (see `JobHandle`), a job that the provider does not show yet is tried again until it would have
-    to show. `before` is called with the id just before each cancel is sent; what it raises is raised. Raises
-    `CancelRefused` if the provider refuses (aiWARE, once a task runs) or has no cancel (Datasaur): the job goes on.
+    With `submitted_at` (see `JobHandle`), the cancel of a job that the provider does not show yet is retried until the
+    job must be visible. `before` is called with the id just before each cancel is sent, and may raise. Raises
+    `CancelRefused` if the provider refuses (aiWARE, once a task runs) or has no cancel (Datasaur): the job continues.
     """
     async with credentials.get_client() as client:
         give_up_at = shows_at(client, submitted_at) if submitted_at else 0.0

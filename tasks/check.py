@@ -12,12 +12,12 @@ from graphql_jobs import Job
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.handle import Seen
 
-# A status must not be cached. Requests are retried in the session, and nowhere else.
+# A status must not be cached. Only the session retries requests.
 
 
 @task(name="check job", task_run_name="check {job_id}", cache_policy=NO_CACHE)
 async def check_job(credentials: JobCredentials, job_id: str) -> Job:
-    """The job in its current state. Raises `JobNotFound` or `RequestFailed`."""
+    """Return the job in its current state. Raises `JobNotFound` or `RequestFailed`."""
     async with credentials.get_client() as client:
         [seen] = (await client.check([job_id])).values()
     if not isinstance(seen, Job):
@@ -28,9 +28,9 @@ async def check_job(credentials: JobCredentials, job_id: str) -> Job:
 
 @task(name="check jobs", cache_policy=NO_CACHE)
 async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dict[str, Seen]:
-    """The job of each id, or the error that kept it from being read. One bad id does not affect the others.
+    """Return the job of each id, or the error of its poll. One bad id does not affect the others.
 
-    100 jobs take one request. Raises `InvalidInput` for an empty list or a malformed id, and nothing else.
+    100 jobs need one request. Raises only `InvalidInput`, for an empty list or a malformed id.
     """
     if isinstance(job_ids, str):  # a string is a sequence of strings
         raise InvalidInput("job_ids", "it is one string; give a list of ids.")

@@ -1,4 +1,4 @@
-"""Starting downstream deployments, each once for the same jobs: by idempotency key, also if the run is run again."""
+"""Start downstream deployments, each once for the same jobs, by idempotency key, also if the run is retried."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.outcome import JOBS_PARAMETER, fitting, known_as
 
 #: Our choice: a validation message of Prefect's server has a few hundred characters.
 _MAX_CAUSE = 2_000
-#: How the names of the entries about hand-overs begin, unlike those of submissions.
+#: The prefix of the names of entries about hand-overs.
 _PREFIX = "gqh-"
 
 
@@ -39,7 +39,7 @@ class HandOverFailed(GraphqlJobsError):
     def __str__(self) -> str:
         return (
             f"{some(self.job_ids)}: done, but not every downstream deployment was started: {'; '.join(self.problems)}. "
-            "Fix that, then run this flow run again (Retry): it keeps the finished jobs, fetches their results and "
+            "Fix that, then retry this flow run: it keeps the finished jobs, fetches their results and "
             "starts the missing deployments. Nothing is started twice."
         )
 
@@ -51,7 +51,7 @@ async def start_downstream(
     finished: Sequence[dict[str, Any]],
     scope: Sequence[object] = (),
 ) -> list[UUID]:
-    """Start each deployment once for these outcomes. Returns the ids of their runs.
+    """Start each deployment once for these outcomes. Return the ids of their runs.
 
     With `scope`, plain JSON, this flow run hands over once per scope, even if a retry ends with other outcomes first.
     A deployment that cannot be started does not stop the others. Raises `HandOverFailed`, which names them all.
@@ -65,7 +65,7 @@ async def start_downstream(
             if scope:
                 key = await key_of_hand_over(key, [deployment, provider, endpoint, *scope], finished)
             started.append(await start_deployment(deployment, parameters, key))
-        except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
+        except Exception as error:  # any error of Prefect's client: deleted, refused, unreachable
             problems.append(f"{deployment}: {cause_of(error)}")
     if problems:
         raise HandOverFailed([known_as(entry) for entry in finished], problems)
@@ -74,7 +74,7 @@ async def start_downstream(
 
 @task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
 async def start_deployment(deployment: str, parameters: dict[str, Any], key: str) -> UUID:
-    """Start `deployment` ("flow/name") with `parameters`, once per `key`. Returns the id of its run.
+    """Start `deployment` ("flow/name") with `parameters`, once per `key`. Return the id of its run.
 
     A second start with the same key, from any process at any time, returns the first run (guarantee 8).
     """
@@ -84,14 +84,14 @@ async def start_deployment(deployment: str, parameters: dict[str, Any], key: str
 
 
 async def started(deployment: str, parameters: dict[str, Any], key: str) -> FlowRun:
-    """The run of `deployment` that belongs to `key`: the task above for callers outside of a run."""
+    """Return the run of `deployment` for `key`: the task above, for callers outside a run."""
     return await persistent(partial(arun_deployment, deployment, parameters=parameters, idempotency_key=key, timeout=0))
 
 
 def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """The idempotency key with which `deployment` starts once for these outcomes (guarantee 8).
+    """Return the idempotency key with which `deployment` starts once for these outcomes (guarantee 8).
 
-    The key is made of the jobs and their states, so that a job that was handed over as UNKNOWN is handed over again
+    The key contains the jobs and their states, so a job that was handed over as UNKNOWN is handed over again
     once it has ended. A job that repeats an earlier one, whose result was no longer available, counts as the earlier.
     """
     jobs = {f"{known_as(outcome)} {outcome['state']}" for outcome in outcomes}
@@ -100,10 +100,10 @@ def downstream_key(deployment: str, provider: str, endpoint: str, outcomes: Sequ
 
 
 async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence[Mapping[str, Any]]) -> str:
-    """The idempotency key with which this run hands over `finished`: `key`, or the one it used before in `scope`.
+    """Return the idempotency key for this run's hand-over of `finished`: `key`, or its earlier key in `scope`.
 
     `scope` is plain JSON that is the same in each retry of the run. A run that waits for the first success may find
-    another first success in a retry; it must not start downstream twice. But outcomes that were handed over while the
+    another first success in a retry, and must not start downstream twice. But outcomes that were handed over while the
     end of a job was not known are handed over again once it is known.
     """
     run_id = await root_run_id()
@@ -123,9 +123,9 @@ async def key_of_hand_over(key: str, scope: Sequence[object], finished: Sequence
 
 
 def cause_of(error: Exception) -> str:
-    """Why a run could not be started: the message of Prefect's server if it sent one.
+    """Return why a run could not be started: the message of Prefect's server if it sent one.
 
-    The message may repeat the parameters, so that a long one is cut in the middle.
+    The message may repeat the parameters, so a long one is cut in the middle.
     """
     words = f"{type(error).__name__}: {error}"
     if isinstance(error, httpx.HTTPStatusError):

@@ -1,4 +1,4 @@
-"""Whether the downstream deployments take the outcomes: checked before a job is submitted.
+"""Check whether the downstream deployments accept the outcomes, before a job is submitted.
 
 Each deployment is checked with sample outcomes, one of each kind that the flow may hand over.
 """
@@ -25,14 +25,14 @@ from graphql_jobs.job import JobTask
 from tasks.downstream import cause_of
 from tasks.outcome import JOBS_PARAMETER, MAX_RESULT_CHARACTERS, fitting, outcome
 
-#: Lists of outcomes, by a description of what they show.
+#: Lists of outcomes, by description.
 Samples = Mapping[str, list[dict[str, Any]]]
 
 _AT = "2026-01-01T00:00:00+00:00"
 
 
 async def require_downstream(deployments: Sequence[str], samples: Samples) -> None:
-    """Raise `InvalidInput` unless each deployment takes outcomes like these.
+    """Raise `InvalidInput` unless each deployment accepts outcomes like these.
 
     If an earlier attempt of this run submitted a job, log the problem instead: the job may have succeeded, and the
     hand-over reports the problem then.
@@ -42,7 +42,7 @@ async def require_downstream(deployments: Sequence[str], samples: Samples) -> No
     except InvalidInput as misfit:
         if not await _was_submitted_before():
             raise
-        get_run_logger().warning("%s An earlier attempt has submitted, so this run goes on.", misfit.problem)
+        get_run_logger().warning("%s An earlier attempt has submitted a job, so this run continues.", misfit.problem)
 
 
 async def _was_submitted_before() -> bool:
@@ -87,7 +87,7 @@ def _require_fit(
     schema: Any = {key: value for key, value in whole.items() if key not in {"required", "additionalProperties"}}
     try:
         validate(dict(sample), schema, raise_on_error=True)
-    except Exception as misfit:  # the schema is the user's: whatever it raises here, it would raise in the server too
+    except Exception as misfit:  # the schema is the user's: any error here would also occur in the server
         raise InvalidInput(parameter, f"{name!r} does not take an outcome {shown}: {cause_of(misfit)}") from None
 
 
@@ -105,7 +105,7 @@ def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str
 
 
 def job_samples(provider: str, *, may_repeat: bool = False) -> Samples:
-    """The outcomes that a flow which submits a job may hand over."""
+    """Return the outcomes that a flow that submits a job may hand over."""
     done = _job(provider, JobState.SUCCEEDED)
     samples = {
         "of a job that succeeded": [outcome(provider, done.job_id, done, {"sample": "result"})],
@@ -118,7 +118,7 @@ def job_samples(provider: str, *, may_repeat: bool = False) -> Samples:
 
 
 def sensor_samples(provider: str, when: str, number: int) -> Samples:
-    """The outcomes that the sensor may hand over for `number` jobs with this `start_downstream_when`."""
+    """Return the outcomes that the sensor may hand over for `number` jobs with this `start_downstream_when`."""
     done = _job(provider, JobState.SUCCEEDED)
     samples = dict(job_samples(provider))
     samples["without a result"] = [outcome(provider, done.job_id, done)]

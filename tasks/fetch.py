@@ -28,7 +28,7 @@ async def fetch_result(
     folder: Path | None = None,
     policy: WaitPolicy = WaitPolicy(),
 ) -> dict[str, Any]:
-    """The result of a succeeded job as plain JSON: aiWARE engine results, a project's id, an export's file.
+    """Return the result of a succeeded job as plain JSON: aiWARE engine results, a project's id, an export's file.
 
     Files are saved in `folder`, by default one in Prefect's home. The policy's outage budget applies. Raises
     `JobFailed`, `JobCancelled`, `ResultUnavailable`.
@@ -45,9 +45,9 @@ async def fetch_result(
 async def fetch_results(
     credentials: JobCredentials, ended: Mapping[str, Job | GraphqlJobsError], policy: WaitPolicy = WaitPolicy()
 ) -> dict[str, dict[str, Any]]:
-    """The results of the jobs that succeeded, by job id; none at all if more than `MAX_RESULTS` succeeded.
+    """Return the results of the jobs that succeeded, by job id, or none if more than `MAX_RESULTS` succeeded.
 
-    A result is left out if only the run that submitted the job can fetch it, or if the account may not read it. Raises
+    A result is omitted if only the run that submitted the job can fetch it, or if the account may not read it. Raises
     `ResultUnavailable` for a result that can be fetched later.
     """
     done = [how for how in ended.values() if isinstance(how, Job) and how.state is JobState.SUCCEEDED]

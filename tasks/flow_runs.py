@@ -1,6 +1,6 @@
 """The flow runs that own remote jobs and their submission records, read in as few requests as Prefect's API allows.
 
-The API lists up to 200 runs per request. It has no such list for the stores of runs, which take one request each.
+The API lists up to 200 runs per request. It has no such list for the stores of runs, so each needs one request.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _BATCH = 200
-#: Our choice: a small server serves so many concurrent requests beside its runs.
+#: Our choice: the number of concurrent requests that a small server can serve beside its runs.
 _AT_ONCE = 10
 
 
 def is_living(run: FlowRun | None) -> bool:
-    """Whether the run exists and is in no final state."""
+    """Whether the run exists and is not in a final state."""
     return run is not None and (run.state is None or not run.state.is_final())
 
 
 async def read_runs(run_ids: Iterable[UUID]) -> dict[UUID, FlowRun]:
-    """The runs by id, without those that were deleted."""
+    """Return the runs by id, without deleted ones."""
     wanted = list(dict.fromkeys(run_ids))
     found: dict[UUID, FlowRun] = {}
     for start in range(0, len(wanted), _BATCH):
@@ -63,16 +63,16 @@ class Submission:
     """One submission that a run made or adopted."""
 
     key: str
-    #: The store with its entries: the run's own, or that of another run for a caller's own key.
+    #: The store with its entries: that of the run or, for a caller's key, of another run.
     store: RunStore
     #: None if the entries cannot be parsed.
     record: Record | None
-    #: Whether the key is a caller's own, so that other runs may use it too.
+    #: Whether the key is a caller's, so other runs may use it too.
     is_shared: bool
 
 
 async def submissions_of(run_id: UUID) -> list[Submission]:
-    """All submissions that the run made or adopted, sorted by key."""
+    """Return all submissions that the run made or adopted, sorted by key."""
     store = RunStore(run_id)
     entries_of, references = await store.read_with_references()
     own = {key: entries for key, entries in entries_of.items() if key not in references}
@@ -101,9 +101,9 @@ def _record(entries: Sequence[Mapping[str, Any]]) -> Record | None:
 
 
 async def who_waits_too(submission: Submission, run_id: UUID) -> str:
-    """The other run that waits for the job of a caller's own key, as the end of a sentence; empty if there is none.
+    """Return, as the end of a sentence, another run that waits for the job of a caller's key, or an empty text.
 
-    Check this before you cancel for one run: runs with the same key share the job, whichever of them submitted it.
+    Check this before you cancel for one run: runs with the same key share the job, even if one of them submitted it.
     """
     if not submission.is_shared:
         return ""
@@ -115,18 +115,18 @@ async def who_waits_too(submission: Submission, run_id: UUID) -> str:
 
 
 async def living_runs() -> dict[UUID, FlowRun]:
-    """All runs of the server that are in no final state."""
+    """Return all runs of the server that are not in a final state."""
     return await _all(state=_types(set(StateType) - TERMINAL_STATES))
 
 
 async def runs_in_state(name: str, tag: str) -> dict[UUID, FlowRun]:
-    """All runs with a tag in the state of this name."""
+    """Return all runs with a tag in the state of this name."""
     state = FlowRunFilterState(name=FlowRunFilterStateName(any_=[name]))
     return await _all(state=state, tags=FlowRunFilterTags(any_=[tag]))
 
 
 async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
-    """The runs that ended badly between two instants and may have left jobs running.
+    """Return the runs that failed between two instants and may have left jobs running.
 
     These are the runs in the state `SubmissionUnknown`, and all failed runs with the project's tag.
     """
@@ -138,17 +138,17 @@ async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]
 
 
 async def records_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, Record]]:
-    """The submission records of each run, by key; none for a run that was deleted or whose entries cannot be parsed."""
+    """Return the submission records of each run, by key; none for deleted runs and entries that cannot be parsed."""
     return await _of_each(run_ids, _records)
 
 
 async def references_of(run_ids: Collection[UUID]) -> dict[UUID, dict[str, UUID]]:
-    """The caller's own keys that each run uses and whose entries are in another run's store, with that run."""
+    """Return each run's callers' keys whose entries are in another run's store, with that run."""
     return await _of_each(run_ids, _references)
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """All strings in plain JSON, such as a run's parameters."""
+    """Yield all strings in plain JSON, such as a run's parameters."""
     unread = [value]
     while unread:
         one = unread.pop()
@@ -192,7 +192,7 @@ async def _page(only: FlowRunFilter, client: PrefectClient) -> list[FlowRun]:
 
 
 async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
-    """All runs that match, page by page.
+    """Return all runs that match, read page by page.
 
     Each page excludes the runs that were read. With an offset, a run whose state changes between two pages would make
     the next page skip another run, whose jobs would then look like orphans.

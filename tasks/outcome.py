@@ -1,4 +1,4 @@
-"""The outcome of a job: what downstream deployments get for it, as plain JSON."""
+"""The outcome of a job, which downstream deployments get as plain JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphql_jobs.numbers import json_text
 #: The parameter through which a downstream flow gets the finished jobs, a list of outcomes.
 JOBS_PARAMETER = "jobs"
 
-#: Our choice: Prefect's server refuses parameters of more than 512 KiB in all (PREFECT_SERVER_API_MAX_PARAMETER_SIZE).
+#: Our choice: Prefect's server refuses parameters of more than 512 KiB (PREFECT_SERVER_API_MAX_PARAMETER_SIZE).
 MAX_RESULT_CHARACTERS = 200_000
 MAX_OUTCOMES_CHARACTERS = 450_000
 
@@ -21,7 +21,7 @@ MAX_OUTCOMES_CHARACTERS = 450_000
 def outcome(
     provider: str, job_id: str, ended: Job | GraphqlJobsError, result: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The outcome of one job as plain JSON: the job, or in `error` the reason why its end is not known.
+    """Return the outcome of one job as plain JSON: the job, or in `error` the reason why its end is not known.
 
     `result` is JSON text, not JSON: Prefect resolves references and templates in parameters, and the result is
     untrusted data (guarantee 11). It is None if the job has no result. It is also None if it is too large for a
@@ -36,18 +36,18 @@ def outcome(
 
 
 def outcome_of(handle: JobHandle, job: Job, result: dict[str, Any] | None) -> dict[str, Any]:
-    """The outcome of a job that this run submitted; `repeats` is the id of the earlier job that it repeats, if any."""
+    """Return the outcome of a job of this run; `repeats` is the id of the earlier job that it repeats, if any."""
     first = handle.details.get(REPEATS)
     return outcome(job.provider, job.job_id, job, result) | ({REPEATS: first} if first else {})
 
 
 def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The outcomes if they fit into one run's parameters, else only `provider`, `job_id` and `state` of each."""
+    """Return the outcomes if they fit into one run's parameters, else only their `provider`, `job_id` and `state`."""
     if len(json.dumps(outcomes)) <= MAX_OUTCOMES_CHARACTERS:
         return list(outcomes)
     return [{name: outcome[name] for name in ("provider", "job_id", "state")} for outcome in outcomes]
 
 
 def known_as(outcome: Mapping[str, Any]) -> str:
-    """The id of the job that this one repeats, else its own."""
+    """Return the id of the job that this one repeats, else its own."""
     return str(outcome.get(REPEATS) or outcome["job_id"])

@@ -1,6 +1,6 @@
-"""Types of the parameters that several flows share, each with its bounds and its description.
+"""Types of the parameters that several flows share, with their bounds and descriptions.
 
-The UI's form and the API enforce the bounds before a run starts. A flow's docstring describes its own parameters alone;
+The UI's form and the API enforce the bounds before a run starts. A flow's docstring describes only its own parameters;
 `described` adds the shared ones, since Prefect takes descriptions from the docstring.
 """
 
@@ -19,7 +19,7 @@ from blocks import fields
 from blocks.runs import suspended_wait
 from graphql_jobs.inputs import Name, invalid_input
 
-#: Our choice: the form should refuse milliseconds that were typed for seconds.
+#: Our choice: the form should refuse milliseconds in place of seconds.
 MAX_WAIT_S = 30 * 24 * 3600.0
 
 #: Our choice: 4,000 outcomes in their shortest form fit into one downstream run's parameters.
@@ -82,9 +82,9 @@ Downstream = Annotated[
 
 
 class ParameterCheck:
-    """Validates a flow's parameters by its signature.
+    """Validate a flow's parameters by its signature.
 
-    Prefect's own validation ends the run in a state that is just called Failed, and logs all parameters.
+    Prefect's validation ends the run in a state with the name Failed and logs all parameters.
     """
 
     def __init__(self, name: str, signature: Signature) -> None:
@@ -96,7 +96,7 @@ class ParameterCheck:
         self._model: type[BaseModel] = create_model(name, __config__=ConfigDict(hide_input_in_errors=True), **types)
 
     def checked(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The validated parameters by name. Raises `InvalidInput`, which names the wrong ones."""
+        """Return the validated parameters by name. Raises `InvalidInput`, which names the wrong ones."""
         given = self._signature.bind_partial(*args, **kwargs).arguments
         try:
             values = self._model.model_validate(given)
@@ -106,7 +106,7 @@ class ParameterCheck:
 
 
 def described(docstring: str, signature: Signature) -> str:
-    """The docstring with an entry under `Args:` for each parameter that has none and whose type has a description."""
+    """Return the docstring, with the missing `Args:` of parameters whose types have a description."""
     arguments, returns, rest = inspect.cleandoc(docstring).partition("\n\nReturns:")
     for parameter in signature.parameters.values():
         found = [one for one in getattr(parameter.annotation, "__metadata__", ()) if isinstance(one, FieldInfo)]

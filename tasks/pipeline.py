@@ -22,14 +22,14 @@ from tasks.timeout import after_timeout
 from tasks.wait import wait_for_job
 
 _WAY_OUT = (
-    "A retry of this run would wait for the same job. If the job is gone for good, submit it again in a new run (with "
+    "A retry of this run would wait for the same job. If the job was deleted, submit it again in a new run (with "
     "force_resubmit, if the job has a key)."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The parameters of a flow that say how its job is submitted, and what happens if the job is late."""
+    """The parameters of a flow for the submission of its job and for a job that is late."""
 
     key: str | None = None
     on_unknown: OnUnknown = "fail"
@@ -52,9 +52,9 @@ async def run_to_the_end(
     downstream: Sequence[str],
     options: JobOptions = JobOptions(),
 ) -> dict[str, Any]:
-    """Submit, wait, fetch and hand over. Returns the `outcome`. A retry of the run adopts the job of the first attempt.
+    """Submit, wait, fetch and hand over. Return the `outcome`. A retry of the run adopts the job of the first attempt.
 
-    One session stays open, so that the steps share connections and token. A person's cancel cancels the job.
+    One session stays open, so the steps share connections and token. A person's cancel of the run cancels the job.
     """
     async with credentials.get_client(), cancelling_with_the_run():
         handle = await submit_job(

@@ -1,4 +1,4 @@
-"""The state in which a flow run of this project ends: its name tells why the run failed."""
+"""The state in which a flow run of this project ends. Its name is the kind of failure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:
-    """The state of a run that waited for several jobs; None if all succeeded."""
+    """Return the state of a run that waited for several jobs, or None if all succeeded."""
     failures = [failure for how in ended.values() if (failure := _failure(how))]
     if not failures:
         return None
@@ -70,9 +70,9 @@ def ends_in_a_state(flow: Callable[P, R]) -> Callable[P, R]: ...
 
 
 def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator for the function of a flow: returns the `run_state` of a `GraphqlJobsError` instead of raising it.
+    """Decorate the function of a flow: return the `run_state` of a `GraphqlJobsError` instead of raising it.
 
-    It also checks the parameters, so that the flow needs `validate_parameters=False`, and adds the descriptions of
+    It also checks the parameters, so the flow needs `validate_parameters=False`, and adds the descriptions of
     shared parameters to the docstring.
     """
     signature = inspect.signature(flow, eval_str=True)
@@ -100,7 +100,7 @@ def ends_in_a_state(flow: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_state(error: GraphqlJobsError) -> State[Any]:
-    """The state for an error: its name tells the kind of error, its message is the error's.
+    """Return the state for an error. Its name is the kind of error, its message is the error's.
 
     A job that was cancelled at the provider makes the run Cancelled, which Prefect does not retry.
     """

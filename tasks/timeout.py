@@ -1,4 +1,4 @@
-"""What `on_timeout` does with a job that missed a deadline: leave it, or cancel it unless another run waits for it."""
+"""`on_timeout`: leave a job that missed a deadline running, or cancel it unless another run waits for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 async def after_timeout(
     timeout: WaitTimedOut, credentials: JobCredentials, handle: JobHandle, on_timeout: OnTimeout
 ) -> WaitTimedOut:
-    """The same error, with a sentence about what happened to the job."""
+    """Return the error with a sentence about what happened to the job."""
     if on_timeout == "leave":
         return timeout
     try:
@@ -36,11 +36,11 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
     try:
         run_id = await root_run_id()
         kept = await _find(run_id, handle.job_id) if run_id else None
-        if run_id and kept:  # before the check, so that of two runs that time out together one cancels
+        if run_id and kept:  # before the check, so that one of two runs that time out together cancels
             await kept.store.remove_user(kept.key, run_id)
     except (
         Exception
-    ) as error:  # whatever Prefect's client raises: another run may wait for the job, so it is not cancelled
+    ) as error:  # any error of Prefect's client: another run may wait for the job, so it is not cancelled
         return _untold(error)
     before = partial(_require_alone, run_id, kept) if run_id and kept else None
     try:
@@ -68,7 +68,7 @@ async def _require_alone(run_id: UUID, kept: Submission, job_id: str) -> None:
 
 
 async def _find(run_id: UUID, job_id: str) -> Submission | None:
-    """The submission of this job; None if a person edited the run's entries."""
+    """Return the submission of this job, or None if a person edited the run's entries."""
     for submission in await submissions_of(run_id):
         handle = submission.record.handle if submission.record else None
         if handle and handle.job_id == job_id:
@@ -77,8 +77,8 @@ async def _find(run_id: UUID, job_id: str) -> Submission | None:
 
 
 async def _note(of: str, kept: Submission, message: str) -> None:
-    """Write the cancel down for the next attempt. An error here must not hide the timeout."""
+    """Record the cancel for the next attempt. An error here must not hide the timeout."""
     try:
         await note_cancelled(kept, of, message, confirmed=True)
-    except Exception:  # whatever Prefect's client raises
+    except Exception:  # any error of Prefect's client
         logger.exception("The cancel of the job of key %s could not be recorded.", kept.key)

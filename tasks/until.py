@@ -7,14 +7,14 @@ from collections.abc import AsyncIterable
 from blocks.runs.suspended_wait import Until
 from graphql_jobs import GraphqlJobsError, Job, JobState
 
-#: The end of one wait: the job in its terminal state, or the error that ended the wait.
+#: The end of one wait: the job in its final state, or the error that ended the wait.
 Ended = Job | GraphqlJobsError
 #: The same by job id.
 Outcomes = dict[str, Ended]
 
 
 async def outcomes_until(ends: AsyncIterable[tuple[str, Ended]], until: Until) -> Outcomes:
-    """The ends by job id, in the order in which they come, up to the one that `until` names."""
+    """Return the ends by job id, in order, up to the one that `until` names."""
     outcomes: Outcomes = {}
     async for job_id, ended in ends:
         outcomes[job_id] = ended

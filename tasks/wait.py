@@ -18,8 +18,8 @@ from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
 from tasks.until import Ended, Outcomes, outcomes_until, succeeded
 
-#: Our choice: up to so many jobs each have a line in the log. Of more, only jobs that did not succeed and every tenth
-#: of the way have one.
+#: Our choice: the maximum number of jobs that are each logged. With more, the log has jobs that did not succeed, and
+#: every tenth of the progress.
 _LOGGED_ONE_BY_ONE = 20
 
 
@@ -33,7 +33,7 @@ async def wait_for_job(
     suspend_after_s: float = SUSPEND_AFTER_S,
     on_failure: OnFailure = "resume",
 ) -> Job:
-    """The job in its terminal state. Call `require_success` to raise an error for a job that did not succeed.
+    """Return the job in its final state. Call `require_success` to raise an error for a job that did not succeed.
 
     With `suspend`, a wait that has not ended after `suspend_after_s` seconds suspends the flow run, which then holds no
     process and no slot. A watcher (`flows/watch_suspended_runs.py`) resumes the run when the job has ended: **the flow
@@ -74,7 +74,7 @@ async def wait_for_jobs(
     suspend_after_s: float = SUSPEND_AFTER_S,
     on_failure: OnFailure = "resume",
 ) -> Outcomes:
-    """The end of each job, by job id, in the order of the ends. A job that is given twice is waited for once.
+    """Return the end of each job, by job id, in the order of the ends. A job that is listed twice is waited for once.
 
     One task run and few requests serve any number of jobs. A job that missed a deadline is in the result with its
     `WaitTimedOut`. With "first failure", the wait ends with the first job that does not succeed, with "first success"
@@ -97,13 +97,13 @@ async def wait_for_jobs(
 async def jobs_as_they_end(
     credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy = WaitPolicy()
 ) -> AsyncGenerator[tuple[str, Ended]]:
-    """Yield each job's id and its end, as soon as it ends. A job that is given twice is waited for once.
+    """Yield each job's id and its end, as soon as it ends. A job that is listed twice is waited for once.
 
         async for job_id, ended in jobs_as_they_end(credentials, jobs):
             ...
 
-    One task run waits for all of them. It completes when you leave the loop, also before the last job ends. Raises what
-    `wait_for_jobs` raises. This is not a generator task: those of Prefect 3.8 fail if you leave the loop early.
+    One task run waits for all of them. It completes when you leave the loop, also before the last job ends. Raises as
+    `wait_for_jobs` does. This is not a generator task: those of Prefect 3.8 fail if you leave the loop early.
     """
     ends: asyncio.Queue[tuple[str, Ended] | None] = asyncio.Queue()
     stopped = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The caller's own keys: which flow run keeps the entries of a key that several runs use.
+"""Callers' keys: which flow run keeps the entries of a key that several runs use.
 
 A key outlives one run. A Prefect Variable, whose name only one run can create, names the run that keeps the entries.
 """
@@ -19,14 +19,14 @@ from blocks.runs.root_run import TAG
 from blocks.runs.store import RunStore
 from graphql_jobs.errors import InvalidInput
 
-#: Our choice: the number of runs that may have kept the entries of one key and were deleted since.
+#: Our choice: the maximum number of deleted runs that kept the entries of one key.
 _MAX_HOMES = 1_000
-#: The server's own bound for one page of a list.
+#: The server's limit for one page of a list.
 _BATCH = 200
 
 
 async def homes_of(keys: Iterable[str]) -> dict[str, list[UUID]]:
-    """The caller's own keys among `keys`, each with the runs that have kept its entries, oldest first."""
+    """Return the callers' keys among `keys`, each with the runs that have kept its entries, oldest first."""
     homes: dict[str, list[UUID]] = {}
     asked = list(dict.fromkeys(keys))
     while asked:
@@ -50,10 +50,10 @@ def _variable_of(key: str, number: int) -> str:
 
 
 async def store_of(key: str, run_id: UUID) -> RunStore:
-    """The store with the entries of a caller's own key: that of the first run that used the key and still exists.
+    """Return the store with the entries of a caller's key: that of the first existing run that used the key.
 
-    The store notes that `run_id` waits for the job too. Each variable is created once and never changed: after its run
-    was deleted, the variable with the next number counts.
+    This records in the store that `run_id` also waits for the job. Each variable is created once and never changed: if
+    its run was deleted, the variable with the next number counts.
     """
     home = await _home_of(key, run_id)
     store = RunStore(home)
@@ -64,7 +64,7 @@ async def store_of(key: str, run_id: UUID) -> RunStore:
 
 
 async def _home_of(key: str, run_id: UUID) -> UUID:
-    """The run that keeps the entries of a caller's own key: `run_id` if there is none yet."""
+    """Return the run that keeps the entries of a caller's key: `run_id` if there is none yet."""
     for number in range(_MAX_HOMES):
         if home := await ask(partial(_claim, _variable_of(key, number), run_id)):
             return home
@@ -72,7 +72,7 @@ async def _home_of(key: str, run_id: UUID) -> UUID:
 
 
 async def _claim(name: str, run_id: UUID, client: PrefectClient) -> UUID | None:
-    """The run that the variable `name` names; `run_id` if there is no such variable. None if the run was deleted."""
+    """Return the run in the variable `name`, which is created with `run_id` if missing. None if the run was deleted."""
     while True:
         try:
             await client.create_variable(VariableCreate(name=name, value=str(run_id), tags=[TAG]))

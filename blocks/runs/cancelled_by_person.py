@@ -15,7 +15,7 @@ _SHUT_DOWN = "Runner is shutting down."
 
 
 def by_a_person(state: State | None) -> bool:
-    """Whether a person cancelled: not a runner that shuts down, and not a job that was cancelled at its provider."""
+    """Whether a person cancelled, and not a runner that shuts down or a job that was cancelled at its provider."""
     if state is None or state.type not in {StateType.CANCELLING, StateType.CANCELLED}:
         return False
     return state.message != _SHUT_DOWN and state.name != CANCELLED_AT_PROVIDER

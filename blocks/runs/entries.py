@@ -1,4 +1,4 @@
-"""Reading all entries (inputs) of a flow run. Prefect's API has no pages for them."""
+"""Read all entries (inputs) of a flow run. Prefect's API has no pages for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHARACTERS = f"-{string.digits}{string.ascii_lowercase}"
 
 
 async def read_entries(flow_run_id: UUID, prefix: str) -> dict[str, str]:
-    """The values of all entries whose names begin with `prefix`, by name.
+    """Return the values of all entries whose names begin with `prefix`, by name.
 
     The API returns the first entries of a prefix and has no offset. If there are more, longer prefixes are read.
     """

@@ -21,12 +21,12 @@ class JobCredentials(Protocol):
     """The credentials block of any provider."""
 
     def get_client(self) -> JobClient:
-        """A client on the running event loop's shared session."""
+        """Return a client on the event loop's shared session."""
         ...
 
 
 class RemoteJobRun(JobRun[dict[str, Any]]):
-    """One remote job. Holds no connection: each call opens the shared session while it needs it."""
+    """One remote job. It has no connection: each call opens the shared session while it needs it."""
 
     def __init__(self, credentials: JobCredentials, handle: JobHandle, policy: WaitPolicy, folder: Path) -> None:
         self.handle = handle
@@ -57,11 +57,11 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
             async with asyncio.timeout(_WHILE_UNWINDING_S):
                 if run_id and await is_cancelled_by_a_person(run_id):
                     self.logger.info("Job %s: %s", self.handle.job_id, (await self.cancel()).message)
-        except Exception:  # the cancel itself must go on; `cancel-remote-jobs` comes after it
+        except Exception:  # the cancel of the run must continue; `cancel-remote-jobs` runs later
             self.logger.exception("Job %s could not be cancelled while its run ended.", self.handle.job_id)
 
     async def fetch_result(self) -> dict[str, Any]:
-        """The job's result as plain JSON. Waits for the job first if needed. Files are saved in the block's folder.
+        """Return the job's result as plain JSON, after a wait if needed. Files are saved in the block's folder.
 
         Raises what the wait raises, and `ResultUnavailable`.
         """

@@ -25,7 +25,7 @@ _tagged: set[UUID] = set()
 
 
 async def root_run_id() -> UUID | None:
-    """The id of the root run: the outermost flow run that this code runs in. None outside a flow run.
+    """Return the id of the root run: the outermost flow run that this code runs in. None outside a flow run.
 
     A flow that another flow calls as a function gets a new id in each attempt, so its caller's id counts.
     """
@@ -41,7 +41,7 @@ async def root_run_id() -> UUID | None:
 
 
 async def _caller_of(run_id: UUID, client: PrefectClient) -> UUID | None:
-    """The flow run that called this one as a function, if any did."""
+    """Return the flow run that called this one as a function, if any."""
     run = await client.read_flow_run(run_id)
     if _has_its_own_process(run):
         return None
@@ -49,7 +49,7 @@ async def _caller_of(run_id: UUID, client: PrefectClient) -> UUID | None:
 
 
 def _has_its_own_process(run: FlowRun) -> bool:
-    """Whether the run has its own process, so that it is cancelled and retried on its own.
+    """Whether the run has its own process and so is cancelled and retried separately.
 
     Prefect links the runs that `run_deployment` starts, or that are sent to a work pool, to a task run of the caller,
     like flows that are called as functions. Only the former have a deployment or a work queue.
@@ -58,13 +58,13 @@ def _has_its_own_process(run: FlowRun) -> bool:
 
 
 async def checkpoints_of_this_run() -> Checkpoints | None:
-    """The checkpoints of this flow run's waits, earlier attempts included; None outside a flow run."""
+    """Return the checkpoints of this flow run's waits, with those of earlier attempts. None outside a flow run."""
     run_id = await root_run_id()
     return Checkpoints(RunStore(run_id)) if run_id else None
 
 
 async def tag_run(run_id: UUID) -> None:
-    """Add the tag to the flow run, once per process, so that `reap-orphans` finds it if it ends badly.
+    """Add the tag to the flow run, once per process, so that `reap-orphans` finds it if it fails.
 
     A failure is logged. The job is submitted anyway.
     """

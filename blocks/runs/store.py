@@ -19,7 +19,7 @@ from blocks.runs.entries import read_entries
 from graphql_jobs.label import KEY_PREFIX
 
 _REFERENCE = "elsewhere"
-#: The beginning of the names of the notes about users of a caller's own key. Submissions' entries begin otherwise.
+#: The prefix of the entries' names that record the users of a caller's key. Submissions' entries have another.
 _USER_PREFIX = "gqu-"
 _HTTP_CONFLICT = 409
 _HTTP_NOT_FOUND = 404
@@ -32,15 +32,15 @@ class RunStore:
         self.flow_run_id = flow_run_id
 
     async def read(self, key: str) -> Sequence[Mapping[str, Any]]:
-        """All entries of `key`, in order."""
+        """Return all entries of `key`, in order."""
         return (await self.read_all(f"{key}-")).get(key, [])
 
     async def read_all(self, prefix: str = KEY_PREFIX) -> dict[str, list[dict[str, Any]]]:
-        """The entries of all keys, in order; an empty entry, which is invalid, for each that cannot be parsed."""
+        """Return the entries of all keys, in order, with an empty, invalid entry for each that cannot be parsed."""
         return _by_key(await read_entries(self.flow_run_id, prefix))
 
     async def append(self, key: str, number: int, entry: Mapping[str, Any]) -> bool:
-        """Write one entry. Returns False if another process wrote an entry with this number."""
+        """Write one entry. Return False if another process wrote an entry with this number."""
         name, text = f"{key}-{number}", json.dumps(entry)
 
         async def write(client: PrefectClient) -> bool:
@@ -57,15 +57,15 @@ class RunStore:
         return await ask(write)
 
     async def point_to(self, key: str, home: UUID) -> None:
-        """Note that the entries of `key`, which this run uses, are in the store of the run `home`."""
+        """Record that the entries of `key`, which this run uses, are in the store of the run `home`."""
         await self._note(f"{key}-{_REFERENCE}", home)
 
     async def add_user(self, key: str, run_id: UUID) -> None:
-        """Note that the run `run_id` waits for the job of the caller's own key `key`, whose entries are here."""
+        """Record that the run `run_id` waits for the job of the caller's key `key`, whose entries are here."""
         await self._note(f"{_USER_PREFIX}{key}-{run_id}", run_id)
 
     async def remove_user(self, key: str, run_id: UUID) -> None:
-        """Remove that note: the run does not wait for the job any more, unless it is retried."""
+        """Remove that entry: the run no longer waits for the job, unless it is retried."""
         name = f"{_USER_PREFIX}{key}-{run_id}"
         try:
             await ask(lambda client: client.delete_flow_run_input(self.flow_run_id, name))
@@ -74,7 +74,7 @@ class RunStore:
                 raise
 
     async def users_of(self, key: str) -> set[UUID]:
-        """The runs that wait, or waited, for the job of a caller's own key whose entries are here."""
+        """Return the runs that wait, or waited, for the job of a caller's key whose entries are here."""
         prefix = f"{_USER_PREFIX}{key}-"
         found = set()
         for name in await read_entries(self.flow_run_id, prefix):
@@ -87,21 +87,21 @@ class RunStore:
         try:
             await ask(lambda client: client.create_flow_run_input(self.flow_run_id, name, text))
         except PrefectHTTPStatusError as error:
-            if error.response.status_code != _HTTP_CONFLICT:  # else it was written before
+            if error.response.status_code != _HTTP_CONFLICT:  # else it already exists
                 raise
 
     async def references(self) -> dict[str, UUID]:
-        """The keys whose entries are in another run's store, with that run."""
+        """Return the keys whose entries are in another run's store, with that run."""
         return _references(await read_entries(self.flow_run_id, KEY_PREFIX))
 
     async def read_with_references(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, UUID]]:
-        """The results of `read_all` and `references`, with one read."""
+        """Return the results of `read_all` and `references` from one read."""
         values = await read_entries(self.flow_run_id, KEY_PREFIX)
         return _by_key(values), _references(values)
 
 
 def _by_key(values: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """The entries of each key, in order; an empty entry for each that cannot be parsed."""
+    """Return the entries of each key, in order, with an empty entry for each that cannot be parsed."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name, value in values.items():
         key, _, number = name.rpartition("-")
@@ -120,6 +120,6 @@ def _references(values: Mapping[str, str]) -> dict[str, UUID]:
     found = {}
     for name, value in values.items():
         if name.endswith(ending):
-            with suppress(ValueError, TypeError):  # edited by hand: then it leads nowhere
+            with suppress(ValueError, TypeError):  # edited by hand: it is ignored
                 found[name.removesuffix(ending)] = UUID(str(json.loads(value)))
     return found

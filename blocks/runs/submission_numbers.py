@@ -1,4 +1,4 @@
-"""The number of each submission among equal ones in a flow run: a retry gets the same number, and so the same job.
+"""Number equal submissions in a flow run: a retry gets the same number, and so the same job.
 
 Flow runs and task runs are nested. If Prefect retries a task or an inner flow, the submissions inside it get the
 numbers of its first try. To do so, a submission takes the next number of the innermost enclosing run. If that run has
@@ -19,7 +19,7 @@ from blocks.api import ask
 
 C = TypeVar("C", bound=ContextModel)
 
-#: Prefect's task runner runs tasks in threads, which share the numbers.
+#: Prefect's task runner runs tasks in threads that share the numbers.
 _counting = Lock()
 
 
@@ -39,7 +39,7 @@ class Numbers:
         self._taken: dict[tuple[str, Try | None], int] = {}
 
     def take(self, digest: str, tries: Sequence[Try]) -> int:
-        """The next number for a submission within `tries`, the innermost one first."""
+        """Return the next number for a submission within `tries`, innermost first."""
         with _counting:
             return self._take(digest, tries)
 
@@ -60,7 +60,7 @@ _numbers: dict[str, Numbers] = {}
 
 
 async def number_in_run(digest: str, run_id: UUID) -> int:
-    """How many equal submissions came before this one in this attempt of the root run `run_id`.
+    """Return how many equal submissions preceded this one in this attempt of the root run `run_id`.
 
     The number does not depend on the ids of inner runs, which are new in each attempt. Equal jobs may change places
     between attempts.
@@ -85,14 +85,14 @@ async def number_in_run(digest: str, run_id: UUID) -> int:
 
 
 def forget_numbers(run_id: UUID) -> None:
-    """Count from the beginning if this process executes the run again, as it may after a suspension."""
+    """Restart the count, in case this process executes the run again after a suspension."""
     with _counting:
         for attempt in [attempt for attempt in _numbers if attempt.startswith(f"{run_id} ")]:
             del _numbers[attempt]
 
 
 def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
-    """The tries that enclose this call in the run `root_id`, innermost first. `flows` are the flow runs in between."""
+    """Return the tries around this call in the run `root_id`, innermost first. `flows` are the flow runs in between."""
     tasks: dict[UUID, list[Try]] = {}
     known: set[UUID] = set()
     for task in _enclosing(TaskRunContext.get()):
@@ -113,7 +113,7 @@ def _tries(flows: Sequence[FlowRunContext], root_id: UUID) -> list[Try]:
 
 
 def _enclosing(context: C | None) -> Iterator[C]:
-    """The context and the enclosing ones of the same kind that have not ended, innermost first."""
+    """Yield the context and the enclosing ones of its kind that have not ended, innermost first."""
     while context:
         yield context
         token = context._token

@@ -1,4 +1,4 @@
-"""Submitting once from a flow run or a script: the key by which a retry of the run finds its job again."""
+"""Submit once from a flow run or a script, with a key by which a retry of the run finds its job."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def _key_and_store(client: JobClient, spec: JobSpec, key: str | None, run_
     if key is not None:
         submission = submission_key(*at, "key", checked_caller_key(key))
         return submission, (await store_of(submission, run_id) if run_id else _of_this_process)
-    if run_id is None:  # nothing tells a retry from a new call
+    if run_id is None:  # a retry cannot be distinguished from a new call
         return submission_key(*at, "call", uuid4().hex), LocalStore()
     same = submission_key(*at, json.dumps(spec.summary("")))
     number = await number_in_run(same, run_id)

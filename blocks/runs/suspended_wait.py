@@ -1,7 +1,7 @@
-"""What a suspended flow run waits for, kept as inputs of the run, and the claims of the watchers that resume it.
+"""The wait of a suspended flow run and the claims of the watchers that resume it, kept as inputs of the run.
 
-The entries of one run are a list: a `SuspendedWait` each time that the run suspends itself, and after it the claims. An
-entry is written once, and only one process can write the entry with the next number, so that one watcher resumes a run.
+The entries of one run are a list: a `SuspendedWait` for each suspension, and then its claims. An
+entry is written once, and only one process can write the entry with the next number. So one watcher resumes a run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from graphql_jobs.inputs import invalid_input
 
 #: When a wait for several jobs ends: when all have ended, or with the first that does not succeed, or succeeds.
 Until = Literal["all ended", "first failure", "first success"]
-#: What happens to a suspended run whose jobs did not all succeed: its flow decides, or it fails without a process.
+#: What happens to a suspended run if not all jobs succeed: its flow decides, or it fails without a process.
 OnFailure = Literal["resume", "fail"]
 
 _KEY = "gqw-wait"
@@ -27,12 +27,12 @@ _KIND = "kind"
 
 
 class SuspendedWait(BaseModel):
-    """What a watcher needs to wait in the place of a run. Holds no secret: credentials are named."""
+    """The data with which a watcher waits instead of a run. It has no secret, only the name of the credentials."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["wait"] = "wait"
-    #: The version of this form. A watcher leaves a wait of another version alone.
+    #: The version of this format. A watcher ignores a wait of another version.
     version: Literal[1] = 1
     provider: str
     #: The name of the saved credentials block.
@@ -59,7 +59,7 @@ class Suspension:
 
     @property
     def wait(self) -> SuspendedWait:
-        """What the run waits for. Raises `InvalidInput` if there is no such entry, or if it cannot be read."""
+        """Return what the run waits for. Raises `InvalidInput` if the entry is missing or cannot be read."""
         if self._wait is None:
             raise InvalidInput("wait", "the run has no entry that says what it waits for.")
         try:
@@ -68,14 +68,14 @@ class Suspension:
             raise invalid_input(error, "wait") from None
 
     async def suspend(self, wait: SuspendedWait) -> None:
-        """Write down what the run waits for, before it suspends itself."""
+        """Record what the run waits for, before it suspends itself."""
         while not await self._append(wait.model_dump(mode="json")):
             await self._reload()
 
     async def claim(self, watcher: str, state_id: str, lost: str = "") -> bool:
-        """Claim the resumption of the run for a watcher. False if another one has claimed it since the last read.
+        """Claim the resumption of the run for a watcher. Return False if another one claimed it since the last read.
 
-        `state_id` is that of the Suspended state. `lost` is the reason why the provider is lost, if it is.
+        `state_id` is that of the Suspended state. `lost` is the reason if the provider is lost.
         """
         return await self._append({_KIND: "claim", "watcher": watcher, "state_id": state_id, "lost": lost})
 
@@ -90,6 +90,6 @@ class Suspension:
 
 
 async def read_suspension(run_id: UUID) -> Suspension:
-    """The last suspension of a run, which may have none."""
+    """Return the last suspension of a run, which may have none."""
     store = RunStore(run_id)
     return Suspension(store, await store.read(_KEY))

@@ -1,7 +1,7 @@
-"""The clean-up of one cancelled run by one layer: it cancels the run's own jobs while the run stays cancelled.
+"""The clean-up of one cancelled run by one layer: it cancels the run's jobs while the run stays cancelled.
 
-Jobs with the same credentials are cancelled together: one request for each, and one read for a batch of them. Before a
-cancel is sent, the clean-up checks that the run is still cancelled and, for a caller's own key, that no other run waits
+Jobs with the same credentials are cancelled together: one request for each, and one read per batch. Before a
+cancel is sent, the clean-up checks that the run is still cancelled and, for a caller's key, that no other run waits
 for the job.
 """
 
@@ -30,13 +30,13 @@ from graphql_jobs.submission.submit import find_again
 from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 
-#: Our choice: how often we try to append an entry where other processes append too.
+#: Our choice: the maximum number of attempts to append an entry while other processes append.
 _WRITES = 100
-#: Our choices: how many batches are cancelled, jobs searched for and entries written at the same time.
+#: Our choices: the maximum numbers of concurrent batches, searches and writes.
 _BATCHES_AT_ONCE = 2
 _SEARCHES_AT_ONCE = 10
 _NOTES_AT_ONCE = 10
-#: Our choice: how long we rely on the last read of the run's state.
+#: Our choice: how long the last read of the run's state is used.
 _FRESH_S = 0.5
 
 
@@ -46,7 +46,7 @@ def is_cancelled_still(run: FlowRun, now: FlowRun) -> bool:
 
 
 async def note_cancelled(submission: Submission, of: str, sentence: str, *, confirmed: bool) -> str:
-    """Write down the result of the cancel `of` a job, once. Returns the sentence that was written first.
+    """Record the result of the cancel `of` a job, once. Return the sentence that was recorded first.
 
     A later attempt of the run does not adopt a job whose cancel was confirmed, even if the provider no longer knows it.
     """
@@ -69,16 +69,16 @@ class CleanUp:
     def __init__(self, run: FlowRun, is_last: bool) -> None:
         self.run = run
         self.is_last = is_last
-        #: Names this cancel, so that a later cancel of the same run is done too.
+        #: The name of this cancel. A later cancel of the run has another.
         self.cancel_id = f"{run.id}/{run.run_count}"
         self.logger = flow_run_logger(run)
         self._reading = asyncio.Lock()
         self._fresh_until = -inf
 
     async def all(self) -> list[Done]:
-        """The result for each job, those that were not cancelled first. An error with one job does not stop the others.
+        """Return the result for each job, those not cancelled first. An error with one job does not stop the others.
 
-        A submission that surely started no job has no result.
+        A submission that started no job has no result.
         """
         done: list[Done] = []
         work: dict[tuple[str, str], list[Target | Submission]] = {}
@@ -97,7 +97,7 @@ class CleanUp:
         return sorted(done, key=lambda one: one.confirmed)
 
     def _work(self, submission: Submission) -> Iterator[Target | Submission | Done]:
-        """The run's own jobs of a submission; the submission itself if no job id is known; or a result."""
+        """Yield the run's jobs of a submission, the submission itself if no job id is known, or a result."""
         record, run_id = submission.record, str(self.run.id)
         if record is None:
             why = "its entries cannot be read. Were they edited by hand?"
@@ -170,19 +170,19 @@ class CleanUp:
         return wrong + [done[job_id] if isinstance(one, Exception) else one for job_id, one in noted.items()]
 
     async def _noted(self, submission: Submission, of: str, done: Done, is_late: bool = False) -> Done:
-        """Log the result for a job, and write it down if it is final."""
+        """Log the result for a job, and record it if it is final."""
         self.logger.info("%s", done.sentence)
         if not done.is_final:
             return done
         try:
             said = await note_cancelled(submission, of, done.sentence, confirmed=done.confirmed and not is_late)
-        except Exception:  # whatever Prefect's client raises: it must not hide what happened
+        except Exception:  # any error of Prefect's client: it must not hide the result
             self.logger.exception("The result of cancelling the job of key %s could not be recorded.", submission.key)
             return done
         return replace(done, sentence=said)
 
     async def _search(self, client: JobClient, submission: Submission) -> Done:
-        """Cancel a job whose id is not known: find it by its key, where the provider has a search."""
+        """Cancel a job whose id is not known: find it by its key, if the provider has a search."""
         if other := await who_waits_too(submission, self.run.id):
             return Done(f"{_what(submission)}: left running, since {other}.")
         try:

@@ -1,4 +1,4 @@
-"""Cancelling several jobs of one client together, with a sentence about each for the person who cancelled."""
+"""Cancel several jobs of one client together, with a sentence about each for the person who cancelled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Our choice: how long the first two layers try to cancel a job that the provider does not show yet. The last layer
-#: tries until the job would have to show.
+#: Our choice: how long the first two layers retry the cancel of a job that the provider does not show yet. The last
+#: layer retries until the job must be visible.
 EARLY_LAYER_S = 5.0
-#: Our choices: the first delay between two tries, which doubles, and the longest.
+#: Our choices: the first delay between two attempts, which doubles, and the longest.
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 5.0
 
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def submitted_at(self) -> datetime:
-        """When it was submitted, as far as is known."""
+        """When it was submitted, if known."""
         assert self.submission.record  # noqa: S101 (it named the job)
         return self.handle.submitted_at or instant(self.submission.record.at)
 
@@ -49,14 +49,14 @@ class Done:
     """The result of a cancel, in a sentence."""
 
     sentence: str
-    #: A later layer would find nothing else.
+    #: A later layer would have the same result.
     is_final: bool = False
     #: The job was seen to be cancelled.
     confirmed: bool = False
 
 
 class LeftAlone(Exception):
-    """A job must not be cancelled any more. The text says why."""
+    """A job must no longer be cancelled. The text says why."""
 
 
 async def until_seen(ask: Callable[[], Awaitable[T]], clock: Clock, give_up_at: float) -> T:
@@ -73,23 +73,23 @@ async def until_seen(ask: Callable[[], Awaitable[T]], clock: Clock, give_up_at: 
 
 
 def delays(clock: Clock, latest_at: Callable[[], float]) -> Callable[[RetryCallState], float]:
-    """Delays of 1, 2, 4 and then 5 s, for tenacity; the next try is not after `latest_at` (epoch seconds)."""
+    """Return tenacity's delays of 1, 2, 4 and then 5 s; the next attempt is not after `latest_at` (epoch seconds)."""
     growing = wait_exponential(multiplier=_FIRST_DELAY_S, max=_LONGEST_DELAY_S)
     return lambda state: max(min(growing(state), latest_at() - clock.now()), 0)
 
 
 def shows_at(client: JobClient, submitted_at: datetime) -> float:
-    """The instant (epoch seconds) from which a job that the provider does not show does not exist."""
+    """Return the instant (epoch seconds) at which a job must be visible if it exists."""
     return min(submitted_at.timestamp(), client.session.clock.now()) + client.visibility_s
 
 
 async def cancel_together(
     client: JobClient, targets: Collection[Target], before: Callable[[Target], Awaitable[None]], *, is_last: bool
 ) -> dict[str, Done]:
-    """Cancel the jobs and return the result for each job id. Raises for none of them.
+    """Cancel the jobs and return the result for each job id. Raises nothing.
 
     `before` is called just before each cancel is sent, and may raise `LeftAlone`. A job that the provider does not show
-    is tried again: for 5 s, or, if this `is_last`, until it would have to show.
+    is retried: for 5 s or, if this `is_last`, until it must be visible.
     """
     clock = client.session.clock
     give_up_at = inf if is_last else clock.now() + EARLY_LAYER_S
@@ -117,7 +117,7 @@ async def cancel_together(
 
 
 async def _ended(client: JobClient, outcomes: Mapping[str, CancelOutcome | Exception]) -> dict[str, Job]:
-    """The refused jobs that had ended, read in one request, where the provider cannot cancel."""
+    """Return the refused jobs that had ended, from one request, if the provider cannot cancel."""
     refused = [job_id for job_id, outcome in outcomes.items() if isinstance(outcome, CancelRefused)]
     if client.can_cancel or not refused:
         return {}
@@ -139,14 +139,14 @@ def _done(
         case CancelRefused():
             return Done(str(outcome), is_last or not client.can_cancel)
         case JobNotFound() if is_sure:
-            return Done(f"{what}: it does not exist any more.", is_last)
+            return Done(f"{what}: it no longer exists.", is_last)
         case JobNotFound():
             return Done(f"{what}: the provider does not show it yet, so it is not cancelled yet.")
     return unknown(what, outcome)
 
 
 def unknown(what: str, error: Exception) -> Done:
-    """The result where an error kept us from cancelling the job."""
+    """Return the result for an error that prevented the cancel."""
     if not isinstance(error, GraphqlJobsError):
         logger.error("%s could not be cancelled.", what, exc_info=error)
     why = str(error) if isinstance(error, GraphqlJobsError) else type(error).__name__

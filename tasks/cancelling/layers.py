@@ -1,4 +1,4 @@
-"""Cancelling the jobs of a flow run when a person cancels the run.
+"""Cancel the jobs of a flow run when a person cancels the run.
 
 Three layers do this, in any order, and any of them may be missing:
 
@@ -6,7 +6,7 @@ Three layers do this, in any order, and any of them may be missing:
 2. its hook, in a new process (`cancel_with_the_run`);
 3. a deployment that an automation starts (`clean_up_after`, called by `flows/cancel_remote_jobs.py`).
 
-Each layer writes down its results, so that the others do not repeat them. Only the third sets the message of the run's
+Each layer records its results, so the others do not repeat them. Only the third sets the message of the run's
 state: Prefect's runner overwrites any earlier message.
 """
 
@@ -33,24 +33,24 @@ from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.clean_up import CleanUp, is_cancelled_still
 from tasks.cancelling.jobs import Done
 
-#: The beginning of the message that lists the results of a clean-up. The trigger in prefect.yaml ignores states with
-#: such a message, so that it does not start another clean-up.
+#: The prefix of the message that lists the results of a clean-up. The trigger in prefect.yaml ignores states with
+#: such a message, so it does not start another clean-up.
 MESSAGE_PREFIX = "Remote jobs: "
 
-#: Our choices. A worker gives a run 30 s to end and then kills it; nothing waits for the hook but the run's state.
+#: Our choices. A worker gives a run 30 s to end and then kills it; only the run's state waits for the hook.
 _WHILE_UNWINDING_S = 20.0
 _IN_THE_HOOK_S = 60.0
-#: The runs whose jobs an enclosing `cancelling_with` cancels already.
+#: The runs whose jobs an enclosing `cancelling_with` cancels.
 _protected: ContextVar[frozenset[UUID]] = ContextVar("protected", default=frozenset())
 #: The clean-ups that this process is running, by event loop and run.
 _under_way: dict[tuple[asyncio.AbstractEventLoop, UUID], asyncio.Future[None]] = {}
-#: Our choice: how many sentences a message has at most.
+#: Our choice: the maximum number of sentences in a message.
 _MAX_SENTENCES = 10
 
 
 @asynccontextmanager
 async def cancelling_with_the_run() -> AsyncIterator[None]:
-    """The first layer: if a person cancels this flow run within this context, its jobs are cancelled too.
+    """Cancel the jobs if a person cancels this flow run within this context. This is the first layer.
 
     `submit_job` and the tasks that wait do this themselves. Use it around other work that a flow does while its jobs
     run. If a worker stops, or if it is unknown who cancelled, the jobs are left running.
@@ -61,7 +61,7 @@ async def cancelling_with_the_run() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def cancelling_with(run_id: UUID | None) -> AsyncIterator[None]:
-    """The same for the given root run. Does nothing for None."""
+    """Do the same for the given root run, or nothing for None."""
     if run_id is None or run_id in _protected.get():
         yield
         return
@@ -85,12 +85,12 @@ async def _once_for_all(run_id: UUID) -> None:
 
 
 async def cancel_with_the_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """The second layer, for `@flow(on_cancellation=[...])`. It runs in a new process."""
+    """Cancel in a new process, for `@flow(on_cancellation=[...])`. This is the second layer."""
     await _as_far_as_possible(flow_run.id, _IN_THE_HOOK_S)
 
 
 async def clean_up_after(run_id: UUID) -> list[str]:
-    """The third layer: cancel the jobs, try until each result is final, and put the results into the run's state."""
+    """Cancel the jobs until each result is final, and put the results into the run's state. This is the third layer."""
     run = await _read(run_id)
     if not by_a_person(run.state):
         return []
@@ -112,7 +112,7 @@ async def cancel_jobs_of(run_id: UUID) -> list[str]:
 
 
 def _summary(done: Sequence[Done]) -> str:
-    """A sentence for each job. For more than ten jobs: a total, and a sentence for each that was not cancelled."""
+    """Return a sentence per job. For more than ten jobs, return a total, and a sentence per job not cancelled."""
     if len(done) <= _MAX_SENTENCES:
         return " ".join(one.sentence for one in done)
     others = [one.sentence for one in done if not one.confirmed]
@@ -134,7 +134,7 @@ async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
     try:
         async with asyncio.timeout(within_s):
             await cancel_jobs_of(run_id)
-    except Exception:  # another layer comes after this one; the cancel itself must go on
+    except Exception:  # a later layer tries again; the cancel of the run must continue
         log = flow_run_logger(flow_run_id=run_id)
         log.exception("The jobs of this run could not all be cancelled while it ended. The next layer tries again.")
 

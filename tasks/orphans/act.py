@@ -1,4 +1,4 @@
-"""Acting on orphans: report, adopt or cancel them, and publish a table with a row for each.
+"""Report, adopt or cancel orphans, and publish a table with a row for each.
 
 Several runs may do this concurrently: a job is adopted by an idempotency key, and a second cancel changes nothing.
 """
@@ -49,7 +49,7 @@ async def settle(
     cancel_if_run_is_gone: bool = False,
     downstream: Sequence[str] = (),
 ) -> list[ReportRow]:
-    """Do `action` for each orphan or say what would be done in a dry run. Returns a row for each, errors included."""
+    """Do `action` for each orphan, or say what a dry run would do. Return a row for each, also for errors."""
     checks = asyncio.Semaphore(_AT_ONCE)
 
     async def settled(orphan: Orphan) -> ReportRow:
@@ -68,9 +68,9 @@ async def settle(
 async def unknown_submissions(
     troubled: Mapping[UUID, FlowRun], records: Records, since: float, until: float, client: JobClient | None
 ) -> list[ReportRow]:
-    """A row for each submission of unknown outcome in the runs that ended badly.
+    """Return a row for each submission of unknown outcome in the failed runs.
 
-    If the provider lists labelled jobs, a submission whose job would be in the list is left out: the list decides.
+    If the provider lists labelled jobs, a submission whose job would be in the list is omitted: the list decides.
     """
     references = await references_of(troubled.keys())
     elsewhere = await records_of({home for homes in references.values() for home in homes.values()})
@@ -115,11 +115,11 @@ async def _cancel(client: JobClient, orphan: Orphan, if_gone: bool, dry_run: boo
 
 
 def _why_not_cancel(orphan: Orphan, if_gone: bool) -> str:
-    """Why `reap-orphans` must not cancel this job; empty if it may."""
+    """Return why `reap-orphans` must not cancel this job, or an empty text."""
     if orphan.has_callers_key:
-        return "its key is a caller's own, and any run with that key adopts this job. Cancel it by hand."
+        return "its key is a caller's, and any run with that key adopts this job. Cancel it by hand."
     if orphan.may_be_anothers:
-        return "only its container is labelled, so that somebody may have started the job by hand. Cancel it by hand."
+        return "only its container is labelled, so a person may have started the job. Cancel it by hand."
     if orphan.owner_is_gone and not if_gone:
         return "its run is not known here, but another server may have it. Allow this with cancel_if_run_is_gone."
     return ""
@@ -135,14 +135,14 @@ async def _adopt(client: JobClient, orphan: Orphan, credentials: str, downstream
         "credentials": credentials,
         "downstream": list(downstream),
     }
-    if orphan.created_at:  # give_up_after_s counts from there, and the job may be older than its default
+    if orphan.created_at:  # give_up_after_s starts there, and the job may be older than its default
         age_s = client.session.clock.now() - orphan.created_at.timestamp()
         parameters["give_up_after_s"] = min(max(age_s, 0) + DAY_S, MAX_WAIT_S)
     text = f"{client.session.url}\n{orphan.job_id}"
     key = f"graphql-jobs-adopt-{hashlib.sha256(text.encode()).hexdigest()[:40]}"
     try:
         run_id = await start_deployment(SENSOR, parameters, key)
-    except Exception as error:  # whatever Prefect's client raises: gone, refused, unreachable
+    except Exception as error:  # any error of Prefect's client: deleted, refused, unreachable
         return f"not adopted: {SENSOR}: {type(error).__name__}: {str(error)[:200]}"
     run = (await read_runs([run_id])).get(run_id)
     if run is None or is_living(run):
@@ -172,7 +172,7 @@ def _unknown_row(run: FlowRun, key: str, record: Record) -> ReportRow:
     at = instant(record.at).isoformat(timespec="seconds")
     unknown = record.unknown or {
         "sent_at": at,
-        "cause": "the process that sent it ended before it wrote down the response.",
+        "cause": "the process that sent it ended before it recorded the answer.",
     }
     words = str(
         SubmissionUnknown(record.provider, record.operation, record.subject, unknown["sent_at"], unknown["cause"])

@@ -1,8 +1,8 @@
-"""Finding orphans: remote jobs that go on although no run waits for them. Nothing is changed here.
+"""Find orphans: remote jobs that continue although no run waits for them. Nothing is changed here.
 
 A job's label names the flow run that owns it. The job is an orphan if it has not ended and its run was deleted, has
 ended, or has another job with the same key. It is not an orphan if a living run has its id among its parameters, as
-`wait-for-jobs` does, or uses the caller's own key in the label.
+`wait-for-jobs` does, or uses the caller's key in the label.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Records = Mapping[UUID, Mapping[str, Record]]
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A job that no run waits for, and the reason to think so."""
+    """A job that no run waits for, and the reason."""
 
     job_id: str
     key: str
@@ -38,9 +38,9 @@ class Orphan:
     created_at: datetime | None = None
     #: This server does not know the run: it was deleted, or another server has it.
     owner_is_gone: bool = False
-    #: Its run goes on, with another job.
+    #: Its run continues with another job.
     owner_goes_on: bool = False
-    #: The key is the caller's own: any run with that key adopts this job.
+    #: The key is a caller's: any run with that key adopts this job.
     has_callers_key: bool = False
     #: Only the job's container is labelled, and no store names the job.
     may_be_anothers: bool = False
@@ -49,10 +49,10 @@ class Orphan:
 
 
 async def find_orphans(client: AiwareClient, since: float, until: float, troubled: Records) -> list[Orphan]:
-    """The orphans among the labelled jobs that were created between two instants (epoch seconds), oldest first.
+    """Return the orphans among the labelled jobs created between two instants (epoch seconds), oldest first.
 
-    `troubled` has the records of runs that ended badly: they name the jobs that cannot carry a label. Jobs that were
-    submitted outside of a flow run have no owner and are left out. Raises `RequestFailed` if the list cannot be read.
+    `troubled` has the records of failed runs, with the jobs that cannot have a label. Jobs that were
+    submitted outside a flow run have no owner and are omitted. Raises `RequestFailed` if the list cannot be read.
     """
     listed = await labelled_jobs(client, since, until)
     jobs = [job for job in listed if not job.state.is_terminal and _owner(job.label)]
@@ -74,7 +74,7 @@ def _owner(label: Label) -> UUID | None:
 
 
 def _unlisted(client: AiwareClient, troubled: Records, listed: Iterable[str]) -> list[LabelledJob]:
-    """The jobs that records name and the list lacks: launches on a caller's target carry no label."""
+    """Return the jobs that are in records but not in the list: launches on a caller's target have no label."""
     known, found = set(listed), []
     for run_id, records in troubled.items():
         for key, record in records.items():
@@ -86,7 +86,7 @@ def _unlisted(client: AiwareClient, troubled: Records, listed: Iterable[str]) ->
 
 
 async def _records_of_owners(jobs: Iterable[LabelledJob], owners: Mapping[UUID, FlowRun]) -> Records:
-    """The records that decide: those of living runs, and of runs whose job may be somebody else's."""
+    """Return the records that decide: those of living runs, and of runs whose job may be someone else's."""
     wanted = {
         owner for job in jobs if (owner := _owner(job.label)) and (is_living(owners.get(owner)) or job.by_container)
     }
@@ -104,7 +104,7 @@ async def _records_of_owners(jobs: Iterable[LabelledJob], owners: Mapping[UUID, 
 
 
 def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records) -> Orphan | None:
-    """The job as an orphan by its owner; None if the owner waits for it."""
+    """Return the job as an orphan by its owner, or None if the owner waits for it."""
     owner = _owner(job.label)
     assert owner is not None  # noqa: S101 (others were left out)
     run, record = owners.get(owner), records.get(owner, {}).get(job.label.key)
@@ -112,9 +112,9 @@ def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records)
     if run and is_living(run):
         if has is None or has == job.job_id:
             return None
-        why = f"its run {run.name} goes on with job {has} of the same key."
+        why = f"its run {run.name} continues with job {has} of the same key."
     elif run is None:
-        why = "its run is gone."
+        why = "its run was deleted, or belongs to another server."
     else:
         why = f"its run {run.name} ended: {run.state_name}."
     doubt = job.by_container and has != job.job_id
@@ -127,7 +127,7 @@ def _suspect(job: LabelledJob, owners: Mapping[UUID, FlowRun], records: Records)
 
 
 async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
-    """The suspects that no living run names in its parameters or uses by a caller's own key."""
+    """Return the suspects that no living run names in its parameters or uses by a caller's key."""
     homes = await homes_of(orphan.key for orphan in suspects)
     living = await living_runs()
     named = {text for run in living.values() for text in texts_in(run.parameters)}
@@ -141,27 +141,27 @@ async def _without_those_in_use(suspects: list[Orphan]) -> list[Orphan]:
             continue
         why = orphan.why
         if orphan.key in users:
-            why = f"run {users[orphan.key].name} goes on with job {has} of the same key."
+            why = f"run {users[orphan.key].name} continues with job {has} of the same key."
         left.append(replace(orphan, why=why, has_callers_key=orphan.key in homes))
     return left
 
 
 async def _users(homes: Mapping[str, list[UUID]], living: Mapping[UUID, FlowRun]) -> dict[str, FlowRun]:
-    """A living run for each caller's own key that one uses.
+    """Return a living run for each caller's key that one uses.
 
-    Read from the stores of the users, not of the keys' homes: a deleted home has no entries any more.
+    They are read from the users' stores, not from the keys' home runs: a deleted home has no entries.
     """
     if not homes:
         return {}
     users = {key: living[run_id] for key, run_ids in homes.items() for run_id in run_ids if run_id in living}
-    # A run that has not begun has asked for nothing yet.
+    # A run that has not started has requested nothing yet.
     for run_id, keys in (await references_of([run.id for run in living.values() if run.start_time])).items():
         users |= {key: living[run_id] for key in keys if key in homes}
     return users
 
 
 def _goes_on(seen: Seen) -> bool:
-    """Whether the job exists and has not ended. True too if it could not be read: the report says so."""
+    """Whether the job exists and has not ended. Also True if it could not be read: the report says so."""
     if isinstance(seen, Job):
         return not seen.state.is_terminal
     return not isinstance(seen, JobNotFound)

@@ -43,7 +43,7 @@ async def test_callers_key_belongs_to_all_runs_that_use_it(emulator: Emulator) -
         assert await reap(emulator, action="cancel", dry_run=False) == []
         surplus = plant(emulator, first, key)
         [row] = await reap(emulator, action="cancel", dry_run=False)
-        assert (row["job_id"], f"goes on with job {job_id}" in row["why"]) == (surplus, True)
+        assert (row["job_id"], f"continues with job {job_id}" in row["why"]) == (surplus, True)
         await client.set_flow_run_state(second.id, Failed(), force=True)
     found = await reap(emulator, action="cancel", dry_run=False)
     assert {row["job_id"] for row in found} == {job_id, surplus}

@@ -93,7 +93,7 @@ async def test_job_that_was_deleted_is_reported(aiware: AiwareCredentials, emula
     job_id = await submit(aiware, TASKS, run)
     emulator.clock.advance(6)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it does not exist any more."]
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it no longer exists."]
 
 
 async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
@@ -121,7 +121,7 @@ async def test_job_that_never_shows_is_given_up_after_visibility_s(
     made_at = emulator.clock.now()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it does not exist any more."]
+    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it no longer exists."]
     assert emulator.clock.now() - made_at == pytest.approx(aiware.visibility_s, abs=1)
 
 
