@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-#: Far above what the runs take on two busy cores.
+#: Far above the duration of the runs on two busy cores.
 GIVE_UP_AFTER_S = 300
 
 
 async def start(client: PrefectClient, deployment_name: str, parameters: dict[str, Any]) -> FlowRun:
-    """A run with these parameters beside those of the deployment."""
+    """A run with these parameters and those of the deployment."""
     deployment = await client.read_deployment_by_name(deployment_name)
     return await client.create_flow_run_from_deployment(deployment.id, parameters=deployment.parameters | parameters)
 
 
 async def all_ended(client: PrefectClient, runs: list[FlowRun]) -> list[FlowRun]:
-    """The runs as they are when all have ended, or after `GIVE_UP_AFTER_S`."""
+    """The runs when all have ended, or after `GIVE_UP_AFTER_S`."""
     for _ in range(GIVE_UP_AFTER_S):
         runs = [await client.read_flow_run(run.id) for run in runs]
         if all(run.state and run.state.is_final() for run in runs):

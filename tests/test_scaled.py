@@ -1,4 +1,4 @@
-"""The scaled stack: PostgreSQL, Redis, two API servers, two workers, two watchers. What dies on it loses nothing."""
+"""The scaled stack: PostgreSQL, Redis, two API servers, two workers, two watchers. A killed part loses nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LABEL = {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com"}
 @pytest.mark.prefect
 @pytest.mark.skipif(bool(scaled.missing()), reason=scaled.missing())
 async def test_killed_server_and_watcher_lose_nothing() -> None:
-    """Both die while runs are suspended: each job is submitted once, each run completes, and nothing of it is left."""
+    """Both are killed while runs are suspended: each job is submitted once, each run completes, no process remains."""
     with scaled.scaled_stack(emulator_options=("--queued-s", "1", "--running-s", "8")) as stack:
         async with client_of(stack) as client:
             await save_blocks(stack)
@@ -93,7 +93,7 @@ async def client_of(stack: Stack) -> AsyncIterator[PrefectClient]:
 
 
 def processes_of(stack: Stack) -> list[psutil.Process]:
-    """All that was started with the stack's environment, also by a process that is dead."""
+    """All processes that were started with the stack's environment, also by a process that has ended."""
     home = stack.environment["PREFECT_HOME"]
     found = []
     for process in psutil.process_iter():
@@ -121,7 +121,7 @@ def test_missing_programs_are_named_with_the_command_that_installs_them(monkeypa
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Signal handlers are as they were when the test ends."""
+    """Signal handlers are restored when the test ends."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in kept.items():
@@ -153,7 +153,7 @@ async def echo_name(name: bytes, reader: asyncio.StreamReader, writer: asyncio.S
 
 
 async def test_balancer_deals_connections_in_turn_and_skips_a_dead_server() -> None:
-    """Two servers and a port that nobody listens on: both servers answer, and no connection fails."""
+    """Two servers and a port without a listener: both servers answer, and no connection fails."""
     async with AsyncExitStack() as closing:
         servers = [
             await closing.enter_async_context(await asyncio.start_server(partial(echo_name, name), "127.0.0.1", 0))
@@ -167,7 +167,7 @@ async def test_balancer_deals_connections_in_turn_and_skips_a_dead_server() -> N
 
 
 async def test_balancer_ends_a_connection_that_no_server_takes() -> None:
-    """All servers are dead: the client sees the end of the connection, and does not wait."""
+    """All servers are stopped: the client sees the end of the connection, and does not wait."""
     port = free_port()
     balancer = asyncio.create_task(balance(port, [free_port(), free_port()]))
     assert await ask(port) == b""

@@ -15,7 +15,7 @@ from tests.crashes.suspended.course import Plan, run_trials
 from tests.crashes.suspended.judge import Ending, broken_promises, jobs_of
 from tests.crashes.suspended.plan import KINDS, Kill, Kind, Request, Trial, deal, kills
 
-#: Fewer than in `make crash-test`: each start of the watcher and each of a run takes 3 s of a core.
+#: Fewer than in `make crash-test`: each start of the watcher or of a run takes 3 s of a core.
 WITHIN_S = 30.0
 ON_WORKER = 2
 KILLS = (Kill(Request.CLAIM, True), Kill(Request.RESUME, False), Kill(Request.RESUME, True), Kill(Request.END, True))
@@ -68,7 +68,7 @@ def test_other_number_of_jobs_breaks_a_promise(jobs: list[str]) -> None:
 
 
 def test_cancelled_run_that_was_revived_breaks_a_promise() -> None:
-    """It must end as Cancelled, whether or not it was resumed before."""
+    """It must end as Cancelled, even if it was resumed before."""
     trial = trial_of(Kind("run_aiware_job", "succeeds", is_cancelled=True), cancel_at="with")
     stays = Ending([*RESUMED[:4], "Cancelled", "Resuming", "Cancelled"], is_final=True)
     assert broken_promises(trial, stays, ["job"]) == []
@@ -83,7 +83,7 @@ def test_run_that_fails_without_a_process_is_not_resumed() -> None:
 
 
 def test_jobs_of_other_trials_are_not_counted() -> None:
-    """By the name of the trial in what was submitted; a container is no job."""
+    """By the name of the trial in the submission; a container is not a job."""
     made = [("mine", SUCCEEDS.name), ("another's", "suspended-0002"), (None, SUCCEEDS.name)]
     submissions = [{"job_id": job_id, "spec": {"address": name}} for job_id, name in made]
     assert jobs_of(SUCCEEDS, submissions) == ["mine"]

@@ -1,7 +1,7 @@
-"""`make crash-test`: suspended runs, whose watcher is killed ten times while Prefect restarts and a provider is away.
+"""`make crash-test`: suspended runs; the watcher is killed ten times, Prefect restarts, and a provider is unavailable.
 
-`SUSPENDED` says how many runs (60), `SEED` in which order; `STACK=scaled` takes PostgreSQL and Redis. Exits with 1 if a
-promise was broken.
+`SUSPENDED` is the number of runs (60), `SEED` decides their order; `STACK=scaled` uses PostgreSQL and Redis. Exits
+with 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _RUNS = 60
 _KILLS = 10
 _RESTARTS = 2
 _AWAY_S = 20.0
-#: Seconds for each run: two processes of each take turns on two cores.
+#: Seconds for each run: two processes of each run alternate on two cores.
 _S_PER_RUN = 3.0
 _LOG_CHARACTERS = 5_000
 
 
 def main() -> int:
-    """Run all trials. Gives the exit status."""
+    """Run all trials. Returns the exit status."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored; `timeout` sends SIGTERM
         signal.signal(number, signal.default_int_handler)
     kind = ScaledStack if os.environ.get("STACK") == "scaled" else Stack
     began_at = time.monotonic()
     try:
         with kind() as stack:
-            # The flows that this process executes need not tell their steps.
+            # The flows that this process executes need not log their steps.
             os.environ.update(stack.environment | {"PREFECT_LOGGING_LEVEL": "CRITICAL"})
             verdicts = _run(stack)
             if any(verdict.problems for verdict in verdicts):
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _run(stack: Stack) -> list[Verdict]:
-    from tests.crashes.suspended.course import Plan, run_trials  # Prefect reads its settings when it is imported
+    from tests.crashes.suspended.course import Plan, run_trials  # Prefect reads its settings at import
 
     count, seed = int(os.environ.get("SUSPENDED") or _RUNS), int(os.environ.get("SEED") or 1)
     within_s = count * _S_PER_RUN

@@ -47,27 +47,27 @@ _POOL = "suspended"
 #: Our choice, for two cores.
 _PROCESSES_AT_ONCE = 4
 _FLOWS = ("run_aiware_job", "run_datasaur_auto_label", "wait_for_jobs")
-#: The jobs stay in the queue until the trial lets them end.
+#: The jobs stay queued until the trial lets them end.
 _FOR_EVER_S = 1e6
 _LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to the runs of all trials."""
+    """The events for the runs of all trials."""
 
     trials: Sequence[Trial]
     kills: Sequence[Kill]
     #: The jobs end, and the disturbances begin, within this time.
     within_s: float
-    #: How often Prefect's server is restarted, and how long the provider is away.
+    #: How often Prefect's server is restarted, and how long the provider is unavailable.
     restarts: int
     away_s: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One trial with what came of it."""
+    """One trial with its result."""
 
     trial: Trial
     ending: Ending
@@ -75,7 +75,7 @@ class Verdict:
 
 
 async def run_trials(stack: Stack, plan: Plan, say: Callable[[str], object]) -> list[Verdict]:
-    """Run them all on `stack`, whose address is in Prefect's settings."""
+    """Run all on `stack`, whose address is in Prefect's settings."""
     async with AsyncExitStack() as resources:
         emulator = await resources.enter_async_context(Emulator(pace=Pace(queued_s=_FOR_EVER_S)))
         provider = await resources.enter_async_context(Relay(emulator.url))
@@ -134,7 +134,7 @@ class Runs:
         self._downstream: dict[int, UUID] = {}
 
     async def prepare(self, trials: Sequence[Trial]) -> None:
-        """Save the blocks and make the deployments. Nothing runs those of what comes next: their runs are counted."""
+        """Save the blocks and create the deployments. Downstream runs are not executed, only counted."""
         with suppress(ObjectAlreadyExists):
             pool = WorkPoolCreate(name=_POOL, type="process", concurrency_limit=_PROCESSES_AT_ONCE)
             await self._client.create_work_pool(pool)
@@ -202,7 +202,7 @@ class Runs:
             say("Some runs hang.")
 
     async def verdict(self, trial: Trial) -> Verdict:
-        """What became of the trial."""
+        """The result of the trial."""
         run_id = self.ids[trial.number]
         run = await ask(lambda client: client.read_flow_run(run_id))
         states = sorted(
@@ -254,7 +254,7 @@ class Runs:
 
 
 async def _idle(worker_pid: int) -> None:
-    """Return when no process of a run is left."""
+    """Return when no process of a run remains."""
     while psutil.Process(worker_pid).children():  # noqa: ASYNC110 (it tells nobody)
         await asyncio.sleep(_LOOK_AGAIN_S)
 

@@ -102,7 +102,7 @@ class DisturbedWatcher:
         return not self._is_down
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task of its own, since this connection ends with the watcher."""
+        """Do the work in a separate task, since this connection ends with the watcher."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         return task
@@ -114,7 +114,7 @@ class DisturbedWatcher:
 
 
 async def _cancel(run_id: UUID) -> None:
-    """As a person does in the UI."""
+    """Cancel the run like a person in the UI."""
     await ask(lambda client: client.set_flow_run_state(run_id, Cancelling()))
 
 

@@ -1,4 +1,4 @@
-"""Whether a suspended run ended as is promised, by what the emulator and Prefect wrote down. Pure."""
+"""Whether a suspended run kept the promises, by the records of the emulator and Prefect. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ending:
-    """What became of a run, as Prefect tells it."""
+    """The end of a run, by Prefect's records."""
 
     #: Names of its states, in order.
     history: list[str] = field(default_factory=list)
     message: str = ""
     is_final: bool = False
-    #: How many runs of what comes next there are.
+    #: The number of downstream runs.
     followers: int = 0
 
     @property
@@ -30,7 +30,7 @@ class Ending:
 
 
 def jobs_of(trial: Trial, submissions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of the jobs that were really made for the trial."""
+    """The ids of the jobs that were created for the trial."""
     return [
         submission["job_id"]
         for submission in submissions
@@ -39,7 +39,7 @@ def jobs_of(trial: Trial, submissions: Sequence[Mapping[str, Any]]) -> list[str]
 
 
 def broken_promises(trial: Trial, ending: Ending, jobs: Sequence[str]) -> list[str]:
-    """What was promised and not kept, in words; empty if all was."""
+    """The promises that were broken, in words; empty if none was."""
     told = f"its states: {', '.join(ending.history)}; {ending.message}"
     problems = []
     if not ending.is_final or ending.state != trial.state:

@@ -1,4 +1,4 @@
-"""Which runs are suspended, how their jobs end, and where the watcher is killed. Pure."""
+"""The suspended runs, how their jobs end, and where the watcher is killed. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 _PROJECT_ID = "HvdyIL2iwZn"
-#: Seconds after its submission at which a job that never ends is late.
+#: The deadline of a job that never ends, in seconds after its submission.
 _LATE_S = 45
 
 Flow = Literal["run_aiware_job", "run_datasaur_auto_label", "wait_for_jobs"]
@@ -46,16 +46,16 @@ class Kind:
 
     @property
     def is_sensor(self) -> bool:
-        """Whether the run waits for jobs of others. It is created suspended, so that no process starts before."""
+        """Whether the run waits for jobs of others. It is created suspended, so no process starts before."""
         return self.flow == "wait_for_jobs"
 
     @property
     def needs_process(self) -> bool:
-        """Whether the watcher resumes the run, and does not end it by itself."""
+        """Whether the watcher resumes the run, and does not end it itself."""
         return self.on_failure == "resume" or self.end == "succeeds"
 
     def parameters(self, name: str) -> dict[str, Any]:
-        """The parameters of the flow. Those of its job hold the name of the trial."""
+        """The parameters of the flow. The name of the trial is among those of its job."""
         common = {
             "credentials": f"crash-{self.provider}",
             "suspend": True,
@@ -116,12 +116,12 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The name of the flow run, which the ledger shows too."""
+        """The name of the flow run, which is in the ledger too."""
         return f"suspended-{self.number:04d}"
 
     @property
     def title(self) -> str:
-        """For people."""
+        """A readable name."""
         cancel = f", cancelled {self.cancel_at} its resumption" if self.cancel_at else ""
         return f"{self.name} {self.kind.flow}, job {self.kind.end}, {self.kind.on_failure}{cancel}"
 
@@ -137,7 +137,7 @@ class Trial:
 
 
 def deal(count: int, seed: int, within_s: float, on_worker: int) -> list[Trial]:
-    """`count` trials, evenly over all kinds; the jobs end in an order that the seed decides, within `within_s` seconds.
+    """`count` trials, evenly over all kinds; the jobs end in an order from the seed, within `within_s` seconds.
 
     `on_worker`: how many of the runs a worker's process suspends.
     """
@@ -156,7 +156,7 @@ def deal(count: int, seed: int, within_s: float, on_worker: int) -> list[Trial]:
 
 
 class Request(StrEnum):
-    """The requests to Prefect at which the watcher is killed: what the line of the request holds."""
+    """The requests to Prefect at which the watcher is killed: a part of the request line."""
 
     CLAIM = "claim"
     RESUME = "resume"
@@ -167,14 +167,14 @@ class Request(StrEnum):
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill of the watcher: at which request, and whether the server gets it."""
+    """A kill of the watcher: at which request, and whether the server gets the request."""
 
     request: Request
     is_answered: bool
 
 
 def kills(count: int, seed: int, requests: Sequence[Request] = tuple(Request)) -> list[Kill]:
-    """`count` kills, in an order that the seed decides; ten are one before and one after each kind of request."""
+    """`count` kills, in an order from the seed; ten are one before and one after each kind of request."""
     all_of_them = [Kill(request, is_answered) for request in requests for is_answered in (False, True)]
     Random(seed).shuffle(all_of_them)
     return [kill for kill, _ in zip(cycle(all_of_them), range(count), strict=False)]
