@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,8 +27,7 @@ _TRIES = 10
 _WRITE_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """One job. Instants are epoch seconds; `digest` stands for the statuses that were seen at `changed_at`."""
 
     first_at: float
@@ -100,7 +98,7 @@ class Checkpoints:
         while self._unwritten:
             news, self._unwritten = self._unwritten, {}
             try:
-                await self._append({job_id: asdict(checkpoint) for job_id, checkpoint in news.items()})
+                await self._append({job_id: checkpoint._asdict() for job_id, checkpoint in news.items()})
             except Exception:  # whatever the store raises
                 logger.exception("The checkpoints of %d jobs could not be written.", len(news))
 
