@@ -54,7 +54,7 @@ class Metrics:
 
     def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int]]) -> None:
         self._client, self._session, self._sizes = client, client.session, sizes
-        self._counts, self._exported = Counter[str](), (0, 0)
+        self._counts, self._exported, self._new_ends = Counter[str](), (0, 0), 0
         self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
         self._log_at = client.session.clock.monotonic() + LOG_EVERY_S
 
@@ -65,16 +65,17 @@ class Metrics:
         self._session.telemetry.add(**changes)
 
     def polled(self, statuses: int) -> None:
-        """Count a batch, export the sizes, and write a line in the log if it is time."""
-        self.count(batches=1, statuses=statuses)
+        """Count a batch and its ends, export the sizes, and write a line in the log if it is time."""
+        ended, self._new_ends = self._new_ends, 0
+        self.count(batches=1, statuses=statuses, ended=ended)
         self.export_sizes()
         if (now := self._session.clock.monotonic()) >= self._log_at:
             self._log_at = now + LOG_EVERY_S
             logger.info("%s: %s", self._client.provider, self.snapshot())
 
     def ended(self, job: Job, now: float) -> None:
-        """Count the end of a job that a poll showed."""
-        self.count(ended=1)
+        """Note the end of a job that a poll showed. `polled` counts it."""
+        self._new_ends += 1
         if ended_at := job.modified_at:
             self._latencies.append(now - ended_at.timestamp())
             self._session.telemetry.record_latency(self._latencies[-1])

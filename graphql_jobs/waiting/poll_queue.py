@@ -115,12 +115,12 @@ class PollQueue:
         not prolong an outage that is over for the others, or end a wait for a job that was never polled.
         """
         due = [job for job in self.jobs.values() if job.due_at <= due_by and not job.is_under_way]
-        if not due:
-            return []
-        job = random.choice([one for one in due if one.is_answered] or due)  # noqa: S311 (guards nothing)
-        self._remove(job)
-        job.due_at = inf
-        return [job]
+        due = [job for job in due if job.is_answered] or due
+        probe = random.sample(due, min(1, len(due)))
+        for job in probe:
+            self._remove(job)
+            job.due_at = inf
+        return probe
 
     def drop(self, job: PolledJob) -> None:
         """Forget the job."""

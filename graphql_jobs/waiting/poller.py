@@ -107,11 +107,10 @@ class Poller:
         """The jobs of the next poll; empty if none may be sent now. In an outage, one probe at a time."""
         queue, large = self._queue, sum(self._polls.values())
         if self._breaker.failure:
-            if len(self._polls) > large:
+            if len(self._polls) > large or now < min(self._breaker.probe_at, self._judge_at):
                 return []
-            if now >= self._judge_at:  # a wait gives up: probe with any job, so that it does not give up too soon
-                return queue.take_probe(inf)
-            return queue.take_probe(now) if now >= self._breaker.probe_at else []
+            # If a wait gives up, any job serves as the probe, so that the wait does not give up too soon.
+            return queue.take_probe(inf if now >= self._judge_at else now)
         if len(self._polls) >= MAX_UNDER_WAY:
             return []
         large_job = queue.take(now, 1, large=True) if large < MAX_LARGE else []
@@ -124,9 +123,7 @@ class Poller:
         if self._breaker.failure:
             probe_at = max(self._breaker.probe_at, min(batch_at, large_at))
             return inf if len(self._polls) > large else min(probe_at, self._judge_at if self._judge_at > now else inf)
-        if len(self._polls) >= MAX_UNDER_WAY:
-            return inf
-        return min(batch_at, large_at if large < MAX_LARGE else inf)
+        return inf if len(self._polls) >= MAX_UNDER_WAY else min(batch_at, large_at if large < MAX_LARGE else inf)
 
     def _send(self, batch: Sequence[PolledJob], now: float) -> None:
         """Send a poll, in the context of a wait for one of its jobs: what is logged about a job belongs there."""
@@ -140,7 +137,6 @@ class Poller:
         seen, deferred = await self._client.poll([job.job_id for job in batch], defer=not in_full)
         now = self._clock.now()
         failures = [one for one in seen.values() if isinstance(one, RequestFailed)]
-        self.metrics.polled(len(seen) - len(failures))
         self._judge_endpoint(failures, len(batch), asked_at, now)
         for job in batch:
             if job.job_id in deferred:  # it takes requests of its own
@@ -153,6 +149,7 @@ class Poller:
                 self._queue.put(job, due_at)
             else:
                 self._queue.drop(job)
+        self.metrics.polled(len(seen) - len(failures))
         self._judge_at = -inf
         if self._breaker.failure:
             self._judge_outage(self._breaker.failure, asked_at, now)
@@ -169,7 +166,7 @@ class Poller:
             self._step()
 
     def _judge_endpoint(self, failures: list[RequestFailed], asked: int, asked_at: float, now: float) -> None:
-        """Note the outage that begins with a poll that brings nothing but failures, or that ends with another one."""
+        """Note whether the poll failed as a whole: an outage begins or goes on, or else it ends."""
         if len(failures) < asked:
             if self._breaker.failure:
                 logger.info("Answers again, after %.0f s without.", now - self._breaker.since)

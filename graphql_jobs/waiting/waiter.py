@@ -21,9 +21,8 @@ class Waiter:
     """A caller's watches by the ids of their jobs. The poller tells news, the caller awaits them."""
 
     def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
-        self.watches = dict(watches)
-        #: Whether the caller wants to know of changes too, and not only of ends.
-        self.wants_changes = wants_changes
+        """`wants_changes`: the poller tells changes too, and not only ends."""
+        self.watches, self.wants_changes = dict(watches), wants_changes
         #: When the poller began to poll for it.
         self.joined_at = 0.0
         #: The caller's context: what is logged about its jobs belongs to it.
