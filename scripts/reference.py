@@ -1,8 +1,8 @@
 """`python -m scripts.reference`: renew the tables in docs/ref that come from the code.
 
 A table stands between `<!-- table: flow run-aiware-job -->` and `<!-- /table -->`. Flow parameters come from the flows'
-signatures and docstrings, block fields from the blocks, errors from the classes. tests/test_docs.py fails when a table
-is not up to date or when something has no table.
+signatures and docstrings, block fields from the blocks, errors from the classes. tests/test_reference.py fails
+when a table is not up to date or is missing.
 """
 
 from __future__ import annotations
