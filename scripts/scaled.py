@@ -16,7 +16,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +62,7 @@ class ScaledStack(Stack):
         options = ("-D", str(folder / "data"), "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1")
         # SIGINT: it stops without waiting for its clients.
         command = [_program("postgres"), *options]
-        self._add_service("postgres", command, port, cwd=folder, user=user, stop_signal=signal.SIGINT)
+        self._add_database("postgres", command, cwd=folder, user=user, stop_signal=signal.SIGINT)
         url = f"postgresql+asyncpg://prefect:{password}@127.0.0.1:{port}/postgres"
         return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
 
@@ -72,12 +71,12 @@ class ScaledStack(Stack):
         port, password = free_port(), secrets.token_hex(16)
         settings = self.folder / "redis.conf"
         _write_private(settings, f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\n')
-        self._add_service("redis", [_program("redis-server"), str(settings)], port, cwd=self.folder)
+        self._add_database("redis", [_program("redis-server"), str(settings)], cwd=self.folder)
         return f"redis://:{password}@127.0.0.1:{port}/0"
 
-    def _add_service(self, name: str, command: list[str], port: int, **how: Any) -> None:
+    def _add_database(self, name: str, command: list[str], **how: Any) -> None:
         log = self.folder / f"{name}.log"
-        part = Part(name, command, log, environment=self.environment, is_ready=lambda _: _listens(port), **how)
+        part = Part(name, command, log, environment=self.environment, is_ready=_accepts_connections, **how)
         self._add(part).wait_until_ready()
 
 
@@ -166,9 +165,9 @@ def _write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _accepts_connections(database: Part) -> bool:
+    """Both databases log these words. A port that listens is not enough: PostgreSQL may have to recover first."""
+    return "ready to accept connections" in database.log().lower()
 
 
 def _is_balancing(balancer: Part) -> bool:
