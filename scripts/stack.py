@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import certifi
 
 from scripts.logs import errors
 from scripts.processes import Part, StackError, free_port
@@ -33,12 +36,18 @@ CLEAN_UP_QUEUE = "clean-up"
 
 
 class Stack:
-    """Use as `with Stack() as stack:`. Everything that it started is ended, and its folder removed, on exit."""
+    """Use as `with Stack() as stack:`. Everything that it started is ended, and its folder removed, on exit.
 
-    def __init__(self, port: int | None = None, emulator_options: tuple[str, ...] = ()) -> None:
+    The server begins with a copy of `database`, if it is given, or else migrates a new one.
+    """
+
+    def __init__(
+        self, port: int | None = None, emulator_options: tuple[str, ...] = (), database: Path | None = None
+    ) -> None:
         self._resources = ExitStack()
         self._port = port
         self._emulator_options = emulator_options
+        self._database = database
         #: All processes by their names: "emulator", "server", "worker-1", "watcher-1".
         self.parts: dict[str, Part] = {}
         self.folder = Path()
@@ -58,6 +67,7 @@ class Stack:
             # Resolved, since a worker compares paths and macOS puts temporary folders behind a link.
             self.folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="graphql-jobs-"))).resolve()
             self.environment = _environment(self.folder, self._port or free_port())
+            self.environment["PREFECT_API_SSL_CERT_FILE"] = write_authority(self.folder)
             self._start_emulator()
             self._start_server()
             self._resources = undo.pop_all()
@@ -83,10 +93,13 @@ class Stack:
 
     def deploy(self) -> None:
         """Register the blocks, make the work pool with its queues and deploy all of prefect.yaml."""
-        self.run("prefect", "block", "register", "-m", "blocks")
-        self.run("prefect", "work-pool", "create", POOL, "--type", "process")
-        self.run("prefect", "work-queue", "create", CLEAN_UP_QUEUE, "--pool", POOL, "--priority", "1")
-        self.run("prefect", "--no-prompt", "deploy", "--all")
+        self.run(
+            "scripts.prefect_commands",
+            "block register -m blocks",
+            f"work-pool create {POOL} --type process",
+            f"work-queue create {CLEAN_UP_QUEUE} --pool {POOL} --priority 1",
+            "--no-prompt deploy --all",
+        )
 
     def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> Part:
         """Start a process worker, in an empty folder of its own, and return when it polls.
@@ -150,6 +163,10 @@ class Stack:
 
     def _start_server(self) -> None:
         """Start what answers at `PREFECT_API_URL`, and return when it does."""
+        if self._database:
+            home = Path(self.environment["PREFECT_HOME"])
+            home.mkdir()
+            shutil.copy(self._database, home / "prefect.db")
         self._start_api("server", self.environment["PREFECT_SERVER_API_PORT"]).wait_until_ready()
 
     def _start_api(self, name: str, port: str, *options: str, environment: dict[str, str] | None = None) -> Part:
@@ -193,12 +210,24 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
         # Nothing here calls anything but loopback.
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        # Each new client would ask the server for a token, which this server does not demand.
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_CLI_COLORS": "false",
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def write_authority(folder: Path) -> str:
+    """Write one authority for TLS, and give the path of the file.
+
+    Each of Prefect's clients loads all authorities that it knows, which takes 35 ms of a core; loopback needs none.
+    """
+    file = folder / "authority.pem"
+    file.write_text("".join(certifi.contents().partition("-----END CERTIFICATE-----\n")[:2]))
+    return str(file)
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,6 @@ from prefect import get_run_logger
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
-from prefect.utilities.schema_tools import validate
 
 from blocks.api import ask
 from blocks.runs.root_run import root_run_id
@@ -83,6 +82,8 @@ def _require_fit(
     deployment: DeploymentResponse, name: str, parameter: str, sample: Mapping[str, Any], shown: str
 ) -> None:
     """Validate the one parameter as Prefect's server does when a run is created."""
+    from prefect.utilities.schema_tools import validate  # imports SQLAlchemy: 0.3 s of a core that other runs save
+
     whole: dict[str, Any] = deployment.parameter_openapi_schema or {}
     schema: Any = {key: value for key, value in whole.items() if key not in {"required", "additionalProperties"}}
     try:

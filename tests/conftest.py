@@ -10,22 +10,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import certifi
 import pytest
+
+from scripts.stack import Stack, write_authority
 
 # Prefect reads its settings and makes its home at import: neither may come from the developer's own Prefect profile.
 PREFECT_HOME = Path(tempfile.mkdtemp(prefix="graphql-jobs-tests-"))
 atexit.register(shutil.rmtree, PREFECT_HOME, ignore_errors=True)
-# Each of Prefect's clients loads all TLS authorities, which takes 35 ms of a core. Loopback needs none.
-AUTHORITY = PREFECT_HOME / "authority.pem"
-AUTHORITY.write_text("".join(certifi.contents().partition("-----END CERTIFICATE-----\n")[:2]))
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
     del os.environ[_name]
 os.environ |= {
     "PREFECT_HOME": str(PREFECT_HOME),
-    "PREFECT_API_SSL_CERT_FILE": str(AUTHORITY),
+    "PREFECT_API_SSL_CERT_FILE": write_authority(PREFECT_HOME),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
+    # Each new client would ask the server for a token, which this server does not demand.
+    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # It writes at the same instants as the flows; SQLite answers 503, and Prefect's client waits 2 s each time, which
     # trebles the tests' time. The events hold the same data.
@@ -34,13 +34,14 @@ os.environ |= {
 }
 
 from pydantic import SecretStr  # noqa: E402 (as above)
+from pydantic_core import to_jsonable_python  # noqa: E402 (as above)
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.logs import errors  # noqa: E402 (as above)
-from scripts.stack import Stack  # noqa: E402 (as above)
 from tests.clocks import DrivenClock, use_clock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
+from tests.migrated import make_folder, migrated_database  # noqa: E402 (as above)
 from tests.scheduling import Groups, rank_of  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ TARGET_SECRET = "tgt-5ecret-that-nobody-may-see"
 #: The durations of a job in real time.
 SHORT = Pace(queued_s=0.05, running_s=0.1)
 
+make_folder()
 # The documents of the saved blocks, by their names.
 _documents: dict[str, UUID] = {}
 # Every secret of the emulators of this process; the files of the Prefect server are searched for them at its end.
@@ -97,22 +99,24 @@ class RunsOf(Protocol):
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[Path]:
-    """A Prefect server on a free port; returns the file of its database. Takes 20 s: only for tests marked `prefect`.
+    """A Prefect server on a free port; returns the file of its database. Takes 10 s: only for tests marked `prefect`.
 
     At the end of the session it fails if the server's log has an error that is not expected, or if the database or
     Prefect's home holds a secret of any test in clear.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
-    from prefect.testing.utilities import prefect_test_harness
+    from prefect.testing import utilities
 
-    log = PREFECT_HOME / "server.log"
-    with ExitStack() as resources:
+    log, folder = PREFECT_HOME / "server.log", Path(tempfile.mkdtemp(prefix="graphql-jobs-server-"))
+    with ExitStack() as resources, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # the harness removes it when the process ends
+        database = Path(shutil.copy(migrated_database(), folder / "prefect-test.db"))
         resources.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         with _output_to(log):
-            resources.enter_context(prefect_test_harness(server_startup_timeout=180))
+            resources.enter_context(utilities.prefect_test_harness(server_startup_timeout=180))
         address = get_current_settings().server.database.connection_url
         assert address is not None
-        database = Path(address.get_secret_value().removeprefix("sqlite+aiosqlite:///"))
+        assert address.get_secret_value() == f"sqlite+aiosqlite:///{database}"
         yield database
         check_logs(errors(log.read_text(errors="replace")))
         assert files_with_secrets(database) == []
@@ -146,7 +150,7 @@ def stack() -> Iterator[Stack]:
 
     At the end of the session it fails if a log has an error that is not expected.
     """
-    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1")) as stack:
+    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "1"), database=migrated_database()) as stack:
         stack.deploy()
         stack.start_worker()
         yield stack
@@ -255,8 +259,13 @@ async def _save(client: PrefectClient, name: str, block: Block) -> None:
     if name not in _documents:
         _documents[name] = await block.asave(name, overwrite=True)
         return
-    data = block.model_dump(mode="json", context={"include_secrets": True}, exclude_unset=False)
+    # `model_dump` of a block computes its JSON schema for each field, which takes 100 ms.
+    data = {name: _in_clear(value) for name, value in block}
     await client.update_block_document(_documents[name], BlockDocumentUpdate(data=data))
+
+
+def _in_clear(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else to_jsonable_python(value)
 
 
 def files_in(folder: Path) -> dict[str, int]:

@@ -24,6 +24,7 @@ from scripts.demo_runs import save_blocks
 from scripts.stack import Stack
 from tasks.cancelling.layers import MESSAGE_PREFIX
 from tests.expected_errors import OF_CANCELLING, check_logs
+from tests.migrated import migrated_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -70,7 +71,8 @@ class Installation:
 
 @pytest.fixture(scope="package")
 def installation() -> Iterator[Installation]:
-    with Stack(emulator_options=("--queued-s", "0.5", "--running-s", "36000")) as stack:
+    options = ("--queued-s", "0.5", "--running-s", "36000")
+    with Stack(emulator_options=options, database=migrated_database()) as stack:
         stuck = {"kind": "stuck", "operation": "launchSingleEngineJob", "times": None}
         request = urllib.request.Request(f"{stack.emulator['url']}/_emulator/faults", json.dumps(stuck).encode())
         with urllib.request.urlopen(request, timeout=30):

@@ -113,8 +113,8 @@ async def test_own_flow_in_a_process_of_its_own(
 
 async def test_clean_up_does_not_wait_for_a_long_run(installation: Installation, client: PrefectClient) -> None:
     """One slot for runs, by a limit of the queue `default`, and a long run in it: the clean-up still runs."""
-    pool = ("--pool", POOL)
-    installation.stack.run("prefect", "work-queue", "set-concurrency-limit", "default", "1", *pool)
+    queue = await client.read_work_queue_by_name("default", POOL)
+    await client.update_work_queue(queue.id, concurrency_limit=1)
     try:
         killed = await start(client, "run-aiware-job/default", QUEUED)
         await waiting(installation, killed)
@@ -126,7 +126,7 @@ async def test_clean_up_does_not_wait_for_a_long_run(installation: Installation,
         assert "cancelled (status 'aborted')" in await told(client, killed)
         assert await state_name(client, long) == "Running"
     finally:
-        installation.stack.run("prefect", "work-queue", "clear-concurrency-limit", "default", *pool)
+        await client.update_work_queue(queue.id, concurrency_limit=None)
     await client.set_flow_run_state(long.id, Cancelling())
     await told(client, long)
 
