@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 #: The beginnings of the paths in each group, the slowest group first.
 GROUPS = {
-    "cancelling": ("tests/cancelling/",),
+    # Two stacks, since one of them would take as long as all the other tests.
+    "cancelling": (
+        "tests/cancelling/test_killed_worker.py",
+        "tests/cancelling/test_suspended.py",
+        "tests/cancelling/test_worker.py",
+    ),
+    "own flows": ("tests/cancelling/test_own_flow.py", "tests/cancelling/test_serve.py"),
     "suspended": ("tests/test_suspended_crashes.py",),
     "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
     "scaled": ("tests/test_scaled.py",),
@@ -36,9 +42,9 @@ def group_of(nodeid: str) -> str:
 
 
 def rank_of(item: pytest.Item) -> int:
-    """The position of a test's group: the shared groups come first."""
+    """The position of a test's group: the shared groups come first, and tests that are dealt singly come last."""
     group = group_of(item.nodeid)
-    return [*GROUPS, group].index(group)
+    return [*GROUPS, group].index(group) + (group == item.nodeid)
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

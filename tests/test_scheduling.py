@@ -16,6 +16,12 @@ def test_files_of_the_groups_exist() -> None:
     assert [path for path in chain(*GROUPS.values()) if not (TESTS.parent / path).exists()] == []
 
 
+def test_every_file_of_the_folder_for_cancelling_is_in_a_group() -> None:
+    """A file that is in none would start a stack of its own."""
+    files = {f"tests/cancelling/{file.name}" for file in (TESTS / "cancelling").glob("test_*.py")}
+    assert files == set(chain(GROUPS["cancelling"], GROUPS["own flows"]))
+
+
 def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
     """The tests that `make test` runs with Prefect share one server."""
     walks = [
@@ -27,7 +33,8 @@ def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
 def test_other_tests_are_dealt_by_file_and_exhaustive_ones_singly() -> None:
     """Each process starts a server once in any case."""
     assert group_of("tests/flows/test_keys.py::test_a[x]") == "tests/flows/test_keys.py"
-    assert group_of("tests/cancelling/test_serve.py::test_a") == "cancelling"
+    assert group_of("tests/cancelling/test_worker.py::test_a") == "cancelling"
+    assert group_of("tests/cancelling/test_serve.py::test_a") == "own flows"
     assert (
         group_of("tests/exhaustive/test_every_stop.py::test_a[x]") == "tests/exhaustive/test_every_stop.py::test_a[x]"
     )
