@@ -1,7 +1,7 @@
 """`make up-scaled`: Prefect on PostgreSQL and Redis, with several servers, workers and watchers, on loopback.
 
 Two API servers behind a load balancer, one process of services, process workers and watchers of suspended runs. Use
-`scaled_stack()` in tests and benchmarks; it gives a `Stack` whose parts can be killed and started again:
+`scaled_stack()` in tests and benchmarks; it returns a `Stack` whose parts can be killed and started again:
 
     with scaled_stack() as stack:
         stack.parts["api-1"].kill()
@@ -67,7 +67,7 @@ class ScaledStack(Stack):
         return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
 
     def _start_redis(self) -> str:
-        """Start Redis, which keeps nothing on disk, and give its address."""
+        """Start Redis, which stores nothing on disk, and return its address."""
         port, password = free_port(), secrets.token_hex(16)
         settings = self.folder / "redis.conf"
         _write_private(settings, f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\n')
@@ -100,7 +100,7 @@ def scaled_stack(
 
 
 def missing() -> str:
-    """What the scaled stack needs and this machine lacks, and how to install it; empty if all is there."""
+    """The programs that the scaled stack needs and this machine lacks, and how to install them; empty if none."""
     programs = {"postgres": "postgresql", "initdb": "postgresql", "redis-server": "redis-server"}
     packages = sorted({package for program, package in programs.items() if not _find(program)})
     commands = [f"`apt-get install -y {' '.join(packages)}` (Debian)"] if packages else []
@@ -123,7 +123,7 @@ def _program(name: str) -> str:
 
 
 def _postgres_user() -> pwd.struct_passwd | None:
-    """The user for PostgreSQL if we are root, as which it does not run."""
+    """The user for PostgreSQL if the current user is root, as whom it does not run."""
     if os.geteuid() != 0:
         return None
     try:
@@ -142,7 +142,7 @@ def _initialize(folder: Path, user: pwd.struct_passwd | None) -> None:
 
 
 def _redis_settings(url: str) -> dict[str, str]:
-    """What makes several server processes one: messages, their order, leases and tasks are in Redis.
+    """The settings with which several server processes share messages, their order, leases and tasks in Redis.
 
     Source: https://docs.prefect.io/v3/advanced/self-hosted and the settings of prefect-redis 0.3.0.
     """

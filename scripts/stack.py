@@ -1,7 +1,7 @@
-"""A whole installation on loopback: Prefect server, emulator, deployments and process workers, in a folder of its own.
+"""A whole installation on loopback: Prefect server, emulator, deployments and process workers, in a separate folder.
 
-Imports no Prefect, since Prefect reads its settings when it is imported: enter the stack, put its `environment` into
-`os.environ`, and import then.
+It does not import Prefect, which reads its settings at import: enter the stack, put its `environment` into
+`os.environ`, and import Prefect then.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 POOL = "graphql-jobs"
-#: The queue of what cleans up, in that pool.
+#: The queue of the clean-ups, in that pool.
 CLEAN_UP_QUEUE = "clean-up"
 
 
@@ -53,18 +53,18 @@ class Stack:
         self.folder = Path()
         self.environment: dict[str, str] = {}
         self.emulator: dict[str, str] = {}
-        #: A throw-away secret for blocks, so that a test can search for it.
+        #: A temporary secret for blocks, so that a test can search for it.
         self.target_secret = secrets.token_hex(16)
 
     @property
     def url(self) -> str:
-        """Address of the server, where its UI is."""
+        """The address of the server and its UI."""
         return self.environment["PREFECT_SERVER_UI_API_URL"].removesuffix("/api")
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             self._resources = undo
-            # Resolved, since a worker compares paths and macOS puts temporary folders behind a link.
+            # Resolved, since a worker compares paths and temporary folders on macOS are symbolic links.
             self.folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="graphql-jobs-"))).resolve()
             self.environment = _environment(self.folder, self._port or free_port())
             self.environment["PREFECT_API_SSL_CERT_FILE"] = write_authority(self.folder)
@@ -77,7 +77,7 @@ class Stack:
         self._resources.close()
 
     def run(self, *arguments: str, cwd: Path = ROOT) -> str:
-        """Run `python -m ...` against this stack and give what it printed. Raises `StackError` if it failed."""
+        """Run `python -m ...` against this stack and return its output. Raises `StackError` if it failed."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=cwd,
@@ -102,9 +102,9 @@ class Stack:
         )
 
     def start_worker(self, pool: str = POOL, *, empty_home: bool = False) -> Part:
-        """Start a process worker, in an empty folder of its own, and return when it polls.
+        """Start a process worker, in a new empty folder, and return when it polls.
 
-        With `empty_home` it is as on another machine: nothing that a worker or the server keeps on disk is there.
+        With `empty_home` it is like a worker on another machine: it has no files of other workers or of the server.
         """
         name = self._next_name("worker")
         folder = self.folder / name
@@ -122,7 +122,7 @@ class Stack:
         return watcher
 
     def log(self, name: str) -> str:
-        """What a part of the stack printed so far, over all its starts: "server" or "worker-1"."""
+        """The output of a part of the stack over all its starts: "server" or "worker-1"."""
         return _text(self.folder / f"{name}.log")
 
     def errors(self, expected: Iterable[Expected] = ()) -> list[str]:
@@ -133,16 +133,16 @@ class Stack:
         return [f"the log of {name}: {entry}" for name, entry in found]
 
     def ledger(self) -> dict[str, Any]:
-        """What really happened at the providers, by the emulator."""
+        """What the emulator received and did."""
         with urllib.request.urlopen(f"{self.emulator['url']}/_emulator/ledger", timeout=30) as answer:
             ledger: dict[str, Any] = json.load(answer)
             return ledger
 
     def leaks(self) -> list[str]:
-        """Where in the folder (logs, database, results) one of the stack's secrets stands in clear: file and secret."""
+        """Files of the folder (logs, database, results) with one of the stack's secrets in clear, and that secret."""
         names = ("aiware_token", "datasaur_client_secret")
         wanted = {name: self.emulator[name] for name in names} | {"target_secret": self.target_secret}
-        # An export's address is pre-signed: everybody with it may download.
+        # An export's address is pre-signed: anyone who has it may download the file.
         wanted["file address"] = "?signature="
         return [
             f"{path.relative_to(self.folder)} holds the {name}"
@@ -153,7 +153,7 @@ class Stack:
         ]
 
     def _start_emulator(self) -> None:
-        """Its first line, with the credentials, is read from a pipe: they must stand in no file."""
+        """Its first line, with the credentials, is read from a pipe: no file may have them."""
         command = ("graphql_jobs.emulator", "--port", "0", *self._emulator_options)
         stdout = self._start("emulator", *command, pipe=True).process.stdout
         first_line = stdout.readline() if stdout else b""
@@ -162,7 +162,7 @@ class Stack:
         self.emulator = json.loads(first_line)
 
     def _start_server(self) -> None:
-        """Start what answers at `PREFECT_API_URL`, and return when it does."""
+        """Start the server at `PREFECT_API_URL`, and return when it answers."""
         if self._database:
             home = Path(self.environment["PREFECT_HOME"])
             home.mkdir()

@@ -1,4 +1,4 @@
-"""What the tests of the stack provoke, as the logs of their workers tell it (see scripts/logs.py)."""
+"""The errors that the tests of the stack cause in the logs of their workers (see scripts/logs.py)."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ OF_SHARED_STACK = (
 # A task run that waits is cancelled; one whose thread computes is aborted.
 _ENDED = r"Execution was (cancelled by the|aborted by a termination signal)"
 
-#: Runs whose process gets SIGTERM, whatever task run they are in.
+#: Runs whose process gets SIGTERM, in any of their task runs.
 OF_CANCELLING = (
     Expected(rf"Task run '[^']+' - Crash detected! {_ENDED}", "", STOPPED),
     Expected(rf"Task run '[^']+' - Finished in state Crashed\('{_ENDED}", "", STOPPED),
     Expected(r"(Flow run '[\w-]+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
-    # The handler of SIGTERM raises wherever the process is, so whatever was under way may report it.
+    # The handler of SIGTERM raises at any point of the process, so any code that is running may report it.
     Expected("", r"\nprefect\.exceptions\.TerminationSignal(: \d+)?\s*\Z", STOPPED),
 )
 
@@ -53,4 +53,4 @@ OF_KILLED_SERVER = (
 def check_logs(found: Iterable[str]) -> None:
     """Fail with the errors that were found in the logs of a stack."""
     unexpected = list(found)
-    assert not unexpected, "\n\n".join(["The logs hold errors that nothing expects:", *unexpected])
+    assert not unexpected, "\n\n".join(["The logs have unexpected errors:", *unexpected])

@@ -1,6 +1,6 @@
-"""The whole installation: a real server, a real process worker elsewhere, every deployment of prefect.yaml.
+"""The whole installation: a real server, a real process worker, every deployment of prefect.yaml.
 
-Waits for real processes, so it really sleeps between two looks at the server.
+It waits for real processes, so it sleeps in real time between two polls of the server.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ async def client(stack: Stack) -> AsyncIterator[PrefectClient]:
 
 
 async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stack, client: PrefectClient) -> None:
-    """Run through the API, among them a job that is refused and one that does not end in time; nothing leaks."""
+    """Run through the API, with a refused job and one that does not end in time; no secret is stored in clear."""
     before = len(stack.ledger()["submissions"])
     runs = [await start(client, name, parameters) for name, parameters, _ in RUNS]
     ended = await all_ended(client, runs)
@@ -124,13 +124,13 @@ async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stac
 
 
 async def test_schedule_starts_runs_again_and_again(stack: Stack, client: PrefectClient) -> None:
-    """A deployment with a cron schedule: its first two scheduled runs complete, and nobody started them."""
+    """A deployment with a cron schedule: its first two scheduled runs complete, without a manual start."""
     deployment = await client.read_deployment_by_name("wait-for-jobs/default")
     schedule = DeploymentScheduleCreate(
         schedule=CronSchedule(cron=EVERY_TEN_SECONDS, timezone="UTC"),
         parameters={"provider": "datasaur", "job_ids": [FINISHED_JOB]},
     )
-    # A deployment of its own: the server looks for schedules of what was made just now, and once a minute for all.
+    # A separate deployment: the server schedules new deployments immediately, and all others once a minute.
     scheduled_id = await client.create_deployment(
         deployment.flow_id,
         "scheduled",
@@ -145,7 +145,7 @@ async def test_schedule_starts_runs_again_and_again(stack: Stack, client: Prefec
         completed = await scheduled_runs_completed(client, scheduled_id, 2)
     finally:
         await client.pause_deployment(scheduled_id)
-        await no_run_is_under_way(client, scheduled_id)  # a run whose deployment is deleted under it crashes
+        await no_run_is_under_way(client, scheduled_id)  # a run whose deployment is deleted crashes
         await client.delete_deployment(scheduled_id)
     assert len(completed) == 2, stack.log("server")[-5000:]
     assert all(run.auto_scheduled for run in completed)
@@ -200,7 +200,7 @@ def test_every_entrypoint_loads_in_a_clean_interpreter(tmp_path: Path) -> None:
     ],
 )
 async def test_server_computes_the_dates_of_each_kind_of_schedule(schedule: Any) -> None:
-    """The versions of the lock work together: with whenever 0.10.5 a cron schedule gave an error instead of dates."""
+    """The versions of the lock work together: with whenever 0.10.5, a cron schedule gave an error instead of dates."""
     start = datetime(2026, 3, 28, 12, tzinfo=UTC)
     dates = await schedule.get_dates(3, start=start)
     assert len(dates) == 3
@@ -208,6 +208,6 @@ async def test_server_computes_the_dates_of_each_kind_of_schedule(schedule: Any)
 
 
 def test_every_flow_is_deployed() -> None:
-    """A flow that prefect.yaml forgets cannot be started from the UI."""
+    """A flow that is missing in prefect.yaml cannot be started from the UI."""
     files = {f"flows.{path.stem}.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"}
     assert files == set(ENTRYPOINTS)

@@ -1,6 +1,6 @@
 """One whole installation for the tests of cancelling: jobs that do not end, and one worker at a time.
 
-Waits for real processes, so it really sleeps between two looks at the server.
+It waits for real processes, so it sleeps in real time between two polls of the server.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 SOON = {"max_poll_interval_s": 1}
-#: A launch stays in the queue for ever, a job of one's own tasks soon runs for ever (see `installation`).
+#: A launch stays queued, and a job of tasks soon runs; neither ends (see `installation`).
 QUEUED: dict[str, Any] = {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON}
 RUNNING: dict[str, Any] = {"tasks": [{"engine_id": ENGINE_ID}], **SOON}
 LABEL: dict[str, Any] = {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com", **SOON}
-#: Far above what the runs take on two busy cores.
+#: Far above the duration of the runs on two busy cores.
 GIVE_UP_AFTER_S = 240
 
 
@@ -56,16 +56,16 @@ class Installation:
         self.worker = await asyncio.to_thread(self.stack.start_worker)
 
     async def kill_worker(self) -> None:
-        """Kill the worker and all its processes, as a machine that goes away does, and start another worker."""
+        """Kill the worker and all its processes, like a machine that fails, and start another worker."""
         await asyncio.to_thread(self.worker.kill)
         self.worker = await asyncio.to_thread(self.stack.start_worker)
 
     def cancels(self, job_id: str) -> list[dict[str, Any]]:
-        """What the emulator saw of cancels of a job."""
+        """The cancels of a job that the emulator received."""
         return [cancel for cancel in self.stack.ledger()["cancels"] if cancel["job_id"] == job_id]
 
     def looks(self, job_id: str) -> int:
-        """How often the emulator told the job's status."""
+        """How often the emulator answered with the job's status."""
         return sum(job_id in request["job_ids"] for request in self.stack.ledger()["requests"])
 
 
@@ -111,7 +111,7 @@ async def job_of(run: FlowRun) -> str:
 
 
 async def waiting(installation: Installation, run: FlowRun) -> None:
-    """Return when the run waits for its job, which runs by then if it can."""
+    """Return when the run waits for its job and, if the job can run, the job is running."""
 
     async def seen() -> bool:
         handle = (await record_of(run)).handle
@@ -149,7 +149,7 @@ def ended(client: PrefectClient, run: FlowRun) -> Callable[[], Awaitable[bool]]:
 
 
 async def told(client: PrefectClient, run: FlowRun) -> str:
-    """The message of the run's state, once it says what became of the job."""
+    """The message of the run's state, once it says whether the job was cancelled."""
 
     async def look() -> bool:
         state = (await client.read_flow_run(run.id)).state
@@ -169,7 +169,7 @@ async def until(ready: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 async def kill_dead(client: PrefectClient, run: FlowRun) -> None:
-    """Kill the run's process while it waits, so that it unwinds nothing, and then cancel without Prefect's runner."""
+    """Kill the run's process while it waits, so that it cannot unwind, and then cancel without Prefect's runner."""
 
     async def submitted() -> bool:
         return (await record_of(run)).handle is not None

@@ -90,7 +90,7 @@ async def runs(saved: None) -> AsyncIterator[Runs]:
 
 @pytest.fixture
 def watcher(emulator: Emulator) -> Watcher:
-    """A watcher whose pauses move the emulator's time."""
+    """A watcher whose delays advance the emulator's clock."""
     return Watcher(clock=driven(emulator))
 
 
