@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingConcurrencySlot, AwaitingRetry, Late, Running, Scheduled, Suspended
 
+from blocks.runs.resumed import RESUMING, is_resumed
 from graphql_jobs.emulator import JobFault
 from tests.suspending.conftest import ENGINE, watch
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
     from graphql_jobs.emulator import Emulator
     from tasks.suspending.watcher import Watcher
     from tests.suspending.conftest import Runs
@@ -42,3 +45,15 @@ async def test_resumed_run_does_not_submit_its_failed_job_again(
     await runs.client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
     await runs.execute(run)
     assert len([made for made in emulator.ledger.submissions if made.job_id]) == 2
+
+
+async def test_resumed_run_that_waits_for_its_turn_is_a_resumed_one(runs: Runs) -> None:
+    """Resumed, late and then in line for a slot. A run that is retried afterwards is not."""
+    run = await runs.create("run-aiware-job", ENGINE)
+    assert not await is_resumed(run.id)
+    states: list[State[Any]] = [Suspended(), Scheduled(name=RESUMING), Late(), AwaitingConcurrencySlot(), Running()]
+    for state in states:
+        await runs.client.set_flow_run_state(run.id, state, force=True)
+    assert await is_resumed(run.id)
+    await runs.client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+    assert not await is_resumed(run.id)
