@@ -75,6 +75,14 @@ def test_cancelled_run_that_was_revived_breaks_a_promise() -> None:
     assert broken_promises(trial, replace(GOOD, history=[*RESUMED[:4], "Cancelled", *RESUMED[4:]]), ["job"]) != []
 
 
+def test_run_that_is_cancelled_while_it_is_ended_may_fail_only_if_the_watcher_dies_too() -> None:
+    """Cancelled, then JobFailed: the watcher sets Cancelled again, unless it was killed in between."""
+    trial = trial_of(Kind("run_aiware_job", "fails", "fail", is_cancelled=True), cancel_at="before")
+    failed = Ending([*RESUMED[:4], "Cancelled", "JobFailed"], is_final=True)
+    assert broken_promises(trial, failed, ["job"]) != []
+    assert broken_promises(trial, replace(failed, is_interrupted=True), ["job"]) == []
+
+
 def test_run_that_fails_without_a_process_is_not_resumed() -> None:
     """`on_failure="fail"`: from Suspended to JobFailed."""
     trial = trial_of(Kind("run_aiware_job", "fails", "fail"))

@@ -50,6 +50,8 @@ class DisturbedWatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_down = False
         self.kills: list[Kill] = []
+        #: The runs whose resumption or end the kills interrupted.
+        self.interrupted: set[UUID] = set()
 
     async def __aenter__(self) -> Self:
         await self._relay.__aenter__()
@@ -93,7 +95,8 @@ class DisturbedWatcher:
             if at != "with":
                 await asyncio.shield(cancelling)
         kill = next((one for one in self._armed if (one.request, one.is_answered) == (kind, is_answered)), None)
-        if kill and not self._is_down:
+        if kill and run_id and not self._is_down:
+            self.interrupted.add(run_id)
             self._armed.remove(kill)
             self.kills.append(kill)
             self._is_down = True
