@@ -1,4 +1,4 @@
-"""Checkpoints: what a wait saw of its jobs, kept so that deadlines go on counting after a restart."""
+"""Checkpoints: what a wait saw of its jobs, stored so that a restart does not reset deadlines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: The beginning of a checkpoint's key in a run's store. Keys of submissions begin with another one.
+#: The prefix of a checkpoint's key in a run's store. Keys of submissions have another prefix.
 CHECKPOINTS_PREFIX = "gqs-"
 #: The rest of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a run's
 #: thousands of waits reads only its own entries.
 _OF_SEVERAL = "waits"
-#: Our choice: the attempts to write a checkpoint while other waits of the run write too.
+#: Our choice: the maximum number of attempts to write a checkpoint while other waits write.
 _TRIES = 10
-#: Our choice: a wait stops for a write for so long; after that, the write goes on beside the wait.
+#: Our choice: how long a wait stops for a write. After that, both continue.
 _WRITE_S = 2.0
 
 
@@ -36,7 +36,7 @@ class Checkpoint(NamedTuple):
     digest: str = ""
 
     def no_later_than(self, now: float) -> Checkpoint:
-        """The same with no instant in the future: an earlier attempt's clock that was ahead puts no deadline off."""
+        """Return a copy without instants in the future, since a clock that was ahead must not delay deadlines."""
         running_since, changed_at = (at if at is None else min(at, now) for at in (self.running_since, self.changed_at))
         return Checkpoint(min(self.first_at, now), running_since, changed_at, self.digest)
 
@@ -47,7 +47,7 @@ class Checkpoint(NamedTuple):
 
 
 def digest_of(job: Job) -> str:
-    """The statuses of the job and of all its tasks, in a few characters."""
+    """Return a short digest of the statuses of the job and all its tasks."""
     words = [job.raw_status, *sorted(f"{task.task_id} {task.raw_status}" for task in job.tasks)]
     return hashlib.sha256("\n".join(words).encode(errors="replace")).hexdigest()[:16]
 
@@ -62,7 +62,7 @@ class Checkpoints:
         self._writing: asyncio.Task[None] | None = None
 
     async def load(self, job_ids: Collection[str]) -> dict[str, Checkpoint]:
-        """The last checkpoint of each of these jobs, by its id. One that cannot be read is left out."""
+        """Return the last checkpoint of each of these jobs, by its id, without those that cannot be read."""
         self._key = of_several = f"{self._prefix}{_OF_SEVERAL}"
         if len(job_ids) == 1:
             self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
@@ -82,14 +82,14 @@ class Checkpoints:
         return checkpoints
 
     async def keep(self, news: Mapping[str, Checkpoint]) -> None:
-        """Write new checkpoints. If that is slow or fails, the wait goes on, and a restart may put deadlines off."""
+        """Write new checkpoints. If that is slow or fails, the wait continues, but a restart may delay deadlines."""
         self._unwritten |= news
         if not self._writing or self._writing.done():
             self._writing = asyncio.create_task(self._write())
             await asyncio.wait({self._writing}, timeout=_WRITE_S)
 
     async def close(self) -> None:
-        """Write nothing more."""
+        """Stop writing."""
         if self._writing:
             self._writing.cancel()
             await asyncio.wait({self._writing})
@@ -99,7 +99,7 @@ class Checkpoints:
             news, self._unwritten = self._unwritten, {}
             try:
                 await self._append({job_id: checkpoint._asdict() for job_id, checkpoint in news.items()})
-            except Exception:  # whatever the store raises
+            except Exception:  # any error of the store
                 logger.exception("The checkpoints of %d jobs could not be written.", len(news))
 
     async def _append(self, entry: Entry) -> None:

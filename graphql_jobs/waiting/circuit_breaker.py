@@ -1,4 +1,4 @@
-"""The circuit breaker of an endpoint: while it does not answer, it is probed with one request at a time. Pure."""
+"""The circuit breaker of an endpoint: during an outage, only one request at a time probes it. Pure."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphql_jobs.errors import RequestFailed
 
-#: Our choices: the intervals between probes double from the first to the longest, by which the end of an outage is seen
-#: late at most. Where another attempt is not expected to help (a rejected sign-in), the longest is longer.
+#: Our choices: the intervals between probes double from the first to the longest, which is the maximum delay until the
+#: end of an outage is seen. If a retry is not expected to succeed (a rejected sign-in), the longest is longer.
 FIRST_INTERVAL_S = 0.5
 LONGEST_INTERVAL_S = 2.5
 LONGEST_REFUSED_INTERVAL_S = 60.0
-#: Our choice: one request that fails may hold a job that cannot be polled; the second in a row makes an outage.
+#: Our choice: one failed request may be due to a job that cannot be polled. The second in a row is an outage.
 _FAILURES = 2
 
 
 @dataclass
 class CircuitBreaker:
-    """Open during an outage. A delay that the server asks for is an outage too, but is not probed."""
+    """A breaker that is open during an outage. A delay by the server is also an outage, but is not probed."""
 
     #: The last failure of the outage; None while the breaker is closed.
     failure: RequestFailed | None = None
-    #: Since when there are no answers; inf while there are.
+    #: When the answers stopped; inf while there are answers.
     since: float = inf
     probe_at: float = -inf
     _interval_s: float = 0.0
     _failures: int = 0  # without an answer in between
 
     def delay(self, now: float) -> None:
-        """Note that the server asks for a delay."""
+        """Record that the server asks for a delay."""
         self.since = min(self.since, now)
 
     def fail(self, failure: RequestFailed, now: float) -> bool:
-        """Note a request that failed as a whole. Gives whether the breaker opens with it."""
+        """Record a request that failed as a whole. Return whether it opens the breaker."""
         self._failures += 1
         if self._failures < _FAILURES:
             return False
@@ -47,7 +47,7 @@ class CircuitBreaker:
         return opens
 
     def answer(self, asked_at: float) -> None:
-        """Close the breaker. The outage ends too, unless the request was sent before it began."""
+        """Close the breaker. This also ends the outage, unless the request was sent before it began."""
         self.failure, self.probe_at, self._failures = None, -inf, 0
         if asked_at >= self.since:
             self.since = inf

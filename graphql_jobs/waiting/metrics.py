@@ -1,4 +1,4 @@
-"""What the waits of a session cost and how soon they see an end: counted, logged now and then, and exported."""
+"""The costs of a session's waits and how soon they see an end: counted, logged periodically, and exported."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: the time between two lines in the log.
+#: Our choice: the time between two log lines.
 LOG_EVERY_S = 300.0
-#: Our choice: the quantiles are those of the last so many ends.
+#: Our choice: the number of last ends in the quantiles.
 _ENDS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The numbers of one poller. Counts are since it was made; seconds by our clock.
+    """The numbers of one poller. Counts start at its creation; seconds are by our clock.
 
-    A batch is one poll of many jobs, and `statuses` are the answers about single jobs. `requests`: all that the session
-    sent to the endpoint, submissions and retries included; `rate_limited`: those that were answered with a rate limit.
+    A batch is one poll of many jobs, and `statuses` are the answers about single jobs. `requests`: all requests of the
+    session to the endpoint, with submissions and retries; `rate_limited`: those that were answered with a rate limit.
     `latency_p50_s`, `latency_p99_s`: from the end of a job by the provider's clock until a poll showed it, over the
-    last thousand ends; None before there is any, or where the provider gives no instants. They include the difference
+    last thousand ends; None without any, or if the provider gives no instants. They include the difference
     of the two clocks, `skew_s`: ours minus the `Date` header of the last answer (to a second), None without one.
     """
 
@@ -50,7 +50,7 @@ class Snapshot:
 
 
 class Metrics:
-    """The numbers of one poller. `sizes` gives how many waiters and jobs it has now."""
+    """The numbers of one poller. `sizes` returns its current numbers of waiters and jobs."""
 
     def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int]]) -> None:
         self._client, self._session, self._sizes = client, client.session, sizes
@@ -65,7 +65,7 @@ class Metrics:
         self._session.telemetry.add(**changes)
 
     def polled(self, statuses: int) -> None:
-        """Count a batch and its ends, export the sizes, and write a line in the log if it is time."""
+        """Count a batch and its ends, export the sizes, and log if a log line is due."""
         ended, self._new_ends = self._new_ends, 0
         self.count(batches=1, statuses=statuses, ended=ended)
         self.export_sizes()
@@ -81,13 +81,13 @@ class Metrics:
             self._session.telemetry.record_latency(self._latencies[-1])
 
     def export_sizes(self) -> None:
-        """Tell OpenTelemetry how many waiters and jobs there are, and the size of the batches."""
+        """Export the numbers of waiters and jobs, and the size of the batches, to OpenTelemetry."""
         (waiters, jobs), self._exported = self._exported, self._sizes()
         self._session.telemetry.add(waiters=self._exported[0] - waiters, jobs=self._exported[1] - jobs)
         self._session.telemetry.set_batch_size(self._client.batch_size)
 
     def snapshot(self) -> Snapshot:
-        """All numbers as they are now."""
+        """Return all current numbers."""
         (waiters, jobs), late_s, heard = self._sizes(), sorted(self._latencies), self._session.last_heard
         p50_s, p99_s = (late_s[int(share * len(late_s))] if late_s else None for share in (0.5, 0.99))
         return Snapshot(

@@ -14,14 +14,14 @@ MIN_DELAY_S = 0.2
 
 def _require_positive(name: str, value_s: float | None) -> None:
     if value_s is not None and not 0 < value_s < inf:
-        raise InvalidInput(name, f"it must be more than 0 seconds, and not for ever, but is {value_s}.")
+        raise InvalidInput(name, f"it must be a finite number of seconds above 0, but is {value_s}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The poll interval of a job: `first_delay_s` at first, then the share `growth` of its age, up to `max_delay_s`.
+    """The poll interval of a job: first `first_delay_s`, then the share `growth` of its age, up to `max_delay_s`.
 
-    So the end of a job is seen late by at most that share of the time that the job took. With `growth` 0, all intervals
+    So the end of a job is seen after at most that share of the job's duration. With `growth` 0, all intervals
     are `first_delay_s`. The defaults are our choice: the end of a short job is seen within seconds, and a job that has
     run for ten minutes is polled once a minute.
     """
@@ -37,11 +37,11 @@ class Schedule:
             raise InvalidInput("growth", f"it must be 0 or more, not {self.growth}.")
 
     def interval_s(self, age_s: float) -> float:
-        """The interval for a job of this age: at least `MIN_DELAY_S`, never above `max_delay_s` (or `MIN_DELAY_S`)."""
+        """Return the interval for a job of this age: at least `MIN_DELAY_S`, else at most `max_delay_s`."""
         return max(min(max(self.first_delay_s, self.growth * age_s), self.max_delay_s), MIN_DELAY_S)
 
     def is_steady(self, age_s: float) -> bool:
-        """Whether the interval of a job of this age does not grow any more."""
+        """Whether the interval of a job of this age no longer grows."""
         return not self.growth or max(self.first_delay_s, self.growth * age_s) >= self.max_delay_s
 
 
@@ -66,9 +66,9 @@ class Deadlines:
             _require_positive(name, value_s)
 
     def next_at(self, began_at: float, running_since: float | None, changed_at: float | None) -> tuple[float, str]:
-        """The first deadline that a job can miss: its instant and its name.
+        """Return the first deadline that a job can miss: its instant and its name.
 
-        `running_since`: when the job left PENDING; `changed_at`: when its status last changed. None: not so far.
+        `running_since`: when the job left PENDING; `changed_at`: when its status last changed. None: not yet.
         """
         limits = [(began_at + self.total_s, "total_s")]
         if self.queued_s and running_since is None:
@@ -86,27 +86,27 @@ class Deadlines:
 class WaitPolicy:
     """How a caller waits.
 
-    `outage_budget_s`: how long every check may fail before `ProviderLost` (guarantee 1). A delay that the server
-    asked for within it is sat out, until the deadline at the latest.
+    `outage_budget_s`: how long all polls may fail before `ProviderLost` (guarantee 1). A delay that the server
+    asked for within it is waited for, until the deadline at the latest.
     `not_found_grace_s`: how long a job may be missing, as it may be right after its submission (guarantee 10).
-    The defaults are our choice: an hour of outage is a bad night and not the end of a job; the longest read-after-write
-    delay that anyone reports is seconds.
+    The defaults are our choice: an outage of an hour does not end a job; the longest reported read-after-write
+    delay is seconds.
     """
 
     schedule: Schedule = Schedule()
     deadlines: Deadlines = Deadlines()
     outage_budget_s: float = OUTAGE_BUDGET_S
     not_found_grace_s: float = 30.0
-    #: The parameters by which the user set the limits, such as a flow's: pairs of our name and the parameter's.
+    #: The user's parameters for the limits, such as a flow's: pairs of our name and the parameter's.
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_positive("outage_budget_s", self.outage_budget_s)
         if not 0 <= (grace_s := self.not_found_grace_s) < inf:
-            raise InvalidInput("not_found_grace_s", f"it must be 0 or more seconds, not for ever, but is {grace_s}.")
+            raise InvalidInput("not_found_grace_s", f"it must be a finite number of seconds from 0, but is {grace_s}.")
 
     def limit(self, name: str) -> str:
-        """The limit for a message: `total_s=600`, or `give_up_after_s=600 (total_s=600)` where a parameter set it."""
+        """Return the limit for a message: `total_s=600`, or `give_up_after_s=600 (total_s=600)` for a parameter."""
         value_s = self.outage_budget_s if name == "outage_budget_s" else getattr(self.deadlines, name)
         parameter = dict(self.parameters).get(name)
         return f"{parameter}={value_s:g} ({name}={value_s:g})" if parameter else f"{name}={value_s:g}"

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from graphql_jobs.waiting.waiter import Waiter
     from graphql_jobs.waiting.watch import Watch
 
-#: Our choice: a job fills a batch that is not full when half of its interval has passed.
+#: Our choice: a job may fill up a batch once half of its interval has passed.
 _FILLS_SHARE = 0.5
-#: Our choice: the first interval ends at one of so many instants, so that a restart does not poll all jobs at once for
-#: good. Few, so that batches are full and follow each other: a request that is sent alone costs half as much again.
+#: Our choice: the number of instants at which first intervals end, so that after a restart not all jobs are always
+#: polled at once. It is small, so that batches are full and consecutive: a single request costs half as much again.
 _FIRST_INTERVAL_PARTS = 4
 
 
 @dataclass(slots=True, eq=False)
 class PolledJob:
-    """One job of a poller, however many waits it has."""
+    """One job of a poller, for all its waits."""
 
     job_id: str
-    #: When it is to be polled; inf while a poll of it is under way.
+    #: When it is due; inf while a poll of it is under way.
     due_at: float = -inf
     #: Its last interval; 0 before the first one, and after a delay of the whole endpoint.
     interval_s: float = 0.0
     #: Whether its last poll was answered; True before the first one.
     is_answered: bool = True
-    #: Whether it needs requests of its own, such as for its many tasks: it is polled alone.
+    #: Whether it needs further requests, such as for its many tasks: it is polled alone.
     is_large: bool = False
-    #: A hash of what its last poll showed. Until `judge_at`, an answer with the same hash changes nothing for any wait.
+    #: A hash of the result of its last poll. Until `judge_at`, the same hash again changes nothing for any wait.
     shown: int | None = None
     judge_at: float = -inf
     #: The waits for it. A tuple, since most jobs have one.
@@ -42,11 +42,11 @@ class PolledJob:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a poll of it is under way: there is never a second one."""
+        """Whether a poll of it is under way. There is never a second one."""
         return self.due_at == inf
 
     def next_due_at(self, asked_at: float, interval_s: float) -> float:
-        """When its next poll is due: after the interval; the first time after a part of it, by the job's id."""
+        """Return when its next poll is due: after the interval or, first, after a part of it that depends on the id."""
         if self.interval_s:
             return asked_at + interval_s
         part = crc32(self.job_id.encode()) % _FIRST_INTERVAL_PARTS + 1
@@ -54,9 +54,9 @@ class PolledJob:
 
 
 class PollQueue:
-    """The jobs by their ids, and by the instants at which they are due: large jobs, and those that share requests.
+    """The jobs by their ids and due instants: large jobs, and those that share requests.
 
-    Jobs that are polled together are mostly due together again, so that few instants have many jobs each.
+    Jobs that are polled together are mostly due together again, so there are few instants, with many jobs each.
     """
 
     def __init__(self) -> None:
@@ -67,18 +67,18 @@ class PollQueue:
         self._instants: dict[bool, list[float]] = {False: [], True: []}
 
     def job(self, job_id: str) -> PolledJob:
-        """The job; made if there is none, and then it is not due."""
+        """Return the job. A new one is created if needed, and is not due."""
         return self.jobs.get(job_id) or self.jobs.setdefault(job_id, PolledJob(job_id))
 
     def next_at(self, *, large: bool = False) -> float:
-        """When the next job is due; inf if there is none."""
+        """Return when the next job is due, or inf if there is none."""
         instants = self._instants[large]
         while instants and instants[0] not in self._due[large]:
             heappop(instants)
         return instants[0] if instants else inf
 
     def put(self, job: PolledJob, due_at: float) -> None:
-        """Poll the job then, and not when it was due before."""
+        """Schedule the job for `due_at` instead of its earlier instant."""
         if not job.is_under_way:
             self._remove(job)
         job.due_at = due_at
@@ -86,12 +86,12 @@ class PollQueue:
         if due_at not in due:
             due[due_at] = {}
             heappush(instants, due_at)
-            if len(instants) > 2 * len(due) + 100:  # most have no job any more
+            if len(instants) > 2 * len(due) + 100:  # most no longer have a job
                 instants[:] = sorted(due)
         due[due_at][job] = None
 
     def take(self, now: float, at_most: int, *, large: bool = False) -> list[PolledJob]:
-        """A batch of the jobs that are due; empty if none is. Jobs that are nearly due fill it."""
+        """Remove and return a batch of due jobs, or an empty one. Jobs that are nearly due fill it."""
         batch: list[PolledJob] = []
         while len(batch) < at_most and (at := self.next_at(large=large)) < inf and (batch or at <= now):
             jobs = self._due[large][at]
@@ -99,7 +99,7 @@ class PollQueue:
                 near_s = job.interval_s * _FILLS_SHARE
                 if batch and at > now + near_s:
                     return batch
-                if now > at + near_s:  # the endpoint was delayed: spread the jobs anew
+                if now > at + near_s:  # the endpoint was delayed: spread the jobs again
                     job.interval_s, job.judge_at = 0.0, -inf
                 del jobs[job]
                 job.due_at = inf
@@ -109,9 +109,9 @@ class PollQueue:
         return batch
 
     def take_probe(self, due_by: float) -> list[PolledJob]:
-        """A job that is due by then, to probe the endpoint with; empty if there is none.
+        """Remove and return a job that is due by then, to probe the endpoint, or an empty list.
 
-        Chosen by chance among those whose last poll did not fail, if there are any: jobs that can never be polled must
+        It is random among those whose last poll did not fail, if there are any: jobs that can never be polled must
         not prolong an outage that is over for the others, or end a wait for a job that was never polled.
         """
         due = [job for job in self.jobs.values() if job.due_at <= due_by and not job.is_under_way]
@@ -123,7 +123,7 @@ class PollQueue:
         return probe
 
     def drop(self, job: PolledJob) -> None:
-        """Forget the job."""
+        """Remove the job."""
         self._remove(job)
         self.jobs.pop(job.job_id, None)
 

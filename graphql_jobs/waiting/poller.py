@@ -1,7 +1,7 @@
 """The polls of all waits of a process on one endpoint (guarantee 5): one queue, few requests for many jobs.
 
-The poller has no task of its own: it takes a step when a wait joins, when a request ends and when its timer rings. No
-code of a caller runs here: news go through the `Waiter` to the caller's own task.
+The poller is not a task: it runs a step when a wait joins, when a request ends and when its timer fires. It does not
+run callers' code: the `Waiter` passes changes to the caller's task.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: so many polls are under way at most; meanwhile, further jobs gather for the next one.
+#: Our choice: the maximum number of concurrent polls. Meanwhile, further jobs gather for the next one.
 MAX_UNDER_WAY = 4
-#: Our choice: so many of them may be polls of large jobs, which take long, so that they do not delay other jobs.
+#: Our choice: the maximum number of concurrent polls of large jobs, which are slow, so they do not delay other jobs.
 MAX_LARGE = 2
-#: Our choice: a poll for the sake of a deadline comes that much after it, since timers are not exact.
+#: Our choice: how long after a deadline its poll is sent, since timers are not exact.
 _LATE_S = 0.0005
-#: Our choice: in an outage all waits are judged at most so often, however many give up at nearly the same time.
+#: Our choice: the minimum time between two checks of all waits in an outage, even if many give up almost together.
 _JUDGE_EVERY_S = 0.2
 
 
 class Poller:
-    """The polls of all waits on one session that read answers in one way. Does nothing while there is no wait."""
+    """The polls of all waits on one session with equal options for reading. It is idle without waits."""
 
     def __init__(self, client: JobClient) -> None:
         self._client, self._clock = client, client.session.clock
         self._waiters: set[Waiter] = set()
         self._queue = PollQueue()
-        #: The polls that are under way; True for those of a large job.
+        #: The pending polls; True for those of a large job.
         self._polls: dict[asyncio.Task[None], bool] = {}
         self._breaker = CircuitBreaker()
         #: In an outage: when the next wait gives up; -inf if that is not known.
@@ -58,7 +58,7 @@ class Poller:
         self.metrics = Metrics(client, lambda: (len(self._waiters), len(self._queue.jobs)))
 
     def join(self, waiter: Waiter) -> None:
-        """Poll the waiter's jobs, for the first time at once, and tell it the news until it leaves."""
+        """Poll the waiter's jobs, first immediately, and pass it the changes until it leaves."""
         self._waiters.add(waiter)
         waiter.joined_at = now = self._clock.now()
         for job_id, watch in waiter.watches.items():
@@ -71,7 +71,7 @@ class Poller:
             self._wake_at(now, now)
 
     async def leave(self, waiter: Waiter) -> None:
-        """Forget the waiter. With the last one, stop."""
+        """Remove the waiter. Stop when the last waiter leaves."""
         self._waiters.discard(waiter)
         for job_id in list(waiter.watches):
             self.release(waiter, job_id)
@@ -79,7 +79,7 @@ class Poller:
             await asyncio.gather(*self._stop(), return_exceptions=True)
 
     def release(self, waiter: Waiter, job_id: str) -> None:
-        """End one watch of the waiter. A job without waits is forgotten, after its poll if one is under way."""
+        """End one watch of the waiter. A job without waits is removed, after its poll if one is under way."""
         if waiter.watches.pop(job_id, None) and (job := self._queue.jobs.get(job_id)):
             job.waits, job.judge_at = tuple([one for one in job.waits if one[0] is not waiter]), -inf
             if not job.waits and not job.is_under_way:
@@ -100,11 +100,11 @@ class Poller:
                 while batch := self._take(now):
                     self._send(batch, now)
                 self._wake_at(self._next_at(now), now)
-        except Exception as failure:  # a bug of ours: no wait may last for ever because of it
+        except Exception as failure:  # a bug of ours: it must not make a wait endless
             self._die(failure)
 
     def _take(self, now: float) -> list[PolledJob]:
-        """The jobs of the next poll; empty if none may be sent now. In an outage, one probe at a time."""
+        """Return the jobs of the next poll, or none if none may be sent now. In an outage, send one probe at a time."""
         queue, large = self._queue, sum(self._polls.values())
         if self._breaker.failure:
             if len(self._polls) > large or now < min(self._breaker.probe_at, self._judge_at):
@@ -117,7 +117,7 @@ class Poller:
         return large_job or queue.take(now, self._client.batch_size)
 
     def _next_at(self, now: float) -> float:
-        """When the timer rings for the next poll; inf if the next step comes with an answer."""
+        """Return when the timer fires for the next poll, or inf if an answer triggers the next step."""
         large = sum(self._polls.values())
         batch_at, large_at = self._queue.next_at(), self._queue.next_at(large=True)
         if self._breaker.failure:
@@ -126,7 +126,7 @@ class Poller:
         return inf if len(self._polls) >= MAX_UNDER_WAY else min(batch_at, large_at if large < MAX_LARGE else inf)
 
     def _send(self, batch: Sequence[PolledJob], now: float) -> None:
-        """Send a poll, in the context of a wait for one of its jobs: what is logged about a job belongs there."""
+        """Send a poll in the context of a wait for one of its jobs, so that log lines about a job appear there."""
         in_full = batch[0].is_large and not self._breaker.failure  # a probe should be short
         context = next((job.waits[0][0].context for job in batch if job.waits), None)
         task = asyncio.get_running_loop().create_task(self._poll(batch, now, in_full), context=context)
@@ -139,7 +139,7 @@ class Poller:
         failures = [one for one in seen.values() if isinstance(one, RequestFailed)]
         self._judge_endpoint(failures, len(batch), asked_at, now)
         for job in batch:
-            if job.job_id in deferred:  # it takes requests of its own
+            if job.job_id in deferred:  # it needs further requests
                 job.is_large, due_at = True, now
             elif now < job.judge_at and hash(seen[job.job_id]) == job.shown:
                 due_at = max(min(asked_at + job.interval_s, job.judge_at + _LATE_S), now)
@@ -155,30 +155,30 @@ class Poller:
             self._judge_outage(self._breaker.failure, asked_at, now)
 
     def _polled(self, task: asyncio.Task[None]) -> None:
-        """Go on after a poll, or die with it."""
+        """Continue after a poll, or stop if it raised."""
         if self._polls.pop(task, None) is None:
             return  # the poller was stopped
         if task.cancelled():
-            self._die(RuntimeError("the polls of the waits were cancelled from outside."))
+            self._die(RuntimeError("other code cancelled the polls of the waits."))
         elif failure := task.exception():
             self._die(failure)
         else:
             self._step()
 
     def _judge_endpoint(self, failures: list[RequestFailed], asked: int, asked_at: float, now: float) -> None:
-        """Note whether the poll failed as a whole: an outage begins or goes on, or else it ends."""
+        """Record whether the poll failed as a whole: an outage begins or continues, or else it ends."""
         if len(failures) < asked:
             if self._breaker.failure:
-                logger.info("Answers again, after %.0f s without.", now - self._breaker.since)
+                logger.info("The provider answers again, after %.0f s.", now - self._breaker.since)
             self._breaker.answer(asked_at)
         elif self._breaker.fail(failures[0], now):
             self.metrics.count(outages=1)
-            logger.warning("No answers about %d jobs that are waited for: %s", len(self._queue.jobs), failures[0])
+            logger.warning("Polls of %d jobs are failing: %s", len(self._queue.jobs), failures[0])
 
     def _judge_outage(self, failure: RequestFailed, asked_at: float, now: float) -> None:
         """End the waits that give up, if they began before the poll that failed."""
         next_at, delayed_since = inf, self._client.session.server_delay.delayed_since()
-        for job in [one for one in self._queue.jobs.values() if not one.is_under_way]:  # its own answer tells more
+        for job in [one for one in self._queue.jobs.values() if not one.is_under_way]:  # a pending answer is more exact
             for waiter, watch in job.waits:
                 since = max(self._breaker.since, waiter.joined_at)
                 gives_up_at = watch.gives_up_at(failure, since, delayed_since)
@@ -189,12 +189,12 @@ class Poller:
         self._judge_at = max(next_at, now + _JUDGE_EVERY_S)
 
     def _judge(self, job: PolledJob, seen: Seen, asked_at: float, now: float) -> float:
-        """Let each wait that began before the poll judge it, and tell the news. Gives when the next poll is due."""
+        """Let each wait that began before the poll judge it, and pass on changes. Return when the next poll is due."""
         job.is_answered, job.shown = not isinstance(seen, RequestFailed), hash(seen)
         is_steady, interval_s, deadline_at = isinstance(seen, Job), inf, inf
         for waiter, watch in job.waits:
             if waiter.joined_at > asked_at:
-                deadline_at = -inf  # it needs a poll of its own
+                deadline_at = -inf  # it needs another poll
             elif (ended := judged(watch, seen, now)) is not None:
                 self._end(job, waiter, watch, seen, ended)
                 continue
@@ -214,7 +214,7 @@ class Poller:
             self.metrics.ended(ended, self._clock.now())
 
     def _wake_at(self, at: float, now: float) -> None:
-        """Set the timer for the next step; inf: no timer."""
+        """Set the timer for the next step, or none for inf."""
         if self._timer:
             self._timer.cancel()
         self._timer_at, self._timer = at, None
@@ -224,14 +224,14 @@ class Poller:
             self._timer = self._clock.call_later(at - now, self._step)
 
     def _die(self, failure: BaseException) -> None:
-        """End all waits with the failure: the poller cannot go on."""
+        """End all waits with the failure, since the poller cannot continue."""
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.fail(failure)
         self._stop()
 
     def _stop(self) -> list[asyncio.Task[None]]:
-        """End and forget everything. Gives the polls that were under way."""
+        """Remove all waits and jobs. Return the polls that were under way."""
         polls, self._polls = list(self._polls), {}
         for poll in polls:
             poll.cancel()
@@ -242,7 +242,7 @@ class Poller:
 
 
 def poller_of(client: JobClient) -> Poller:
-    """The poller of the client's session for its way of reading; made if there is none yet."""
+    """Return the poller of the client's session for its options of reading. Create it if needed."""
     key = (Poller, client.reading)
     poller: Poller = client.session.attached.get(key) or client.session.attached.setdefault(key, Poller(client))
     return poller

@@ -1,4 +1,4 @@
-"""Wait for jobs: the caller's part. Polls are shared by all waits on a session (`poller`)."""
+"""Wait for jobs: the caller's part. All waits on a session share polls (`poller`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def require_success(job: Job) -> Job:
-    """The job itself. Raises `JobFailed` or `JobCancelled` if it ended otherwise."""
+    """Return the job. Raises `JobFailed` or `JobCancelled` if it did not succeed."""
     if job.state is JobState.CANCELLED:
         raise JobCancelled(job)
     if job.state is not JobState.SUCCEEDED:
@@ -32,7 +32,7 @@ def require_success(job: Job) -> Job:
 
 
 def snapshot(client: JobClient) -> Snapshot:
-    """What all waits on the client's session cost so far, and how soon they saw the ends."""
+    """Return the costs so far of all waits on the client's session, and how soon they saw the ends."""
     return poller_of(client).metrics.snapshot()
 
 
@@ -44,7 +44,7 @@ async def wait(
     on_change: Callable[[Job], None] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Job:
-    """The job in its terminal state, good or bad; otherwise as `wait_many`.
+    """Return the job in its final state, succeeded or not; otherwise as `wait_many`.
 
     Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`.
     """
@@ -52,7 +52,7 @@ async def wait(
         _, ended = await anext(ends)
     if isinstance(ended, Job):
         return ended
-    raise ended.__cause__ or ended  # what the caller's own `on_change` raised
+    raise ended.__cause__ or ended  # the exception of the caller's `on_change`
 
 
 async def wait_many(
@@ -63,11 +63,11 @@ async def wait_many(
     on_change: Callable[[Job], None] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> AsyncGenerator[tuple[JobHandle, Ended]]:
-    """Each handle with the end of its wait, as the ends come. Of several handles of one job, one is given.
+    """Yield each handle with the end of its wait, as the ends come. For several handles of one job, yield one.
 
-    `on_change` gets each job whose status, tasks or progress changed, in the caller's own task. If it raises, the wait
-    for that job ends as a `WaitStopped`, and the others go on. With `checkpoints`, deadlines go on counting after a
-    restart also where the provider gives no instants. The time comes from the client's session.
+    `on_change` gets each job whose status, tasks or progress changed, in the caller's task. If it raises, the wait
+    for that job ends as a `WaitStopped`, and others continue. With `checkpoints`, a restart does not reset deadlines
+    even if the provider gives no instants. The time comes from the client's session.
     """
     own = [client.handle(handle) for handle in handles]
     now = client.session.clock.now()
@@ -107,7 +107,7 @@ async def wait_many(
 
 
 def _call(on_change: Callable[[Job], None], seen: Seen) -> Exception | None:
-    """Call `on_change` if a poll showed a job. Gives what it raises."""
+    """Call `on_change` if a poll showed a job. Return the exception that it raises."""
     try:
         if isinstance(seen, Job):
             on_change(seen)

@@ -1,4 +1,4 @@
-"""One caller of `wait_many`: the jobs that it waits for, and the news about them."""
+"""One caller of `wait_many`: the jobs that it waits for, and the changes to them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from graphql_jobs.waiting.watch import Ended, Watch
 
 
-#: A watch, what a poll showed of its job, and how the wait ended; None for a job that changed.
+#: A watch, the result of a poll of its job, and the end of the wait; None if the job only changed.
 News = tuple["Watch", "Seen", "Ended | None"]
 
 
 class Waiter:
-    """A caller's watches by the ids of their jobs. The poller tells news, the caller awaits them."""
+    """A caller's watches by the ids of their jobs. The poller adds news, the caller awaits them."""
 
     def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
-        """`wants_changes`: the poller tells changes too, and not only ends."""
+        """`wants_changes`: the poller also passes on changes, and not only ends."""
         self.watches, self.wants_changes = dict(watches), wants_changes
         #: When the poller began to poll for it.
         self.joined_at = 0.0
-        #: The caller's context: what is logged about its jobs belongs to it.
+        #: The caller's context, in which log lines about its jobs appear.
         self.context = contextvars.copy_context()
         self._news: list[News] = []
         self._failure: BaseException | None = None
         self._is_told = asyncio.Event()
 
     async def news(self) -> list[News]:
-        """All news, as soon as there are any. Raises the poller's failure after them."""
+        """Return all news as soon as there are any. Raises the poller's failure after them."""
         await self._is_told.wait()
         if self._failure and not self._news:
             raise self._failure
@@ -47,6 +47,6 @@ class Waiter:
         self._is_told.set()
 
     def fail(self, failure: BaseException) -> None:
-        """End the wait with the poller's failure: no news will come."""
+        """End the wait with the poller's failure."""
         self._failure = failure
         self._is_told.set()

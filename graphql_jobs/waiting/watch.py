@@ -1,4 +1,4 @@
-"""How one wait judges one job: it goes on, it ends with the job, or it gives up. Pure; instants are epoch seconds."""
+"""How one wait judges one job: it continues, ends with the job, or gives up. Pure; instants are epoch seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How a wait ended: the job in a terminal state, good or bad, or the reason why the wait gave up.
+#: How a wait ended: the job in its final state, or the reason why the wait gave up.
 Ended = Job | errors.GraphqlJobsError
 
 
@@ -29,14 +29,14 @@ class Watch:
 
     handle: JobHandle
     policy: WaitPolicy
-    #: What this wait, and those of earlier attempts, saw of the job.
+    #: What this wait and those of earlier attempts saw of the job.
     checkpoint: Checkpoint
-    #: The most durable beginning that is known, so that a restart does not start the deadlines anew. Never after the
-    #: first poll: a provider's clock that is ahead must not put the deadlines off.
+    #: The most durable known start, so that a restart does not reset the deadlines. It is never after the
+    #: first poll: a provider's clock that is ahead must not delay the deadlines.
     began_at: float = field(init=False)
     #: Whether the last poll showed anything new.
     changed: bool = field(init=False, default=False)
-    #: When the wait gives up unless a poll shows something better. Known after the first poll.
+    #: When the wait gives up unless a poll postpones it. Known after the first poll.
     deadline_at: float = field(init=False, default=inf)
     _shown: int | None = field(init=False, default=None)  # a hash of the job, which may be large
     _failing_since: float = field(init=False, default=inf)
@@ -49,9 +49,9 @@ class Watch:
         self._grace_left_s = self.policy.not_found_grace_s
 
     def judge(self, seen: Seen, now: float) -> Ended | None:
-        """The end of the wait; None if it goes on. The status is read before the deadline is judged (guarantee 3)."""
+        """Return the end of the wait, or None. The status is read before the deadline is judged (guarantee 3)."""
         if not isinstance(seen, Job):
-            self.changed = self._failing_since == self._missing_at == inf  # not when it is the same once more
+            self.changed = self._failing_since == self._missing_at == inf  # not if it is the same again
             return self._judge_failure(seen, now) if isinstance(seen, RequestFailed) else self._judge_absence(seen, now)
         shown = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
         self.changed = shown != self._shown
@@ -64,19 +64,19 @@ class Watch:
         return None if now < self.deadline_at else self._timed_out(seen.describe(), now)
 
     def gives_up_at(self, failure: RequestFailed, since: float, delayed_since: float = inf) -> float:
-        """When the wait gives up if the endpoint, which fails `since` then, goes on to fail.
+        """Return when the wait gives up if the endpoint, which has failed `since` then, continues to fail.
 
-        A delay that the server asked for within the outage budget is sat out, until the deadline at the latest. So the
-        job is polled once more before the wait gives up, and delay after delay still ends the wait.
-        `delayed_since`: when the delay that is not over began; inf without one.
+        A delay that the server asked for within the outage budget is waited for, at most until the deadline. So the
+        job is polled once more before the wait gives up, and repeated delays still end the wait.
+        `delayed_since`: when the current delay began; inf without one.
         """
         if not failure.transient and self._shown is None:
-            return -inf  # a job that was answered before is not refused for good: a proxy's page, a certificate
+            return -inf  # a refusal after an answer is not permanent: a proxy's page, a certificate
         gives_up_at = min(since, self._failing_since) + self.policy.outage_budget_s
         return max(gives_up_at, self._limit()[0]) if delayed_since < gives_up_at else gives_up_at
 
     def give_up(self, failure: RequestFailed, since: float, now: float) -> Ended:
-        """The end of the wait for a job that could not be polled `since` then."""
+        """Return the end of the wait for a job that could not be polled `since` then."""
         if not failure.transient and self._shown is None:
             return self.stopped(errors.CheckRefused, str(failure), now)
         limit, (deadline_at, name) = self.policy.limit("outage_budget_s"), self._limit()
@@ -86,7 +86,7 @@ class Watch:
         return self.stopped(errors.ProviderLost, f"every check failed for {failed_s:.0f} s ({limit}): {failure}", now)
 
     def has_news(self, seen: Seen, kept: Checkpoint | None) -> bool:
-        """Whether a limit needs something that, after a restart, neither the provider nor `kept` would tell."""
+        """Whether a limit needs data that, after a restart, is neither in `kept` nor from the provider."""
         if not isinstance(seen, Job):
             return self._shown is None and kept is None and not self.handle.submitted_at
         limits, before, now = self.policy.deadlines, kept or Checkpoint(0.0), self.checkpoint
@@ -95,7 +95,7 @@ class Watch:
         return bool(began or ran or (limits.unchanged_s and before.digest != now.digest))
 
     def stopped(self, kind: type[WaitStopped], detail: str, now: float) -> WaitStopped:
-        """The end of the wait as an error."""
+        """Return the end of the wait as an error."""
         return kind(self.handle.provider, [self.handle.job_id], now - self.began_at, detail)
 
     def _note(self, job: Job, now: float) -> None:
@@ -106,10 +106,10 @@ class Watch:
         running_since, changed_at, digest = before.running_since, before.changed_at, before.digest
         if running_since is None and job.state is not JobState.PENDING:
             running_since = max(min([now, *_starts(job)]), self.began_at)
-        if limits.unchanged_s is None:  # then it matters only whether the job was ever shown
+        if limits.unchanged_s is None:  # then only matters whether the job was ever shown
             changed_at = now if changed_at is None else changed_at
-        elif (new_digest := digest_of(job)) != digest:  # progress is no change of a status
-            # A change between two polls came after the first of them, whatever the job's own instant says: no provider
+        elif (new_digest := digest_of(job)) != digest:  # progress is not a change of status
+            # A change between two polls came after the first of them, regardless of the job's instant: no provider
             # promises that it moves with each task.
             known = job.modified_at.timestamp() if job.modified_at and not digest else now
             changed_at, digest = max(min(known, now), self.began_at), new_digest
@@ -125,9 +125,9 @@ class Watch:
         return None if now < self.deadline_at else self.give_up(failure, now, now)
 
     def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:
-        """A job may be missing for its grace, or until `unseen_s` where that is set and it was never shown.
+        """Judge a missing job: it may be missing for its grace or, if it was never shown, until `unseen_s` if set.
 
-        Of the time between two polls at most an interval counts: in an outage, no poll could find the job.
+        At most one interval between two polls counts: in an outage, no poll could find the job.
         """
         if self._missing_at < inf:
             interval_s = self.policy.schedule.interval_s(self._missing_at - self.began_at)
@@ -145,15 +145,15 @@ class Watch:
 
 
 def judged(watch: Watch, seen: Seen, now: float) -> Ended | None:
-    """`Watch.judge`; a bug in it ends this wait and no other one."""
+    """Do `Watch.judge`. A bug in it ends only this wait."""
     try:
         return watch.judge(seen, now)
     except Exception as bug:
-        return broken(watch, now, bug, "judging what was seen of the job")
+        return broken(watch, now, bug, "judging the job")
 
 
 def broken(watch: Watch, now: float, bug: Exception, doing: str) -> WaitStopped:
-    """The end of a wait because of `bug`. Its text may be a server's: the log shows only where it was raised."""
+    """Return the end of a wait because of `bug`. Its text may be a server's, so the log shows only its traceback."""
     logger.error("%s while %s:\n%s", type(bug).__name__, doing, "".join(format_tb(bug.__traceback__)))
     return watch.stopped(WaitStopped, f"{doing} raised {type(bug).__name__}.", now)
 

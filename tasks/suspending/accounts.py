@@ -1,6 +1,6 @@
 """The credentials blocks of suspended runs, each loaded once, with an open client.
 
-A person may rename, delete or mend a block while runs are suspended.
+A person may rename, delete or correct a block while runs are suspended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from graphql_jobs.waiting.wait import snapshot
 
 logger = logging.getLogger(__name__)
 
-#: Our choice: how often a block is read again, to see whether a person has changed it.
+#: Our choice: the interval at which a block is read again, in case a person has changed it.
 REREAD_S = 30.0
 
 #: The provider and the name of a block.
@@ -47,7 +47,7 @@ class Accounts:
         self._clock = clock
         self._open = AsyncExitStack()
         self._loaded: dict[Key, Account] = {}
-        #: Why a block could not be loaded, and when it is tried again.
+        #: Why a block could not be loaded, and when the load is retried.
         self._refused: dict[Key, tuple[InvalidInput, float]] = {}
         self._locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reread_at = clock.monotonic() + REREAD_S
@@ -60,7 +60,7 @@ class Accounts:
         await self._open.aclose()
 
     async def get(self, provider: str, name: str, log: logging.LoggerAdapter[Any]) -> Account:
-        """The account. While its block cannot be loaded, this waits, and says why in `log`, once."""
+        """Return the account. While its block cannot be loaded, wait, and log the reason once in `log`."""
         key, told = (provider, name), False
         while True:
             try:
@@ -80,14 +80,14 @@ class Accounts:
             return await self._reread(account)
 
     async def renewed(self) -> list[Key]:
-        """The blocks that have changed since they were loaded. They are read again every `REREAD_S` seconds."""
+        """Return the blocks that have changed since they were loaded. They are read again every `REREAD_S` seconds."""
         if self._clock.monotonic() < self._reread_at:
             return []
         self._reread_at = self._clock.monotonic() + REREAD_S
         return [key for key, account in list(self._loaded.items()) if await self.is_renewed(account)]
 
     def snapshots(self) -> dict[str, Snapshot]:
-        """What the waits of each account cost so far, by the name of its block."""
+        """Return the costs so far of each account's waits, by the name of its block."""
         return {account.key[1]: snapshot(account.client) for account in self._loaded.values()}
 
     async def _account(self, key: Key) -> Account:
@@ -106,12 +106,12 @@ class Accounts:
         try:
             before = account.fields
             return (await self._load(account.key)).fields != before
-        except InvalidInput as error:  # the runs go on with what was loaded
+        except InvalidInput as error:  # the runs continue with the loaded block
             logger.warning("%s", error)
             return False
 
     async def _load(self, key: Key) -> Account:
-        """Read the block. The account is a new one only if the block has changed."""
+        """Read the block. Return a new account only if the block has changed."""
         block = await load_credentials(cast("Any", key[0]), key[1])
         fields = cast("Block", block).model_dump()
         known = self._loaded.get(key)

@@ -1,6 +1,6 @@
-"""Which runs were suspended or cancelled lately, by Prefect's events.
+"""The runs that were recently suspended or cancelled, by Prefect's events.
 
-An event may come late or never. So it is a hint: the watcher reads the run, and now and then it reads the list of all
+An event may come late or never. So it is a hint: the watcher reads the run, and periodically it reads the list of all
 suspended runs.
 """
 
@@ -19,11 +19,11 @@ from graphql_jobs.clock import Clock, instant
 
 _NAMES = ["prefect.flow-run.Suspended", "prefect.flow-run.Cancelled", "prefect.flow-run.Failed"]
 _RESOURCE = "prefect.flow-run."
-#: The server's own bound for one page.
+#: The server's limit for one page.
 _PAGE = 50
-#: Our choice: an event that is recorded later than younger ones by more than this is not seen.
+#: Our choice: the maximum delay after which an event that is recorded after younger ones is still seen.
 _OVERLAP = timedelta(seconds=10)
-#: Events have the time of Prefect's server, whose clock may be ahead.
+#: The clock of Prefect's server, by which events are dated, may be ahead.
 _AHEAD = timedelta(days=1)
 
 
@@ -36,7 +36,7 @@ class Changes:
         self._seen: dict[UUID, ReceivedEvent] = {}
 
     async def read(self) -> set[UUID]:
-        """The runs of all events that were not read before."""
+        """Return the runs of all events that were not read before."""
         new: dict[UUID, ReceivedEvent] = {}
         since = self._since
         while True:

@@ -1,4 +1,4 @@
-"""Creating a run of the sensor that is suspended from the start: no process starts before its jobs have ended."""
+"""Create a run of the sensor that is suspended from the start: no process starts before its jobs have ended."""
 
 from __future__ import annotations
 
@@ -66,6 +66,6 @@ async def create_suspended_run(
         )
     )
     suspension = await read_suspension(run.id)
-    if not suspension.has_wait:  # it was created just now, or an earlier call ended in between
+    if not suspension.has_wait:  # it was just created, or an earlier call was interrupted
         await suspension.suspend(wait)
     return run

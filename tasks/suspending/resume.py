@@ -1,4 +1,4 @@
-"""Resuming a suspended run whose jobs have ended, once, or ending it without a process."""
+"""Resume a suspended run whose jobs have ended, once, or end it without a process."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def is_suspended(run: FlowRun) -> bool:
 
 
 def state_id(run: FlowRun) -> UUID:
-    """The id of the run's state, which is new in each suspension."""
+    """Return the id of the run's state, which is new in each suspension."""
     assert run.state  # noqa: S101 (it is suspended)
     return run.state.id
 
 
 async def still_suspended(run: FlowRun) -> FlowRun | None:
-    """The run as it is now; None if it was resumed, ended or deleted since it was read."""
+    """Return the current run, or None if it was resumed, ended or deleted since it was read."""
     try:
         now = await ask(lambda client: client.read_flow_run(run.id))
     except ObjectNotFound:
@@ -48,10 +48,10 @@ async def still_suspended(run: FlowRun) -> FlowRun | None:
 
 
 async def resume(run: FlowRun) -> bool:
-    """Have a worker run the flow again. False if the run is suspended no more, or has no deployment any more."""
+    """Resume the run. Return False if it is no longer suspended or its deployment no longer exists."""
 
     async def once(client: PrefectClient) -> OrchestrationResult[object] | None:
-        now = await client.read_flow_run(run.id)  # before each try: an earlier one may have done it
+        now = await client.read_flow_run(run.id)  # before each attempt: an earlier one may have succeeded
         return await client.resume_flow_run(run.id) if _same(now, run) else None
 
     try:
@@ -66,9 +66,9 @@ async def resume(run: FlowRun) -> bool:
 
 
 async def settle(run: FlowRun) -> None:
-    """What has to follow a resumption. May be repeated: a watcher may have died in between.
+    """Complete a resumption. It is safe to repeat this if a watcher was killed in between.
 
-    Prefect counts the first execution of a run that was created suspended as none, and would run it again if it fails.
+    Prefect does not count the first execution of a run that was created suspended, and would rerun it if it fails.
     """
     if run.run_count == 0 and run.empirical_policy:
         policy = run.empirical_policy.model_copy(update={"resuming": False})
@@ -89,9 +89,9 @@ async def end(run: FlowRun, outcomes: Mapping[str, Ended]) -> State[object] | No
 
 
 async def keep_cancelled(run_id: UUID, suspended_state_id: str) -> None:
-    """Cancel the run again if a person cancelled it at the same instant at which it was resumed or ended.
+    """Cancel the run again if a person cancelled it at the instant when it was resumed or ended.
 
-    On PostgreSQL, Prefect's server may accept both, so that a cancelled run would be run again. `suspended_state_id` is
+    On PostgreSQL, Prefect's server may accept both, and then rerun a cancelled run. `suspended_state_id` is
     the state from which the run was resumed.
     """
     states = await ask(lambda client: client.read_flow_run_states(run_id))
@@ -109,11 +109,11 @@ async def _cancel(run_id: UUID, client: PrefectClient) -> None:
         await client.set_flow_run_state(run_id, Cancelling())
     else:
         await client.set_flow_run_state(run_id, Cancelled(), force=True)
-    logger.info("Run %s was cancelled at the instant at which it was resumed. It stays cancelled.", run_id)
+    logger.info("Run %s was cancelled at the instant when it was resumed. It stays cancelled.", run_id)
 
 
 async def _cannot_resume(run: FlowRun, reason: str) -> None:
-    """Fail a run that Prefect does not resume: nobody else could, and it would stay suspended for ever."""
+    """Fail a run that Prefect does not resume. Otherwise it would stay suspended permanently."""
     message = f"The jobs have ended, but Prefect does not resume this run: {reason} Start a new run for the result."
     if await still_suspended(run):
         await ask(lambda client: client.set_flow_run_state(run.id, Failed(name=CANNOT_RESUME, message=message)))

@@ -1,6 +1,6 @@
-"""A flow run that suspends itself while it waits: it holds no process and no slot, and a watcher resumes it.
+"""Suspend a flow run while it waits: it holds no process and no slot, and a watcher resumes it.
 
-Prefect runs a resumed flow again from its top. The flow finds the job that it submitted, since `submit_job` adopts it,
+Prefect runs a resumed flow again from its top. `submit_job` adopts the job that the run submitted,
 and the wait ends at once, since the job has ended.
 """
 
@@ -28,19 +28,19 @@ from tasks.suspending.resume import keep_cancelled
 
 T = TypeVar("T")
 
-#: Our choice: a job that ends within this time does not cost a second process.
+#: Our choice: a job that ends within this time needs no second process.
 SUSPEND_AFTER_S = 10.0
-#: Our choice: a resumed run has at least this time for the poll that shows the end of its job.
+#: Our choice: the minimum time of a resumed run for the poll that shows the end of its job.
 _AFTER_RESUME_S = 60.0
-#: Our choice: if no watcher runs, Prefect fails the run this long after the deadline, so that every wait ends.
+#: Our choice: the time after the deadline when Prefect fails the run if no watcher runs, so that every wait ends.
 _WITHOUT_WATCHER_S = 24 * 3600.0
 
-#: The runs about which it was said why they are not suspended.
+#: The runs whose log already says why they are not suspended.
 _told: set[UUID] = set()
 
 
 class Suspending:
-    """How a wait suspends its run: `after_s` seconds after its beginning, unless it has ended by then."""
+    """How a wait suspends its run: `after_s` seconds after its start, unless it has ended by then."""
 
     def __init__(
         self, credentials: JobCredentials, jobs: Sequence[JobHandle], policy: WaitPolicy, until: Until = "all ended"
@@ -50,7 +50,7 @@ class Suspending:
     async def wait(
         self, waiting: Callable[[WaitPolicy], Awaitable[T]], after_s: float, on_failure: OnFailure = "resume"
     ) -> T:
-        """The result of `waiting` in this process if it comes in time; otherwise, the run is suspended.
+        """Return the result of `waiting` in this process if it comes in time. Otherwise, suspend the run.
 
         A run that cannot be suspended waits in its process, and its log says why, once.
         """
@@ -79,15 +79,15 @@ class Suspending:
         if context.detached:
             return "the wait is in another process than its flow"
         if context.flow_run.deployment_id is None:
-            return "it has no deployment, so that no worker would run it again"
+            return "it has no deployment, so no worker would run it again"
         if not _name_of(self._credentials):
-            return "its credentials block is not saved, so that a watcher could not load it"
+            return "its credentials block is not saved, so a watcher could not load it"
         if any(job.has_addresses for job in self._jobs):
-            return "the address of the job's file lets anyone download it, so that only this process has it"
+            return "the address of the job's file gives anyone access, so only this process has it"
         return ""
 
     async def _wait_here(self, waiting: Callable[[WaitPolicy], Awaitable[T]], suspension: Suspension) -> T:
-        """Wait in this process. After a watcher lost the provider, one more outage budget would be one too many."""
+        """Wait in this process. If a watcher lost the provider, there is no second outage budget."""
         lost = suspension.claims[-1].get("lost") if suspension.claims else None
         if not lost:
             return await waiting(self._policy)
@@ -99,7 +99,7 @@ class Suspending:
             raise ProviderLost(again.provider, again.job_ids, again.waited_s, str(lost)) from None
 
     async def _suspend(self, run_id: UUID, suspension: Suspension, on_failure: OnFailure) -> bool:
-        """Suspend the run. False if Prefect refuses."""
+        """Suspend the run. Return False if Prefect refuses."""
         await tag_run(run_id)
         await suspension.suspend(
             SuspendedWait(
@@ -126,12 +126,12 @@ class Suspending:
 
 
 def expires_after_s(policy: WaitPolicy) -> int:
-    """The seconds after which Prefect fails the suspended run if no watcher has resumed it."""
+    """Return the seconds after which Prefect fails the suspended run if no watcher has resumed it."""
     return int(policy.deadlines.total_s + _WITHOUT_WATCHER_S)
 
 
 async def _time_in_process_s(run_id: UUID, suspension: Suspension, after_s: float) -> float:
-    """How long the run waits in its process. A run that a watcher resumed needs the time for a poll."""
+    """Return how long the run waits in its process. A run that a watcher resumed needs time for a poll."""
     if not suspension.claims:
         return after_s
     await keep_cancelled(run_id, suspension.claims[-1]["state_id"])

@@ -1,4 +1,4 @@
-"""The numbers of one watcher: in its log, and in an event that tells that it is alive."""
+"""The numbers of one watcher: in its log, and in a heartbeat event."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from graphql_jobs.waiting.metrics import Snapshot
 
 logger = logging.getLogger(__name__)
 
-#: The name of the event, and the beginning of its resource's id, which ends with the shard: "1-of-2".
+#: The name of the event, and the prefix of its resource's id, which ends with the shard: "1-of-2".
 HEARTBEAT = "graphql-jobs.watcher.heartbeat"
 RESOURCE = "graphql-jobs.watcher."
 #: Our choice: the time between two events.
 HEARTBEAT_S = 30.0
-#: Our choice: the latency is that of the last so many runs.
+#: Our choice: the number of last runs in the latency.
 _KEPT = 1000
 
 
 class Tally:
-    """Counts the suspended runs of one watcher, and how soon it resumes them."""
+    """Count the suspended runs of one watcher, and measure how soon it resumes them."""
 
     def __init__(self, watcher: str, shard: str, clock: Clock) -> None:
         self._watcher, self._shard, self._clock = watcher, shard, clock
@@ -41,7 +41,7 @@ class Tally:
         self._suspended_at[run.id] = run.state.timestamp.timestamp() if run.state else self._clock.now()
 
     def left(self, run_id: UUID) -> None:
-        """Count it no more."""
+        """Stop counting it."""
         self._suspended_at.pop(run_id, None)
 
     def woken(self, latency_s: float) -> None:
@@ -50,7 +50,7 @@ class Tally:
         self._latencies.append(latency_s)
 
     def numbers(self) -> dict[str, Any]:
-        """The numbers as they are now.
+        """The current numbers.
 
         `suspended`: the number of runs; `oldest_s`: the age of the oldest suspension; `woken`: the number of runs that
         this watcher resumed or ended; `resume_p50_s`: the median of the time that it took, from its claim.
@@ -65,7 +65,7 @@ class Tally:
         }
 
     def tell(self, accounts: Mapping[str, Snapshot]) -> None:
-        """Emit the event if it is time, and write a line in the log if the numbers have changed."""
+        """Emit the event if it is due, and log the numbers if they have changed."""
         if self._clock.monotonic() < self._tell_at:
             return
         self._tell_at = self._clock.monotonic() + HEARTBEAT_S

@@ -1,7 +1,7 @@
-"""The watcher: it waits in the place of all suspended runs, in one process, and resumes each when its jobs have ended.
+"""The watcher: one process waits for the jobs of all suspended runs, and resumes each run when its jobs have ended.
 
-Any number of watchers may run at the same time. Which of them resumes a run is decided by a claim in the run's entries.
-A watcher that dies loses nothing: all that it knows is in Prefect's database and at the providers.
+Any number of watchers may run at the same time. A claim in the run's entries decides which of them resumes a run.
+If a watcher is killed, nothing is lost: all its data is in Prefect's database and at the providers.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from tasks.until import Outcomes, outcomes_until, succeeded
 
 logger = logging.getLogger(__name__)
 
-#: Our choices: how often the watcher asks for changes, and how often it reads the list of all suspended runs, since an
+#: Our choices: how often the watcher reads changes, and how often it reads the list of all suspended runs, since an
 #: event may be lost.
 TICK_S = 2.0
 LIST_EVERY_S = 300.0
 #: Our choice: how long a watcher may take to resume the run that it claimed. Then another watcher claims the run.
 CLAIM_S = 30.0
-#: Our choice: how many runs are read, or resumed, at the same time.
+#: Our choice: the maximum number of runs that are read, or resumed, concurrently.
 _AT_ONCE = 10
 
 
@@ -62,7 +62,7 @@ class Shard:
 
     @classmethod
     def of(cls, text: str) -> Shard:
-        """The shard "i/n". Raises `InvalidInput`."""
+        """Return the shard "i/n". Raises `InvalidInput`."""
         number, _, total = text.partition("/")
         if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
             raise InvalidInput("shard", f"it must be i/n with i from 1 to n, such as 1/2, and not {text[:40]!r}.")
@@ -85,7 +85,7 @@ class _Watched:
 
 
 class Watcher:
-    """Waits for the jobs of all suspended runs of one shard."""
+    """Wait for the jobs of all suspended runs of one shard."""
 
     def __init__(self, shard: Shard = Shard(), clock: Clock | None = None) -> None:
         self.name = uuid4().hex[:12]
@@ -99,7 +99,7 @@ class Watcher:
         self._calls = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Watch until `is_over`, or until this task is cancelled. Suspended runs stay suspended then."""
+        """Watch until `is_over`, or until this task is cancelled. Suspended runs then stay suspended."""
         async with self.opened():
             while not is_over():
                 await self.tick()
@@ -107,7 +107,7 @@ class Watcher:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """The connections of the watcher. On exit, its waits end."""
+        """Open the connections of the watcher. On exit, its waits end."""
         async with one_client(), self._accounts:
             try:
                 yield
@@ -117,11 +117,11 @@ class Watcher:
                 await self.settled()
 
     async def settled(self) -> None:
-        """Return when each run that is watched now was woken, or is watched no more."""
+        """Return when each currently watched run was woken or is no longer watched."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def tick(self) -> None:
-        """Find the runs that are suspended now, and tell how many there are. An error is logged."""
+        """Find the currently suspended runs, and publish their number. An error is logged."""
         try:
             if self._clock.monotonic() >= self._list_at:
                 await self._list()
@@ -133,12 +133,12 @@ class Watcher:
                 for watched in [one for one in self._watched.values() if one.account == account]:
                     self._begin(watched.run)
             self.tally.tell(self._accounts.snapshots())
-        except Exception:  # Prefect's API may be away: the waits go on
+        except Exception:  # Prefect's API may be unreachable: the waits continue
             self._list_at = self._clock.monotonic()  # changes that were read may be lost
-            logger.exception("The suspended runs could not be read. The next attempt comes in %.0f s.", TICK_S)
+            logger.exception("The suspended runs could not be read. Retrying in %.0f s.", TICK_S)
 
     async def _list(self) -> None:
-        """Read all suspended runs, and those that a watcher may have left half resumed."""
+        """Read all suspended runs, and those whose resumption a watcher may not have completed."""
         await self._changes.read()  # the list shows them
         runs = await runs_in_state(SUSPENDED, TAG)
         for run_id in self._watched.keys() - runs.keys():
@@ -151,7 +151,7 @@ class Watcher:
         self._list_at = self._clock.monotonic() + LIST_EVERY_S
 
     def _take(self, run_id: UUID, run: FlowRun | None) -> None:
-        """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
+        """Wait for the run's jobs if it is suspended and belongs to this watcher. Otherwise, drop it."""
         if run is None or not (is_suspended(run) and TAG in run.tags and self._shard.holds(run_id)):
             self._forget(run_id)
         elif not (watched := self._watched.get(run_id)) or watched.state_id != state_id(run) or watched.task.done():
@@ -171,7 +171,7 @@ class Watcher:
             self.tally.left(run_id)
 
     async def _watch(self, run: FlowRun) -> None:
-        """Wait and wake the run. What a person can mend is tried again, and the run's log names it once."""
+        """Wait and wake the run. Errors that a person can correct are retried, and logged once in the run."""
         for attempt in count():
             try:
                 await self._wait_and_wake(run)
@@ -179,8 +179,8 @@ class Watcher:
             except InvalidInput as error:  # the entry of a run that was just created suspended may follow
                 if attempt == 1:
                     flow_run_logger(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
-            except Exception:  # whatever Prefect's client raises
-                logger.exception("The suspended run %s (%s) is tried again in %.0f s.", run.name, run.id, CLAIM_S)
+            except Exception:  # any error of Prefect's client
+                logger.exception("The wait of suspended run %s (%s) is retried in %.0f s.", run.name, run.id, CLAIM_S)
             await self._clock.sleep(CLAIM_S)
 
     async def _wait_and_wake(self, run: FlowRun) -> None:
@@ -197,14 +197,14 @@ class Watcher:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(CLAIM_S / 2):
                             return await self._wake(run, wait, outcomes)
-            # Another watcher, or this one through an outage, has the time of a claim.
+            # Another watcher, or this one in an outage, has the time of a claim.
             claims_seen = len(suspension.claims) + mine
             await self._clock.sleep(CLAIM_S)
             if not await still_suspended(run):
                 return await settle(run)
 
     async def _outcomes(self, run: FlowRun, wait: SuspendedWait) -> Outcomes:
-        """The ends of the run's jobs. While the credentials block cannot be loaded, the run stays suspended."""
+        """Return the ends of the run's jobs. While the credentials block cannot be loaded, the run stays suspended."""
         while True:
             account = await self._accounts.get(wait.provider, wait.credentials, flow_run_logger(run))
             outcomes = await _outcomes_of(account.client, wait, Checkpoints(RunStore(run.id)))
@@ -217,7 +217,7 @@ class Watcher:
         return await suspension.claim(self.name, str(state_id(run)), lost)
 
     async def _wake(self, run: FlowRun, wait: SuspendedWait, outcomes: Outcomes) -> None:
-        """Resume the run, or end it without a process, and say so in its log."""
+        """Resume the run, or end it without a process, and log that in the run."""
         log, began_at = flow_run_logger(run), self._clock.monotonic()
         ended = await end(run, outcomes) if wait.on_failure == "fail" else None
         if ended:
@@ -233,7 +233,7 @@ async def _outcomes_of(client: JobClient, wait: SuspendedWait, checkpoints: Chec
 
 
 def _summary(outcomes: Outcomes) -> str:
-    """The end of one job, or the number of ends."""
+    """Return the end of one job, or the number of ends."""
     if len(outcomes) > 1:
         return f"{sum(map(succeeded, outcomes.values()))} of {len(outcomes)} jobs that ended have succeeded."
     return "".join(

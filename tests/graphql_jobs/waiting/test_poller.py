@@ -236,7 +236,7 @@ async def test_poll_that_is_cancelled_from_outside_is_an_error_and_no_cancel(
     await gone.wait()
     for poll in list(poller_of(client)._polls):
         poll.cancel()
-    with pytest.raises(RuntimeError, match="cancelled from outside"):
+    with pytest.raises(RuntimeError, match="other code cancelled the polls"):
         await waiting
 
 
