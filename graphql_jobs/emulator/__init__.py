@@ -1,6 +1,6 @@
-"""Both job services on one loopback address, with a clock, a fault plan and a ledger of what really happened.
+"""Both job services on one loopback address, with a clock, a fault plan and a ledger of all requests and jobs.
 
-An independent judge: it imports nothing else of this project.
+It is an independent judge: it imports no other code of this project.
 """
 
 from graphql_jobs.emulator.accounts import Accounts

@@ -1,6 +1,6 @@
-"""`python -m graphql_jobs.emulator`: the emulator as a process of its own.
+"""`python -m graphql_jobs.emulator`: the emulator as a separate process.
 
-Prints one line of JSON once it listens, and ends with 0 on SIGINT or SIGTERM.
+It prints one line of JSON once it listens, and exits with 0 on SIGINT or SIGTERM.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from graphql_jobs.emulator import Behaviour, Emulator, Pace, SystemClock
 
 _LAST_PORT = 65_535
-# Our choice, for load: the default scans every record again and again, and would delay the answers.
+# Our choice, for load: the default collections scan all records repeatedly, and would delay the answers.
 _RARE_COLLECTIONS = (50_000, 20, 100)
 
 
@@ -93,7 +93,7 @@ def _introduction(emulator: Emulator) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run until a signal comes. A wrong argument, or a port that is taken, ends with 2 and says why."""
+    """Run until a signal. Exit with 2 and a reason for a wrong argument or a port in use."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.takes_shortcuts:

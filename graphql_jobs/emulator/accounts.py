@@ -1,4 +1,4 @@
-"""Credentials: made at random at start, never written down; access tokens with an end."""
+"""Credentials, random at each start and never stored, and access tokens that expire."""
 
 import base64
 import binascii
@@ -13,13 +13,13 @@ _ALPHANUMERIC = string.ascii_lowercase + string.digits
 
 
 class Accounts:
-    """Who may call: one aiWARE API key and user, one Datasaur client, and the tokens they were given."""
+    """The valid credentials: one aiWARE API key and user, one Datasaur client, and their tokens."""
 
     def __init__(self, clock: Clock, token_lifetime_s: float) -> None:
         if not 0 < token_lifetime_s < float("inf"):
             raise ValueError(f"token_lifetime_s must be above 0, got {token_lifetime_s}")
         self.token_lifetime_s = token_lifetime_s
-        # Form of an aiWARE organisation key: docs/providers/aiware.md#sign-in. It lives until revoked.
+        # The format of an aiWARE organisation key: docs/providers/aiware.md#sign-in. It is valid until revoked.
         self.aiware_token = "".join(secrets.choice(_ALPHANUMERIC) for _ in range(6)) + ":" + secrets.token_hex(32)
         self.aiware_user_name = f"user-{secrets.token_hex(4)}@example.invalid"
         self.aiware_password = secrets.token_urlsafe(18)
@@ -31,35 +31,35 @@ class Accounts:
         self._aiware_token_revoked = False
 
     def open_session(self) -> str:
-        """A new aiWARE session token: a UUID that lives `token_lifetime_s`."""
+        """Return a new aiWARE session token: a UUID that is valid for `token_lifetime_s`."""
         token = str(uuid.uuid4())
         self._aiware_sessions[token] = self._clock.now() + self.token_lifetime_s
         return token
 
     def close_session(self, token: str) -> bool:
-        """Forget an aiWARE session; says whether there was one."""
+        """Remove an aiWARE session. Return whether there was one."""
         return self._aiware_sessions.pop(token, None) is not None
 
     def issue_datasaur_token(self) -> str:
-        """A new Datasaur access token: 40 hex digits that live `token_lifetime_s`."""
+        """Return a new Datasaur access token: 40 hex digits that are valid for `token_lifetime_s`."""
         token = secrets.token_hex(20)
         self._datasaur_tokens[token] = self._clock.now() + self.token_lifetime_s
         return token
 
     def revoke_all(self) -> None:
-        """Every token given out so far stops working, the aiWARE API key too."""
+        """Revoke all tokens, and the aiWARE API key."""
         self._aiware_sessions.clear()
         self._datasaur_tokens.clear()
         self._aiware_token_revoked = True
 
     def knows_aiware_token(self, token: str) -> bool:
-        """The API key unless revoked, or a session that has not ended."""
+        """Whether the token is the API key, unless revoked, or of a current session."""
         if hmac.compare_digest(token.encode(), self.aiware_token.encode()):
             return not self._aiware_token_revoked
         return self._clock.now() < self._aiware_sessions.get(token, 0.0)
 
     def knows_datasaur_token(self, token: str) -> bool:
-        """An access token that has not ended."""
+        """Whether the token is a current access token."""
         return self._clock.now() < self._datasaur_tokens.get(token, 0.0)
 
     def is_aiware_user(self, user_name: str, password: str) -> bool:
@@ -67,18 +67,18 @@ class Accounts:
         return (user_name, password) == (self.aiware_user_name, self.aiware_password)
 
     def is_datasaur_client(self, client_id: str, client_secret: str) -> bool:
-        """Whether this pair may have a token."""
+        """Whether this pair may get a token."""
         return (client_id, client_secret) == (self.datasaur_client_id, self.datasaur_client_secret)
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token of `Authorization: Bearer <token>`, or an empty text for anything else."""
+    """Return the token of `Authorization: Bearer <token>`, or an empty text for other values."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def basic_pair(authorization: str | None) -> tuple[str, str] | None:
-    """User and password of `Authorization: Basic ...`, or None."""
+    """Return user and password of `Authorization: Basic ...`, or None."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -1,4 +1,4 @@
-"""Answers, and the honest and dishonest ways of sending them."""
+"""Answers, and the correct and faulty ways of sending them."""
 
 import json
 from collections.abc import Mapping
@@ -14,29 +14,29 @@ Manner = Literal["whole", "drop", "truncate", "stream"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back on the wire, and how."""
+    """The content of a response, and how it is sent."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
-    # drop: reset the connection. truncate: promise all, send half. stream: chunked, without Content-Length.
+    # drop: reset the connection. truncate: announce all, send half. stream: chunked, without Content-Length.
     manner: Manner = "whole"
 
 
 def json_answer(payload: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Answer(status, json.dumps(payload).encode(), headers=headers or {})
 
 
 def html_answer(status: int, title: str) -> Answer:
-    """An answer as a proxy in between would give it."""
+    """Return an answer like that of a proxy."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Answer(status, page.encode(), "text/html")
 
 
 async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Put the answer on the wire."""
+    """Send the answer."""
     if answer.manner == "drop":
         return _drop(request)
     if answer.manner == "truncate":
@@ -51,7 +51,7 @@ async def send(request: web.Request, answer: Answer) -> web.StreamResponse:
 def _drop(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
-    # aiohttp wants a response; the connection it would use is gone.
+    # aiohttp requires a response, but its connection is closed.
     return web.Response(status=500)
 
 
@@ -79,6 +79,6 @@ async def _send_stream(request: web.Request, answer: Answer) -> web.StreamRespon
         for start in range(0, len(answer.body), _CHUNK_BYTES):
             await response.write(answer.body[start : start + _CHUNK_BYTES])
     except ConnectionError:
-        # A careful client stops reading and hangs up: nothing left to do.
+        # A careful client stops reading and disconnects.
         pass
     return response

@@ -1,4 +1,4 @@
-"""Knobs: the pace of jobs, and the points where the vendors' pages are silent or contradict each other."""
+"""Settings: the pace of jobs, and behaviour that the vendors' pages omit or contradict."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a job waits and how long it works, whatever the number of its tasks.
+    """How long a job is queued and how long it runs, for any number of tasks.
 
     Our choice of defaults: short enough for a demo; the real services take minutes.
     """
@@ -22,23 +22,23 @@ class Pace:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What the emulator does where the real service's behaviour is not published."""
+    """What the emulator does if the real service's behaviour is not published."""
 
     # HTTP status of a rejected credential. aiWARE: "authorization errors use HTTP 200"; Datasaur: unknown.
     auth_failure_http_status: Literal[200, 401] = 200
-    # aiWARE: what a cancelled job ends as (KB 4164 says aborted, KB 4181 says cancelled).
+    # aiWARE: the status of a cancelled job (KB 4164 says aborted, KB 4181 says cancelled).
     cancelled_word: Literal["aborted", "cancelled"] = "aborted"
-    # Datasaur getJobs: an unknown id is a null item at its place, or no item at all.
+    # Datasaur getJobs: an unknown id is a null item at its position, or no item.
     missing_jobs: Literal["null", "omit"] = "null"
     # Datasaur getJobs: answer in the opposite order; clients must match by id.
     reverse_get_jobs: bool = False
-    # Datasaur: what `progress` says, always (the only samples show 0, even when DELIVERED).
+    # Datasaur: the constant value of `progress` (the only samples show 0, even when DELIVERED).
     progress: int = 0
     # Datasaur: smallest size of the exported zip, in bytes; 0 leaves it as small as its content.
     export_bytes: int = 0
     # Datasaur: life of a signed file address (sample: X-Amz-Expires=21600).
     file_lifetime_s: float = 21_600.0
-    # Datasaur: whether the store of exported files gives a part of one; else it ignores Range.
+    # Datasaur: whether the store of exported files supports Range; else it ignores it.
     file_ranges: bool = True
     # Both: largest GraphQL request body (aiWARE: "maximum 10000000 bytes (10 mb)"; Datasaur: invented).
     body_limit_bytes: int = 10_000_000

@@ -1,4 +1,4 @@
-"""The four ways of writing a GraphQL request body."""
+"""The four formats of a GraphQL request body."""
 
 import json
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class MalformedRequest(Exception):
 
 @dataclass(frozen=True)
 class GraphqlRequest:
-    """A request as the client meant it, whatever its form."""
+    """A request, independent of its format."""
 
     query: str
     variables: dict[str, Any] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class GraphqlRequest:
 
 
 async def read_graphql(request: web.Request, *, takes_operations: bool) -> GraphqlRequest:
-    """Read JSON, URL-encoded or multipart; `takes_operations`: the graphql-multipart-request-spec form too.
+    """Read JSON, URL-encoded or multipart; `takes_operations`: also the graphql-multipart-request-spec format.
 
-    Raises MalformedRequest. The query string of the address is ignored: clients decorate it for their logs.
+    Raises MalformedRequest. The query string of the address is ignored: clients use it for their logs.
     """
     if request.content_type in _FORM_TYPES:
         return _from_form(await request.post(), takes_operations)
@@ -62,7 +62,7 @@ def _from_mapping(data: Any, files: dict[str, str]) -> GraphqlRequest:
 
 
 def _variables(value: Any) -> dict[str, Any]:
-    # Vendor samples send variables as an object and as text that holds JSON.
+    # Vendor samples send variables as an object and as JSON text.
     if isinstance(value, str):
         value = _json(value) if value.strip() else None
     if value is None:

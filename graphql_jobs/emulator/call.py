@@ -1,4 +1,4 @@
-"""One GraphQL call on its way through the resolvers."""
+"""One GraphQL call, as the resolvers see it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,16 +15,16 @@ World = TypeVar("World")
 
 @dataclass
 class Call(Generic[World]):
-    """What resolvers may use, and what they leave behind."""
+    """The inputs and additional outputs of resolvers."""
 
     world: World
     accounts: Accounts
     request: GraphqlRequest
     now_at: float
     base_url: str
-    # Jobs whose status was read, once for each time.
+    # Jobs whose status was read, once per read.
     job_ids: list[str] = field(default_factory=list)
-    # Status words that the schema's enum lacks, with their place in the reply.
+    # Status words that the schema's enum lacks, with their path in the reply.
     unknown_words: list[tuple[list[str | int], str]] = field(default_factory=list)
 
     def place_unknown_words(self, data: Any) -> None:
@@ -38,24 +38,24 @@ class Call(Generic[World]):
 
 
 class Dialect(Protocol):
-    """How one provider words its failures."""
+    """The format of one provider's failures."""
 
     def failure(self, name: str, outline: Outline) -> Answer:
-        """The whole answer to a request that fails for `name`: one of aiWARE's documented error names."""
+        """Return the whole answer to a request that fails with `name`, one of aiWARE's documented error names."""
         ...
 
     def entry(self, name: str, message: str, path: list[str | int] | None = None) -> dict[str, Any]:
-        """One item of `errors`."""
+        """Return one item of `errors`."""
         ...
 
     def format_error(self, error: GraphQLError, debug: bool) -> dict[str, Any]:
-        """One item of `errors` for what went wrong in execution."""
+        """Return one item of `errors` for an error in execution."""
         ...
 
     def finish(self, reply: dict[str, Any]) -> dict[str, Any]:
-        """The reply with whatever the provider adds to every one."""
+        """Return the reply with the provider's additions."""
         ...
 
     def too_large(self, size_bytes: int, limit_bytes: int) -> Answer:
-        """The answer to a body above the limit."""
+        """Return the answer to a body above the limit."""
         ...

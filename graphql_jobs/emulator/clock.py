@@ -8,7 +8,7 @@ DEFAULT_START_AT = 1_700_000_000.0
 
 
 class Clock(Protocol):
-    """Something that knows what time it is and can be pushed forward."""
+    """A clock that can be advanced."""
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -35,14 +35,14 @@ class ManualClock:
 
 
 class SystemClock:
-    """Time that runs by itself from the real present on, `speed` times as fast as real time."""
+    """Time that runs from now on, `speed` times as fast as real time."""
 
     def __init__(self, speed: float = 1.0) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be above 0, got {speed}")
         self.speed = speed
         self._start_at = time.time()
-        # The monotonic clock drives it, so that a correction of the machine's clock cannot turn time back.
+        # It uses the monotonic clock, so a correction of the machine's clock cannot set it back.
         self._started_monotonic_s = time.monotonic()
 
     def now(self) -> float:

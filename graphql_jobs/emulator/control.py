@@ -1,4 +1,4 @@
-"""The control plane: what the Python objects can do, for other processes on this machine."""
+"""The control plane: the functions of the Python objects, for other processes on this machine."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ class ControlPlane:
         self._workload = workload
 
     def routes(self) -> list[web.RouteDef]:
-        """What to add to the application."""
+        """Return the routes for the application."""
         return [
             web.get("/_emulator/health", self._health),
             web.get("/_emulator/ledger", self._show_ledger),

@@ -1,4 +1,4 @@
-"""Executing documents: the schemas, a cache of parsed and validated documents, and what a document asks for."""
+"""Execute documents: the schemas, a cache of parsed and validated documents, and the fields of a request."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +33,7 @@ Resolver = Callable[..., Any]
 ErrorFormatter = Callable[[GraphQLError, bool], dict[str, Any]]
 
 _SCHEMA_FOLDER = Path(__file__).parent / "schema"
-# Ariadne logs every error of every client with a traceback; the ledger is our log.
+# Ariadne logs all clients' errors with tracebacks; our log is the ledger.
 _QUIET = logging.getLogger("graphql_jobs.emulator.quiet")
 _QUIET.disabled = True
 
@@ -48,7 +48,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Outline:
-    """What one request asks for at its root."""
+    """The root fields that one request asks for."""
 
     is_mutation: bool = False
     operation_name: str | None = None
@@ -59,7 +59,7 @@ class Outline:
 
 
 class Executor:
-    """One schema with its resolvers; documents are cached by text, so that a request costs a tenth (measured)."""
+    """One schema with its resolvers; documents are cached by text, so a request costs a tenth (measured)."""
 
     def __init__(self, sdl_file: str, bindables: Iterable[SchemaBindable]) -> None:
         self.schema: GraphQLSchema = make_executable_schema(
@@ -80,7 +80,7 @@ class Executor:
     async def execute(
         self, request: GraphqlRequest, document: Document, context: object, error_formatter: ErrorFormatter
     ) -> dict[str, Any]:
-        """The reply's `data` and `errors`; without the key `data` if the document was not executed."""
+        """Return the reply's `data` and `errors`, without `data` if the document was not executed."""
         if document.ast is None:
             return {"errors": [error_formatter(error, False) for error in document.errors]}
         _, reply = await graphql(
@@ -97,7 +97,7 @@ class Executor:
 
 
 def outline(document: Document, request: GraphqlRequest) -> Outline:
-    """The root fields of the operation that would run; empty if none would."""
+    """Return the root fields of the operation that would run, if any."""
     operation = document.ast and get_operation_ast(document.ast, request.operation_name)
     if document.ast is None or document.errors or not isinstance(operation, OperationDefinitionNode):
         return Outline()
@@ -123,7 +123,7 @@ def _root_fields(selections: SelectionSetNode, fragments: Mapping[str, FragmentD
 
 
 def _list_size(node: FieldNode, variables: Mapping[str, Any]) -> int:
-    """Length of the longest list among the field's arguments."""
+    """Return the length of the longest list in the field's arguments."""
     sizes = [0]
     for argument in node.arguments or ():
         if isinstance(argument.value, ListValueNode):
@@ -137,7 +137,7 @@ def _list_size(node: FieldNode, variables: Mapping[str, Any]) -> int:
 def bind(
     type_name: str, attributes: Mapping[str, str] | None = None, resolvers: Mapping[str, Resolver] | None = None
 ) -> ObjectType:
-    """Resolvers of one type: fields read from an attribute, and fields that are computed."""
+    """Return the resolvers of one type: fields that are read from an attribute, and computed fields."""
     bindable = ObjectType(type_name)
     for field_name, attribute in (attributes or {}).items():
         bindable.set_field(field_name, _reader(attribute))

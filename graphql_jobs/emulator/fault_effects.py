@@ -1,4 +1,4 @@
-"""What each kind of request fault does to an answer: kinds in BEFORE replace the work, kinds in AFTER follow it."""
+"""The effect of each kind of request fault: kinds in BEFORE replace the work, kinds in AFTER follow it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ BEFORE: Mapping[str, Before] = {
 
 
 def _partial(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
-    """The first root field becomes null and gets an error entry of its own."""
+    """Set the first root field to null and add an error entry for it."""
     reply = json.loads(answer.body)
     data = reply.get("data") if isinstance(reply, dict) else None
     if not data:
@@ -66,7 +66,7 @@ def _partial(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
 
 
 def _null_member(fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
-    """One job of many is missing: the first alias, with an error entry, or the first item of a list, without."""
+    """Remove one job of many: the first alias, with an error entry, or the first item of a list, without."""
     reply = json.loads(answer.body)
     data = reply.get("data") if isinstance(reply, dict) else None
     listed = next(iter(data.values())) if data else None
@@ -77,7 +77,7 @@ def _null_member(fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
 
 
 def _denied_member(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
-    """One job of many may not be read: the first alias, or the first item of a list, is null with an error there."""
+    """Deny access to one job of many: the first alias, or first item of a list, is null with an error."""
     reply = json.loads(answer.body)
     data = reply.get("data") if isinstance(reply, dict) else None
     if not data:
@@ -93,7 +93,7 @@ def _denied_member(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
 
 
 def _side_error(_fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
-    """The whole answer, and an error that names no field."""
+    """Add an error without a field to the whole answer."""
     reply = json.loads(answer.body)
     if isinstance(reply, dict):
         reply["errors"] = [*reply.get("errors", []), {"message": "This field is deprecated"}]
@@ -101,7 +101,7 @@ def _side_error(_fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
 
 
 def _with_lists(change: Callable[[list[object]], list[object]]) -> After:
-    """Each list of the answer that is a page, or that the root field is, becomes another one."""
+    """Change each list of the answer that is a page or the root field."""
 
     def changed(value: object) -> object:
         if not isinstance(value, dict):
@@ -125,7 +125,7 @@ def _with_lists(change: Callable[[list[object]], list[object]]) -> After:
 
 
 def _padded(fault: Fault, _dialect: Dialect, answer: Answer) -> Answer:
-    """The same JSON object with one very long member, so that only its size is wrong."""
+    """Add one very long member to the JSON object, so that only its size is wrong."""
     padding = b', "extensions": {"padding": "' + b"x" * fault.pad_bytes + b'"}}'
     return replace(answer, body=answer.body.rstrip()[:-1] + padding, manner="stream")
 
@@ -139,9 +139,9 @@ AFTER: Mapping[str, After] = {
     "null_member": _null_member,
     "denied_member": _denied_member,
     "side_error": _side_error,
-    # A server that silently caps its pages gives half of what was asked for.
+    # A server that silently caps its pages returns half of the requested page.
     "cut_list": _with_lists(lambda items: items[: (len(items) + 1) // 2]),
-    # The list has moved by one since the last page: the item at the offset belongs to that page now.
+    # The list has moved by one since the last page: the item at the offset is now on that page.
     "moved_list": _with_lists(lambda items: items[1:]),
     "too_large": _padded,
 }

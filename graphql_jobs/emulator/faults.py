@@ -1,4 +1,4 @@
-"""The fault plan: what goes wrong, how often and when. Seeded, so a run can be repeated."""
+"""The fault plan: which faults occur, how often and when. It is seeded, so a run can be repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,11 +56,11 @@ _NEEDS_TASKS = frozenset({"failed_task_in_complete", "failed_task_with_standby"}
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens to a request.
+    """A fault of a request.
 
-    It strikes the requests that contain the root field `operation` ("*": any request, token, upload and download
-    included), after `skip` of them, `times` times (None: for ever), each with `probability`. Only the first
-    fault of the plan that matches strikes a request; any kind may have a `delay_s` (real seconds) before it.
+    It applies to requests with the root field `operation` ("*": any request, also token, upload and download),
+    after `skip` of them, `times` times (None: always), each with `probability`. Only the first
+    matching fault of the plan applies to a request; any kind may have a `delay_s` (real seconds) before it.
     """
 
     kind: FaultKind
@@ -79,7 +79,7 @@ class Fault:
     # rate_limited: whether the body is JSON with `errors`.
     with_errors: bool = True
     delay_s: float = 0.0
-    # Strikes only requests with more root fields, or more ids in one list, than this.
+    # Applies only to requests with more root fields, or more ids in one list, than this.
     max_batch: int | None = None
     # too_large: size of the padding.
     pad_bytes: int = 20 * 1024 * 1024
@@ -91,9 +91,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class JobFault:
-    """Something that happens to a job; decided when the job is submitted (or retried: operation "retryJob").
+    """A fault of a job, decided when the job is submitted (or retried: operation "retryJob").
 
-    Or a job that nobody asked for: "started_by_rule" starts one in a new data object (operation "createTDO" or
+    Exception: "started_by_rule" starts an additional job in a new data object (operation "createTDO" or
     "createTDOWithAsset"), as a rule of the organisation does for new recordings.
     """
 
@@ -105,15 +105,15 @@ class JobFault:
     probability: float = 1.0
     from_at: float | None = None
     until_at: float | None = None
-    # Only jobs with this caller's key.
+    # Applies only to jobs with this caller's key.
     key: str | None = None
-    # unknown_status, status_for_ever: the status told. stuck: "running", else it stays queued. started_by_rule: the
+    # unknown_status, status_for_ever: the reported status. stuck: "running", else it stays queued. started_by_rule: the
     # engine's id, if not that of another engine.
     word: str | None = None
-    # not_visible: seconds of the emulator's clock until the job can be found. gone: until it cannot any more.
-    # started_by_rule: how long after the data object.
+    # not_visible: seconds of the emulator's clock until the job can be found. gone: until it no longer can.
+    # started_by_rule: the delay after the data object.
     delay_s: float = 0.0
-    # aiWARE: which task is struck, by order of submission; -1 is the last.
+    # aiWARE: the index of the affected task, in order of submission; -1 is the last.
     task_order: int = -1
     failure_reason: str = "internal_error"
     failure_message: str = "The emulator's fault plan made this fail."
@@ -124,7 +124,7 @@ class JobFault:
 
 
 class FaultPlan:
-    """The faults in force, in the order they were added."""
+    """The active faults, in the order in which they were added."""
 
     def __init__(self, seed: int, clock: Clock) -> None:
         self._seed = seed
@@ -135,16 +135,16 @@ class FaultPlan:
     def add(self, *faults: Fault | JobFault) -> None:
         """Put faults at the end of the plan."""
         for fault in faults:
-            # A random stream per fault: what one fault decides cannot depend on another.
+            # One random stream per fault, so that faults do not affect each other.
             self._armed.append(_Armed(fault, seeded(f"fault:{self._seed}:{self._added}")))
             self._added += 1
 
     def clear(self) -> None:
-        """Nothing goes wrong any more; jobs that were already submitted keep their fate."""
+        """Remove all faults. Jobs that were already submitted keep theirs."""
         self._armed.clear()
 
     def for_request(self, provider: Provider, operations: tuple[str, ...], batch_size: int) -> Fault | None:
-        """The fault that strikes this request, if any; it counts as used."""
+        """Return the fault of this request, if any, and count it as used."""
         for armed in self._armed:
             fault = armed.fault
             if not isinstance(fault, Fault) or not _matches(fault, provider, operations, self._clock.now()):
@@ -154,7 +154,7 @@ class FaultPlan:
         return None
 
     def for_job(self, provider: Provider, operation: str, key: str | None) -> JobFault | None:
-        """The fault that strikes this new job, if any; it counts as used."""
+        """Return the fault of this new job, if any, and count it as used."""
         for armed in self._armed:
             fault = armed.fault
             if not isinstance(fault, JobFault) or not _matches(fault, provider, (operation,), self._clock.now()):
@@ -168,7 +168,7 @@ class FaultPlan:
         return None
 
     def rules(self, operation: str) -> list[JobFault]:
-        """The rules that start a job in this new data object; they count as used."""
+        """Return the rules that start a job in this new data object, and count them as used."""
         now_at = self._clock.now()
         return [
             armed.fault
@@ -181,13 +181,13 @@ class FaultPlan:
 
 
 def fault_from_json(data: Mapping[str, Any]) -> Fault | JobFault:
-    """A fault from its JSON form; raises ValueError or TypeError with what is wrong."""
+    """Return a fault from its JSON form. Raises ValueError or TypeError with the reason."""
     kind = data.get("kind")
     return JobFault(**data) if kind in get_args(JobFaultKind) else Fault(**data)
 
 
 class _Armed:
-    """A fault and how far it is used up."""
+    """A fault and its remaining uses."""
 
     def __init__(self, fault: Fault | JobFault, random: "Random") -> None:
         self.fault = fault
@@ -223,7 +223,7 @@ def _check_kind(kind: str, kinds: object) -> None:
 
 def _check_schedule(fault: Fault | JobFault) -> None:
     if fault.times is not None and fault.times < 1:
-        raise ValueError(f"times must be 1 or more, or None for ever; got {fault.times}")
+        raise ValueError(f"times must be 1 or more, or None for always; got {fault.times}")
     if fault.skip < 0 or fault.delay_s < 0:
         raise ValueError("skip and delay_s must be 0 or more")
     if not 0 <= fault.probability <= 1:

@@ -1,4 +1,4 @@
-"""Ids that look like the vendors' own and are the same for the same seed."""
+"""Ids that look like the vendors' and are equal for equal seeds."""
 
 import string
 import uuid
@@ -9,40 +9,40 @@ _BASE_62 = string.digits + string.ascii_letters
 
 
 def seeded(name: str) -> Random:
-    """A stream of chance that is the same for the same name."""
-    return Random(name)  # noqa: S311 - it has to be repeatable, and nothing secret comes from it
+    """Return a random stream that is equal for equal names."""
+    return Random(name)  # noqa: S311 - it must be repeatable, and creates no secrets
 
 
 class IdFactory:
-    """Makes ids; two factories with one seed make the same ids in the same order."""
+    """Create ids. Two factories with one seed create the same ids in the same order."""
 
     def __init__(self, seed: str) -> None:
         self._random = seeded(f"ids:{seed}")
-        # Error ids come from a stream of their own: a failed request must not change the next job's id.
+        # Error ids have a separate stream: a failed request must not change the next job's id.
         self._error_random = seeded(f"errors:{seed}")
 
     def _text(self, length: int) -> str:
         return "".join(self._random.choices(_BASE_62, k=length))
 
     def uuid(self) -> str:
-        """A version 4 UUID."""
+        """Return a version 4 UUID."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def error_id(self) -> str:
-        """A version 4 UUID for one error entry."""
+        """Return a version 4 UUID for one error entry."""
         return str(uuid.UUID(int=self._error_random.getrandbits(128), version=4))
 
     def hex(self, length: int) -> str:
-        """`length` hexadecimal digits."""
+        """Return `length` hexadecimal digits."""
         return f"{self._random.getrandbits(length * 4):0{length}x}"
 
     def aiware_job(self, now_at: float) -> str:
-        """`YYMM` + ISO week + day + `_` + 10 base-62 characters, as in public samples (docs/providers/aiware.md)."""
+        """Return `YYMM` + ISO week + day + `_` + 10 base-62 characters, as in samples (docs/providers/aiware.md)."""
         today = datetime.fromtimestamp(now_at, UTC)
         return f"{today:%y%m}{today.isocalendar().week:02d}{today:%d}_{self._text(10)}"
 
     def aiware_task(self, job_id: str) -> str:
-        """The job's id directly followed by 5 characters."""
+        """Return the job's id, directly followed by 5 characters."""
         return job_id + self._text(5)
 
     def aiware_tdo(self) -> str:
@@ -54,5 +54,5 @@ class IdFactory:
         return f"{tdo_id}_{self._text(10)}"
 
     def datasaur_project(self) -> str:
-        """11 characters such as HvdyIL2iwZn."""
+        """Return 11 characters, such as HvdyIL2iwZn."""
         return self._text(11)

@@ -1,4 +1,4 @@
-"""Every request passes here: faults are injected, and the ledger is written."""
+"""Inject faults into all requests, and write the ledger."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,19 +16,19 @@ from graphql_jobs.emulator.faults import Fault, FaultPlan
 from graphql_jobs.emulator.ledger import Ledger, Provider, RequestRecord
 from graphql_jobs.emulator.load.workload import Workload
 
-# Faults whose answer still holds statuses.
+# Faults whose answer still has statuses.
 _WITH_STATUSES = frozenset({"delay", "partial", "null_member", "denied_member", "side_error", "cut_list", "moved_list"})
 
 
 @dataclass
 class Exchange:
-    """One request and what is known about it so far."""
+    """One request and the data about it so far."""
 
     provider: Provider
     dialect: Dialect
     outline: Outline = field(default_factory=Outline)
     variables: Mapping[str, Any] = field(default_factory=dict)
-    # The jobs whose statuses the answer holds.
+    # The jobs whose statuses are in the answer.
     job_ids: tuple[str, ...] = ()
 
 
@@ -36,7 +36,7 @@ Work = Callable[[], Awaitable[Answer]]
 
 
 class Interceptor:
-    """Applies the fault plan around the work and writes the ledger before anything is sent."""
+    """Apply the fault plan to the work, and write the ledger before anything is sent."""
 
     def __init__(self, clock: Clock, faults: FaultPlan, ledger: Ledger, workload: Workload) -> None:
         self._clock = clock

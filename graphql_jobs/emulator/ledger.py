@@ -1,4 +1,4 @@
-"""The ledger: what really happened, in order. Tests and benchmarks are judged by it."""
+"""The ledger: all requests and jobs, in order. Tests and benchmarks are judged by it."""
 
 import json
 from collections import defaultdict
@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 Provider = Literal["aiware", "datasaur"]
 
-# Values that must not be written down: targetAPI.secretKey, webhook secrets, bucket keys, logins.
+# Values that must not be stored: targetAPI.secretKey, webhook secrets, bucket keys, logins.
 _SECRET_FIELDS = frozenset({"secretkey", "secret", "accesskeyid", "secretaccesskey", "password", "token"})
 
 
 @dataclass(frozen=True)
 class RequestRecord:
-    """One HTTP request and what became of it."""
+    """One HTTP request and its result."""
 
     at: float
     # "none" for a path that belongs to neither service.
@@ -24,7 +24,7 @@ class RequestRecord:
     operation_name: str | None
     # None: the connection was dropped, no status was sent.
     status: int | None
-    # The jobs whose statuses the answer held.
+    # The jobs whose statuses were in the answer.
     job_ids: tuple[str, ...]
     request_bytes: int
     # Size of the whole body, also of one that was cut; 0 if dropped.
@@ -34,20 +34,20 @@ class RequestRecord:
 
     @property
     def statuses_read(self) -> int:
-        """How many job statuses the answer held."""
+        """The number of job statuses in the answer."""
         return len(self.job_ids)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One thing that was made on a caller's behalf: work that was really done."""
+    """One object that was created for a caller: work that was really done."""
 
     at: float
     provider: Provider
     operation: str
-    # None when what was made is not a job (createTDO, createAsset, upload).
+    # None if the object is not a job (createTDO, createAsset, upload).
     job_id: str | None
-    # The caller's own key, as far as the server can see one.
+    # The caller's key, if the server can see one.
     key: str | None
     target_id: str | None
     # The caller's input, without secrets.
@@ -66,7 +66,7 @@ class Cancel:
 
 @dataclass
 class Ledger:
-    """Append-only: nothing in here is ever changed or taken away."""
+    """The append-only ledger: nothing in it is changed or removed."""
 
     requests: list[RequestRecord] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
@@ -74,11 +74,11 @@ class Ledger:
     tokens_issued: int = 0
 
     def count(self, operation: str, provider: Provider | None = None) -> int:
-        """Number of HTTP requests that contained this root field."""
+        """Return the number of HTTP requests with this root field."""
         return sum(operation in record.operation and provider in (None, record.provider) for record in self.requests)
 
     def jobs_by_key(self) -> dict[str, list[str]]:
-        """Caller's key -> ids of the jobs made for it, oldest first. Jobs without a key are left out."""
+        """Return the ids of the jobs of each caller's key, oldest first. Jobs without a key are omitted."""
         jobs: dict[str, list[str]] = defaultdict(list)
         for submission in self.submissions:
             if submission.key is not None and submission.job_id is not None:
@@ -86,12 +86,12 @@ class Ledger:
         return dict(jobs)
 
     def to_json(self) -> str:
-        """All of it as one JSON object with the keys requests, submissions, cancels, tokens_issued."""
+        """Return the ledger as one JSON object with the keys requests, submissions, cancels, tokens_issued."""
         return json.dumps(asdict(self), default=str)
 
 
 def without_secrets(value: Any) -> Any:
-    """A copy of plain data in which no secret field is left."""
+    """Return a copy of plain data without secret fields."""
     if isinstance(value, Mapping):
         return {name: without_secrets(item) for name, item in value.items() if name.lower() not in _SECRET_FIELDS}
     if isinstance(value, list | tuple):

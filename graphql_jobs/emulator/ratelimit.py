@@ -4,7 +4,7 @@ from collections import deque
 
 from graphql_jobs.emulator.clock import Clock
 
-# Source: docs/providers/aiware.md#errors. The number of requests per window is not published, so it is a knob.
+# Source: docs/providers/aiware.md#errors. The number of requests per window is not published, so it is a setting.
 WINDOW_S = 10.0
 
 
@@ -17,7 +17,7 @@ class RateWindow:
         self._seen_at: deque[float] = deque()
 
     def is_exceeded(self) -> bool:
-        """Count one request, and say whether it is one too many. Without a limit it never is."""
+        """Count one request. Return whether it exceeds the limit, if any."""
         if self._limit is None:
             return False
         now_at = self._clock.now()

@@ -1,4 +1,4 @@
-"""Routes: which path is answered by what."""
+"""The routes of all paths."""
 
 from collections.abc import Callable
 from functools import partial
@@ -75,7 +75,7 @@ class Routes:
         )
 
     def table(self) -> list[web.RouteDef]:
-        """What to add to the application; the last route takes every other path."""
+        """Return the routes for the application; the last one matches all other paths."""
         return [
             web.post("/v3/graphql", self._aiware.handle),
             web.post("/graphql", self._datasaur.handle),
@@ -106,7 +106,7 @@ class Routes:
         return await self._interceptor.serve(request, self._exchange("download", self._dialect), work)
 
     async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
-        """404, with a record, so that a test can see that no redirect was followed."""
+        """Answer 404 and record it, so that a test can see that no redirect was followed."""
         has_authorization = "Authorization" in request.headers
         record = RequestRecord(self._clock.now(), "none", (request.path,), None, 404, (), 0, 0, None, has_authorization)
         self._ledger.requests.append(record)

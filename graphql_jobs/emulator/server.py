@@ -21,14 +21,14 @@ from graphql_jobs.emulator.routes import Routes
 
 # Loopback only: the control plane has no password.
 _HOST = "127.0.0.1"
-# aiWARE's documented upload cap (docs/providers/aiware.md#endpoint); nothing larger is read at all.
+# aiWARE's documented upload cap (docs/providers/aiware.md#endpoint); nothing larger is read.
 _UPLOAD_LIMIT_BYTES = 104_857_600
-# Our choice: requests that a delay fault still holds are not worth waiting for at the end.
+# Our choice: requests that a delay fault still holds are not waited for at the end.
 _SHUTDOWN_TIMEOUT_S = 0.1
 
 
 class Emulator:
-    """Both services, listening while the `async with` block lasts.
+    """Both services, which listen during the `async with` block.
 
     `clock`: SystemClock unless given. `seed`: decides ids, order of tasks and faults with a probability. `port` 0: any
     free one. aiWARE is at `{url}/v3/graphql`; Datasaur at `{url}/graphql`, `{url}/api/oauth/token` and
@@ -55,7 +55,7 @@ class Emulator:
         self._url: str | None = None
         self._runner: web.AppRunner | None = None
         self._behaviour, pace = behaviour or Behaviour(), pace or Pace()
-        # A stream of ids for each world: what one service is asked for cannot change the other's ids.
+        # A stream of ids for each world: requests to one service cannot change the other's ids.
         self._ids = IdFactory(f"aiware:{seed}")
         self.aiware = AiwareWorld(
             self.clock, self._ids, self.faults, self.ledger, pace=pace, behaviour=self._behaviour, seed=seed
@@ -71,13 +71,13 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`; raises RuntimeError outside of `async with`."""
+        """The address `http://127.0.0.1:PORT`. Raises RuntimeError outside of `async with`."""
         if self._url is None:
             raise RuntimeError("the emulator is not running: enter it with `async with`")
         return self._url
 
     async def __aenter__(self) -> "Emulator":
-        # Without access log and signal handlers: the embedding process has its own.
+        # No access log and no signal handlers: the embedding process has its own.
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         try:

@@ -1,4 +1,4 @@
-"""One GraphQL endpoint: from a request to an answer."""
+"""One GraphQL endpoint, which turns a request into an answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from graphql_jobs.emulator.ratelimit import WINDOW_S, RateWindow
 
 @dataclass(frozen=True)
 class GraphqlService:
-    """What one provider's endpoint consists of."""
+    """The parts of one provider's endpoint."""
 
     provider: Provider
     executor: Executor
@@ -40,7 +40,7 @@ class GraphqlService:
     fast_path: FastPath | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The aiohttp handler."""
+        """Handle a request of aiohttp."""
         exchange = Exchange(self.provider, self.dialect)
         try:
             asked = await read_graphql(request, takes_operations=self.takes_operations)
@@ -88,11 +88,11 @@ class GraphqlService:
         return self.knows_token(bearer_token(request.headers.get("Authorization")))
 
     def _malformed(self, reason: str) -> Answer:
-        """400 with `errors`. Invented: neither vendor shows this body."""
+        """Return a 400 with `errors`. Invented: neither vendor shows this body."""
         return json_answer({"errors": [self.dialect.entry("invalid_input", reason)]}, 400)
 
     def _rate_limited(self) -> Answer:
-        """429. Invented body, and a Retry-After of one whole window."""
+        """Return a 429 with an invented body and a Retry-After of one whole window."""
         errors = [self.dialect.entry("rate_limited", "Too many requests")]
         return json_answer({"errors": errors}, 429, {"Retry-After": f"{WINDOW_S:.0f}"})
 

@@ -11,14 +11,14 @@ WEBSTREAM_ADAPTER_ID = "9e611ad7-2d3b-48f6-a51b-0a1ba40fe255"
 PLAYBACK_ID = "352556c7-de07-4d55-b33f-74b1cf237f25"
 CHUNKER_ID = "8bdb0e3b-ff28-4f6e-a3ba-887bd06e6440"
 OUTPUT_WRITER_ID = "8eccf9cc-6b6d-4d7d-8cb3-7ebf4950c5f3"
-# Invented: the one engine that has no job template.
+# Invented: the only engine without a job template.
 NO_TEMPLATE_ID = "00000000-0000-4000-8000-000000000000"
-# Steps that carry data and leave no result of their own. The last one is the job quickstart's adapter.
+# Steps that move data and have no result. The last one is the job quickstart's adapter.
 HELPER_IDS = frozenset(
     {WEBSTREAM_ADAPTER_ID, PLAYBACK_ID, CHUNKER_ID, OUTPUT_WRITER_ID, "9e611ad7-2d3b-48f6-a51b-0a1ba40feab4"}
 )
 
-# Names are ours; ids are from the vendor's examples.
+# The names are ours; the ids are from the vendor's examples.
 _NAMES = {
     WEBSTREAM_ADAPTER_ID: "Webstream Adapter",
     PLAYBACK_ID: "Playback Segment Creator",
@@ -36,7 +36,7 @@ _TEMPLATES = tuple(
 
 @dataclass(frozen=True)
 class Engine:
-    """Something that tasks run."""
+    """An engine that tasks run."""
 
     id: str
     name: str
@@ -48,9 +48,9 @@ class Engine:
 
 
 def find_engine(engine_id: str) -> Engine | None:
-    """The engine, or None if the id is neither known nor looks like a UUID.
+    """Return the engine, or None if the id is neither known nor like a UUID.
 
-    Invented: the real service knows its engines; accepting any UUID lets users try their own.
+    Invented: the real service knows its engines. Any UUID is accepted so that users can try theirs.
     """
     if not _UUID.fullmatch(engine_id):
         return None
@@ -59,7 +59,7 @@ def find_engine(engine_id: str) -> Engine | None:
 
 
 def known_engines() -> list[Engine]:
-    """The engines that a listing shows."""
+    """Return the engines that a listing shows."""
     return [engine for engine in map(find_engine, _NAMES) if engine is not None]
 
 

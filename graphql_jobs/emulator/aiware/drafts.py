@@ -1,4 +1,4 @@
-"""From the caller's input to a job: createJob and launchSingleEngineJob."""
+"""Create jobs from the caller's input: createJob and launchSingleEngineJob."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,12 +9,12 @@ from graphql_jobs.emulator.aiware.model import Job, Task
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 from graphql_jobs.emulator.lifecycle import Course
 
-# Our choice: every caller belongs to one organisation. The server adds its id to payloads (docs/providers/aiware.md).
+# Our choice: all callers belong to one organisation. The server adds its id to payloads (docs/providers/aiware.md).
 ORGANIZATION_ID = 1
 
 
 def create_job(world: AiwareWorld, values: dict[str, Any]) -> Job:
-    """createJob. Raises invalid_input or not_found before anything is made."""
+    """Do createJob. Raises invalid_input or not_found before anything is created."""
     _check_create(world, values)
     target_id = values.get("targetId")
     if values.get("target") is not None:
@@ -26,7 +26,7 @@ def create_job(world: AiwareWorld, values: dict[str, Any]) -> Job:
 
 
 def launch_single_engine_job(world: AiwareWorld, values: dict[str, Any]) -> Job:
-    """launchSingleEngineJob: five tasks, four for a target that exists. Raises invalid_input or not_found."""
+    """Do launchSingleEngineJob: five tasks, or four for an existing target. Raises invalid_input or not_found."""
     upload_url, target_id = values.get("uploadUrl"), values.get("targetId")
     if (upload_url is None) == (target_id is None):
         raise AiwareError("invalid_input", "Give either uploadUrl or targetId.")
@@ -42,7 +42,7 @@ def launch_single_engine_job(world: AiwareWorld, values: dict[str, Any]) -> Job:
 
 
 def _template(engine_id: str, upload_url: str | None, fields: dict[str, Any]) -> list[dict[str, Any]]:
-    """The documented template: adapter, playback (not for a reprocess), chunker, engine, output writer."""
+    """Return the documented template: adapter, playback (not for a reprocess), chunker, engine, output writer."""
     steps = [
         (catalog.WEBSTREAM_ADAPTER_ID, {"url": upload_url} if upload_url else {}),
         *([(catalog.PLAYBACK_ID, {})] if upload_url else []),
@@ -54,7 +54,7 @@ def _template(engine_id: str, upload_url: str | None, fields: dict[str, Any]) ->
 
 
 def _check_create(world: AiwareWorld, values: dict[str, Any]) -> None:
-    """The texts of these refusals are invented; the codes are documented."""
+    """Check the input. The texts of the errors are invented; the codes are documented."""
     tasks = values.get("tasks") or ()
     if not tasks:
         raise AiwareError("invalid_input", "At least one task is needed.")
@@ -99,7 +99,7 @@ def _new_job(world: AiwareWorld, target_id: str | None, cluster_id: str | None, 
 
 
 def _add_tasks(world: AiwareWorld, job: Job, ordered: list[tuple[int, dict[str, Any]]]) -> None:
-    """Each task gets an equal part of the job's work, one after the other; `order` stays as submitted."""
+    """Give each task an equal, consecutive part of the job's work; `order` stays as submitted."""
     count = len(ordered)
     for index, (order, values) in enumerate(ordered):
         task = _new_task(world, job, values)
@@ -125,7 +125,7 @@ def _new_task(world: AiwareWorld, job: Job, values: dict[str, Any]) -> Task:
 def _in_running_order(
     tasks: Iterable[dict[str, Any]], routes: Iterable[dict[str, Any]]
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Tasks with their places in the input, parents first. Tasks in a circle of routes come as submitted."""
+    """Return the tasks with their input positions, parents first. Tasks in a cycle of routes keep their order."""
     waiting, ordered, filled = list(enumerate(tasks)), [], set[str]()
     sources = [(route.get("parentIoFolderReferenceId"), route.get("childIoFolderReferenceId")) for route in routes]
     while waiting:

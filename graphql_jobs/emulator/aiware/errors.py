@@ -24,7 +24,7 @@ _MESSAGES = {
 
 
 class AiwareError(Exception):
-    """A resolver refuses: `name` is one of the documented codes, `data` what the entry says besides."""
+    """A resolver refuses: `name` is one of the documented codes, `data` the other fields of the entry."""
 
     def __init__(self, name: str, message: str | None = None, **data: Any) -> None:
         super().__init__(name, message)
@@ -34,7 +34,7 @@ class AiwareError(Exception):
 
 
 class AiwareDialect:
-    """How aiWARE words its failures."""
+    """The format of aiWARE's failures."""
 
     def __init__(self, clock: Clock, ids: IdFactory, auth_failure_http_status: int) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class AiwareDialect:
         self._auth_failure_http_status = auth_failure_http_status
 
     def entry(self, name: str, message: str, path: list[str | int] | None = None, **data: Any) -> dict[str, Any]:
-        """One item of `errors`."""
+        """Return one item of `errors`."""
         entry: dict[str, Any] = {
             "message": message,
             "name": name,
@@ -52,14 +52,14 @@ class AiwareDialect:
         return entry if path is None else {**entry, "path": path}
 
     def failure(self, name: str, outline: Outline) -> Answer:
-        """The whole answer to a request that fails for `name`: null for every root field, as documented."""
+        """Return the whole answer to a request that fails with `name`: null for all root fields, as documented."""
         data = _missing_right(outline) if name == "not_allowed" else {}
         errors = [self.entry(name, _MESSAGES[name], **data)]
         status = self._auth_failure_http_status if name == "authentication_error" else 200
         return json_answer({"errors": errors, "data": dict.fromkeys(outline.keys)}, status)
 
     def format_error(self, error: GraphQLError, debug: bool) -> dict[str, Any]:
-        """One item of `errors` for what went wrong in execution, or before it."""
+        """Return one item of `errors` for an error in execution, or before it."""
         cause = error.original_error
         if isinstance(cause, AiwareError):
             entry = self.entry(cause.name, cause.message, error.path, **cause.data)
@@ -73,17 +73,17 @@ class AiwareDialect:
         return {**entry, "locations": places} if places else entry
 
     def finish(self, reply: dict[str, Any]) -> dict[str, Any]:
-        """aiWARE adds nothing."""
+        """Return the reply unchanged."""
         return reply
 
     def too_large(self, size_bytes: int, limit_bytes: int) -> Answer:
-        """413 with limit and size, and no `data` root (documented)."""
+        """Return a 413 with limit and size, and without `data` (documented)."""
         message = f"The request is larger than the maximum of {limit_bytes} bytes"
         entry = self.entry("invalid_input", message, limitInBytes=limit_bytes, requestSize=size_bytes)
         return json_answer({"errors": [entry]}, 413)
 
 
 def _missing_right(outline: Outline) -> dict[str, Any]:
-    """Which field needed what; the rights named are invented except for their form."""
+    """Return the right that a field needs. The rights are invented except for their format."""
     field = outline.fields[0] if outline.fields else ""
     return {"field": field, "type": "Mutation" if outline.is_mutation else "Query", "rights": ["job:read"]}

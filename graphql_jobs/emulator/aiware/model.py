@@ -1,4 +1,4 @@
-"""What aiWARE keeps: data objects, assets, jobs and tasks."""
+"""The model of aiWARE: data objects, assets, jobs and tasks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Asset:
 
 @dataclass(eq=False)
 class Tdo:
-    """A temporal data object: what jobs work on."""
+    """A temporal data object, on which jobs run."""
 
     id: str
     created_at: float
@@ -49,12 +49,12 @@ class Task:
     job: "Job"
     order: int
     engine_id: str
-    # The part of the job's work that is this task's, from 0 to 1.
+    # This task's part of the job's work, from 0 to 1.
     begin: float = 0.0
     end: float = 1.0
     payload: Any = None
     output: Any = None
-    # How it ends if nothing interferes, and why.
+    # Its planned end, and the reason.
     ending: str = "complete"
     failure_reason: str | None = None
     failure_message: str | None = None
@@ -76,7 +76,7 @@ class Job:
     id: str
     course: Course
     created_at: float
-    # In the order in which lists show them: shuffled once, then stable.
+    # In the order of lists: shuffled once, then stable.
     tasks: list[Task] = field(default_factory=list)
     target_id: str | None = None
     cluster_id: str | None = None
@@ -84,18 +84,18 @@ class Job:
     routes: Sequence[Mapping[str, Any]] = ()
     fixed_status: str | None = None
     cancelled_at: float | None = None
-    # Of `cancelled_word`: what its unfinished tasks became.
+    # Of `cancelled_word`: the status of its unfinished tasks.
     cancelled_word: str = "aborted"
 
 
 @dataclass(frozen=True)
 class PlantedTask:
-    """A task for `AiwareWorld.plant`: its status stays as given."""
+    """A task for `AiwareWorld.plant`, with a constant status."""
 
     status: str = "complete"
     id: str | None = None
     engine_id: str = "54525249-da68-4dbf-b6fe-aea9a1aefd4d"
     failure_reason: str | None = None
     failure_message: str | None = None
-    # A second task that stands by for this one; it is listed right after it.
+    # The standby of this task; it is listed right after it.
     standby: "PlantedTask | None" = None

@@ -24,13 +24,13 @@ def _cancel_job(_root: None, info: Info, id: str) -> dict[str, str]:
     world = info.context.world
     job = world.visible_job(id)
     if not world.cancel(job):
-        # Invented: what a refused cancel answers is not published (docs/providers/aiware.md#cancelling).
+        # Invented: the answer to a refused cancel is not published (docs/providers/aiware.md#cancelling).
         raise AiwareError("invalid_input", "Only a job whose tasks are all pending or queued can be cancelled.")
     return {"id": id, "message": "Job cancelled"}
 
 
 def _check_retry(job: Job, now_at: float) -> None:
-    """Any job that has not completed can be retried (KB 4164); the refusal's text is invented."""
+    """Refuse to retry a completed job (KB 4164). The text is invented."""
     if status.computed_status(job, now_at) == "complete":
         raise AiwareError("invalid_input", "A completed job cannot be retried.")
 
@@ -43,7 +43,7 @@ def _retry_job(_root: None, info: Info, id: str) -> Job:
 
 
 def _update_jobs(_root: None, info: Info, input: dict[str, Any]) -> dict[str, Any]:
-    """Bulk restart: the only status it takes is queued. Nothing is restarted if one job cannot be."""
+    """Restart jobs: the only accepted status is queued. If one job cannot be restarted, none is."""
     world = info.context.world
     if input.get("status") != "queued":
         raise AiwareError("invalid_input", "The only status that can be set is queued.")
@@ -86,7 +86,7 @@ def _create_asset(_root: None, info: Info, input: dict[str, Any]) -> Asset:
 
 
 def _with_upload(info: Info, values: dict[str, Any]) -> dict[str, Any]:
-    """The input with the multipart part `file`, which the input itself need not mention."""
+    """Return the input with the multipart part `file`, which it need not mention."""
     uploaded = info.context.request.files.get("file")
     return {**values, "file": uploaded} if uploaded is not None else values
 
@@ -129,7 +129,7 @@ def _user_login(_root: None, info: Info, input: dict[str, Any] | None = None) ->
 
 
 def _refresh_token(_root: None, info: Info, token: str) -> dict[str, Any]:
-    """A new session in place of the old one. Invented: whether the old token lives on is not published."""
+    """Replace the session. Invented: it is not published whether the old token remains valid."""
     _validate_token(_root, info, token)
     info.context.accounts.close_session(token)
     info.context.world.count_token()
@@ -147,7 +147,7 @@ def _user_logout(_root: None, info: Info, token: str) -> bool:
 
 
 def _subscribe_event(_root: None, info: Info, input: dict[str, Any]) -> str:
-    """Stores the subscription. Invented: nothing is ever delivered; the wire format is not public."""
+    """Store the subscription. Invented: nothing is delivered; the wire format is not public."""
     world = info.context.world
     subscription_id = world.ids.uuid()
     world.subscriptions[subscription_id] = {

@@ -21,7 +21,7 @@ _USER = {
 
 
 def paged(info: Info, records: list[Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """One page of `records` by the field's own offset and limit."""
+    """Return one page of `records` by the field's offset and limit."""
     world = info.context.world
     return page(records, arguments.get("offset"), arguments.get("limit"), world.behaviour.page_limit)
 
@@ -42,7 +42,7 @@ def _tasks(_root: None, info: Info, id: str = "", **_: Any) -> dict[str, Any]:
     return paged(info, visible, {})
 
 
-# Filters of `jobs`: argument -> whether a job passes for a value. Arguments that are not here do not narrow.
+# Filters of `jobs`: argument -> whether a job passes for a value. Other arguments have no effect.
 _FILTERS: dict[str, Callable[[Job, Any, float], bool]] = {
     "id": lambda job, wanted, _: job.id == wanted,
     "targetId": lambda job, wanted, _: job.target_id == wanted,
@@ -72,7 +72,7 @@ def _jobs(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
         for job in info.context.world.jobs.values()
         if job.course.is_visible(now_at) and all(_FILTERS[name](job, value, now_at) for name, value in wanted.items())
     ]
-    # Newest first; of jobs of one instant, the one that was made last.
+    # Newest first; of jobs of one instant, the last created one.
     jobs.reverse()
     for sort in reversed(arguments.get("orderBy") or [{"field": "createdDateTime"}]):
         is_descending = sort.get("direction", "desc") == "desc"
@@ -176,7 +176,7 @@ query = bind(
         "clusters": _clusters,
         "getSignedWritableUrl": _not_implemented,
         "me": lambda _root, _info: _USER,
-        # Invented: the API key of the emulator may do everything.
+        # Invented: the API key of the emulator has all rights.
         "myRights": lambda _root, _info: {"operations": ["job:create", "job:read", "job:update", "job:delete"]},
         "eventSubscriptions": _event_subscriptions,
     },

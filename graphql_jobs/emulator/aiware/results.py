@@ -1,4 +1,4 @@
-"""What engines leave behind: transcripts in the form of vtn-standard, once the job has ended."""
+"""The engines' results: transcripts in vtn-standard format, once the job has ended."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,13 +9,13 @@ from graphql_jobs.emulator.aiware.errors import AiwareError
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 
-# Our choice: the first words of the documented sample, long enough to be told from an empty result.
+# Our choice: the first words of the documented sample, long enough to differ from an empty result.
 _WORDS = ("We", "the", "people")
 _WORD_MS = 960
 
 
 def find_results(world: AiwareWorld, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    """Records of engineResults by jobId, or by tdoId + engineIds. Raises invalid_input or not_found."""
+    """Return the records of engineResults by jobId, or by tdoId + engineIds. Raises invalid_input or not_found."""
     now_at = world.clock.now()
     tasks = [task for job in _jobs_asked(world, arguments) for task in finished_tasks(job, now_at)]
     engine_ids = arguments.get("engineIds")
@@ -32,7 +32,7 @@ def _jobs_asked(world: AiwareWorld, arguments: dict[str, Any]) -> list[Job]:
 
 
 def finished_tasks(job: Job, now_at: float) -> Iterable[Task]:
-    """Tasks of an ended job that wrote a result: complete, and not one of the helpers around the engine."""
+    """Return the tasks of an ended job that wrote a result: complete, and not helpers around the engine."""
     if status.computed_status(job, now_at) not in status.ENDED:
         return []
     return [
@@ -43,7 +43,7 @@ def finished_tasks(job: Job, now_at: float) -> Iterable[Task]:
 
 
 def transcript(task: Task) -> dict[str, Any]:
-    """The result of one task, after the sample in the vendor's quickstart on jobs."""
+    """Return the result of one task, after the sample in the vendor's quickstart on jobs."""
     series = [
         {
             "startTimeMs": index * _WORD_MS,
@@ -63,9 +63,9 @@ def transcript(task: Task) -> dict[str, Any]:
 
 
 def result_asset(task: Task) -> Asset:
-    """The asset that holds a task's result."""
+    """Return the asset with a task's result."""
     tdo_id = task.job.target_id or ""
-    # The task's own characters make the asset's id the same every time it is asked for.
+    # The asset's id derives from the task's id, so it is always the same.
     asset = Asset(f"{tdo_id}_{task.id[-10:]}", tdo_id, task.job.created_at, "vtn-standard", "application/json")
     asset.jsondata = transcript(task)
     asset.source_task_id, asset.source_engine_id = task.id, task.engine_id

@@ -1,6 +1,6 @@
-"""The job of the vendor's page, planted in every emulator: fixed for ever.
+"""The job of the vendor's page, planted in every emulator. It never changes.
 
-Source: "Check a Job Status", Sample Response. One task id ends in a blank on the page, so it does here.
+Source: "Check a Job Status", Sample Response. One task id ends in a blank, as on the page.
 """
 
 from graphql_jobs.emulator.aiware.model import PlantedTask
@@ -17,6 +17,6 @@ _TASKS = (
 
 
 def plant_samples(world: AiwareWorld) -> None:
-    """Put the page's job into the world."""
+    """Add the page's job to the world."""
     tasks = [PlantedTask(status, f"{JOB_ID}-{suffix}", engine_id) for suffix, status, engine_id in _TASKS]
     world.plant(JOB_ID, status="running", tasks=tasks)

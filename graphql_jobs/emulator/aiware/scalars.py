@@ -13,7 +13,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 
 
 def read_instant(value: Any) -> float:
-    """ISO text, epoch seconds or epoch milliseconds -> epoch seconds. Raises GraphQLError for anything else."""
+    """Return epoch seconds from ISO text, epoch seconds or milliseconds. Raises GraphQLError for other values."""
     try:
         return _from_number(float(value)) if _is_number(value) else _from_text(value)
     except (TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ from graphql_jobs.emulator.execution import Executor
 
 @cache
 def aiware_executor() -> Executor:
-    """The executor for aiWARE's slice."""
+    """Return the executor for aiWARE's part of the schema."""
     return Executor(
         "aiware.graphql",
         [

@@ -13,26 +13,26 @@ KNOWN_WORDS = ACTIVE | WAITING_TO_START | ENDED | {"paused"}
 
 
 def queued_at(task: Task) -> float:
-    """When the task leaves pending: with the job if it is the first, else when the one before it starts."""
+    """Return when the task leaves pending: with the job if it is the first, else when the previous one starts."""
     if task.begin <= 0:
         return task.job.course.queued_at
     return task.job.course.moment(max(0.0, task.begin - (task.end - task.begin)))
 
 
 def started_at(task: Task) -> float:
-    """When an instance takes it; never, for a standby task that is not needed."""
+    """Return when the task starts; never for a standby task that is not needed."""
     if task.standby_for_task is not None and task.standby_for_task.ending == "complete":
         return math.inf
     return task.job.course.moment(task.begin)
 
 
 def ended_at(task: Task) -> float:
-    """When it is done."""
+    """Return when the task is done."""
     return task.job.course.moment(task.end) if math.isfinite(started_at(task)) else math.inf
 
 
 def task_status(task: Task, now_at: float) -> str:
-    """The status of one task."""
+    """Return the status of one task."""
     if task.fixed_status is not None:
         return task.fixed_status
     cancelled_at = task.job.cancelled_at
@@ -52,7 +52,7 @@ def _on_course(task: Task, now_at: float) -> str:
 
 
 def computed_status(job: Job, now_at: float) -> str:
-    """The job's status by its tasks and its fate, before any word of the fault plan is put in its place."""
+    """Return the job's status by its tasks and its fault, before the fault plan replaces it."""
     if job.fixed_status is not None:
         return job.fixed_status
     if job.cancelled_at is not None and now_at >= job.cancelled_at:
@@ -65,12 +65,12 @@ def computed_status(job: Job, now_at: float) -> str:
 
 
 def told_status(job: Job, now_at: float) -> str:
-    """The status that a caller is told."""
+    """Return the status that callers see."""
     return job.course.spoken(computed_status(job, now_at), "running")
 
 
 def counted_statuses(tasks: Iterable[Task], now_at: float) -> list[str]:
-    """Statuses that count for the job: standby tasks that never started do not, nor do the failures they make good."""
+    """Return the statuses that count for the job: not unstarted standby tasks, nor failures that a standby replaced."""
     counted = []
     for task in tasks:
         status = task_status(task, now_at)
@@ -81,7 +81,7 @@ def counted_statuses(tasks: Iterable[Task], now_at: float) -> list[str]:
 
 
 def combine(statuses: list[str]) -> str:
-    """Job status from task statuses. Inferred: Veritone publishes no formula (docs/providers/aiware.md)."""
+    """Return the job status for task statuses. Inferred: Veritone publishes no formula (docs/providers/aiware.md)."""
     present = set(statuses)
     if present & ACTIVE:
         return "running"
@@ -95,14 +95,14 @@ def combine(statuses: list[str]) -> str:
 
 
 def can_cancel(job: Job, now_at: float) -> bool:
-    """Only while the job and all its tasks are pending or queued, or the job runs and no task does (KB 4164)."""
+    """Whether the job and all its tasks are pending or queued, or the job runs and no task does (KB 4164)."""
     if computed_status(job, now_at) not in ("pending", "queued", "running"):
         return False
     return all(task_status(task, now_at) in WAITING_TO_START for task in job.tasks)
 
 
 def modified_at(job: Job, now_at: float) -> float:
-    """The latest change that is not in the future."""
+    """Return the latest change that is not in the future."""
     points = [job.course.created_at, job.cancelled_at or 0.0]
     if job.cancelled_at is None and job.fixed_status is None:
         for task in job.tasks:

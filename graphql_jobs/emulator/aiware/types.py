@@ -37,7 +37,7 @@ def _target(source: Job | Task, info: Info) -> Tdo | None:
 
 
 def _past(compute: Resolver) -> Resolver:
-    """A date of a task's course; null while it lies in the future, and for tasks that follow no course."""
+    """Return a date of a task's course, or null if it is in the future or the task follows no course."""
 
     def resolve(task: Task, info: Info) -> float | None:
         end_at = info.context.now_at if task.job.cancelled_at is None else task.job.cancelled_at
@@ -177,7 +177,7 @@ tdo = bind(
         "assets": _tdo_assets,
         "assetCount": lambda tdo, info: len(_assets_of(tdo, info)),
         "primaryAsset": _primary_asset,
-        # Takes no arguments and documents no order: oldest first here, so that records[0] is rarely "my job".
+        # It has no arguments and no documented order: oldest first, so that records[0] is rarely "my job".
         "jobs": lambda tdo, info: paged(info, _jobs_of(tdo, info), {}),
         "tasks": lambda tdo, info, **arguments: paged(
             info, [task for job in _jobs_of(tdo, info) for task in job.tasks], arguments

@@ -1,4 +1,4 @@
-"""The state of the emulated aiWARE, and everything that changes it."""
+"""The state of the emulated aiWARE and its changes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graphql_jobs.emulator.call import Call
 
-# Our choice, for planted jobs that follow the clock: an engine with a result of its own.
+# Our choice, for planted jobs that follow the clock: an engine with a result.
 _DEFAULT_ENGINE_ID = "54525249-da68-4dbf-b6fe-aea9a1aefd4d"
 
 
@@ -58,9 +58,9 @@ class AiwareWorld:
         config: Any = None,
         fault: JobFault | None = None,
     ) -> Job:
-        """Put a job into the world without a request.
+        """Add a job to the world without a request.
 
-        With `tasks`, they keep their statuses for ever, and so does the job if `status` is given (else it follows
+        `tasks` have constant statuses, and so does the job if `status` is given (else it follows
         from them). Without `tasks` it is a job of one task that was submitted this instant and follows the clock.
         """
         now_at = self.clock.now()
@@ -75,10 +75,10 @@ class AiwareWorld:
         return job
 
     def start_rules(self, operation: str, tdo: Tdo) -> None:
-        """Start what the organisation's rules start in a new data object. A rule's job carries no label."""
+        """Start the jobs of the organisation's rules in a new data object. They have no label."""
         for rule in self._faults.rules(operation):
             at = self.clock.now() + rule.delay_s
-            # Hidden until it is there: nobody can see a job that was not started yet.
+            # Hidden until it starts.
             hidden = JobFault("not_visible") if rule.delay_s else None
             job = Job(self.ids.aiware_job(at), Course(at, self.pace, hidden), at)
             job.target_id = tdo.id
@@ -96,18 +96,18 @@ class AiwareWorld:
         return task
 
     def submit(self, operation: str, job: Job, spec: Any) -> Job:
-        """Take in a job that a caller made, decide its fate and write it down."""
+        """Add a caller's job, decide its fault and record it."""
         key = self.caller_key(job.config, job.target_id)
         job.course = Course(job.created_at, self.pace, self._faults.for_job("aiware", operation, key))
         self._apply_fate(job)
-        # Lists of tasks are not in order (docs/providers/aiware.md). Seeded by the id: the order is always the same.
+        # Lists of tasks are unordered (docs/providers/aiware.md). The id is the seed, so the order is stable.
         seeded(f"{self._seed}:{job.id}").shuffle(job.tasks)
         self._keep(job)
         self.record(operation, job.id, key, job.target_id, spec)
         return job
 
     def retry(self, job: Job) -> Job:
-        """Run all tasks again under the same ids; failures are forgotten."""
+        """Run all tasks again under the same ids, without their failures."""
         now_at = self.clock.now()
         fault = self._faults.for_job("aiware", "retryJob", self.caller_key(job.config, job.target_id))
         job.course = Course(now_at, self.pace, fault)
@@ -119,7 +119,7 @@ class AiwareWorld:
         return job
 
     def cancel(self, job: Job) -> bool:
-        """Stop a job that has not begun to work; says whether it could be stopped."""
+        """Stop a job that has not started to run. Return whether it was stopped."""
         now_at = self.clock.now()
         accepted = status.can_cancel(job, now_at)
         if accepted:
@@ -128,7 +128,7 @@ class AiwareWorld:
         return accepted
 
     def add_tdo(self, values: dict[str, Any]) -> Tdo:
-        """A new data object from the fields of CreateTDO."""
+        """Create a data object from the fields of CreateTDO."""
         now_at = self.clock.now()
         start_at = values.get("startDateTime") or now_at
         tdo = Tdo(
@@ -140,7 +140,7 @@ class AiwareWorld:
         return tdo
 
     def add_asset(self, tdo: Tdo, values: dict[str, Any]) -> Asset:
-        """A new asset from the fields of CreateAsset; raises invalid_input without uri or file."""
+        """Create an asset from the fields of CreateAsset. Raises invalid_input without uri or file."""
         if not values.get("uri") and not values.get("file"):
             # Documented text.
             raise AiwareError("invalid_input", "One of uri or file (upload) must be provided to create an asset.")
@@ -148,44 +148,44 @@ class AiwareWorld:
         asset_type = values.get("assetType") or values.get("type") or "media"
         asset = Asset(asset_id, tdo.id, self.clock.now(), asset_type, values.get("contentType"))
         asset.name, asset.description = values.get("name"), values.get("description")
-        # Invented: uploaded contents are not kept, so their address leads nowhere.
+        # Invented: uploaded contents are not kept, so their address does not work.
         asset.uri = values.get("uri") or f"https://assets.example.invalid/{asset_id}"
         asset.details, asset.jsondata = values.get("details"), values.get("details")
         tdo.assets.append(asset)
         return asset
 
     def record(self, operation: str, job_id: str | None, key: str | None, target_id: str | None, spec: Any) -> None:
-        """Write into the ledger that something was made."""
+        """Record the creation of an object in the ledger."""
         submission = Submission(
             self.clock.now(), "aiware", operation, job_id, key, target_id, without_secrets(spec or {})
         )
         self._ledger.submissions.append(submission)
 
     def count_token(self) -> None:
-        """A session token was given out."""
+        """Count a session token."""
         self._ledger.tokens_issued += 1
 
     def caller_key(self, config: Any, target_id: str | None) -> str | None:
-        """jobConfig's key, else the data object's, else the data object's name."""
+        """Return jobConfig's key, else the data object's, else the data object's name."""
         tdo = self.tdos.get(target_id or "")
         return _key_in(config) or (tdo and (_key_in(tdo.details) or tdo.name)) or None
 
     def visible_job(self, job_id: str) -> Job:
-        """The job; raises not_found if there is none or its fate hides it."""
+        """Return the job. Raises not_found if there is none or its fault hides it."""
         job = self.jobs.get(job_id)
         if job is None or not job.course.is_visible(self.clock.now()):
             raise AiwareError("not_found", objectId=job_id, objectType="Job")
         return job
 
     def visible_task(self, task_id: str) -> Task:
-        """The task; raises not_found if there is none or its job is hidden."""
+        """Return the task. Raises not_found if there is none or its job is hidden."""
         task = self.tasks.get(task_id)
         if task is None or not task.job.course.is_visible(self.clock.now()):
             raise AiwareError("not_found", objectId=task_id, objectType="Task")
         return task
 
     def existing_tdo(self, tdo_id: str) -> Tdo:
-        """The data object; raises not_found."""
+        """Return the data object. Raises not_found."""
         if tdo_id not in self.tdos:
             raise AiwareError("not_found", objectId=tdo_id, objectType="TemporalDataObject")
         return self.tdos[tdo_id]
@@ -195,7 +195,7 @@ class AiwareWorld:
         self.tasks.update((task.id, task) for task in job.tasks)
 
     def _apply_fate(self, job: Job) -> None:
-        """Let the fault of the job's course strike one of its tasks."""
+        """Apply the fault of the job's course to one of its tasks."""
         fault = job.course.fault
         if fault is None or fault.kind not in _ENDINGS or not job.tasks:
             return
@@ -208,7 +208,7 @@ class AiwareWorld:
             self.add_standby(task, Task(self.ids.aiware_task(job.id), job, len(job.tasks), task.engine_id))
 
     def add_standby(self, task: Task, standby: Task) -> None:
-        """Let `standby` take over the second half of the task's time, should the task fail."""
+        """Let `standby` take over the second half of the task's time if the task fails."""
         middle = (task.begin + task.end) / 2
         standby.begin, standby.end, task.end = middle, task.end, middle
         task.standby_task, standby.standby_for_task = standby, task
@@ -225,7 +225,7 @@ _ENDINGS = {
 
 
 def _key_in(value: Any) -> str | None:
-    """The key at `graphql_jobs.key` of a piece of free JSON."""
+    """Return the key at `graphql_jobs.key` of free JSON."""
     ours = value.get("graphql_jobs") if isinstance(value, dict) else None
     key = ours.get("key") if isinstance(ours, dict) else None
     return str(key) if key else None

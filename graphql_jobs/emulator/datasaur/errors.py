@@ -33,23 +33,23 @@ class DatasaurError(Exception):
 
 
 class DatasaurDialect:
-    """How Datasaur words its failures."""
+    """The format of Datasaur's failures."""
 
     def __init__(self, auth_failure_http_status: int) -> None:
         self._auth_failure_http_status = auth_failure_http_status
 
     def entry(self, name: str, message: str, path: list[str | int] | None = None) -> dict[str, Any]:
-        """One item of `errors`."""
+        """Return one item of `errors`."""
         entry: dict[str, Any] = {"message": message, "extensions": {"type": _WORDING[name][1]}}
         return entry if path is None else {**entry, "path": path}
 
     def failure(self, name: str, outline: Outline) -> Answer:
-        """The whole answer to a request that fails for `name`; data is null, since most root fields are required."""
+        """Return the whole answer to a request that fails with `name`; data is null: most root fields are required."""
         status = self._auth_failure_http_status if name == "authentication_error" else 200
         return json_answer({"errors": [self.entry(name, _WORDING[name][0])], "data": None}, status)
 
     def format_error(self, error: GraphQLError, debug: bool) -> dict[str, Any]:
-        """One item of `errors` for what went wrong in execution, or before it."""
+        """Return one item of `errors` for an error in execution, or before it."""
         cause = error.original_error
         if isinstance(cause, DatasaurError):
             entry = self.entry(cause.name, cause.message, error.path)
@@ -62,10 +62,10 @@ class DatasaurDialect:
         return {**entry, "locations": places} if places else entry
 
     def finish(self, reply: dict[str, Any]) -> dict[str, Any]:
-        """The docs' samples end with empty extensions."""
+        """Add empty extensions, as in the documentation's samples."""
         return {**reply, "extensions": {}}
 
     def too_large(self, size_bytes: int, limit_bytes: int) -> Answer:
-        """413 (invented: neither limit nor body is published)."""
+        """Return a 413 (invented: neither limit nor body is published)."""
         message = f"Request of {size_bytes} bytes is larger than {limit_bytes} bytes"
         return json_answer({"errors": [self.entry("invalid_input", message)]}, 413)

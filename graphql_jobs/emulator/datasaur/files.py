@@ -10,14 +10,14 @@ from functools import lru_cache
 from graphql_jobs.emulator.answers import Answer
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
 
-# Invented bodies in the form of S3's: the docs only speak of "pre-signed" and of 404 before delivery.
+# Invented bodies in S3's format: the documentation only mentions "pre-signed" and 404 before delivery.
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code></Error>'
 
 
 def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-    """404 until the job is delivered, then the zip (206 for a range of it), 403 after the address has ended."""
+    """Return a 404 until the job is delivered, then the zip (206 for a range), and a 403 after the address expired."""
     if "Authorization" in headers:
-        # S3 takes one way of authentication, not two.
+        # S3 accepts one authentication method, not two.
         return _refusal(400, "InvalidArgument")
     file = world.files.get(file_id)
     if file is None or query.get("signature") != file.signature or world.clock.now() >= file.expires_at:
@@ -25,7 +25,7 @@ def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], heade
     if file.job.status(world.clock.now()) != "DELIVERED":
         return _refusal(404, "NoSuchKey")
     content = _archive(file.job.id, world.behaviour.export_bytes)
-    # An ETag in the form of a multipart upload's, which is no digest of the file.
+    # An ETag like that of a multipart upload, which is not a digest of the file.
     etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}-1"'
     named = {"Content-Disposition": f'attachment; filename="{_safe(file.file_name)}"', "ETag": etag}
     if not world.behaviour.file_ranges:
@@ -43,7 +43,7 @@ def _refusal(status: int, code: str) -> Answer:
 
 
 def _ranged(content: bytes, wanted: str | None, headers: dict[str, str]) -> Answer:
-    """One range of bytes; anything but one plain range is answered with the whole, as RFC 9110 allows."""
+    """Return one range of bytes, or the whole file for other ranges, as RFC 9110 allows."""
     first_text, dash, last_text = (wanted or "").removeprefix("bytes=").partition("-")
     if not dash or not (first_text + last_text).isdigit():
         return Answer(200, content, "application/zip", headers)
@@ -58,7 +58,7 @@ def _ranged(content: bytes, wanted: str | None, headers: dict[str, str]) -> Answ
 
 @lru_cache(maxsize=8)
 def _archive(job_id: str, size_bytes: int) -> bytes:
-    """A zip with the folders of a whole-project export, padded to at least `size_bytes`."""
+    """Return a zip with the folders of a whole-project export, padded to at least `size_bytes`."""
     # Always the same bytes for the same job: a download may be resumed.
     document = json.dumps({"job": job_id, "document": "document-1.txt", "labels": []})
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What Datasaur keeps: jobs, projects and exported files."""
+"""The model of Datasaur: jobs, projects and exported files."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ class Job:
     id: str
     operation: str
     course: Course
-    # What the job will have made when it is delivered.
+    # The id of the object that the job creates.
     result_id: str | None = None
     document_ids: list[str] | None = None
     automation_activity_id: str | None = None
@@ -28,7 +28,7 @@ class Job:
     fixed_errors: list[dict[str, Any]] = field(default_factory=list)
 
     def status(self, now_at: float) -> str:
-        """The status by the clock and the job's fate, in Datasaur's words."""
+        """Return the status by the clock and the job's fault, in Datasaur's words."""
         if self.fixed_status is not None:
             return self.fixed_status
         phase, fault = self.course.phase(now_at), self.course.fault
@@ -37,11 +37,11 @@ class Job:
         return _WORDS[phase]
 
     def told_status(self, now_at: float) -> str:
-        """The status that a caller is told."""
+        """Return the status that callers see."""
         return self.course.spoken(self.status(now_at), "IN_PROGRESS")
 
     def errors(self, now_at: float) -> list[dict[str, Any]]:
-        """Why it failed. The shape is attested, the content invented."""
+        """Return why it failed. The shape is attested, the content invented."""
         fault = self.course.fault
         if self.fixed_status is not None or fault is None or self.status(now_at) != "FAILED":
             return self.fixed_errors
@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(eq=False)
 class Project:
-    """A project; it exists for callers once the job that makes it is delivered."""
+    """A project. It exists for callers once the job that creates it is delivered."""
 
     id: str
     name: str

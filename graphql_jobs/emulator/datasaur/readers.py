@@ -1,4 +1,4 @@
-"""Everything that reads: jobs, export deliveries and projects."""
+"""The queries that read: jobs, export deliveries and projects."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ def _get_jobs(_root: None, info: Info, **arguments: Any) -> list[Job | None]:
 def _export_status(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
     job = info.context.world.find_job(arguments["exportId"])
     if job is None:
-        # Invented: the answer type has no place for "unknown".
+        # Invented: the answer type has no value for "unknown".
         raise DatasaurError(f"Export {arguments['exportId']} not found")
     return {"job": job, "errors": job.errors(info.context.now_at)}
 

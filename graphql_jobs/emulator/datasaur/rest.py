@@ -13,10 +13,10 @@ from graphql_jobs.emulator.execution import Outline
 
 
 class TokenDialect(DatasaurDialect):
-    """The token endpoint speaks OAuth2 where it can."""
+    """The format of the token endpoint's failures, which is OAuth2's if possible."""
 
     def failure(self, name: str, outline: Outline) -> Answer:
-        """A refused client, as RFC 6749 5.2 words it; anything else as the rest of Datasaur does."""
+        """Return RFC 6749 5.2's failure for a refused client, else Datasaur's."""
         if name == "authentication_error":
             return json_answer({"error": "invalid_client"}, 401)
         return super().failure(name, outline)
@@ -45,7 +45,7 @@ async def upload(request: web.Request, world: DatasaurWorld) -> Answer:
     """One file per request, part name `file`; the content is not kept."""
     part = (await request.post()).get("file")
     if not isinstance(part, FileField):
-        # Invented: the REST user API words its failures this way.
+        # Invented, after the failures of the REST user API.
         return json_answer({"message": "part `file` is missing"}, 400)
     object_key = f"temp/upload-proxy/{world.ids.uuid()}{PurePosixPath(part.filename).suffix}"
     world.record("upload", None, None, object_key, {"fileName": part.filename})

@@ -1,4 +1,4 @@
-"""The job and the project of the vendor's pages, planted in every emulator: fixed for ever.
+"""The job and the project of the vendor's pages, planted in every emulator. They never change.
 
 Source: "Check Job", Example Response, and the project id in the same page's cURL block.
 """
@@ -10,7 +10,7 @@ PROJECT_ID = "HvdyIL2iwZn"
 
 
 def plant_samples(world: DatasaurWorld) -> None:
-    """Put the page's job and project into the world."""
+    """Add the page's job and project to the world."""
     world.plant(JOB_ID, status="DELIVERED")
-    # The name is ours: the page does not say it.
+    # The name is ours: the page does not have it.
     world.plant_project(PROJECT_ID, name="Sample project")

@@ -8,7 +8,7 @@ from graphql_jobs.emulator.execution import Executor, bind
 
 @cache
 def datasaur_executor() -> Executor:
-    """The executor for Datasaur's slice."""
+    """Return the executor for Datasaur's part of the schema."""
     return Executor(
         "datasaur.graphql",
         [

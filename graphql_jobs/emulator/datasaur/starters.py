@@ -1,4 +1,4 @@
-"""Everything that starts a job: mutations, and the queries that start work too (docs/providers/datasaur.md)."""
+"""The mutations, and the queries, that start jobs (docs/providers/datasaur.md)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from graphql_jobs.emulator.lifecycle import iso_text
 
 
 def _launch(operation: str) -> Resolver:
-    """createProject and its older sister. Names need not be unique: twins are possible."""
+    """Return the resolver of createProject or its older version. Names need not be unique."""
 
     def resolve(_root: None, info: Info, input: dict[str, Any]) -> dict[str, Any]:
         world = info.context.world
@@ -32,7 +32,7 @@ def _add_documents(_root: None, info: Info, input: dict[str, Any]) -> dict[str, 
 def _auto_label(_root: None, info: Info, input: dict[str, Any]) -> Job:
     world = info.context.world
     project = world.existing_project(input["projectId"])
-    # No key: nothing in the input could carry one.
+    # No key: the input has no field for one.
     return world.submit("autoLabelTokenBasedProject", key=None, target_id=project.id, spec=input)
 
 
@@ -61,7 +61,7 @@ def _predict(_root: None, info: Info, input: dict[str, Any]) -> Job:
 
 
 def _export(operation: str) -> Resolver:
-    """An export: a query with a side effect; every call starts another one."""
+    """Return the resolver of an export: a query with a side effect. Each call starts an export."""
 
     def resolve(_root: None, info: Info, input: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
         world, values = info.context.world, input or others
@@ -91,7 +91,7 @@ def _export_target(values: dict[str, Any]) -> str | None:
 def _export_answer(info: Info, job: Job, values: dict[str, Any]) -> dict[str, Any]:
     """The address is told for FILE_STORAGE only. EMAIL and CUSTOM_WEBHOOK are written down but never delivered:
     an invented restriction, since the emulator calls nobody."""
-    # exportTeamIAA has no method; invented: it goes the common way.
+    # exportTeamIAA has no method; invented: it uses the common one.
     method = values.get("method", "FILE_STORAGE")
     answer: dict[str, Any] = {"exportId": job.id, "queued": True}
     if method in ("FILE_STORAGE", "DOWNLOAD", "DOWNLOAD_REQUEST"):

@@ -1,4 +1,4 @@
-"""The state of the emulated Datasaur, and everything that changes it."""
+"""The state of the emulated Datasaur and its changes."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _ATTESTED_QUEUES = {
     "autoLabelTokenBasedProject": "AutoLabelQueue",
     "replicateCabinet": "CabinetReplicationJobQueue",
 }
-# Invented names: these queues were seen nowhere (docs/providers/datasaur.md).
+# Invented names: no source has these queues (docs/providers/datasaur.md).
 _INVENTED_QUEUES = {
     "createProject": "ProjectLaunchQueue",
     "launchTextProjectAsync": "ProjectLaunchQueue",
@@ -61,7 +61,7 @@ class DatasaurWorld:
         operation: str = "autoLabelTokenBasedProject",
         fault: JobFault | None = None,
     ) -> Job:
-        """Put a job into the world without a request; without `status` it follows the clock from this instant."""
+        """Add a job to the world without a request. Without `status` it follows the clock from now on."""
         job = Job(job_id or self._job_id(operation), operation, Course(self.clock.now(), self.pace, fault), result_id)
         job.fixed_status, job.fixed_errors = status, [dict(error) for error in errors]
         self.jobs[job.id] = job
@@ -70,13 +70,13 @@ class DatasaurWorld:
     def plant_project(
         self, project_id: str | None = None, *, name: str = "Planted project", team_id: str | None = None
     ) -> Project:
-        """Put a finished project into the world without a request."""
+        """Add a finished project to the world without a request."""
         project = Project(project_id or self.ids.datasaur_project(), name, self.clock.now(), team_id)
         self.projects[project.id] = project
         return project
 
     def submit(self, operation: str, *, key: str | None, target_id: str | None, spec: Any) -> Job:
-        """Start a job that a caller asked for, decide its fate and write it down."""
+        """Start a caller's job, decide its fault and record it."""
         now_at = self.clock.now()
         fault = self._faults.for_job("datasaur", operation, key)
         job = Job(self._job_id(operation), operation, Course(now_at, self.pace, fault))
@@ -85,13 +85,13 @@ class DatasaurWorld:
         return job
 
     def record(self, operation: str, job_id: str | None, key: str | None, target_id: str | None, spec: Any) -> None:
-        """Write into the ledger that something was made."""
+        """Record the creation of an object in the ledger."""
         self._ledger.submissions.append(
             Submission(self.clock.now(), "datasaur", operation, job_id, key, target_id, without_secrets(spec))
         )
 
     def add_project(self, job: Job, values: Mapping[str, Any]) -> Project:
-        """The project that `job` is making."""
+        """Add the project that `job` creates."""
         project = Project(self.ids.datasaur_project(), values["name"], self.clock.now(), values.get("teamId"))
         project.tags, project.kinds = tuple(values.get("tagNames") or ()), tuple(values.get("kinds") or ())
         project.job, job.result_id = job, project.id
@@ -99,30 +99,30 @@ class DatasaurWorld:
         return project
 
     def add_file(self, job: Job, file_name: str) -> ExportedFile:
-        """The file that the export `job` is writing; its address is known at once and ends after a while."""
+        """Add the file that the export `job` writes. Its address is valid immediately, for a limited time."""
         expires_at = self.clock.now() + self.behaviour.file_lifetime_s
         file = ExportedFile(self.ids.uuid(), job, file_name, secrets.token_urlsafe(32), expires_at)
         self.files[file.id] = file
         return file
 
     def find_job(self, job_id: str) -> Job | None:
-        """The job, or None if there is none or its fate hides it."""
+        """Return the job, or None if there is none or its fault hides it."""
         job = self.jobs.get(job_id)
         return job if job is not None and job.course.is_visible(self.clock.now()) else None
 
     def existing_project(self, project_id: str) -> Project:
-        """The project; raises DatasaurError (invented wording)."""
+        """Return the project. Raises DatasaurError (invented text)."""
         project = self.projects.get(project_id)
         if project is None or not project.exists(self.clock.now()):
             raise DatasaurError(f"Project {project_id} not found")
         return project
 
     def count_token(self) -> None:
-        """An access token was given out."""
+        """Count an access token."""
         self._ledger.tokens_issued += 1
 
     def _job_id(self, operation: str) -> str:
-        """`<QueueName>:<uuid>`; the cabinet queue has 64 hex digits in the only sample."""
+        """Return `<QueueName>:<uuid>`; the cabinet queue has 64 hex digits in the only sample."""
         queue = _QUEUES.get(operation, "ExportQueue")
         return f"{queue}:{self.ids.hex(64) if operation == 'replicateCabinet' else self.ids.uuid()}"
 

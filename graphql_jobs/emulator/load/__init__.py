@@ -1,1 +1,1 @@
-"""What the benchmark needs of the emulator: jobs with given durations, a judge, and fast answers."""
+"""The emulator's parts for the benchmark: jobs with given durations, a judge, and fast answers."""

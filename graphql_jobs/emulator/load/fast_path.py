@@ -1,7 +1,7 @@
 """Datasaur's status checks, answered without being executed: a benchmark must not measure GraphQL in Python.
 
-Recognised is a query with one root field, `getJobs(jobIds: $ids)` or `getJob(jobId: $id)`, and plain fields of the job.
-Everything else is executed. Both ways give the same bytes.
+It recognises a query with one root field, `getJobs(jobIds: $ids)` or `getJob(jobId: $id)`, and plain fields of the job.
+Everything else is executed. Both ways return the same bytes.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ _FIELDS: Mapping[str, _Read] = {
 
 
 class FastReply(NamedTuple):
-    """The `data` of a reply, and the jobs whose statuses it holds."""
+    """The `data` of a reply, and the jobs whose statuses are in it."""
 
     data: dict[str, Any]
     job_ids: tuple[str, ...]
@@ -57,7 +57,7 @@ class FastPath:
         self._checks: dict[str, _Check | None] = {}
 
     def reply(self, request: GraphqlRequest, document: Document, now_at: float) -> FastReply | None:
-        """What executing the request would give, or None if it has to be executed."""
+        """Return the result of the request, or None if it has to be executed."""
         if request.query not in self._checks:
             self._checks[request.query] = self._recognised(document)
         check = self._checks[request.query]
@@ -111,7 +111,7 @@ class FastPath:
 
 
 def _plain_fields(selections: SelectionSetNode | None) -> list[FieldNode]:
-    """The fields of a selection that has nothing but fields without directives; else none."""
+    """Return the fields of a selection that has only fields without directives, else none."""
     nodes = selections.selections if selections else ()
     fields = [node for node in nodes if isinstance(node, FieldNode) and not node.directives]
     return fields if len(fields) == len(nodes) else []

@@ -1,7 +1,7 @@
-"""The judge: compares the ends that a contestant reports with what really happened. Pure.
+"""The judge: compares the ends that a contestant reports with the facts. Pure.
 
 An end is detected at the instant that the contestant reports, because the work between an answer and that instant is
-part of the latency. An instant before the first answer that held the end is not believed. Without an instant, the time
+part of the latency. An instant before the first answer with the end is rejected. Without an instant, the time
 of that answer counts.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-# Our choice: the emulator and a contestant read the machine's clock by different calls.
+# Our choice: the emulator and a contestant read the machine's clock with different calls.
 _CLOCK_TOLERANCE_S = 0.05
 
 Outcome = Literal["succeeded", "failed", "gave_up", "cancelled"]
@@ -18,7 +18,7 @@ Outcome = Literal["succeeded", "failed", "gave_up", "cancelled"]
 
 @dataclass(frozen=True)
 class End:
-    """What a contestant reports about one wait; `at` None: it does not know when it learned of the end."""
+    """A contestant's report about one wait; `at` None: it does not know when it saw the end."""
 
     job_id: str
     outcome: Outcome
@@ -27,7 +27,7 @@ class End:
 
 @dataclass(frozen=True)
 class Truth:
-    """When a job ended (inf: never), and when the first answer that held its end was sent (None: never)."""
+    """When a job ended (inf: never), and when the first answer with its end was sent (None: never)."""
 
     end_at: float
     told_at: float | None
@@ -91,7 +91,7 @@ def _compare(truth: Truth, end: End | None) -> tuple[str, float | None]:
 
 
 def most_in_one_second(instants: Sequence[float]) -> int:
-    """The largest number of instants within one second, wherever that second begins."""
+    """Return the largest number of instants within any one second."""
     ordered, first, most = sorted(instants), 0, 0
     for last, at in enumerate(ordered):
         while ordered[first] <= at - 1.0:
