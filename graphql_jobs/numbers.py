@@ -41,7 +41,7 @@ class ExactNumber(float):
         return (self.text,)
 
     def __repr__(self) -> str:
-        """Its text."""
+        """Return its text."""
         return self.text
 
 

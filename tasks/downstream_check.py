@@ -133,7 +133,7 @@ def sensor_samples(provider: str, when: str, number: int) -> Samples:
         samples |= {words: [outcome(provider, done.job_id, how)] for words, how in ended.items()}
     many = fitting(samples["without a result"] * number)
     if many[0] != samples["without a result"][0]:
-        samples["of so many jobs"] = many[:1]
+        samples["of this many jobs"] = many[:1]
     return samples
 
 

@@ -66,7 +66,7 @@ async def submit_from_here(
 
 
 async def _key_and_store(client: JobClient, spec: JobSpec, key: str | None, run_id: UUID | None) -> tuple[str, Store]:
-    """The submission's key, which is the same in each retry of the root run, and the store with its entries."""
+    """Return the submission's key, which is the same in each retry of the root run, and the store with its entries."""
     at = (client.provider, client.session.url, client.account, spec.operation)
     if key is not None:
         submission = submission_key(*at, "key", checked_caller_key(key))

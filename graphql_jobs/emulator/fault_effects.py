@@ -87,7 +87,7 @@ def _denied_member(_fault: Fault, dialect: Dialect, answer: Answer) -> Answer:
         data[first][0], path = None, [first, 0]
     else:
         data[first], path = None, [first]
-    entry = dialect.entry("authentication_error", "This object belongs to somebody else", path)
+    entry = dialect.entry("authentication_error", "This object belongs to someone else", path)
     reply["errors"] = [*reply.get("errors", []), entry]
     return json_answer(reply, answer.status)
 

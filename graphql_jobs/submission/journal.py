@@ -63,7 +63,7 @@ class Journal:
         """Write an entry that helps the next attempt. A failure is logged and does not hide the outcome."""
         try:
             await self.append(record, entry)
-        except Exception:  # whatever the store raises
+        except Exception:  # any error of the store
             logger.exception("The outcome of submission %s could not be recorded.", self.key)
 
     async def void_own(self) -> None:
@@ -77,7 +77,7 @@ class Journal:
                 record = await self.read()
                 if record.is_open and record.by == self.by:
                     await self.append(record, {"kind": "void"})
-        except Exception:  # whatever the store raises
+        except Exception:  # any error of the store
             logger.exception("It could not be recorded that submission %s created nothing.", self.key)
 
     async def keep(self, record: Record, handle: JobHandle) -> JobHandle:
@@ -107,7 +107,7 @@ class Journal:
             logger.error(
                 "%s job %s runs, but other processes kept it from being recorded.", handle.provider, handle.job_id
             )
-        except Exception:  # whatever the store raises: the job runs, and is paid for
+        except Exception:  # any error of the store: the job runs and is paid for
             logger.exception("%s job %s runs, but could not be recorded.", handle.provider, handle.job_id)
         return handle
 
@@ -123,7 +123,7 @@ class Journal:
                 if await self.append(record, {"kind": "adopted", "owner": owner}):
                     return
                 record = await self.read()
-        except Exception:  # whatever the store raises
+        except Exception:  # any error of the store
             logger.exception("It could not be recorded that %s continues with submission %s.", owner, self.key)
 
     async def fail_unknown(self, record: Record, failure: BaseException | None, more: str = "") -> Never:

@@ -1,6 +1,6 @@
 """Map a response, or its absence, to one of our errors. No other module decides this.
 
-It relies on gql 4 (a response with `errors` is a `TransportQueryError` whatever its status; a network failure is a
+It relies on gql 4 (a response with `errors` is a `TransportQueryError` with any status; a network failure is a
 `TransportConnectionFailed` with aiohttp's error as its cause), on aiohttp (a `ClientConnectorError` and a
 `ConnectionTimeoutError` are raised before anything is sent), and on each provider's table of codes.
 

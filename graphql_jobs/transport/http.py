@@ -188,7 +188,7 @@ class Connections:
         return self.transports[reuses]
 
     def http(self) -> aiohttp.ClientSession:
-        """The client for plain HTTP requests."""
+        """Return the client for plain HTTP requests."""
         http = self.transport().session
         assert http is not None  # noqa: S101 (an open transport has one; gql types it as optional)
         return http

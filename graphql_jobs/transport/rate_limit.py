@@ -142,7 +142,7 @@ class RateWindow:
             return free_in_s
 
     def wait_s(self, clock: Clock) -> float:
-        """The seconds that a new request would wait for its turn, if all that wait already are sent."""
+        """Return the seconds until a new request may be sent, after all waiting ones."""
         with self._lock:
             windows, position = divmod(self._waiting, self.at_once)
             return windows * self._length_s + self._free_in_s(clock.monotonic(), position)
@@ -167,7 +167,7 @@ class RateLimit:
         self._turn = asyncio.Lock()
 
     def wait_s(self) -> float:
-        """The seconds that a new request would wait for its turn, if all that wait already are sent."""
+        """Return the seconds until a new request may be sent, after all waiting ones."""
         return 0.0 if self.window.requests_per_s is None else self.window.wait_s(self._clock)
 
     @asynccontextmanager

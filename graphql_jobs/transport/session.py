@@ -239,7 +239,7 @@ class Session:
                 self._count("rate_limited")
                 self.server_delay.extend(diagnosis.retry_after_s or DEFAULT_DELAY_S)
             if exchange.status == 401:
-                self.auth.reject(token)  # also if it is a delay: the next request signs in anew
+                self.auth.reject(token)  # also if it is a delay: the next request signs in again
             # Without gql's error, whose text is the server's and may have secrets: Prefect logs tracebacks.
             raise self._error(operation.field, subject, diagnosis) from None
         self.answers += 1

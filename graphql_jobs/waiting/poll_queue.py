@@ -62,7 +62,7 @@ class PollQueue:
     def __init__(self) -> None:
         self.jobs: dict[str, PolledJob] = {}
         # By `is_large`: the jobs of each instant, in the order in which they were put, and a heap of the instants. Some
-        # instants in the heap have no jobs any more.
+        # instants in the heap no longer have jobs.
         self._due: dict[bool, dict[float, dict[PolledJob, None]]] = {False: {}, True: {}}
         self._instants: dict[bool, list[float]] = {False: [], True: []}
 

@@ -224,7 +224,7 @@ class CleanUp:
             raise LeftAlone(f"left running, since {other}.")
 
     async def _require_cancelled(self, clock: Clock) -> None:
-        """A clean-up may take minutes. If a person starts the run again meanwhile, the run needs its jobs."""
+        """Raise `LeftAlone` if a person has started the run again: then the run needs its jobs."""
         async with self._reading:
             if clock.monotonic() < self._fresh_until:
                 return

@@ -50,7 +50,7 @@ class Tally:
         self._latencies.append(latency_s)
 
     def numbers(self) -> dict[str, Any]:
-        """The current numbers.
+        """Return the current numbers.
 
         `suspended`: the number of runs; `oldest_s`: the age of the oldest suspension; `woken`: the number of runs that
         this watcher resumed or ended; `resume_p50_s`: the median of the time that it took, from its claim.

@@ -42,7 +42,7 @@ async def issue_token(request: web.Request, accounts: Accounts, world: DatasaurW
 
 
 async def upload(request: web.Request, world: DatasaurWorld) -> Answer:
-    """One file per request, part name `file`; the content is not kept."""
+    """Accept one file per request, part name `file`; the content is not kept."""
     part = (await request.post()).get("file")
     if not isinstance(part, FileField):
         # Invented, after the failures of the REST user API.

@@ -89,8 +89,8 @@ def _export_target(values: dict[str, Any]) -> str | None:
 
 
 def _export_answer(info: Info, job: Job, values: dict[str, Any]) -> dict[str, Any]:
-    """The address is told for FILE_STORAGE only. EMAIL and CUSTOM_WEBHOOK are written down but never delivered:
-    an invented restriction, since the emulator calls nobody."""
+    """Return the address, only for FILE_STORAGE. EMAIL and CUSTOM_WEBHOOK are recorded but not delivered:
+    an invented restriction, since the emulator calls no other service."""
     # exportTeamIAA has no method; invented: it uses the common one.
     method = values.get("method", "FILE_STORAGE")
     answer: dict[str, Any] = {"exportId": job.id, "queued": True}

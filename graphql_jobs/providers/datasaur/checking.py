@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The prefix of a project's id in the handle of a project whose job is not known.
 PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
-#: Our choice: about 50 MB. If more jobs run, the oldest entries are dropped, and their jobs are read anew.
+#: Our choice: about 50 MB. If more jobs run, the oldest entries are dropped, and their jobs are read again.
 MAX_RUNNING = 50_000
 
 
