@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from scripts.scaled import ScaledStack
+from scripts.scaled import ScaledStack, missing
 from scripts.stack import Stack
 from tests.crashes.suspended.course import Plan, run_trials
 from tests.crashes.suspended.judge import Ending, broken_promises, jobs_of
 from tests.crashes.suspended.plan import KINDS, Kill, Kind, Request, Trial, deal, kills
 
+NEEDS_DATABASES = pytest.mark.skipif(bool(missing()), reason=missing())
 #: Fewer than in `make crash-test`: each start of the watcher or of a run takes 3 s of a core.
 WITHIN_S = 30.0
 ON_WORKER = 2
@@ -32,7 +33,7 @@ SUCCEEDS = trial_of(Kind("run_aiware_job", "succeeds"))
 
 
 @pytest.mark.prefect
-@pytest.mark.parametrize("kind", [Stack, ScaledStack])
+@pytest.mark.parametrize("kind", [Stack, pytest.param(ScaledStack, marks=NEEDS_DATABASES)])
 async def test_suspended_runs_keep_the_promises_while_everything_around_them_fails(kind: type[Stack]) -> None:
     """Twenty runs, one of each kind; the watcher is killed four times, Prefect restarts once, no provider for 20 s.
 
