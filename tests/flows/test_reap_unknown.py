@@ -50,7 +50,7 @@ async def test_crash_after_a_create_is_reported(emulator: Emulator) -> None:
     await RunStore(run.id).append(void, 1, {"kind": "void"})
     await store_job(run, ours, emulator)
     [row] = await unknown_of(run, emulator)
-    assert (row["key"], "ended before it wrote" in row["why"]) == (open_key, True)
+    assert (row["key"], "ended before it recorded" in row["why"]) == (open_key, True)
 
 
 async def test_unknown_outcome_in_another_runs_store_is_reported_once(emulator: Emulator) -> None:
