@@ -42,7 +42,7 @@ up: .venv/installed ## a stack to click on: server with UI, emulator, deployment
 up-scaled: .venv/installed ## the same on PostgreSQL and Redis: two API servers, two workers, two watchers
 	$(BIN)/python -m scripts.scaled
 
-bench: .venv/installed ## what waiting costs, beside its floors and peers, 25 minutes; QUICK=1: some of it in three; PARTS=a,b
+bench: .venv/installed ## what waiting costs, beside its floors and peers, 45 minutes; QUICK=1: some of it in three; PARTS=a,b
 	$(BIN)/python -m benchmarks
 
 lock: .venv/installed ## renew requirements.lock: newest versions within the bounds of pyproject.toml

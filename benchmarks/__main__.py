@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.check import check
 from benchmarks.report import Gate, Section
+from benchmarks.suspended import suspended
 from benchmarks.thousand import thousand
 from benchmarks.waits import faults, growth, waits
 from benchmarks.workloads import SEED, faulty
@@ -24,6 +25,7 @@ FULL: Mapping[str, Callable[[], Section]] = {
     "growth": partial(growth, {1_000: 1, 10_000: 3, 50_000: 1}),
     "faults": partial(faults, faulty(1_000), peer_jobs=200),
     "thousand": partial(thousand, jobs=1_000, peers=50),
+    "suspended": partial(suspended, (1_000, 120.0), (1_000, 1.0), (10_000, 600.0)),
 }
 _FEW = [row for row in faulty(1_000, t=1.0) if row.name.startswith(("5 %", "token", "killed", "30 s"))]
 QUICK: Mapping[str, Callable[[], Section]] = {

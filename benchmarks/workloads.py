@@ -9,7 +9,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True)
 class Workload:
-    """One row. Times are seconds from the start; the jobs run for 4 to 12 intervals, if `course` is "spread".
+    """One row. Times are seconds from the start; the jobs run for `spread` intervals, if `course` is "spread".
 
     `server_batch`: the most jobs that the server accepts in one request. `outages`: when no end can be known. After
     each of `kills_at_s` the contestant is started again an interval later. `requests_per_window`: the server's limit
@@ -20,6 +20,7 @@ class Workload:
     jobs: int
     interval_s: float = 5.0
     course: str = "spread"
+    spread: tuple[float, float] = (4.0, 12.0)
     batch: int = 500
     server_batch: int = 500
     deadline_s: float = 600.0
@@ -37,7 +38,7 @@ class Workload:
         random = Random(f"{SEED}:{self.course}:{self.jobs}")  # noqa: S311 (has to be repeatable)
         if self.course == "burst":  # all end within a second
             return [8 * self.interval_s + random.uniform(0, 1) for _ in range(self.jobs)]
-        spread: list[float | None] = [random.uniform(4, 12) * self.interval_s for _ in range(self.jobs)]
+        spread: list[float | None] = [random.uniform(*self.spread) * self.interval_s for _ in range(self.jobs)]
         never = self.jobs // 100 if self.course == "tail" else 0
         return [None] * never + spread[never:]
 

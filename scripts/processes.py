@@ -7,13 +7,13 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from pwd import struct_passwd
 
 #: Our choices, for two busy cores: a server's first start migrates its database, which takes 20 s on an idle machine.
@@ -124,6 +124,12 @@ def cpu_s(process_id: int) -> float:
     """The CPU time of a process and of all processes that it started."""
     family = [process := psutil.Process(process_id), *process.children(recursive=True)]
     return float(sum(sum(one.cpu_times()[:2]) for one in family))
+
+
+def peak_mb(process_id: int) -> float:
+    """The most memory that a process ever had in RAM, on Linux."""
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def free_port() -> int:
