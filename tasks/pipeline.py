@@ -10,7 +10,7 @@ from typing import Any
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.suspended_wait import OnFailure
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
-from graphql_jobs.errors import InvalidInput, JobNotFound, WaitTimedOut
+from graphql_jobs.errors import InvalidInput, WaitTimedOut
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import start_downstream
 from tasks.fetch import fetch_result
@@ -20,11 +20,6 @@ from tasks.submit import submit_job
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.timeout import after_timeout
 from tasks.wait import wait_for_job
-
-_WAY_OUT = (
-    "A retry of this run would wait for the same job. If the job was deleted, submit it again in a new run (with "
-    "force_resubmit, if the job has a key)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +65,6 @@ async def run_to_the_end(
                 on_failure=options.on_failure,
             )
             job = require_success(ended)
-        except JobNotFound as lost:
-            raise JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {_WAY_OUT}") from None
         except WaitTimedOut as timeout:
             raise await after_timeout(timeout, credentials, handle, options.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder, policy)

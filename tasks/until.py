@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable
 
 from blocks.runs.suspended_wait import Until
 from graphql_jobs import GraphqlJobsError, Job, JobState
+from graphql_jobs.errors import JobNotFound
 
 #: The end of one wait: the job in its final state, or the error that ended the wait.
 Ended = Job | GraphqlJobsError
@@ -26,3 +27,8 @@ async def outcomes_until(ends: AsyncIterable[tuple[str, Ended]], until: Until) -
 def succeeded(ended: Ended) -> bool:
     """Whether the wait ended with a job that succeeded."""
     return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED
+
+
+def with_advice(lost: JobNotFound, advice: str) -> JobNotFound:
+    """The same error, with a sentence about what the user can do."""
+    return JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {advice}".strip())

@@ -13,14 +13,19 @@ from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from blocks.runs.suspended_wait import OnFailure, Until
 from graphql_jobs import Job, JobClient, JobHandle, WaitPolicy, wait, wait_many
-from graphql_jobs.errors import InvalidInput
+from graphql_jobs.errors import InvalidInput, JobNotFound
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
-from tasks.until import Ended, Outcomes, outcomes_until, succeeded
+from tasks.until import Ended, Outcomes, outcomes_until, succeeded, with_advice
 
 #: Our choice: the maximum number of jobs that are each logged. With more, the log has jobs that did not succeed, and
 #: every tenth of the progress.
 _LOGGED_ONE_BY_ONE = 20
+
+_IF_LOST = (
+    "A retry of this run would wait for the same job. If the job was deleted, submit it again in a new run (with "
+    "force_resubmit, if the job has a key)."
+)
 
 
 @task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
@@ -50,17 +55,22 @@ async def wait_for_job(
         handle = client.handle(job, "job")
 
         async def waiting(policy: WaitPolicy) -> Job:
-            return await wait(
-                client,
-                handle,
-                policy,
-                on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
-                checkpoints=await checkpoints_of_this_run(),
-            )
+            try:
+                return await wait(
+                    client,
+                    handle,
+                    policy,
+                    on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
+                    checkpoints=await checkpoints_of_this_run(),
+                )
+            except JobNotFound as lost:
+                raise with_advice(lost, _IF_LOST) from None
 
         if not suspend:
             return await waiting(policy)
-        return await Suspending(credentials, [handle], policy).wait(waiting, suspend_after_s, on_failure)
+        return await Suspending(credentials, [handle], policy, if_lost=_IF_LOST).wait(
+            waiting, suspend_after_s, on_failure
+        )
 
 
 @task(name="wait for jobs", cache_policy=NO_CACHE)

@@ -21,6 +21,8 @@ from graphql_jobs.label import KEY_PREFIX
 _REFERENCE = "elsewhere"
 #: The prefix of the entries' names that record the users of a caller's key. Submissions' entries have another.
 _USER_PREFIX = "gqu-"
+#: Our choice: an entry whose number has more digits was written by hand.
+_MAX_DIGITS = 6
 _HTTP_CONFLICT = 409
 _HTTP_NOT_FOUND = 404
 
@@ -105,14 +107,14 @@ def _by_key(values: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for name, value in values.items():
         key, _, number = name.rpartition("-")
-        if not number.isdigit():
+        if not (number.isdecimal() and len(number) <= _MAX_DIGITS):
             continue
         try:
             entry = dict(json.loads(value))
         except (ValueError, TypeError):  # edited by hand; it must not hide the other keys' entries
             entry = {}
         found.setdefault(key, {})[int(number)] = entry
-    return {key: [entries.get(number, {}) for number in range(len(entries))] for key, entries in found.items()}
+    return {key: [entries.get(number, {}) for number in range(max(entries) + 1)] for key, entries in found.items()}
 
 
 def _references(values: Mapping[str, str]) -> dict[str, UUID]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -21,10 +21,10 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.waiting.metrics import Snapshot
 from graphql_jobs.waiting.wait import snapshot
 
-logger = logging.getLogger(__name__)
-
-#: Our choice: the interval at which a block is read again, in case a person has changed it.
+#: Our choice: how often a block is read again, to see whether a person has changed it.
 REREAD_S = 30.0
+#: Our choice: before a run is resumed, its block is read again if the last read is older than this.
+FRESH_S = 2.0
 
 #: The provider and the name of a block.
 Key = tuple[str, str]
@@ -47,8 +47,10 @@ class Accounts:
         self._clock = clock
         self._open = AsyncExitStack()
         self._loaded: dict[Key, Account] = {}
-        #: Why a block could not be loaded, and when the load is retried.
-        self._refused: dict[Key, tuple[InvalidInput, float]] = {}
+        #: Why a block could not be loaded.
+        self._refused: dict[Key, InvalidInput] = {}
+        #: When a block was last read.
+        self._read_at: dict[Key, float] = {}
         self._locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reread_at = clock.monotonic() + REREAD_S
 
@@ -72,19 +74,23 @@ class Accounts:
                 told = True
             await self._clock.sleep(REREAD_S)
 
-    async def is_renewed(self, account: Account) -> bool:
-        """Whether the block has changed since `account` was loaded."""
+    async def is_current(self, account: Account) -> bool:
+        """Whether the block can still be loaded and has not changed since `account` was loaded."""
         async with self._locks[account.key]:
             if self._loaded.get(account.key) is not account:
+                return False
+            if self._clock.monotonic() - self._read_at[account.key] < FRESH_S:
                 return True
-            return await self._reread(account)
+            with suppress(InvalidInput):
+                await self._load(account.key)
+            return self._loaded.get(account.key) is account
 
     async def renewed(self) -> list[Key]:
         """Return the blocks that have changed since they were loaded. They are read again every `REREAD_S` seconds."""
         if self._clock.monotonic() < self._reread_at:
             return []
         self._reread_at = self._clock.monotonic() + REREAD_S
-        return [key for key, account in list(self._loaded.items()) if await self.is_renewed(account)]
+        return [key for key, account in list(self._loaded.items()) if not await self.is_current(account)]
 
     def snapshots(self) -> dict[str, Snapshot]:
         """Return the costs so far of each account's waits, by the name of its block."""
@@ -93,26 +99,21 @@ class Accounts:
     async def _account(self, key: Key) -> Account:
         if account := self._loaded.get(key):
             return account
-        error, again_at = self._refused.get(key, (None, 0.0))
-        if error and self._clock.monotonic() < again_at:
+        error = self._refused.get(key)
+        if error and self._clock.monotonic() - self._read_at[key] < REREAD_S / 2:
             raise error
-        try:
-            return await self._load(key)
-        except InvalidInput as refused:
-            self._refused[key] = (refused, self._clock.monotonic() + REREAD_S / 2)
-            raise
-
-    async def _reread(self, account: Account) -> bool:
-        try:
-            before = account.fields
-            return (await self._load(account.key)).fields != before
-        except InvalidInput as error:  # the runs continue with the loaded block
-            logger.warning("%s", error)
-            return False
+        return await self._load(key)
 
     async def _load(self, key: Key) -> Account:
-        """Read the block. Return a new account only if the block has changed."""
-        block = await load_credentials(cast("Any", key[0]), key[1])
+        """Read the block. The account is a new one only if the block has changed. Raises `InvalidInput`."""
+        self._read_at[key] = self._clock.monotonic()
+        try:
+            block = await load_credentials(cast("Any", key[0]), key[1])
+        except InvalidInput as error:
+            self._refused[key] = error
+            self._loaded.pop(key, None)
+            raise
+        self._refused.pop(key, None)
         fields = cast("Block", block).model_dump()
         known = self._loaded.get(key)
         if known and known.fields == fields:

@@ -6,7 +6,7 @@ suspended runs.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -15,7 +15,6 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from prefect.events.schemas.events import ReceivedEvent
 
 from blocks.api import ask
-from graphql_jobs.clock import Clock, instant
 
 _NAMES = ["prefect.flow-run.Suspended", "prefect.flow-run.Cancelled", "prefect.flow-run.Failed"]
 _RESOURCE = "prefect.flow-run."
@@ -23,37 +22,38 @@ _RESOURCE = "prefect.flow-run."
 _PAGE = 50
 #: Our choice: the maximum delay after which an event that is recorded after younger ones is still seen.
 _OVERLAP = timedelta(seconds=10)
-#: The clock of Prefect's server, by which events are dated, may be ahead.
-_AHEAD = timedelta(days=1)
+#: Events have the time of Prefect's server. This machine's clock may be ahead of it, or behind.
+_BEGINNING, _END = datetime(2020, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Changes:
-    """The events since the last read."""
+    """The events since the last read. The first read returns about the last ones."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._since = instant(clock.now()) - _OVERLAP
-        self._seen: dict[UUID, ReceivedEvent] = {}
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+        self._seen: dict[UUID, datetime] = {}
 
     async def read(self) -> set[UUID]:
-        """Return the runs of all events that were not read before."""
+        """The runs of all events that were not read before."""
+        since = self._since or await self._newest()
         new: dict[UUID, ReceivedEvent] = {}
-        since = self._since
         while True:
-            page = await ask(partial(self._page, since))
-            unseen = {event.id: event for event in page if event.id not in self._seen and event.id not in new}
-            new |= unseen
-            if len(page) < _PAGE or not unseen:
+            page = await ask(partial(_page, since, EventOrder.ASC, _PAGE))
+            new |= {event.id: event for event in page if event.id not in self._seen}
+            if len(page) < _PAGE or page[-1].occurred <= since:
                 break
             since = page[-1].occurred
-        self._seen |= new
-        if self._seen:
-            newest = max(event.occurred for event in self._seen.values())
-            self._since = max(self._since, newest - _OVERLAP)
-            self._seen = {one: event for one, event in self._seen.items() if event.occurred >= self._since}
+        self._seen |= {event.id: event.occurred for event in new.values()}
+        self._since = max(self._seen.values(), default=since + _OVERLAP) - _OVERLAP
+        self._seen = {one: occurred for one, occurred in self._seen.items() if occurred >= self._since}
         return {UUID(event.resource.id.removeprefix(_RESOURCE)) for event in new.values()}
 
-    async def _page(self, since: object, client: PrefectClient) -> list[ReceivedEvent]:
-        occurred = EventOccurredFilter.model_validate({"since": since, "until": instant(self._clock.now()) + _AHEAD})
-        wanted = EventFilter(occurred=occurred, event=EventNameFilter(name=_NAMES), order=EventOrder.ASC)
-        return (await client.read_events(wanted, limit=_PAGE)).events
+    async def _newest(self) -> datetime:
+        newest = await ask(partial(_page, _BEGINNING, EventOrder.DESC, 1))
+        return newest[0].occurred - _OVERLAP if newest else _BEGINNING
+
+
+async def _page(since: datetime, order: EventOrder, limit: int, client: PrefectClient) -> list[ReceivedEvent]:
+    occurred = EventOccurredFilter.model_validate({"since": since, "until": _END})
+    wanted = EventFilter(occurred=occurred, event=EventNameFilter(name=_NAMES), order=order)
+    return (await client.read_events(wanted, limit=limit)).events

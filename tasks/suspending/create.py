@@ -15,7 +15,7 @@ from blocks.api import ask
 from blocks.fields import GIVE_UP_AFTER_S, wait_policy
 from blocks.load import ProviderName, load_credentials
 from blocks.runs.root_run import TAG
-from blocks.runs.suspended_wait import SuspendedWait, read_suspension
+from blocks.runs.suspended_wait import FIRST_PAUSE, SuspendedWait, read_suspension
 from graphql_jobs.errors import InvalidInput
 from tasks.suspending.suspend import expires_after_s
 
@@ -59,7 +59,7 @@ async def create_suspended_run(
         on_failure=all_of_them.get("on_failure", "resume"),
     )
     key = idempotency_key or uuid4().hex  # a request whose response is lost is sent again
-    state: State[Any] = Suspended(timeout_seconds=expires_after_s(wait.policy), pause_key=key)
+    state: State[Any] = Suspended(timeout_seconds=expires_after_s(wait.policy), pause_key=FIRST_PAUSE)
     run = await ask(
         lambda client: client.create_flow_run_from_deployment(
             found.id, parameters=found.parameters | asked, state=state, tags=[TAG], idempotency_key=key

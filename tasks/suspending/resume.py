@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
@@ -15,21 +15,29 @@ from prefect.states import Cancelled, Cancelling, Failed
 
 from blocks.api import ask
 from blocks.runs.cancelled_by_person import by_a_person
-from tasks.run_state import overall_state
-from tasks.until import Ended
+from blocks.runs.suspended_wait import is_pause_key
 
 logger = logging.getLogger(__name__)
 
-#: Prefect's names of the states of a run that is suspended, and of one that was resumed and has no worker yet.
+#: Prefect's name of the state of a run that is suspended.
 SUSPENDED = "Suspended"
-RESUMING = "Resuming"
+#: Prefect's names of the states of a run that a person starts again: by its command line, and in its UI.
+_RESTARTED = frozenset({"Scheduled", "AwaitingRetry"})
 #: The name of the state of a run whose jobs have ended and that Prefect does not resume.
 CANNOT_RESUME = "CannotResume"
 
+Result = OrchestrationResult[object]
+
 
 def is_suspended(run: FlowRun) -> bool:
-    """Whether the run is suspended. Prefect's other paused runs keep their process."""
-    return run.state is not None and run.state.is_paused() and run.state.name == SUSPENDED
+    """Whether the run is suspended for its jobs.
+
+    Prefect's paused runs keep their process. A run that a person or its flow suspended waits for a person.
+    """
+    state = run.state
+    if state is None or not (state.is_paused() and state.name == SUSPENDED):
+        return False
+    return is_pause_key(state.state_details.pause_key)
 
 
 def state_id(run: FlowRun) -> UUID:
@@ -38,31 +46,32 @@ def state_id(run: FlowRun) -> UUID:
     return run.state.id
 
 
-async def still_suspended(run: FlowRun) -> FlowRun | None:
-    """Return the current run, or None if it was resumed, ended or deleted since it was read."""
+async def still_suspended(run: FlowRun) -> bool:
+    """Whether the run is in the same suspension, and was not resumed, ended or deleted since it was read."""
     try:
-        now = await ask(lambda client: client.read_flow_run(run.id))
+        return _same(await ask(lambda client: client.read_flow_run(run.id)), run)
     except ObjectNotFound:
-        return None
-    return now if _same(now, run) else None
+        return False
 
 
 async def resume(run: FlowRun) -> bool:
-    """Resume the run. Return False if it is no longer suspended or its deployment no longer exists."""
+    """Have a worker run the flow again. False if the run is suspended no more, or has no deployment any more."""
+    result = await _if_suspended(run, lambda client: client.resume_flow_run(run.id))
+    if result and result.status == SetStateStatus.REJECT:
+        reason = getattr(result.details, "reason", None) or "no reason was given"
+        message = f"The jobs have ended, but Prefect does not resume this run: {reason} Start a new run for the result."
+        # Nobody else could resume it either, and it would stay suspended.
+        await end(run, Failed(name=CANNOT_RESUME, message=message))
+    await settle(run)
+    return _accepted(result)
 
-    async def once(client: PrefectClient) -> OrchestrationResult[object] | None:
-        now = await client.read_flow_run(run.id)  # before each attempt: an earlier one may have succeeded
-        return await client.resume_flow_run(run.id) if _same(now, run) else None
 
-    try:
-        result = await ask(once)
-        if result and result.status == SetStateStatus.REJECT:
-            await _cannot_resume(run, getattr(result.details, "reason", None) or "no reason was given")
-            return False
-        await settle(run)
-    except ObjectNotFound:
-        return False
-    return bool(result)
+async def end(run: FlowRun, state: State[object]) -> bool:
+    """End the run without a process. False if it is suspended no more."""
+    bare = State(type=state.type, name=state.name, message=state.message)
+    result = await _if_suspended(run, lambda client: client.set_flow_run_state(run.id, bare))
+    await keep_cancelled(run.id)
+    return _accepted(result)
 
 
 async def settle(run: FlowRun) -> None:
@@ -73,32 +82,23 @@ async def settle(run: FlowRun) -> None:
     if run.run_count == 0 and run.empirical_policy:
         policy = run.empirical_policy.model_copy(update={"resuming": False})
         await ask(lambda client: client.update_flow_run(run.id, empirical_policy=policy))
-    await keep_cancelled(run.id, str(state_id(run)))
+    await keep_cancelled(run.id)
 
 
-async def end(run: FlowRun, outcomes: Mapping[str, Ended]) -> State[object] | None:
-    """End the run without a process, in the state that its flow would have returned. None if all jobs succeeded."""
-    state = overall_state(outcomes)
-    if state is None:
-        return None
-    state = State(type=state.type, name=state.name, message=state.message)
-    if now := await still_suspended(run):
-        await ask(lambda client: client.set_flow_run_state(now.id, state))
-        await keep_cancelled(run.id, str(state_id(run)))
-    return state
+async def keep_cancelled(run_id: UUID) -> None:
+    """Cancel the run again if a person cancelled it at the same instant at which it was resumed or ended.
 
-
-async def keep_cancelled(run_id: UUID, suspended_state_id: str) -> None:
-    """Cancel the run again if a person cancelled it at the instant when it was resumed or ended.
-
-    On PostgreSQL, Prefect's server may accept both, and then rerun a cancelled run. `suspended_state_id` is
-    the state from which the run was resumed.
+    On PostgreSQL, Prefect's server may accept both, so that a cancelled run would be run again. A run that a person
+    started again after the cancel goes on.
     """
-    states = await ask(lambda client: client.read_flow_run_states(run_id))
-    suspended_at = next((one.timestamp for one in states if str(one.id) == suspended_state_id), None)
-    if suspended_at is None or not any(by_a_person(one) for one in states if one.timestamp >= suspended_at):
-        return
-    await ask(partial(_cancel, run_id))
+    states = sorted(await ask(lambda client: client.read_flow_run_states(run_id)), key=lambda one: one.timestamp)
+    is_cancelled = False
+    for state in states:
+        if state.name == SUSPENDED or state.name in _RESTARTED:
+            is_cancelled = False
+        is_cancelled |= by_a_person(state)
+    if is_cancelled:
+        await ask(partial(_cancel, run_id))
 
 
 async def _cancel(run_id: UUID, client: PrefectClient) -> None:
@@ -112,11 +112,17 @@ async def _cancel(run_id: UUID, client: PrefectClient) -> None:
     logger.info("Run %s was cancelled at the instant when it was resumed. It stays cancelled.", run_id)
 
 
-async def _cannot_resume(run: FlowRun, reason: str) -> None:
-    """Fail a run that Prefect does not resume. Otherwise it would stay suspended permanently."""
-    message = f"The jobs have ended, but Prefect does not resume this run: {reason} Start a new run for the result."
-    if await still_suspended(run):
-        await ask(lambda client: client.set_flow_run_state(run.id, Failed(name=CANNOT_RESUME, message=message)))
+async def _if_suspended(run: FlowRun, change: Callable[[PrefectClient], Awaitable[Result]]) -> Result | None:
+    """Change the state of the run. The run is read before each try, since an earlier one may have changed it."""
+
+    async def once(client: PrefectClient) -> Result | None:
+        return await change(client) if _same(await client.read_flow_run(run.id), run) else None
+
+    return await ask(once)
+
+
+def _accepted(result: Result | None) -> bool:
+    return result is not None and result.status == SetStateStatus.ACCEPT
 
 
 def _same(now: FlowRun, before: FlowRun) -> bool:

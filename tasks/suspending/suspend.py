@@ -15,9 +15,14 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
-from prefect.flow_runs import asuspend_flow_run
+from prefect.flow_runs import (  # type: ignore[attr-defined] # as Prefect itself does
+    asuspend_flow_run,
+    mark_flow_run_suspension_requested,
+)
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from blocks.api import persistent
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id, tag_run
 from blocks.runs.submission_numbers import forget_numbers
@@ -30,9 +35,11 @@ T = TypeVar("T")
 
 #: Our choice: a job that ends within this time needs no second process.
 SUSPEND_AFTER_S = 10.0
-#: Our choice: the minimum time of a resumed run for the poll that shows the end of its job.
+#: Our choices: a resumed run has at least this time for the polls that show the ends of its jobs, and this much more
+#: for each job.
 _AFTER_RESUME_S = 60.0
-#: Our choice: the time after the deadline when Prefect fails the run if no watcher runs, so that every wait ends.
+_PER_JOB_S = 0.1
+#: Our choice: if no watcher runs, Prefect fails the run this long after the deadline, so that every wait ends.
 _WITHOUT_WATCHER_S = 24 * 3600.0
 
 #: The runs whose log already says why they are not suspended.
@@ -43,9 +50,15 @@ class Suspending:
     """How a wait suspends its run: `after_s` seconds after its start, unless it has ended by then."""
 
     def __init__(
-        self, credentials: JobCredentials, jobs: Sequence[JobHandle], policy: WaitPolicy, until: Until = "all ended"
+        self,
+        credentials: JobCredentials,
+        jobs: Sequence[JobHandle],
+        policy: WaitPolicy,
+        until: Until = "all ended",
+        if_lost: str = "",
     ) -> None:
-        self._credentials, self._jobs, self._policy, self._until = credentials, list(jobs), policy, until
+        self._credentials, self._jobs, self._policy = credentials, list(jobs), policy
+        self._until, self._if_lost = until, if_lost
 
     async def wait(
         self, waiting: Callable[[WaitPolicy], Awaitable[T]], after_s: float, on_failure: OnFailure = "resume"
@@ -61,9 +74,14 @@ class Suspending:
                 get_run_logger().info("This run waits in its process and is not suspended: %s.", why_not)
             return await waiting(self._policy)
         suspension = await read_suspension(run_id)
+        lost = ""
+        if earlier := suspension.earlier(self._jobs):  # this run was resumed, or stopped before it was suspended
+            await keep_cancelled(run_id)
+            after_s = max(after_s, _AFTER_RESUME_S + _PER_JOB_S * len(self._jobs))
+            lost = earlier.lost(flow_run.run_count)
         try:
-            async with asyncio.timeout(await _time_in_process_s(run_id, suspension, after_s)) as in_process:
-                return await self._wait_here(waiting, suspension)
+            async with asyncio.timeout(after_s) as in_process:
+                return await (self._wait_for_lost(waiting, lost) if lost else waiting(self._policy))
         except TimeoutError:
             if not in_process.expired():
                 raise
@@ -86,22 +104,22 @@ class Suspending:
             return "the address of the job's file gives anyone access, so only this process has it"
         return ""
 
-    async def _wait_here(self, waiting: Callable[[WaitPolicy], Awaitable[T]], suspension: Suspension) -> T:
-        """Wait in this process. If a watcher lost the provider, there is no second outage budget."""
-        lost = suspension.claims[-1].get("lost") if suspension.claims else None
-        if not lost:
-            return await waiting(self._policy)
+    async def _wait_for_lost(self, waiting: Callable[[WaitPolicy], Awaitable[T]], lost: str) -> T:
+        """Poll again. A watcher has lost the provider, and one more whole outage budget would be one too many."""
         get_run_logger().warning("The watcher resumed this run, since it could not poll its jobs: %s", lost)
         budget_s = min(self._policy.outage_budget_s, _AFTER_RESUME_S / 2)
         try:
-            return await waiting(replace(self._policy, outage_budget_s=budget_s))
+            ended = await waiting(replace(self._policy, outage_budget_s=budget_s))
         except ProviderLost as again:
-            raise ProviderLost(again.provider, again.job_ids, again.waited_s, str(lost)) from None
+            raise cast("ProviderLost", _lost(again, lost)) from None
+        if isinstance(ended, dict):  # of several jobs
+            return cast("T", {job_id: _lost(how, lost) for job_id, how in ended.items()})
+        return ended
 
     async def _suspend(self, run_id: UUID, suspension: Suspension, on_failure: OnFailure) -> bool:
         """Suspend the run. Return False if Prefect refuses."""
         await tag_run(run_id)
-        await suspension.suspend(
+        pause_key = await suspension.suspend(
             SuspendedWait(
                 provider=self._jobs[0].provider,
                 credentials=_name_of(self._credentials),
@@ -109,13 +127,17 @@ class Suspending:
                 policy=self._policy,
                 until=self._until,
                 on_failure=on_failure,
+                if_lost=self._if_lost,
             )
         )
         logger = get_run_logger()
         try:
-            await asuspend_flow_run(flow_run_id=run_id, timeout=expires_after_s(self._policy))
-        except Pause:  # another wait of this run has suspended it
-            pass
+            await persistent(
+                lambda: asuspend_flow_run(flow_run_id=run_id, timeout=expires_after_s(self._policy), key=pause_key)
+            )
+        except Pause as suspended:  # by another wait of this run, or by a request whose response was lost
+            if suspended.state:  # else the code after the wait would go on
+                mark_flow_run_suspension_requested(run_id, suspended.state)
         except RuntimeError as refused:
             logger.info("This run waits in its process: %s", refused)
             return False
@@ -130,12 +152,11 @@ def expires_after_s(policy: WaitPolicy) -> int:
     return int(policy.deadlines.total_s + _WITHOUT_WATCHER_S)
 
 
-async def _time_in_process_s(run_id: UUID, suspension: Suspension, after_s: float) -> float:
-    """Return how long the run waits in its process. A run that a watcher resumed needs time for a poll."""
-    if not suspension.claims:
-        return after_s
-    await keep_cancelled(run_id, suspension.claims[-1]["state_id"])
-    return max(after_s, _AFTER_RESUME_S)
+def _lost(ended: object, detail: str) -> object:
+    """The end of a wait, with the watcher's detail if the provider is lost: it names the whole outage budget."""
+    if not isinstance(ended, ProviderLost):
+        return ended
+    return ProviderLost(ended.provider, ended.job_ids, ended.waited_s, detail, ended.after)
 
 
 def _name_of(credentials: JobCredentials) -> str:

@@ -11,25 +11,28 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.api import one_client
+from blocks.runs.resumed import RESUMING
 from blocks.runs.root_run import TAG
 from blocks.runs.store import RunStore
 from blocks.runs.suspended_wait import SuspendedWait, Suspension, read_suspension
 from graphql_jobs import Job, JobClient, wait_many
 from graphql_jobs.clock import Clock, SystemClock
-from graphql_jobs.errors import CheckRefused, InvalidInput, ProviderLost
+from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost
 from graphql_jobs.waiting.checkpoints import Checkpoints
 from tasks.flow_runs import read_runs, runs_in_state
-from tasks.suspending.accounts import Accounts
+from tasks.run_state import overall_state
+from tasks.suspending.accounts import REREAD_S, Accounts
 from tasks.suspending.changes import Changes
 from tasks.suspending.resume import (
-    RESUMING,
     SUSPENDED,
     end,
     is_suspended,
@@ -39,7 +42,7 @@ from tasks.suspending.resume import (
     still_suspended,
 )
 from tasks.suspending.tally import Tally
-from tasks.until import Outcomes, outcomes_until, succeeded
+from tasks.until import Outcomes, outcomes_until, succeeded, with_advice
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,8 @@ class _Watched:
     task: asyncio.Task[None]
     #: The provider and the name of the credentials block.
     account: tuple[str, str] = ("", "")
+    #: Whether it is being resumed or ended. This is not interrupted, whatever happens to the run meanwhile.
+    is_waking: bool = False
 
 
 class Watcher:
@@ -94,7 +99,7 @@ class Watcher:
         self._watched: dict[UUID, _Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accounts = Accounts(self._clock)
-        self._changes = Changes(self._clock)
+        self._changes = Changes()
         self._list_at = self._clock.monotonic()
         self._calls = asyncio.Semaphore(_AT_ONCE)
 
@@ -138,43 +143,61 @@ class Watcher:
             logger.exception("The suspended runs could not be read. Retrying in %.0f s.", TICK_S)
 
     async def _list(self) -> None:
-        """Read all suspended runs, and those whose resumption a watcher may not have completed."""
+        """Read all suspended runs, and those that a watcher may have left half resumed."""
+        self._list_at = self._clock.monotonic() + LIST_EVERY_S
         await self._changes.read()  # the list shows them
         runs = await runs_in_state(SUSPENDED, TAG)
-        for run_id in self._watched.keys() - runs.keys():
-            self._forget(run_id)
-        for run in runs.values():
-            self._take(run.id, run)
+        for run_id in self._watched.keys() | runs.keys():
+            self._take(run_id, runs.get(run_id))
         for run in (await runs_in_state(RESUMING, TAG)).values():
             if self._shard.holds(run.id):
-                await settle(run)
-        self._list_at = self._clock.monotonic() + LIST_EVERY_S
+                with suppress(ObjectNotFound):  # deleted meanwhile
+                    await settle(run)
 
     def _take(self, run_id: UUID, run: FlowRun | None) -> None:
-        """Wait for the run's jobs if it is suspended and belongs to this watcher. Otherwise, drop it."""
+        """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
+        watched = self._watched.get(run_id)
         if run is None or not (is_suspended(run) and TAG in run.tags and self._shard.holds(run_id)):
             self._forget(run_id)
-        elif not (watched := self._watched.get(run_id)) or watched.state_id != state_id(run) or watched.task.done():
+        elif not watched or watched.state_id != state_id(run):
             self._begin(run)
 
     def _begin(self, run: FlowRun) -> None:
-        self._forget(run.id)
+        if not self._forget(run.id):
+            self._list_at = self._clock.monotonic()  # to find it then, if it was suspended again meanwhile
+            return
         task = asyncio.create_task(self._watch(run), name=f"suspended run {run.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, run.id))
         self._watched[run.id] = _Watched(run, state_id(run), task)
         self.tally.began(run)
 
-    def _forget(self, run_id: UUID) -> None:
-        if watched := self._watched.pop(run_id, None):
+    def _forget(self, run_id: UUID) -> bool:
+        """End the wait for the run. False if the run is just being woken."""
+        watched = self._watched.get(run_id)
+        if watched and watched.is_waking:
+            return False
+        if watched:
             watched.task.cancel()
+            self._ended(run_id, watched.task)
+        return True
+
+    def _ended(self, run_id: UUID, task: asyncio.Task[None]) -> None:
+        if (watched := self._watched.get(run_id)) and watched.task is task:
+            del self._watched[run_id]
             self.tally.left(run_id)
 
     async def _watch(self, run: FlowRun) -> None:
         """Wait and wake the run. Errors that a person can correct are retried, and logged once in the run."""
         for attempt in count():
             try:
-                await self._wait_and_wake(run)
+                if attempt and not await still_suspended(run):
+                    await settle(run)
+                else:
+                    await self._wait_and_wake(run)
+                return
+            except ObjectNotFound:  # the run was deleted
                 return
             except InvalidInput as error:  # the entry of a run that was just created suspended may follow
                 if attempt == 1:
@@ -185,51 +208,78 @@ class Watcher:
 
     async def _wait_and_wake(self, run: FlowRun) -> None:
         async with self._calls:
-            wait = (await read_suspension(run.id)).wait
+            wait = (await _suspension(run)).wait
         self._watched[run.id].account = (wait.provider, wait.credentials)
         outcomes = await self._outcomes(run, wait)
         claims_seen = 0
         while True:
             async with self._calls:
-                suspension = await read_suspension(run.id)
+                suspension = await _suspension(run)
                 mine = len(suspension.claims) == claims_seen and await self._claim(run, suspension, outcomes)
-                if mine:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(CLAIM_S / 2):
-                            return await self._wake(run, wait, outcomes)
-            # Another watcher, or this one in an outage, has the time of a claim.
+                if mine and await self._wake(run, wait, outcomes):
+                    return
+            # Another watcher, or this one through an outage, has the time of a claim.
             claims_seen = len(suspension.claims) + mine
             await self._clock.sleep(CLAIM_S)
             if not await still_suspended(run):
-                return await settle(run)
+                await settle(run)
+                return
 
     async def _outcomes(self, run: FlowRun, wait: SuspendedWait) -> Outcomes:
-        """Return the ends of the run's jobs. While the credentials block cannot be loaded, the run stays suspended."""
+        """The ends of the run's jobs.
+
+        While the credentials block cannot be loaded, the run stays suspended. While the provider refuses it, for the
+        outage budget: a person may mend it.
+        """
+        log, refused_at = flow_run_logger(run), None
         while True:
-            account = await self._accounts.get(wait.provider, wait.credentials, flow_run_logger(run))
+            account = await self._accounts.get(wait.provider, wait.credentials, log)
             outcomes = await _outcomes_of(account.client, wait, Checkpoints(RunStore(run.id)))
-            refused = any(isinstance(ended, CheckRefused) for ended in outcomes.values())
-            if not (refused and await self._accounts.is_renewed(account)):
+            if not await self._accounts.is_current(account):
+                continue
+            refusal = next((ended for ended in outcomes.values() if isinstance(ended, CheckRefused)), None)
+            now = self._clock.monotonic()
+            if refusal is None or (refused_at is not None and now - refused_at >= wait.policy.outage_budget_s):
                 return outcomes
+            if refused_at is None:
+                refused_at = now
+                log.warning("The run stays suspended, since the provider refuses its credentials: %s", refusal)
+            await self._clock.sleep(REREAD_S)
 
     async def _claim(self, run: FlowRun, suspension: Suspension, outcomes: Outcomes) -> bool:
         lost = next((ended.detail for ended in outcomes.values() if isinstance(ended, ProviderLost)), "")
-        return await suspension.claim(self.name, str(state_id(run)), lost)
+        return await suspension.claim(self.name, run.run_count, lost)
 
-    async def _wake(self, run: FlowRun, wait: SuspendedWait, outcomes: Outcomes) -> None:
-        """Resume the run, or end it without a process, and log that in the run."""
-        log, began_at = flow_run_logger(run), self._clock.monotonic()
-        ended = await end(run, outcomes) if wait.on_failure == "fail" else None
-        if ended:
-            log.info("The run ends as %s without a process.", ended.name)
-        elif await resume(run):
-            log.info("Resumed by a watcher: %s", _summary(outcomes))
-        self.tally.woken(self._clock.monotonic() - began_at)
+    async def _wake(self, run: FlowRun, wait: SuspendedWait, outcomes: Outcomes) -> bool:
+        """Resume the run, or end it without a process, and say so in its log. False if the time of the claim ends."""
+        watched, log, began_at = self._watched[run.id], flow_run_logger(run), self._clock.monotonic()
+        state = overall_state(outcomes) if wait.on_failure == "fail" else None
+        watched.is_waking = True
+        try:
+            async with asyncio.timeout(CLAIM_S / 2):
+                if await (end(run, state) if state else resume(run)):
+                    how = f"The run ends as {state.name} without a process" if state else "Resumed by a watcher"
+                    log.info("%s: %s", how, _summary(outcomes))
+                    self.tally.woken(self._clock.monotonic() - began_at)
+        except TimeoutError:
+            return False
+        finally:
+            watched.is_waking = False
+        return True
+
+
+async def _suspension(run: FlowRun) -> Suspension:
+    assert run.state  # noqa: S101 (it is suspended)
+    return await read_suspension(run.id, run.state.state_details.pause_key)
 
 
 async def _outcomes_of(client: JobClient, wait: SuspendedWait, checkpoints: Checkpoints) -> Outcomes:
     async with aclosing(wait_many(client, wait.jobs, wait.policy, checkpoints=checkpoints)) as ends:
-        return await outcomes_until(((handle.job_id, ended) async for handle, ended in ends), wait.until)
+        outcomes = await outcomes_until(((handle.job_id, ended) async for handle, ended in ends), wait.until)
+    return {
+        job_id: with_advice(ended, wait.if_lost) if isinstance(ended, JobNotFound) else ended
+        for job_id, ended in outcomes.items()
+    }
 
 
 def _summary(outcomes: Outcomes) -> str:

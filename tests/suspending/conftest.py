@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -14,13 +16,16 @@ from prefect.utilities.callables import parameter_schema
 from blocks.runs.root_run import TAG
 from flows.run_aiware_job import run_aiware_job
 from flows.wait_for_jobs import wait_for_jobs
+from graphql_jobs.emulator.aiware.model import PlantedTask
+from tasks import create_suspended_run
 from tasks.flow_runs import runs_in_state
 from tasks.suspending.resume import SUSPENDED
 from tasks.suspending.watcher import Watcher
-from tests.conftest import driven
+from tests.clocks import DrivenClock
+from tests.conftest import aiware_credentials
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from uuid import UUID
 
     from prefect import Flow
@@ -28,7 +33,9 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
     from graphql_jobs.emulator import Emulator
+    from graphql_jobs.emulator.aiware.model import Job
 
+SENSOR = "wait-for-jobs/suspending"
 ENGINE: dict[str, Any] = {
     "engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255",
     "upload_url": "https://media.example.com/a",
@@ -43,34 +50,47 @@ class Runs:
 
     def __init__(self, client: PrefectClient) -> None:
         self.client = client
+        self._flows = dict(FLOWS)
         self._deployments: dict[str, UUID] = {}
 
-    async def create(self, flow_name: str, parameters: dict[str, Any], **options: Any) -> FlowRun:
-        """A scheduled run of a deployment of one of the project's flows."""
+    async def create(self, flow: str | Flow[..., Any], parameters: dict[str, Any], **options: Any) -> FlowRun:
+        """A scheduled run of a deployment of one of the project's flows, or of a flow of the test's own."""
         return await self.client.create_flow_run_from_deployment(
-            await self.deployment(flow_name), parameters=parameters, **options
+            await self.deployment(flow), parameters=parameters, **options
         )
 
-    async def deployment(self, flow_name: str) -> UUID:
+    async def sensor(self, *job_ids: str, **parameters: Any) -> FlowRun:
+        """A run of the sensor that is suspended from the start."""
+        await self.deployment("wait-for-jobs")
+        provider = parameters.pop("provider", "aiware")
+        return await create_suspended_run(provider, job_ids, deployment=SENSOR, **parameters)
+
+    async def deployment(self, flow: str | Flow[..., Any]) -> UUID:
         """The id of the deployment, which is made if there is none yet."""
-        if flow_name not in self._deployments:
-            flow = FLOWS[flow_name]
-            self._deployments[flow_name] = await self.client.create_deployment(
-                flow_id=await self.client.create_flow(flow),
+        name = flow if isinstance(flow, str) else flow.name
+        if name not in self._deployments:
+            self._flows.setdefault(name, cast("Flow[..., Any]", flow))
+            self._deployments[name] = await self.client.create_deployment(
+                flow_id=await self.client.create_flow(self._flows[name]),
                 name="suspending",
-                parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
+                parameter_openapi_schema=parameter_schema(self._flows[name]).model_dump_for_openapi(),
                 tags=["graphql-jobs"],
             )
-        return self._deployments[flow_name]
+        return self._deployments[name]
 
     async def execute(self, run: FlowRun) -> State[Any]:
         """Run the flow of a scheduled run to its end, or until it is suspended. Returns the state of the run."""
         now = await self.client.read_flow_run(run.id)
-        flow = FLOWS[(await self.client.read_flow(now.flow_id)).name]
+        flow = self._flows[(await self.client.read_flow(now.flow_id)).name]
+        run_it: Any = partial(run_flow, flow, flow_run=now, parameters=now.parameters, return_type="state")
         with suppress(Pause):
-            running: Any = run_flow(flow, flow_run=now, parameters=now.parameters, return_type="state")
-            await running
+            await (run_it() if flow.isasync else asyncio.to_thread(run_it))
         return await self.state(run)
+
+    async def names(self, run: FlowRun) -> list[str | None]:
+        """The names of all states that the run had, in order."""
+        states = await self.client.read_flow_run_states(run.id)
+        return [state.name for state in sorted(states, key=lambda one: one.timestamp)]
 
     async def state(self, run: FlowRun) -> State[Any]:
         """The state of the run as the server has it now."""
@@ -90,8 +110,50 @@ async def runs(saved: None) -> AsyncIterator[Runs]:
 
 @pytest.fixture
 def watcher(emulator: Emulator) -> Watcher:
-    """A watcher whose delays advance the emulator's clock."""
-    return Watcher(clock=driven(emulator))
+    """A watcher whose pauses move the emulator's time."""
+    return Watcher(clock=clock_of(emulator))
+
+
+@pytest.fixture
+def job(emulator: Emulator) -> Job:
+    """A job of another person, which runs until `finish`."""
+    return running_job(emulator)
+
+
+def clock_of(emulator: Emulator) -> DrivenClock:
+    """The clock of the session with the emulator's aiWARE. Two driven clocks would wait for each other."""
+    clock = aiware_credentials(emulator).get_client().session.clock
+    assert isinstance(clock, DrivenClock)
+    return clock
+
+
+def running_job(emulator: Emulator) -> Job:
+    """One more."""
+    return emulator.aiware.plant(tasks=[PlantedTask("running")])
+
+
+def finish(job: Job, status: str = "complete") -> None:
+    """Let a job end."""
+    job.tasks[0].fixed_status = status
+
+
+@asynccontextmanager
+async def watching(*watchers: Watcher) -> AsyncIterator[None]:
+    """The watchers run meanwhile."""
+    tasks = [asyncio.create_task(watcher.run()) for watcher in watchers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def eventually(check: Callable[[], Awaitable[Any]]) -> None:
+    """Return when `check` gives something true. Fails after 30 s."""
+    async with asyncio.timeout(30):
+        while not await check():  # noqa: ASYNC110 (it is Prefect's server that is asked)
+            await asyncio.sleep(0.05)
 
 
 async def watch(watcher: Watcher) -> None:
