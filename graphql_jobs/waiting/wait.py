@@ -11,7 +11,7 @@ from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
 from graphql_jobs.waiting.waiter import Waiter
-from graphql_jobs.waiting.watch import Ended, Watch, broken
+from graphql_jobs.waiting.watch import Ended, Watch, broken, may_have_news
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -71,6 +71,7 @@ async def wait_many(
     """
     own = [client.handle(handle) for handle in handles]
     now = client.session.clock.now()
+    checkpoints = checkpoints if any(may_have_news(one, policy) for one in own) else None
     kept = await checkpoints.load({one.job_id for one in own}) if checkpoints else {}
     kept = {job_id: checkpoint.no_later_than(now) for job_id, checkpoint in kept.items()}
     first = Checkpoint(first_at=now)

@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 Ended = Job | errors.GraphqlJobsError
 
 
+def may_have_news(handle: JobHandle, policy: WaitPolicy) -> bool:
+    """Whether a checkpoint of the job may ever be needed: see `Watch.has_news`."""
+    return not handle.submitted_at or bool(policy.deadlines.running_s or policy.deadlines.unchanged_s)
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Watch:
     """One job of one wait."""

@@ -210,3 +210,17 @@ async def test_store_that_hangs_does_not_hold_up_a_wait(scripted: Scripted, cloc
     ended = await wait(client, handle(), WaitPolicy(SLOW, Deadlines(running_s=500)), checkpoints=Checkpoints(Hanging()))
     assert ended.state is JobState.SUCCEEDED
     assert not [one for one in asyncio.all_tasks() - before if "Checkpoints" in repr(one)]
+
+
+async def test_wait_whose_limits_count_from_the_submission_reads_no_checkpoints(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """A job with the instant of its submission and only `total_s`: the store, which is broken, is not asked."""
+
+    class Broken(LocalStore):
+        async def read(self, key: str) -> Any:
+            raise AssertionError(key)
+
+    client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED))
+    ended = await wait(client, handle(submitted_at=clock.now()), checkpoints=Checkpoints(Broken()))
+    assert ended.state is JobState.SUCCEEDED
