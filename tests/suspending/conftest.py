@@ -109,7 +109,7 @@ async def runs(saved: None) -> AsyncIterator[Runs]:
 
 
 @pytest.fixture
-def watcher(emulator: Emulator) -> Watcher:
+async def watcher(emulator: Emulator, saved: None) -> Watcher:
     """A watcher whose pauses move the emulator's time."""
     return Watcher(clock=clock_of(emulator))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -39,6 +40,24 @@ async def one_wait(job_id: str) -> None:
     credentials = await load_credentials("aiware", "aiware")
     handle = credentials.get_client().handle(job_id)
     RETURNED.append(require_success(await wait_for_job(credentials, handle, suspend=True, suspend_after_s=0)))
+
+
+@flow(name="two waits")
+async def two_waits(first: str, second: str) -> None:
+    """One after the other."""
+    await one_wait.fn(first)
+    await one_wait.fn(second)
+
+
+@flow(name="side by side")
+async def side_by_side(first: str, second: str) -> None:
+    """Two waits at the same time."""
+    credentials = await load_credentials("aiware", "aiware")
+    client = credentials.get_client()
+    jobs = await asyncio.gather(
+        *(wait_for_job(credentials, client.handle(one), suspend=True, suspend_after_s=0) for one in (first, second))
+    )
+    RETURNED.append([job.job_id for job in jobs])
 
 
 @flow(name="sync")
@@ -103,6 +122,31 @@ async def test_run_that_cannot_be_suspended_waits_in_its_process(
     assert {"no deployment": "no deployment", "inner flow": "an inner flow", "unsaved block": "not saved"}[
         case
     ] in told[0]
+
+
+async def test_flow_with_two_waits_is_suspended_twice(runs: Runs, emulator: Emulator) -> None:
+    """The second wait has a suspension of its own, and does not stay in the process."""
+    ids = {"first": emulator.aiware.plant().id, "second": emulator.aiware.plant().id}
+    run = await runs.create(two_waits, ids)
+    for _ in range(2):
+        assert (await runs.execute(run)).name == "Suspended"
+        await watch(Watcher(clock=clock_of(emulator)))
+    assert (await runs.execute(run)).name == "Completed"
+    assert (await runs.names(run)).count("Suspended") == 2
+
+
+async def test_waits_side_by_side_end_both(runs: Runs, emulator: Emulator) -> None:
+    """The run is resumed as often as needed, and returns both jobs."""
+    first, second = running_job(emulator), running_job(emulator)
+    run = await runs.create(side_by_side, {"first": first.id, "second": second.id})
+    assert (await runs.execute(run)).name == "Suspended"
+    finish(first)
+    finish(second)
+    for _ in range(2):
+        await watch(Watcher(clock=clock_of(emulator)))
+        if (await runs.execute(run)).name == "Completed":
+            break
+    assert [[first.id, second.id]] == RETURNED
 
 
 async def test_sync_flow_is_suspended_and_resumed(runs: Runs, emulator: Emulator, job: Job) -> None:
