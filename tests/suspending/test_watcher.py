@@ -10,13 +10,13 @@ import pytest
 from prefect.client.schemas.actions import BlockDocumentUpdate
 
 from blocks.runs.suspended_wait import read_suspension
-from graphql_jobs.emulator import Emulator
 from tasks.suspending.watcher import Shard, Watcher
 from tests.clocks import use_clock
 from tests.conftest import aiware_credentials
 from tests.suspending.conftest import clock_of, eventually, finish, watch, watching
 
 if TYPE_CHECKING:
+    from graphql_jobs.emulator import Emulator
     from graphql_jobs.emulator.aiware.model import Job
     from tests.suspending.conftest import Runs
 
