@@ -69,6 +69,7 @@ async def test_killed_server_and_watcher_lose_nothing() -> None:
 
 
 async def were_suspended(client: PrefectClient, runs: list[FlowRun]) -> None:
+    states: list[set[str | None]] = []
     for _ in range(GIVE_UP_AFTER_S):
         states = [{state.name for state in await client.read_flow_run_states(run.id)} for run in runs]
         if all("Suspended" in names for names in states):

@@ -44,8 +44,8 @@ class Changes:
                 break
             since = page[-1].occurred
         self._seen |= {event.id: event.occurred for event in new.values()}
-        self._since = max(self._seen.values(), default=since + _OVERLAP) - _OVERLAP
-        self._seen = {one: occurred for one, occurred in self._seen.items() if occurred >= self._since}
+        self._since = oldest = max(self._seen.values(), default=since + _OVERLAP) - _OVERLAP
+        self._seen = {one: occurred for one, occurred in self._seen.items() if occurred >= oldest}
         return {UUID(event.resource.id.removeprefix(_RESOURCE)) for event in new.values()}
 
     async def _newest(self) -> datetime:

@@ -43,7 +43,7 @@ async def create_suspended_run(
     except ObjectNotFound:
         raise InvalidInput("deployment", f"there is no deployment {deployment!r}.") from None
     asked = {"provider": provider, "job_ids": list(job_ids), "credentials": credentials, "suspend": True} | parameters
-    all_of_them = {"give_up_after_s": GIVE_UP_AFTER_S} | found.parameters | asked
+    all_of_them: dict[str, Any] = {"give_up_after_s": GIVE_UP_AFTER_S} | found.parameters | asked
     name = all_of_them.get("credentials") or provider
     block = await load_credentials(provider, name)
     async with block.get_client() as client:

@@ -13,12 +13,10 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from prefect import get_run_logger
+from prefect._flow_run_suspension import mark_flow_run_suspension_requested
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
-from prefect.flow_runs import (  # type: ignore[attr-defined] # as Prefect itself does
-    asuspend_flow_run,
-    mark_flow_run_suspension_requested,
-)
+from prefect.flow_runs import asuspend_flow_run
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
@@ -58,7 +56,8 @@ class Suspending:
         if_lost: str = "",
     ) -> None:
         self._credentials, self._jobs, self._policy = credentials, list(jobs), policy
-        self._until, self._if_lost = until, if_lost
+        self._until: Until = until
+        self._if_lost = if_lost
 
     async def wait(
         self, waiting: Callable[[WaitPolicy], Awaitable[T]], after_s: float, on_failure: OnFailure = "resume"
@@ -68,8 +67,10 @@ class Suspending:
         A run that cannot be suspended waits in its process, and its log says why, once.
         """
         run_id = await root_run_id()
-        if run_id is None or (why_not := self._why_not(run_id)):
-            if run_id and run_id not in _told:
+        if run_id is None:
+            return await waiting(self._policy)
+        if why_not := self._why_not(run_id):
+            if run_id not in _told:
                 _told.add(run_id)
                 get_run_logger().info("This run waits in its process and is not suspended: %s.", why_not)
             return await waiting(self._policy)
@@ -79,8 +80,9 @@ class Suspending:
             await keep_cancelled(run_id)
             after_s = max(after_s, _AFTER_RESUME_S + _PER_JOB_S * len(self._jobs))
             lost = earlier.lost(flow_run.run_count)
+        in_process = asyncio.timeout(after_s)
         try:
-            async with asyncio.timeout(after_s) as in_process:
+            async with in_process:
                 return await (self._wait_for_lost(waiting, lost) if lost else waiting(self._policy))
         except TimeoutError:
             if not in_process.expired():

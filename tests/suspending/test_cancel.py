@@ -64,6 +64,7 @@ async def cancelled_by_a_person(runs: Runs, run: FlowRun) -> None:
 async def test_cancel_in_each_step_is_final(runs: Runs, emulator: Emulator, job: Job, on_failure: str) -> None:
     """Before each request in turn. Only a run that had ended before the cancel is not cancelled."""
     finish(job, "failed" if on_failure == "fail" else "complete")
+    number = 0
     for number in count(1):
         run = await runs.sensor(job.id, on_failure=on_failure)
         between = Between(number, partial(cancelled_by_a_person, runs, run))
