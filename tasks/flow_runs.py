@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -119,10 +119,10 @@ async def living_runs() -> dict[UUID, FlowRun]:
     return await _all(state=_types(set(StateType) - TERMINAL_STATES))
 
 
-async def runs_in_state(name: str, tag: str) -> dict[UUID, FlowRun]:
-    """Return all runs with a tag in the state of this name."""
+def runs_in_state(name: str, tag: str) -> AsyncGenerator[list[FlowRun]]:
+    """Yield all runs with a tag in the state of this name, page by page: ten thousand at once take 80 MB."""
     state = FlowRunFilterState(name=FlowRunFilterStateName(any_=[name]))
-    return await _all(state=state, tags=FlowRunFilterTags(any_=[tag]))
+    return _pages(state=state, tags=FlowRunFilterTags(any_=[tag]))
 
 
 async def troubled_runs(since: datetime, until: datetime) -> dict[UUID, FlowRun]:
@@ -192,18 +192,24 @@ async def _page(only: FlowRunFilter, client: PrefectClient) -> list[FlowRun]:
 
 
 async def _all(**criteria: Any) -> dict[UUID, FlowRun]:
-    """Return all runs that match, read page by page.
+    """Return all runs that match, by id."""
+    return {run.id: run async for page in _pages(**criteria) for run in page}
+
+
+async def _pages(**criteria: Any) -> AsyncGenerator[list[FlowRun]]:
+    """Yield all runs that match, page by page.
 
     Each page excludes the runs that were read. With an offset, a run whose state changes between two pages would make
     the next page skip another run, whose jobs would then look like orphans.
     """
-    found: dict[UUID, FlowRun] = {}
+    found: list[UUID] = []
     while True:
-        more = FlowRunFilter(id=FlowRunFilterId(not_any_=list(found)) if found else None, **criteria)
+        more = FlowRunFilter(id=FlowRunFilterId(not_any_=found) if found else None, **criteria)
         page = await ask(partial(_page, more))
         if not page:
-            return found
-        found |= {run.id: run for run in page}
+            return
+        found += [run.id for run in page]
+        yield page
 
 
 def _types(types: set[StateType]) -> FlowRunFilterState:

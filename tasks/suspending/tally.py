@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
 
 from graphql_jobs.clock import Clock
 from graphql_jobs.waiting.metrics import Snapshot
+from tasks.suspending.resume import SuspendedRun
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,9 @@ class Tally:
         self._tell_at = clock.monotonic()
         self._last: dict[str, Any] = {}
 
-    def began(self, run: FlowRun) -> None:
+    def began(self, run: SuspendedRun) -> None:
         """Count a run that is suspended."""
-        self._suspended_at[run.id] = run.state.timestamp.timestamp() if run.state else self._clock.now()
+        self._suspended_at[run.id] = run.suspended_at
 
     def left(self, run_id: UUID) -> None:
         """Stop counting it."""

@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Any
 from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import FlowRun
@@ -34,11 +35,11 @@ from tasks.suspending.accounts import REREAD_S, Accounts
 from tasks.suspending.changes import Changes
 from tasks.suspending.resume import (
     SUSPENDED,
+    SuspendedRun,
     end,
     is_suspended,
     resume,
     settle,
-    state_id,
     still_suspended,
 )
 from tasks.suspending.tally import Tally
@@ -78,10 +79,9 @@ class Shard:
 
 @dataclass(slots=True)
 class _Watched:
-    """A suspended run: the id of its state, which is new in each suspension, and the task that waits for its jobs."""
+    """A suspended run, and the task that waits for its jobs."""
 
-    run: FlowRun
-    state_id: UUID
+    run: SuspendedRun
     task: asyncio.Task[None]
     #: The provider and the name of the credentials block.
     account: tuple[str, str] = ("", "")
@@ -146,23 +146,28 @@ class Watcher:
         """Read all suspended runs, and those that a watcher may have left half resumed."""
         self._list_at = self._clock.monotonic() + LIST_EVERY_S
         await self._changes.read()  # the list shows them
-        runs = await runs_in_state(SUSPENDED, TAG)
-        for run_id in self._watched.keys() | runs.keys():
-            self._take(run_id, runs.get(run_id))
-        for run in (await runs_in_state(RESUMING, TAG)).values():
-            if self._shard.holds(run.id):
-                with suppress(ObjectNotFound):  # deleted meanwhile
-                    await settle(run)
+        gone = set(self._watched)
+        async for page in runs_in_state(SUSPENDED, TAG):
+            for run in page:
+                gone.discard(run.id)
+                self._take(run.id, run)
+        for run_id in gone:
+            self._take(run_id, None)
+        async for page in runs_in_state(RESUMING, TAG):
+            for run in page:
+                if self._shard.holds(run.id):
+                    with suppress(ObjectNotFound):  # deleted meanwhile
+                        await settle(SuspendedRun.of(run))
 
     def _take(self, run_id: UUID, run: FlowRun | None) -> None:
         """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
         watched = self._watched.get(run_id)
         if run is None or not (is_suspended(run) and TAG in run.tags and self._shard.holds(run_id)):
             self._forget(run_id)
-        elif not watched or watched.state_id != state_id(run):
-            self._begin(run)
+        elif not watched or watched.run.state_id != SuspendedRun.of(run).state_id:
+            self._begin(SuspendedRun.of(run))
 
-    def _begin(self, run: FlowRun) -> None:
+    def _begin(self, run: SuspendedRun) -> None:
         if not self._forget(run.id):
             self._list_at = self._clock.monotonic()  # to find it then, if it was suspended again meanwhile
             return
@@ -170,7 +175,7 @@ class Watcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(partial(self._ended, run.id))
-        self._watched[run.id] = _Watched(run, state_id(run), task)
+        self._watched[run.id] = _Watched(run, task)
         self.tally.began(run)
 
     def _forget(self, run_id: UUID) -> bool:
@@ -188,7 +193,7 @@ class Watcher:
             del self._watched[run_id]
             self.tally.left(run_id)
 
-    async def _watch(self, run: FlowRun) -> None:
+    async def _watch(self, run: SuspendedRun) -> None:
         """Wait and wake the run. Errors that a person can correct are retried, and logged once in the run."""
         for attempt in count():
             try:
@@ -201,12 +206,12 @@ class Watcher:
                 return
             except InvalidInput as error:  # the entry of a run that was just created suspended may follow
                 if attempt == 1:
-                    flow_run_logger(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
+                    _log_of(run).error("No watcher can resume this run: %s Resume it, or cancel it.", error)
             except Exception:  # any error of Prefect's client
                 logger.exception("The wait of suspended run %s (%s) is retried in %.0f s.", run.name, run.id, CLAIM_S)
             await self._clock.sleep(CLAIM_S)
 
-    async def _wait_and_wake(self, run: FlowRun) -> None:
+    async def _wait_and_wake(self, run: SuspendedRun) -> None:
         async with self._calls:
             wait = (await _suspension(run)).wait
         self._watched[run.id].account = (wait.provider, wait.credentials)
@@ -225,13 +230,13 @@ class Watcher:
                 await settle(run)
                 return
 
-    async def _outcomes(self, run: FlowRun, wait: SuspendedWait) -> Outcomes:
+    async def _outcomes(self, run: SuspendedRun, wait: SuspendedWait) -> Outcomes:
         """The ends of the run's jobs.
 
         While the credentials block cannot be loaded, the run stays suspended. While the provider refuses it, for the
         outage budget: a person may mend it.
         """
-        log, refused_at = flow_run_logger(run), None
+        log, refused_at = _log_of(run), None
         while True:
             account = await self._accounts.get(wait.provider, wait.credentials, log)
             outcomes = await _outcomes_of(account.client, wait, Checkpoints(RunStore(run.id)))
@@ -246,13 +251,13 @@ class Watcher:
                 log.warning("The run stays suspended, since the provider refuses its credentials: %s", refusal)
             await self._clock.sleep(REREAD_S)
 
-    async def _claim(self, run: FlowRun, suspension: Suspension, outcomes: Outcomes) -> bool:
+    async def _claim(self, run: SuspendedRun, suspension: Suspension, outcomes: Outcomes) -> bool:
         lost = next((ended.detail for ended in outcomes.values() if isinstance(ended, ProviderLost)), "")
         return await suspension.claim(self.name, run.run_count, lost)
 
-    async def _wake(self, run: FlowRun, wait: SuspendedWait, outcomes: Outcomes) -> bool:
+    async def _wake(self, run: SuspendedRun, wait: SuspendedWait, outcomes: Outcomes) -> bool:
         """Resume the run, or end it without a process, and say so in its log. False if the time of the claim ends."""
-        watched, log, began_at = self._watched[run.id], flow_run_logger(run), self._clock.monotonic()
+        watched, log, began_at = self._watched[run.id], _log_of(run), self._clock.monotonic()
         state = overall_state(outcomes) if wait.on_failure == "fail" else None
         watched.is_waking = True
         try:
@@ -268,9 +273,12 @@ class Watcher:
         return True
 
 
-async def _suspension(run: FlowRun) -> Suspension:
-    assert run.state  # noqa: S101 (it is suspended)
-    return await read_suspension(run.id, run.state.state_details.pause_key)
+def _log_of(run: SuspendedRun) -> logging.LoggerAdapter[Any]:
+    return flow_run_logger(flow_run_id=run.id, flow_run_name=run.name)
+
+
+async def _suspension(run: SuspendedRun) -> Suspension:
+    return await read_suspension(run.id, run.pause_key)
 
 
 async def _outcomes_of(client: JobClient, wait: SuspendedWait, checkpoints: Checkpoints) -> Outcomes:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from contextlib import asynccontextmanager
+from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -33,6 +35,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+#: The requests that change nothing outside of the process. Any other one is taken for a write.
+READS = {
+    *("filter", "recall submission", "recall checkpoints", "read deployment", "sign-in", "download"),
+    *("job", "jobs", "engineResults", "getJob", "getJobs", "getProject", "getProjects"),
+}
+EVERY_PAIR = os.environ.get("GRAPHQL_JOBS_ALL_PAIRS") == "1"
 
 _BUSY = 503
 _PAUSE_S = 0.1
@@ -140,6 +149,16 @@ async def fused_prefect() -> AsyncIterator[FusedTransport]:
             yield transport
         finally:
             http._transport = way
+
+
+def stops_around_writes(points: list[str]) -> list[int]:
+    """The numbers of the points at which it makes a difference to stop: the first, the last, and around each write."""
+    if EVERY_PAIR:
+        return list(range(1, len(points) + 1))
+    befores = [number for number, name in enumerate(points, 1) if name.startswith("before")]
+    writes = [points[number - 1].removeprefix("before ") not in READS for number in befores]
+    around = [now or last for now, last in zip(writes, [True, *writes], strict=False)]
+    return [*compress(befores, around), len(points)]
 
 
 def _name_of(request: httpx.Request) -> str:

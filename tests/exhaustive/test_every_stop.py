@@ -18,7 +18,6 @@ import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import compress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +27,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
 from graphql_jobs.emulator import Emulator, JobFault, ManualClock, Pace
 from graphql_jobs.waiting import poll_queue
-from tests.exhaustive.fuse import fused_prefect
+from tests.exhaustive.fuse import fused_prefect, stops_around_writes
 from tests.exhaustive.protocol import Case, Protocol
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 logger = logging.getLogger(__name__)
 
-EVERY_PAIR = os.environ.get("GRAPHQL_JOBS_ALL_PAIRS") == "1"
 #: For how many seconds a hidden job is hidden; shorter than every provider's `visibility_s`.
 HIDDEN_S = 20.0
 #: The delay of a late request, in seconds; a request may take a minute (`Limits.request_s`).
@@ -73,11 +71,6 @@ PROMISES = {
     "datasaur exportTextProject": Promise(at_most=None),
     "datasaur autoLabelTokenBasedProject": Promise(unknown=True),
 }
-#: The requests that change nothing outside of the process. Any other request counts as a write.
-READS = {
-    *("recall submission", "recall checkpoints", "read deployment", "sign-in", "download"),
-    *("job", "jobs", "engineResults", "getJob", "getJobs", "getProject", "getProjects"),
-}
 OPERATIONS = pytest.mark.parametrize("operation", PROMISES)
 
 
@@ -106,9 +99,9 @@ async def test_every_pair_of_stops(operation: str, deploy: Deploy, tmp_path: Pat
     async with _laboratory(operation, 0.0, deploy, tmp_path) as protocol:
         _, points = await protocol.run()
         cases: list[Case] = []
-        for first in _stops(points):
+        for first in stops_around_writes(points):
             _, then = await protocol.run(first)
-            cases += [(await protocol.run(first, second))[0] for second in _stops(then)]
+            cases += [(await protocol.run(first, second))[0] for second in stops_around_writes(then)]
         await _judge(protocol, cases)
     logger.info("%s: stopped twice over: %d pairs", operation, len(cases))
 
@@ -125,16 +118,6 @@ async def test_every_request_that_arrives_after_its_sender_died(operation: str, 
         ]
         await _judge(protocol, cases)
     logger.info("%s: stopped once, and the request arrives late: %d cases", operation, len(cases))
-
-
-def _stops(points: list[str]) -> list[int]:
-    """The numbers of the points at which a stop makes a difference: the first, the last, and around each write."""
-    if EVERY_PAIR:
-        return list(range(1, len(points) + 1))
-    befores = [number for number, name in enumerate(points, 1) if name.startswith("before")]
-    writes = [points[number - 1].removeprefix("before ") not in READS for number in befores]
-    around = [now or last for now, last in zip(writes, [True, *writes], strict=False)]
-    return [*compress(befores, around), len(points)]
 
 
 @asynccontextmanager

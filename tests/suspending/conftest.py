@@ -103,8 +103,9 @@ class Runs:
 async def runs(saved: None) -> AsyncIterator[Runs]:
     """Without the suspended runs of other tests, whose emulators are gone."""
     async with get_client() as client:
-        for run_id in await runs_in_state(SUSPENDED, TAG):
-            await client.delete_flow_run(run_id)
+        async for page in runs_in_state(SUSPENDED, TAG):
+            for run in page:
+                await client.delete_flow_run(run.id)
         yield Runs(client)
 
 
