@@ -162,3 +162,32 @@ async def watch(watcher: Watcher) -> None:
     async with watcher.opened():
         await watcher.tick()
         await watcher.settled()
+
+
+#: The parameters of a sensor whose deadline no pause of a test reaches.
+FOREVER = {"give_up_after_s": 2_500_000.0}
+
+
+async def is_in(runs: Runs, run: Any, name: str) -> bool:
+    """Whether the run is in the state of this name."""
+    return (await runs.state(run)).name == name
+
+
+async def was_polled(watcher: Watcher, jobs: int = 1) -> bool:
+    """Whether so many statuses were read."""
+    return any(one.statuses >= jobs for one in watcher._accounts.snapshots().values())
+
+
+async def counts(watcher: Watcher, suspended: int) -> bool:
+    """Whether the watcher watches so many runs."""
+    return bool(watcher.tally.numbers()["suspended"] == suspended)
+
+
+async def says(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    """Whether the log has the text."""
+    return text in caplog.text
+
+
+async def passed(watcher: Watcher, instant: float) -> bool:
+    """Whether the watcher's clock has reached the instant."""
+    return watcher._clock.monotonic() >= instant
