@@ -46,11 +46,12 @@ CHOICES = {
 }
 
 
-def test_eight_flows_are_deployed() -> None:
-    """Four that submit, the sensor, the example of a downstream flow, and two that clean up."""
+def test_nine_flows_are_deployed() -> None:
+    """Four that submit, the sensor, the watcher, the example of a downstream flow, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
+        "watch-suspended-runs",
     }
 
 
@@ -90,9 +91,9 @@ def _shown(flow: str, name: str) -> tuple[str, Any]:
     [pytest.param(*one, id=f"{one[0].name}: {one[1]}") for one in PROPERTIES if one[1].endswith("_s")],
 )
 def test_seconds_are_numbers_with_bounds(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
-    """More than 0 and at most 30 days: the form refuses other values before a run starts."""
+    """More than 0 and at most 30 days: the form refuses other values. A run may suspend itself at once."""
     [number] = [part for part in schema.get("anyOf", [schema]) if part.get("type") == "number"]
-    assert number["exclusiveMinimum"] == 0
+    assert number["minimum" if name == "suspend_after_s" else "exclusiveMinimum"] == 0
     assert 0 < number["maximum"] <= MAX_WAIT_S
 
 

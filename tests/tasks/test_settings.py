@@ -8,8 +8,8 @@ from prefect.cache_policies import NO_CACHE
 
 import tasks
 
-#: The tasks, and the two helpers with which a flow cancels its jobs.
-NO_TASKS = {"jobs_as_they_end", "cancel_with_the_run", "cancelling_with_the_run"}
+#: Helpers around tasks: with two of them a flow cancels its jobs, and one creates a run.
+NO_TASKS = {"jobs_as_they_end", "cancel_with_the_run", "cancelling_with_the_run", "create_suspended_run"}
 ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name not in NO_TASKS}
 
 
