@@ -40,7 +40,7 @@ from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # 
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.logs import errors  # noqa: E402 (as above)
 from tests.clocks import DrivenClock, use_clock  # noqa: E402 (as above)
-from tests.expected_errors import OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
+from tests.expected_errors import OF_SERVER, OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 from tests.migrated import make_folder, migrated_database  # noqa: E402 (as above)
 from tests.scheduling import Groups, group_of, rank_of  # noqa: E402 (as above)
 
@@ -131,7 +131,7 @@ def prefect_server() -> Iterator[Path]:
         assert address is not None
         assert address.get_secret_value() == f"sqlite+aiosqlite:///{database}"
         yield database
-        check_logs(errors(log.read_text(errors="replace")))
+        check_logs(errors(log.read_text(errors="replace"), OF_SERVER))
         assert files_with_secrets(database) == []
 
 

@@ -15,6 +15,15 @@ STOPPED = "tests/cancelling ends the processes of runs by a cancel, or stops the
 
 KILLED = "tests/test_crashes.py kills an auto-label between its request and the answer."
 
+#: The server that the tests of blocks, tasks and flows share.
+OF_SERVER = (
+    Expected(
+        r"prefect\.server - Encountered exception in request:",
+        r"AttributeError: 'NoneType' object has no attribute 'state'",
+        "tests/suspending deletes a run at the instant at which a watcher resumes it.",
+    ),
+)
+
 #: The stack that the tests of the root folder share.
 OF_SHARED_STACK = (
     Expected(r"Task run 'submit EngineJobSpec' - Task run failed with exception: NotFound\(", r"\.NotFound: ", REFUSED),

@@ -42,6 +42,7 @@ class SuspendedRun(NamedTuple):
     suspended_at: float
     #: 0 for a run that was created suspended.
     run_count: int
+    deployment_id: UUID | None
 
     @classmethod
     def of(cls, run: FlowRun) -> SuspendedRun:
@@ -49,7 +50,13 @@ class SuspendedRun(NamedTuple):
         state = run.state
         assert state  # noqa: S101 (it has one)
         return cls(
-            run.id, run.name, state.id, state.state_details.pause_key, state.timestamp.timestamp(), run.run_count
+            run.id,
+            run.name,
+            state.id,
+            state.state_details.pause_key,
+            state.timestamp.timestamp(),
+            run.run_count,
+            run.deployment_id,
         )
 
 
@@ -74,14 +81,28 @@ async def still_suspended(run: SuspendedRun) -> bool:
 
 async def resume(run: SuspendedRun) -> bool:
     """Have a worker run the flow again. False if the run is suspended no more, or has no deployment any more."""
-    result = await _if_suspended(run, lambda client: client.resume_flow_run(run.id))
-    if result and result.status == SetStateStatus.REJECT:
-        reason = getattr(result.details, "reason", None) or "no reason was given"
-        message = f"The jobs have ended, but Prefect does not resume this run: {reason} Start a new run for the result."
+    result, refusal = None, "its deployment was deleted."
+    if await _has_deployment(run):
+        result = await _if_suspended(run, lambda client: client.resume_flow_run(run.id))
+        refused = result is not None and result.status == SetStateStatus.REJECT
+        refusal = getattr(result.details, "reason", None) or "no reason was given." if result and refused else ""
+    if refusal:
+        message = (
+            f"The jobs have ended, but Prefect does not resume this run: {refusal} Start a new run for the result."
+        )
         # Nobody else could resume it either, and it would stay suspended.
         await end(run, Failed(name=CANNOT_RESUME, message=message))
     await settle(run)
     return _accepted(result)
+
+
+async def _has_deployment(run: SuspendedRun) -> bool:
+    """Prefect would accept the resumption of a run whose deployment was deleted, and no worker would run it."""
+    try:
+        await ask(lambda client: client.read_deployment(run.deployment_id or run.id))
+    except ObjectNotFound:
+        return False
+    return True
 
 
 async def end(run: SuspendedRun, state: State[object]) -> bool:

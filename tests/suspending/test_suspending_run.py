@@ -10,7 +10,6 @@ import pytest
 from prefect import flow
 from prefect.flow_runs import asuspend_flow_run
 from prefect.states import Suspended
-from pydantic import SecretStr
 
 from blocks import AiwareCredentials
 from blocks.load import load_credentials
@@ -32,6 +31,8 @@ pytestmark = pytest.mark.prefect
 
 #: What the flows of these tests have returned.
 RETURNED: list[Any] = []
+#: Credentials that are not saved. A token must not be a parameter.
+UNSAVED: list[AiwareCredentials] = []
 
 
 @flow(name="one wait")
@@ -76,9 +77,9 @@ async def with_inner_flow(job_id: str) -> None:
 
 
 @flow(name="unsaved")
-async def with_unsaved_block(url: str, token: str, job_id: str) -> None:
+async def with_unsaved_block(job_id: str) -> None:
     """The watcher could not load the block."""
-    credentials = AiwareCredentials(base_url=url, token=SecretStr(token))
+    credentials = UNSAVED[-1]
     for _ in range(2):
         await wait_for_job(credentials, credentials.get_client().handle(job_id), suspend=True, suspend_after_s=0)
 
@@ -115,8 +116,8 @@ async def test_run_that_cannot_be_suspended_waits_in_its_process(
     elif case == "inner flow":
         assert (await runs.execute(await runs.create(with_inner_flow, {"job_id": job_id}))).name == "Completed"
     else:
-        wanted = {"url": emulator.url, "token": emulator.accounts.aiware_token, "job_id": job_id}
-        assert (await runs.execute(await runs.create(with_unsaved_block, wanted))).name == "Completed"
+        UNSAVED.append(aiware_credentials(emulator))
+        assert (await runs.execute(await runs.create(with_unsaved_block, {"job_id": job_id}))).name == "Completed"
     told = [line for line in caplog.text.splitlines() if "waits in its process" in line]
     assert len(told) == 1
     assert {"no deployment": "no deployment", "inner flow": "an inner flow", "unsaved block": "not saved"}[
