@@ -87,9 +87,7 @@ async def resume(run: SuspendedRun) -> bool:
         refused = result is not None and result.status == SetStateStatus.REJECT
         refusal = getattr(result.details, "reason", None) or "no reason was given." if result and refused else ""
     if refusal:
-        message = (
-            f"The jobs have ended, but Prefect does not resume this run: {refusal} Start a new run for the result."
-        )
+        message = f"The jobs have ended, but Prefect cannot resume this run: {refusal} Start a new run for the result."
         # Nobody else could resume it either, and it would stay suspended.
         await end(run, Failed(name=CANNOT_RESUME, message=message))
     await settle(run)
@@ -98,8 +96,11 @@ async def resume(run: SuspendedRun) -> bool:
 
 async def _has_deployment(run: SuspendedRun) -> bool:
     """Prefect would accept the resumption of a run whose deployment was deleted, and no worker would run it."""
+    deployment_id = run.deployment_id
+    if deployment_id is None:
+        return False
     try:
-        await ask(lambda client: client.read_deployment(run.deployment_id or run.id))
+        await ask(lambda client: client.read_deployment(deployment_id))
     except ObjectNotFound:
         return False
     return True
