@@ -67,7 +67,7 @@ async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: P
     """The custom run of the sensor: choices are selects, the list of ids can grow, each field says what it is."""
     await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/default')}/run")
     descriptions = [of["description"] for of in parameter_schema(wait_for_jobs).properties.values()]
-    assert len(descriptions) == 12
+    assert len(descriptions) == 15
     for words in descriptions:
         await expect(page.get_by_text(words)).to_be_visible(timeout=PATIENCE_MS)
 
