@@ -39,10 +39,10 @@ from pydantic_core import to_jsonable_python  # noqa: E402 (as above)
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.logs import errors  # noqa: E402 (as above)
+from tests import scheduling  # noqa: E402 (as above)
 from tests.clocks import DrivenClock, use_clock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SERVER, OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 from tests.migrated import make_folder, migrated_database  # noqa: E402 (as above)
-from tests.scheduling import Groups, group_of, rank_of  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -58,9 +58,6 @@ TARGET_SECRET = "tgt-5ecret-that-nobody-may-see"
 SHORT = Pace(queued_s=0.05, running_s=0.1)
 
 make_folder()
-#: The fixtures that start a stack.
-STACKS = ("stack", "installation")
-
 # The documents of the saved blocks, by their names.
 _documents: dict[str, UUID] = {}
 # Every secret of the emulators of this process; the files of the Prefect server are searched for them at its end.
@@ -75,25 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The groups that share a stack or a server begin first: they take longest."""
-    items.sort(key=rank_of)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End the stacks with the last test of a group: an idle one takes a sixth of a core until the session ends."""
-    if nextitem is None or group_of(nextitem.nodeid) == group_of(item.nodeid):
-        return
-    for name in STACKS:
-        for fixture in item.session._fixturemanager.getfixturedefs(name, item) or ():
-            fixture.finish(item._request)  # type: ignore[attr-defined] # every item here is a function
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
-    """Assign the tests to the processes by groups."""
-    return Groups(config, log)
+pytest_collection_modifyitems = scheduling.pytest_collection_modifyitems
+pytest_runtest_teardown = scheduling.pytest_runtest_teardown
+pytest_xdist_make_scheduler = scheduling.pytest_xdist_make_scheduler
 
 
 class Deploy(Protocol):

@@ -18,7 +18,7 @@ KILLED = "tests/test_crashes.py kills an auto-label between its request and the 
 #: The server that the tests of blocks, tasks and flows share.
 OF_SERVER = (
     Expected(
-        r"prefect\.server - Encountered exception in request:",
+        r"(prefect\.server - Encountered exception in request:|uvicorn\.error - Exception in ASGI application)",
         r"AttributeError: 'NoneType' object has no attribute 'state'",
         "tests/suspending deletes a run at the instant at which a watcher resumes it.",
     ),

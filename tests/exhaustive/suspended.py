@@ -71,7 +71,8 @@ class SuspendedLife:
     def __init__(
         self, emulator: Emulator, prefect: FusedTransport, ids: tuple[UUID, str], on_failure: OnFailure
     ) -> None:
-        self._emulator, self._prefect, self._on_failure = emulator, prefect, on_failure
+        self._emulator, self._prefect = emulator, prefect
+        self._on_failure: OnFailure = on_failure
         self._deployment_id, self.deployment = ids
         clock: Any = emulator.clock
         self._clock = DrivenClock(clock)
