@@ -16,7 +16,7 @@ async def task_run_names(flow_run_id: object, at_least: int) -> list[str]:
     }
     names: list[str] = []
     async with get_client() as client:
-        for _ in range(100):
+        for _ in range(600):
             answer = await client._client.post("/events/filter", json={"filter": only})
             names = [event["resource"]["prefect.resource.name"] for event in answer.json()["events"]]
             if len(names) >= at_least:
