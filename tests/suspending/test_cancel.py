@@ -94,6 +94,7 @@ async def test_resumption_that_prefect_accepts_beside_a_cancel_is_undone(
     with pytest.MonkeyPatch.context() as patch:
         if watcher_dies:
             patch.setattr(resume, "settle", _nothing)
+            patch.setattr("tasks.suspending.watcher.settle", _nothing)
         await watch(Watcher(clock=clock_of(emulator)))
     if watcher_dies:
         assert (await runs.names(run))[-1] == "Resuming"
