@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Our choice: ten times the duration of the demo on two busy cores.
 _GIVE_UP_AFTER_S = 400.0
-_DOWNSTREAM = "store-results/default"
+_DOWNSTREAM = "store-results/store-results"
 
 # A transcription engine and a recording from the example in the provider's job quickstart (docs.veritone.com).
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
@@ -74,9 +74,11 @@ def _plan() -> list[_Shown]:
     label = {"project_id": _PROJECT_ID, "labeler_email": "labeler@example.com"} | common
     export = {"project_ids": [_PROJECT_ID], "file_name": "demo"} | common
     return [
-        _Shown("aiWARE transcription", "run-aiware-job/default", "launchSingleEngineJob", aiware),
-        _Shown("Datasaur auto-label", "run-datasaur-auto-label/default", "autoLabelTokenBasedProject", label),
-        _Shown("Datasaur export", "run-datasaur-export/default", "exportTextProject", export),
+        _Shown("aiWARE transcription", "run-aiware-job/aiware-tasks", "launchSingleEngineJob", aiware),
+        _Shown(
+            "Datasaur auto-label", "run-datasaur-auto-label/datasaur-auto-label", "autoLabelTokenBasedProject", label
+        ),
+        _Shown("Datasaur export", "run-datasaur-export/datasaur-export", "exportTextProject", export),
     ]
 
 

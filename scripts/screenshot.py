@@ -22,7 +22,7 @@ _PARAMETERS = {
     "engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255",
     "upload_url": "https://media.example.com/interview.mp3",
     "max_poll_interval_s": 2,
-    "downstream": ["store-results/default"],
+    "downstream": ["store-results/store-results"],
 }
 #: No sandbox as root in a container; only loopback is used.
 _CHROMIUM = [
@@ -53,7 +53,7 @@ async def _take(stack: Stack) -> None:
     from scripts.demo_runs import save_blocks
 
     await save_blocks(stack)
-    run = await arun_deployment("run-aiware-job/default", parameters=_PARAMETERS, timeout=300)
+    run = await arun_deployment("run-aiware-job/aiware-tasks", parameters=_PARAMETERS, timeout=300)
     await asyncio.sleep(_SETTLES_S)  # the last lines of the log
     await _photograph(f"{stack.url}/runs/flow-run/{UUID(str(run.id))}", run.name)
 

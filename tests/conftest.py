@@ -221,12 +221,12 @@ def deploy(prefect_server: Path) -> Deploy:
         async with get_client() as client:
             await client.create_deployment(
                 flow_id=await client.create_flow_from_name(flow_name),
-                name="default",
+                name=flow_name,
                 parameter_openapi_schema=dict(schema or parameter_schema(store_results).model_dump_for_openapi()),
                 parameters=dict(parameters or {}),
                 enforce_parameter_schema=True,
             )
-        return f"{flow_name}/default"
+        return f"{flow_name}/{flow_name}"
 
     return make
 

@@ -43,7 +43,7 @@ FINISHED_JOB = "AutoLabelQueue:dcbf6ed3-3841-46c1-8f6a-2affb53ac637"
 #: The sixth field is that of seconds.
 EVERY_TEN_SECONDS = "* * * * * */10"
 SOON = {"max_poll_interval_s": 1}
-STORE = {"downstream": ["store-results/default"]}
+STORE = {"downstream": ["store-results/store-results"]}
 
 #: Prints the name of each flow. Each is loaded in a process of its own that has imported libraries and nothing of ours.
 LOAD_EACH = """
@@ -64,38 +64,42 @@ sys.exit(f"could not be loaded: {failed}" if failed else 0)
 # Deployment, parameters beside the deployment's own, name of the state in which the run must end.
 RUNS: list[tuple[str, dict[str, Any], str]] = [
     (
-        "run-aiware-job/default",
+        "run-aiware-job/aiware-tasks",
         {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON},
         "Completed",
     ),
     (
-        "run-aiware-job/default",
+        "run-aiware-job/aiware-tasks",
         {"engine_id": "no-such-engine", "upload_url": "https://a.example.com/b"},
         "RequestFailed",
     ),
     (
-        "run-datasaur-auto-label/default",
+        "run-datasaur-auto-label/datasaur-auto-label",
         {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com", **SOON},
         "Completed",
     ),
-    ("run-datasaur-export/default", {"project_ids": ["HvdyIL2iwZn"], "file_name": "out", **SOON, **STORE}, "Completed"),
-    ("run-datasaur-export/nightly", SOON, "Completed"),
     (
-        "create-datasaur-project/default",
+        "run-datasaur-export/datasaur-export",
+        {"project_ids": ["HvdyIL2iwZn"], "file_name": "out", **SOON, **STORE},
+        "Completed",
+    ),
+    ("run-datasaur-export/datasaur-export-nightly", SOON, "Completed"),
+    (
+        "create-datasaur-project/datasaur-project",
         {"name": "made here", "documents": [{"name": "a.txt", "external_url": "https://a.example.com/a.txt"}], **SOON},
         "Completed",
     ),
     (
-        "wait-for-jobs/default",
+        "wait-for-jobs/wait-for-jobs",
         {"provider": "datasaur", "job_ids": [FINISHED_JOB], **STORE},
         "Completed",
     ),
     (
-        "wait-for-jobs/default",
+        "wait-for-jobs/wait-for-jobs",
         {"provider": "aiware", "job_ids": ["2791851b-0d02-4aaf-97e0-cd77a2e771ad"], "give_up_after_s": 1},
         "TimedOut",
     ),
-    ("reap-orphans/default", {"from_hours_ago": 1}, "Completed"),
+    ("reap-orphans/reap-orphans", {"from_hours_ago": 1}, "Completed"),
 ]
 
 
@@ -125,7 +129,7 @@ async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stac
 
 async def test_schedule_starts_runs_again_and_again(stack: Stack, client: PrefectClient) -> None:
     """A deployment with a cron schedule: its first two scheduled runs complete, without a manual start."""
-    deployment = await client.read_deployment_by_name("wait-for-jobs/default")
+    deployment = await client.read_deployment_by_name("wait-for-jobs/wait-for-jobs")
     schedule = DeploymentScheduleCreate(
         schedule=CronSchedule(cron=EVERY_TEN_SECONDS, timezone="UTC"),
         parameters={"provider": "datasaur", "job_ids": [FINISHED_JOB]},
@@ -174,7 +178,7 @@ async def no_run_is_under_way(client: PrefectClient, deployment_id: UUID) -> Non
 
 async def the_hand_over_happened_once(client: PrefectClient) -> None:
     """Three of the runs name the example flow as what comes next: three runs of it, each with the finished jobs."""
-    deployment = await client.read_deployment_by_name("store-results/default")
+    deployment = await client.read_deployment_by_name("store-results/store-results")
     followers = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
     ended = await all_ended(client, followers)
     assert [run.state.name for run in ended if run.state] == ["Completed"] * 3

@@ -35,7 +35,7 @@ SUSPENDING = {
     "suspend": True,
     "suspend_after_s": 0,
     "max_poll_interval_s": 2,
-    "downstream": ["store-results/default"],
+    "downstream": ["store-results/store-results"],
 }
 AIWARE = {"engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255", "upload_url": "https://media.example.com/a"}
 LABEL = {"project_id": "HvdyIL2iwZn", "labeler_email": "a@example.com"}
@@ -49,8 +49,8 @@ async def test_killed_server_and_watcher_lose_nothing() -> None:
         async with client_of(stack) as client:
             await save_blocks(stack)
             runs = [
-                await start(client, "run-aiware-job/default", AIWARE | SUSPENDING),
-                await start(client, "run-datasaur-auto-label/default", LABEL | SUSPENDING),
+                await start(client, "run-aiware-job/aiware-tasks", AIWARE | SUSPENDING),
+                await start(client, "run-datasaur-auto-label/datasaur-auto-label", LABEL | SUSPENDING),
             ]
             await were_suspended(client, runs)
             for name in ("api-1", "watcher-1"):
@@ -79,7 +79,7 @@ async def were_suspended(client: PrefectClient, runs: list[FlowRun]) -> None:
 
 
 async def downstream_completed_once(client: PrefectClient, runs: list[FlowRun]) -> None:
-    deployment = await client.read_deployment_by_name("store-results/default")
+    deployment = await client.read_deployment_by_name("store-results/store-results")
     only = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
     followers = await all_ended(client, await client.read_flow_runs(deployment_filter=only))
     assert [run.state.name for run in followers if run.state] == ["Completed"] * len(runs)

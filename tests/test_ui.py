@@ -65,7 +65,7 @@ def deployment_id(stack: Stack, name: str) -> str:
 
 async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: Page) -> None:
     """The custom run of the sensor: choices are selects, the list of ids can grow, each field says what it is."""
-    await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/default')}/run")
+    await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/wait-for-jobs')}/run")
     descriptions = [of["description"] for of in parameter_schema(wait_for_jobs).properties.values()]
     assert len(descriptions) == 15
     for words in descriptions:

@@ -34,7 +34,7 @@ ReportRow = dict[str, str | None]
 
 #: The artifact's key.
 ARTIFACT = "orphans"
-SENSOR = "wait-for-jobs/default"
+SENSOR = "wait-for-jobs/wait-for-jobs"
 #: Our choice: a cancel reads its job for up to 10 s.
 _AT_ONCE = 10
 

@@ -28,7 +28,7 @@ async def create_suspended_run(
     credentials: str | None = None,
     *,
     idempotency_key: str | None = None,
-    deployment: str = "wait-for-jobs/default",
+    deployment: str = "wait-for-jobs/wait-for-jobs",
     **parameters: Any,
 ) -> FlowRun:
     """Create a run of the sensor `deployment` that waits for these jobs and is suspended from the start.

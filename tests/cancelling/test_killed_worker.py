@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.prefect
 
-LABELING = "run-datasaur-auto-label/default"
+LABELING = "run-datasaur-auto-label/datasaur-auto-label"
 
 
 async def test_killed_run_holds_its_slot_until_it_is_marked_as_crashed(
@@ -30,7 +30,7 @@ async def test_killed_run_holds_its_slot_until_it_is_marked_as_crashed(
     await waiting(installation, killed)
     await installation.kill_worker()
 
-    other, next_one = await start(client, "run-aiware-job/default", QUEUED), await start(client, LABELING, LABEL)
+    other, next_one = await start(client, "run-aiware-job/aiware-tasks", QUEUED), await start(client, LABELING, LABEL)
     await waiting(installation, other)
 
     async def waits_for_the_slot() -> bool:

@@ -116,11 +116,11 @@ async def test_clean_up_does_not_wait_for_a_long_run(installation: Installation,
     queue = await client.read_work_queue_by_name("default", POOL)
     await client.update_work_queue(queue.id, concurrency_limit=1)
     try:
-        killed = await start(client, "run-aiware-job/default", QUEUED)
+        killed = await start(client, "run-aiware-job/aiware-tasks", QUEUED)
         await waiting(installation, killed)
         (await process_of(client, killed)).kill()
         await until(ended(client, killed), "the killed run to be reported as crashed")
-        long = await start(client, "run-aiware-job/default", QUEUED)
+        long = await start(client, "run-aiware-job/aiware-tasks", QUEUED)
         await waiting(installation, long)
         await client.set_flow_run_state(killed.id, Cancelled(), force=True)
         assert "cancelled (status 'aborted')" in await told(client, killed)

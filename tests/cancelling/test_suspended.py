@@ -76,7 +76,7 @@ async def test_cancel_of_a_suspended_run_cancels_its_job(installation: Installat
 
 async def suspended_here(client: PrefectClient) -> FlowRun:
     """A run of the deployment that this process executes until it is suspended, as a worker's would."""
-    deployment = await client.read_deployment_by_name("run-aiware-job/default")
+    deployment = await client.read_deployment_by_name("run-aiware-job/aiware-tasks")
     run = await client.create_flow_run_from_deployment(deployment.id, parameters=SUSPENDED, state=Pending())
     with suppress(Pause):
         running: Any = run_flow(run_aiware_job, flow_run=run, parameters=run.parameters, return_type="state")

@@ -52,14 +52,14 @@ async def test_a_cancel_in_each_state_reaches_the_provider(installation: Install
     queued, running, label, early, killed = [
         await start(client, name, parameters)
         for name, parameters in [
-            ("run-aiware-job/default", QUEUED),
-            ("run-aiware-job/default", RUNNING),
-            ("run-datasaur-auto-label/default", LABEL),
-            ("run-aiware-job/default", QUEUED),
-            ("run-aiware-job/default", QUEUED),
+            ("run-aiware-job/aiware-tasks", QUEUED),
+            ("run-aiware-job/aiware-tasks", RUNNING),
+            ("run-datasaur-auto-label/datasaur-auto-label", LABEL),
+            ("run-aiware-job/aiware-tasks", QUEUED),
+            ("run-aiware-job/aiware-tasks", QUEUED),
         ]
     ]
-    later = await start(client, "run-aiware-job/default", QUEUED, datetime.now(UTC) + timedelta(hours=1))
+    later = await start(client, "run-aiware-job/aiware-tasks", QUEUED, datetime.now(UTC) + timedelta(hours=1))
     await client.set_flow_run_state(later.id, Cancelling())
     await cancel_while(client, early, is_running)
     await kill_dead(client, killed)
@@ -93,7 +93,7 @@ async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
     installation: Installation, client: PrefectClient
 ) -> None:
     """SIGTERM to the worker, another worker, the run again: the same job, submitted once; then a cancel works."""
-    run = await start(client, "run-aiware-job/default", QUEUED)
+    run = await start(client, "run-aiware-job/aiware-tasks", QUEUED)
     await waiting(installation, run)
     job = await job_of(run)
     process = await process_of(client, run)
@@ -125,7 +125,7 @@ async def test_a_run_that_another_one_started_is_cancelled_alone(
 
     @flow
     async def starter() -> UUID:
-        return (await arun_deployment("run-aiware-job/default", parameters=QUEUED, timeout=0)).id
+        return (await arun_deployment("run-aiware-job/aiware-tasks", parameters=QUEUED, timeout=0)).id
 
     started = await client.read_flow_run(await starter())
     assert started.parent_task_run_id is not None
@@ -155,7 +155,7 @@ async def clean_ups(client: PrefectClient, cancelled: list[str]) -> Counter[str]
 
     The server turns an event into a clean-up later, and a run without a job gives no other sign of it.
     """
-    deployment = await client.read_deployment_by_name("cancel-remote-jobs/default")
+    deployment = await client.read_deployment_by_name("cancel-remote-jobs/cancel-remote-jobs")
     runs: list[FlowRun] = []
     cleaned: Counter[str] = Counter()
 

@@ -42,7 +42,7 @@ async def test_deployment_that_does_not_take_outcomes_is_refused_before_the_subm
     downstream = await deploy("narrow", takes(NARROW))
     state = await run(SUBMITTING[name], downstream=[downstream])
     assert (state.name, made(emulator)) == ("InvalidInput", [])
-    assert "'narrow/default' does not take an outcome" in str(state.message)
+    assert "'narrow/narrow' does not take an outcome" in str(state.message)
     assert "Additional properties" in str(state.message)
 
 
