@@ -70,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Sockets of asyncio, which this project opens, have another message ("unclosed transport").
     """
     config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
+    config.option.maxworkerrestart = "0"  # not in pyproject.toml, so that pytest also runs without xdist
 
 
 pytest_collection_modifyitems = scheduling.pytest_collection_modifyitems
