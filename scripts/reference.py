@@ -1,8 +1,8 @@
 """`python -m scripts.reference`: renew the tables in docs/ref that come from the code.
 
 A table stands between `<!-- table: flow run-aiware-job -->` and `<!-- /table -->`. Flow parameters come from the flows'
-signatures and docstrings, block fields from the blocks, errors from the classes. tests/test_reference.py fails
-when a table is not up to date or is missing.
+signatures and docstrings, block fields from the blocks, errors from the classes, commands from the command line.
+tests/test_reference.py fails when a table is not up to date or is missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import typer
 
 import blocks
 from blocks.fields import WaitSettings
@@ -26,6 +28,9 @@ from flows.store_results import store_results
 from flows.wait_for_jobs import wait_for_jobs
 from flows.watch_suspended_runs import watch_suspended_runs
 from graphql_jobs import errors
+from graphql_jobs.cli.app import app
+from graphql_jobs.cli.credentials import VARIABLES
+from graphql_jobs.cli.exit_codes import MEANINGS
 from graphql_jobs.providers.aiware import EngineTask, NewTarget, Route
 from graphql_jobs.providers.aiware.specs import ExecutionPreferences, IOFolder
 from graphql_jobs.providers.datasaur import ProjectDocument
@@ -69,6 +74,8 @@ ERRORS = (
     HandOverFailed,
     Undecided,
 )
+#: The commands of `graphql-jobs`.
+COMMANDS: dict[str, Any] = dict(cast("Any", typer.main.get_command(app)).commands)
 _TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?(?P<end><!-- /table -->)", re.DOTALL)
 
 
@@ -81,6 +88,12 @@ def tables() -> dict[str, str]:
         **{f"structure {model.__name__}": _rows(model.model_json_schema(), "field") for model in STRUCTURES},
         "block waiting": _rows(WaitSettings.model_json_schema(), "field"),
         "errors": _errors(),
+        **{f"command {name}": _options(command) for name, command in COMMANDS.items() if name != "emulator"},
+        "exit codes": _table(("code", "meaning"), ((f"{code:d}", text) for code, text in MEANINGS.items())),
+        "variables": _table(
+            ("variable", "provider", "meaning"),
+            ((f"`{name}`", provider, text) for provider, names in VARIABLES.items() for name, text in names.items()),
+        ),
     }
 
 
@@ -156,6 +169,22 @@ def _bounds(field: dict[str, Any], low: str, high: str, above: str = "") -> str:
     if high in field:
         return f", {least} to {field[high]:.10g}"
     return f", {least}" if above else f", {least} or more"
+
+
+def _options(command: Any) -> str:
+    def default(parameter: Any) -> str:
+        if parameter.required:
+            return "required"
+        return "off" if parameter.default is False else _default({"default": parameter.default})
+
+    return _table(
+        ("argument", "default", "meaning"),
+        ((f"`{_spelled(one)}`", default(one), one.help) for one in command.params),
+    )
+
+
+def _spelled(parameter: Any) -> str:
+    return str(parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar)
 
 
 def _errors() -> str:

@@ -63,6 +63,7 @@ INNER = {
     "providers": {"model", "transport"},
     "submission": {"model", "transport", "providers"},
     "waiting": {"model", "transport", "providers"},
+    "cli": {"model", "transport", "providers", "waiting"},
     "model": set[str](),
 }
 
@@ -117,6 +118,8 @@ def test_the_wheel_holds_the_core_alone(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        [entry_points] = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    assert "graphql-jobs = graphql_jobs.cli.__main__:main" in entry_points
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"graphql_jobs"}
     assert {"graphql_jobs/py.typed", "graphql_jobs/emulator/schema/aiware.graphql"} <= set(names)

@@ -27,8 +27,8 @@ _LINK = re.compile(r"\]\((?P<path>[^)#:]*)(?:#(?P<anchor>[\w-]+))?\)")
 _CITED = re.compile(r"(?<![\w./])(?P<path>docs/[\w/-]+\.md)(?:#(?P<anchor>[\w-]+))?")
 #: Words of earlier versions, and forms of English that are hard to read.
 _PRIVATE = re.compile(
-    r"\b(?:agenda|in flight|trains?|sights?|(?<!question )(?<!byte order )marks?|herd|hedging|patience|whoever|of which"
-    r"|who waits?|lest)\b",
+    r"\b(?:agenda|in flight|trains?|sights?|(?<!question )(?<!byte order )(?<!pytest\.)marks?|herd|hedging|patience"
+    r"|whoever|of which|who waits?|lest)\b",
     re.IGNORECASE,
 )
 _EXAMPLE = re.compile(r"^ *```python\n(?P<code>.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -14,12 +14,13 @@ import pytest
 import graphql_jobs
 import tasks
 from graphql_jobs import Deadlines, JobState, Limits, Schedule, WaitPolicy, emulator
+from graphql_jobs.cli.credentials import VARIABLES
 from graphql_jobs.emulator.__main__ import _parser
 from graphql_jobs.emulator.control import ControlPlane
 from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.providers import aiware, datasaur
 from graphql_jobs.telemetry import Telemetry
-from scripts.reference import BLOCKS, ERRORS, FLOWS, STRUCTURES, renewed
+from scripts.reference import BLOCKS, COMMANDS, ERRORS, FLOWS, STRUCTURES, renewed
 from tasks.run_state import _STATE_NAMES
 from tasks.suspending.resume import CANNOT_RESUME, SUSPENDED
 from tasks.suspending.tally import HEARTBEAT
@@ -76,6 +77,12 @@ def test_every_flow_and_block_has_its_table() -> None:
     assert {f"block {block._block_type_name}" for block in BLOCKS} | {"block waiting"} == named_in("blocks.md")
     entrypoints = re.findall(r"entrypoint: flows\.(\w+)\.", (ROOT / "prefect.yaml").read_text())
     assert {flow.name for flow in FLOWS} == {name.replace("_", "-") for name in entrypoints}
+
+
+def test_every_command_has_its_table() -> None:
+    """`graphql-jobs emulator` alone has none: its options are on the emulator's page."""
+    tables = {f"command {name}" for name in COMMANDS if name != "emulator"}
+    assert tables | {"variables", "exit codes"} == named_in("command-line.md")
 
 
 def test_every_deployment_has_an_entry() -> None:
@@ -137,7 +144,7 @@ def test_every_setting_has_its_default(kind: type[Any]) -> None:
 
 
 def test_every_environment_variable_has_an_entry() -> None:
-    """Each variable that a script or a target reads; the project itself reads none."""
+    """Each variable that a script or a target reads; of the project itself, only the command line reads some."""
     page = entries(section("settings.md", "Environment variables"))
     makefile = (ROOT / "Makefile").read_text()
     read = set(re.findall(r"\$\(([A-Z_]+)\)", makefile)) - set(re.findall(r"^([A-Z_]+) :=", makefile, re.MULTILINE))
@@ -145,7 +152,10 @@ def test_every_environment_variable_has_an_entry() -> None:
         read |= set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', text))
     assert read - {"MAKEFILE_LIST"} - set(page) == set()
     runtime = sources("graphql_jobs", "blocks", "tasks", "flows")
-    assert [str(file) for file, text in runtime if re.search(r"os\.environ|getenv", text)] == []
+    reading = [file for file, text in runtime if re.search(r"os\.environ|getenv", text)]
+    assert [file.relative_to(ROOT / "graphql_jobs").as_posix() for file in reading] == ["cli/credentials.py"]
+    read = set(re.findall(r'"((?:AIWARE|DATASAUR)_[A-Z_]+)"', reading[0].read_text()))
+    assert read == {name for names in VARIABLES.values() for name in names}
 
 
 class Meter:

@@ -1,4 +1,4 @@
-"""`python -m graphql_jobs.emulator` as a process."""
+"""`python -m graphql_jobs.emulator`, which is also `graphql-jobs emulator`, as a process."""
 
 import asyncio
 import json
@@ -13,18 +13,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-async def start(*arguments: str) -> Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "graphql_jobs.emulator", *arguments, stdout=PIPE, stderr=PIPE, cwd=ROOT
-    )
+PROGRAM = ("graphql_jobs.emulator",)
+COMMAND = ("graphql_jobs.cli", "emulator")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def start(*arguments: str, program: tuple[str, ...] = PROGRAM) -> Process:
+    command = (sys.executable, "-m", *program, *arguments)
+    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("program", "number"), [(PROGRAM, signal.SIGINT), (PROGRAM, signal.SIGTERM), (COMMAND, signal.SIGINT)]
+)
 async def test_it_introduces_itself_serves_and_ends_with_zero(
-    http: aiohttp.ClientSession, number: signal.Signals
+    http: aiohttp.ClientSession, program: tuple[str, ...], number: signal.Signals
 ) -> None:
     """One JSON line with the address and credentials; a signal ends it cleanly, with nothing on stderr."""
-    process = await start("--port", "0", "--seed", "3", "--speed", "10", "--running-s", "1")
+    process = await start("--port", "0", "--seed", "3", "--speed", "10", "--running-s", "1", program=program)
     assert process.stdout is not None
     introduction = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
     assert set(introduction) == {"url", "aiware_token", "datasaur_client_id", "datasaur_client_secret"}
