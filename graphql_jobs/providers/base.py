@@ -208,9 +208,11 @@ class JobClient(ABC):
         """
         poll = BatchedPoll(self, defer=defer)
         await poll.run(job_ids)
-        deferred = poll.deferred.difference(poll.seen)
-        absent = set(job_ids).difference(poll.seen, deferred)
-        return poll.seen | {job_id: self.not_found(job_id) for job_id in absent}, deferred
+        seen, deferred = poll.seen, poll.deferred.difference(poll.seen)
+        for job_id in job_ids:
+            if job_id not in seen and job_id not in deferred:
+                seen[job_id] = self.not_found(job_id)
+        return seen, deferred
 
     def started(
         self,

@@ -184,21 +184,24 @@ class BatchedPoll:
         return True
 
     async def _request(self, batch: Sequence[str]) -> None:
-        answer = await self._client.check_batch(batch)
-        deferred = {job_id: one for job_id, one in answer.items() if isinstance(one, Deferred)}
-        self.seen |= {job_id: one for job_id, one in answer.items() if not isinstance(one, Deferred)}
+        deferred: list[tuple[str, Deferred]] = []
+        for job_id, one in (await self._client.check_batch(batch)).items():
+            if isinstance(one, Deferred):
+                deferred.append((job_id, one))
+            else:
+                self.seen[job_id] = one
         if self._defer:
-            self.deferred.update(deferred)
+            self.deferred.update(job_id for job_id, _ in deferred)
         else:
             await self._read(deferred)
 
-    async def _read(self, deferred: Mapping[str, Deferred]) -> None:
+    async def _read(self, deferred: Sequence[tuple[str, Deferred]]) -> None:
         """Read each job separately: a failure concerns one job, unless the endpoint cannot be reached."""
-        for number, (job_id, one) in enumerate(deferred.items()):
+        for number, (job_id, one) in enumerate(deferred):
             try:
                 self.seen[job_id] = await one.read()
             except (Unreachable, RateLimited) as failure:
-                self.seen.update(dict.fromkeys(list(deferred)[number:], failure))
+                self.seen.update((left, failure) for left, _ in deferred[number:])
                 return
             except RequestFailed as failure:
                 self.seen[job_id] = failure

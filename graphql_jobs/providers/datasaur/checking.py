@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 #: The prefix of a project's id in the handle of a project whose job is not known.
 PROJECT = "project:"
 _RUNS = (JobState.PENDING, JobState.RUNNING)
-#: Our choice: about 50 MB. If more jobs run, the oldest entries are dropped, and their jobs are read again.
-MAX_RUNNING = 50_000
 
 
 class Client(Protocol):
@@ -40,8 +38,6 @@ class Client(Protocol):
     session: Session
     #: Whether the last answer to `getJobs` had no list.
     had_no_list: bool
-    #: The last entry of each running job, and the job that was read from it.
-    running: dict[str, tuple[Entry, Job]]
 
     @property
     def batches(self) -> BatchSize: ...
@@ -101,30 +97,18 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
 
 
 def _read(client: Client, response: Response, at: tuple[str | int, ...], job_id: str, entry: Entry) -> Seen:
-    """Return the job, or the failure if its status or result id cannot be read. Other parts may be missing.
-
-    An entry that equals the job's last entry gives the same job, unless the response has errors.
-    """
-    last = client.running.get(job_id)
-    if last and last[0] == entry and not response.field_errors:
-        return last[1]
+    """Return the job, or the failure if its status or result id cannot be read. Other parts may be missing."""
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {job_id} cannot be read."
         return response.error_below(*at, "status") or _bad(client, "getJobs", job_id, detail)
     if entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
         return failure
-    client.running.pop(job_id, None)
     try:
         job = reader.read_job(entry, client.session.redact)
-        if job.state not in _RUNS:
-            return cleaned(job, client.session.kept_secrets)
+        # A running job shows only a status from the table.
+        return job if job.state in _RUNS else cleaned(job, client.session.kept_secrets)
     except Exception as bug:
         return _bad(client, "getJobs", job_id, log_bug(bug))
-    if not job.failures:  # their texts are cleaned of the secrets that are known now
-        client.running[job_id] = entry, job
-        if len(client.running) > MAX_RUNNING:
-            del client.running[next(iter(client.running))]
-    return job  # a running job shows only a status from the table
 
 
 class _JobList:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.diagnosis import Dialect
     from graphql_jobs.transport.operation import Operation
     from graphql_jobs.transport.retry import OutageBudget
-    from graphql_jobs.transport.session import Session
-
 
 #: Our choices: the numbers of projects per page, and in total, in a search by name.
 _FIND_PAGE = 50
@@ -64,11 +62,6 @@ class DatasaurClient(JobClient):
     visibility_s = 300.0
     #: Whether the last answer to `getJobs` had no list.
     had_no_list = False
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        #: The last entry of each running job, and the job that was read from it.
-        self.running: dict[str, tuple[Entry, Job]] = {}
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start the job of an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec`. None has a field for a label."""

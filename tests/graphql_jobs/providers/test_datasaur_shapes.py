@@ -9,7 +9,7 @@ from aiohttp import web
 
 from graphql_jobs import errors
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.providers.datasaur import DatasaurClient, ProjectSpec, checking
+from graphql_jobs.providers.datasaur import DatasaurClient, ProjectSpec
 from graphql_jobs.providers.datasaur.reader import DIALECT
 from graphql_jobs.transport.limits import Limits
 
@@ -174,7 +174,7 @@ async def test_odd_answer_to_a_submission_is_an_unknown_submission(
         await client.submit(spec)
 
 
-async def test_same_entry_again_is_the_same_job(serve: Serve, open_session: OpenSession) -> None:
+async def test_each_poll_shows_the_jobs_as_they_are_now(serve: Serve, open_session: OpenSession) -> None:
     """Two jobs run; one makes progress, an error stands at the result id of the other, then both end."""
     running, error = full("q:1", "IN_PROGRESS"), BOOM | {"path": ["result", 0, "resultId"]}
     answers: list[Any] = [
@@ -186,23 +186,10 @@ async def test_same_entry_again_is_the_same_job(serve: Serve, open_session: Open
     session = await open_session((await serve(*answers)).url, dialect=DIALECT, limits=Limits(attempts=1))
     client = DatasaurClient(session)
     first, second, third, last = [await client.check(["q:1", "q:2"]) for _ in answers]
-    assert second["q:1"] is first["q:1"]
+    assert second["q:1"] == first["q:1"]
     assert second["q:2"] == Job("datasaur", "q:2", JobState.RUNNING, "IN_PROGRESS", progress_percent=50)
     assert isinstance(third["q:1"], errors.OperationFailed)
     assert [seen.state for seen in last.values() if isinstance(seen, Job)] == [JobState.SUCCEEDED, JobState.FAILED]
-    assert not client.running
-
-
-async def test_running_jobs_that_are_kept_are_bounded(
-    serve: Serve, open_session: OpenSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With room for two of three jobs, the one that was read first is forgotten."""
-    monkeypatch.setattr(checking, "MAX_RUNNING", 2)
-    ids = ["q:1", "q:2", "q:3"]
-    server = await serve({"data": {"result": [full(job_id, "QUEUED") for job_id in ids]}})
-    client = DatasaurClient(await open_session(server.url, dialect=DIALECT))
-    await client.check(ids)
-    assert list(client.running) == ["q:2", "q:3"]
 
 
 async def test_words_of_a_failure_are_cleaned_in_each_poll(serve: Serve, open_session: OpenSession) -> None:
