@@ -36,7 +36,7 @@ crash-test: .venv/installed ## kill flow runs, and the watcher of suspended ones
 	$(BIN)/python -m tests.crashes
 	$(BIN)/python -m tests.crashes.suspended
 
-up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends all of it
+up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends it; PORT=n
 	$(BIN)/python -m scripts.up
 
 up-scaled: .venv/installed ## the same on PostgreSQL and Redis: two API servers, two workers, two watchers

@@ -32,10 +32,11 @@ _GIVE_UP_AFTER_S = 400.0
 _DOWNSTREAM = "store-results/store-results"
 
 # A transcription engine and a recording from the example in the provider's job quickstart (docs.veritone.com).
-_ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-_MEDIA_URL = "https://media.example.com/HitchhikersGuide.mp4"
+ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
+MEDIA_URL = "https://media.example.com/HitchhikersGuide.mp4"
 # The project of Datasaur's own page on checking a job.
-_PROJECT_ID = "HvdyIL2iwZn"
+PROJECT_ID = "HvdyIL2iwZn"
+LABELER_EMAIL = "labeler@example.com"
 
 
 @dataclass
@@ -70,9 +71,9 @@ class _Shown:
 
 def _plan() -> list[_Shown]:
     common = {"max_poll_interval_s": 2, "give_up_after_s": _GIVE_UP_AFTER_S, "downstream": [_DOWNSTREAM]}
-    aiware = {"engine_id": _ENGINE_ID, "upload_url": _MEDIA_URL} | common
-    label = {"project_id": _PROJECT_ID, "labeler_email": "labeler@example.com"} | common
-    export = {"project_ids": [_PROJECT_ID], "file_name": "demo"} | common
+    aiware = {"engine_id": ENGINE_ID, "upload_url": MEDIA_URL} | common
+    label = {"project_id": PROJECT_ID, "labeler_email": LABELER_EMAIL} | common
+    export = {"project_ids": [PROJECT_ID], "file_name": "demo"} | common
     return [
         _Shown("aiWARE transcription", "run-aiware-job/aiware-tasks", "launchSingleEngineJob", aiware),
         _Shown(

@@ -140,6 +140,19 @@ def free_port() -> int:
         return port
 
 
+def require_free(port: int) -> None:
+    """Raise `StackError` if a process listens on this port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: connections of an ended one linger
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StackError(
+                f"port {port} of 127.0.0.1 cannot be used: {error.strerror}. Another Prefect server may run there: "
+                f"end it, or choose another port, such as `make up PORT={port + 100}`."
+            ) from None
+
+
 def _kill(processes: Sequence[psutil.Process]) -> None:
     for process in processes:
         if process.is_running():

@@ -11,6 +11,7 @@ Two API servers behind a load balancer, one process of services, process workers
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import pwd
 import secrets
@@ -28,6 +29,8 @@ from scripts.up import main
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+logger = logging.getLogger(__name__)
+
 #: Two watchers that share all runs.
 _TWO_WATCHERS: tuple[tuple[str, ...], ...] = ((), ())
 
@@ -38,6 +41,7 @@ class ScaledStack(Stack):
     def _start_server(self) -> None:
         if absent := missing():
             raise StackError(absent)
+        logger.info("Starting PostgreSQL, Redis and two Prefect servers; creating the database takes about 20 s ...")
         settings = self.environment | _redis_settings(self._start_redis()) | self._start_postgres()
         ports = [str(free_port()), str(free_port())]
         # The first one creates the tables: of two that start at once on an empty database, one fails.

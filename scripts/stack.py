@@ -7,6 +7,7 @@ It does not import Prefect, which reads its settings at import: enter the stack,
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -22,12 +23,14 @@ from typing import TYPE_CHECKING, Any, Self
 import certifi
 
 from scripts.logs import errors
-from scripts.processes import Part, StackError, free_port
+from scripts.processes import Part, StackError, free_port, require_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scripts.logs import Expected
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parent.parent
 POOL = "graphql-jobs"
@@ -38,7 +41,7 @@ CLEAN_UP_QUEUE = "clean-up"
 class Stack:
     """Use as `with Stack() as stack:`. Everything that it started is ended, and its folder removed, on exit.
 
-    The server begins with a copy of `database`, if it is given, or else migrates a new one.
+    The server begins with a copy of `database`, if it is given, or else migrates a new one. Each step is logged.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class Stack:
         return self.environment["PREFECT_SERVER_UI_API_URL"].removesuffix("/api")
 
     def __enter__(self) -> Self:
+        if self._port:
+            require_free(self._port)
         with ExitStack() as undo:
             self._resources = undo
             # Resolved, since a worker compares paths and temporary folders on macOS are symbolic links.
@@ -93,6 +98,7 @@ class Stack:
 
     def deploy(self) -> None:
         """Register the blocks, make the work pool with its queues and deploy all of prefect.yaml."""
+        logger.info("Registering the blocks and deploying the flows of prefect.yaml ...")
         self.run(
             "scripts.prefect_commands",
             "block register -m blocks",
@@ -107,6 +113,7 @@ class Stack:
         With `empty_home` it is like a worker on another machine: it has no files of other workers or of the server.
         """
         name = self._next_name("worker")
+        logger.info("Starting %s ...", name)
         folder = self.folder / name
         folder.mkdir()
         home = {"PREFECT_HOME": str(folder / "home")} if empty_home else {}
@@ -117,7 +124,9 @@ class Stack:
 
     def start_watcher(self, *options: str) -> Part:
         """Start a watcher of suspended runs, and return when it watches."""
-        watcher = self._start(self._next_name("watcher"), "flows.watch_suspended_runs", *options, is_ready=_watches)
+        name = self._next_name("watcher")
+        logger.info("Starting %s ...", name)
+        watcher = self._start(name, "flows.watch_suspended_runs", *options, is_ready=_watches)
         watcher.wait_until_ready()
         return watcher
 
@@ -154,6 +163,7 @@ class Stack:
 
     def _start_emulator(self) -> None:
         """Its first line, with the credentials, is read from a pipe: no file may have them."""
+        logger.info("Starting the emulator ...")
         command = ("graphql_jobs.emulator", "--port", "0", *self._emulator_options)
         stdout = self._start("emulator", *command, pipe=True).process.stdout
         first_line = stdout.readline() if stdout else b""
@@ -163,6 +173,7 @@ class Stack:
 
     def _start_server(self) -> None:
         """Start the server at `PREFECT_API_URL`, and return when it answers."""
+        logger.info("Starting the Prefect server; creating its database takes about 20 s ...")
         if self._database:
             home = Path(self.environment["PREFECT_HOME"])
             home.mkdir()

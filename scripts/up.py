@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -17,7 +18,30 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 #: The default port of a Prefect server.
-_PORT = 4200
+_PORT = "4200"
+#: Our choices: long enough to see a job queued and to cancel it.
+_PACE = ("--queued-s", "10", "--running-s", "30")
+_READY = """
+Ready. Ctrl-C ends everything.
+
+Prefect UI  {ui}
+Emulator    {url}  (aiWARE and Datasaur)
+
+The credentials are saved in the blocks aiware, datasaur and datasaur-target-api:
+  aiWARE token            {aiware_token}
+  Datasaur client id      {datasaur_client_id}
+  Datasaur client secret  {datasaur_client_secret}
+
+For a first run, choose a deployment for aiWARE and give
+  engine      {ENGINE_ID}
+  recording   {MEDIA_URL}
+or one for Datasaur's auto-label and give
+  project     {PROJECT_ID}
+  labeler     {LABELER_EMAIL}
+
+To see a fault, let the next three polls of aiWARE fail:
+  curl --data '{{"kind": "server_error", "operation": "job", "times": 3}}' {url}/_emulator/faults
+"""
 
 
 class OpenStack(Protocol):
@@ -36,16 +60,18 @@ def small_stack(*, port: int, emulator_options: tuple[str, ...]) -> Iterator[Sta
 
 
 def main(open_stack: OpenStack) -> int:
-    """Start everything, print the addresses, wait for Ctrl-C or SIGTERM, end everything."""
+    """Start everything, print each step and the addresses, wait for Ctrl-C or SIGTERM, end everything."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt_once)
     try:
-        with open_stack(port=_PORT, emulator_options=("--queued-s", "10", "--running-s", "30")) as stack:
+        with _steps_printed(), open_stack(port=_port(), emulator_options=_PACE) as stack:
             os.environ.update(stack.environment)
-            from scripts.demo_runs import save_blocks  # Prefect reads its settings when it is imported
+            from scripts import demo_runs  # Prefect reads its settings when it is imported
 
-            asyncio.run(save_blocks(stack))
-            print(f"The UI: {stack.url}   The emulator: {stack.emulator['url']}   Ctrl-C ends it.", flush=True)
+            asyncio.run(demo_runs.save_blocks(stack))
+            names = ("ENGINE_ID", "MEDIA_URL", "PROJECT_ID", "LABELER_EMAIL")
+            samples = {name: getattr(demo_runs, name) for name in names}
+            print(_READY.format(ui=stack.url, **stack.emulator, **samples), flush=True)
             signal.pause()
     except KeyboardInterrupt:
         print("Everything was ended.")
@@ -55,8 +81,29 @@ def main(open_stack: OpenStack) -> int:
     return 0
 
 
+def _port() -> int:
+    port = os.environ.get("PORT") or _PORT
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise StackError(f"PORT must be from 1 to 65535, not {port!r}.")
+    return int(port)
+
+
+@contextmanager
+def _steps_printed() -> Iterator[None]:
+    """Print the steps, which the stack logs."""
+    log, handler = logging.getLogger("scripts"), logging.StreamHandler(sys.stdout)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(logging.NOTSET)
+        log.removeHandler(handler)
+
+
 def _interrupt_once(*_: object) -> NoReturn:
     """A second Ctrl-C does not interrupt the end of the stack."""
+    os.write(2, b"\nEnding everything, which takes some seconds ...\n")  # `print` must not be called in a handler
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
