@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from graphql_jobs.cli.arguments import PARAMETER, provider_of, read_jobs
-from graphql_jobs.cli.credentials import client_for
+from graphql_jobs.cli.credentials import client_for, from_clone
 from graphql_jobs.cli.exit_codes import ExitCode, code_of, code_of_all
 from graphql_jobs.cli.output import WaitProgress, print_end, print_error
 from graphql_jobs.errors import GraphqlJobsError, InvalidInput
@@ -142,6 +142,36 @@ def result(
         return ExitCode.SUCCEEDED
 
     _run(work(), "Stopped.")
+
+
+@app.command()
+def create_suspended_run(
+    jobs: Jobs,
+    provider: Provider = None,
+    block: BlockName = None,
+    deployment: Annotated[
+        str | None, typer.Option(help="The deployment of the sensor, if not wait-for-jobs/wait-for-jobs.")
+    ] = None,
+    downstream: Annotated[
+        list[str] | None, typer.Option(help="A deployment to start when the jobs have ended. Repeat it for more.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="A second call with the same key creates no second run.")
+    ] = None,
+) -> None:
+    """Create a flow run that waits for jobs and holds no process until they have ended. Prints its id."""
+
+    async def work() -> ExitCode:
+        create = from_clone("tasks.suspending.create", "create-suspended-run").create_suspended_run
+        at = provider_of(read := read_jobs(jobs, sys.stdin), provider)
+        async with await client_for(at, block or at) as client:
+            job_ids = [client.handle(job, PARAMETER).job_id for job in read]
+        options = {"deployment": deployment} if deployment else {}
+        run = await create(at, job_ids, block, idempotency_key=idempotency_key, downstream=downstream or [], **options)
+        sys.stdout.write(f"{run.id}\n")
+        return ExitCode.SUCCEEDED
+
+    _run(work(), "Stopped. Call it again with the same idempotency key.")
 
 
 @app.command(

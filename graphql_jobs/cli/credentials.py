@@ -30,7 +30,9 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "DATASAUR_TOKEN": "A token, instead of client id and secret.",
     },
 }
-_NO_BLOCKS = "Prefect or the folder blocks/ is missing. Run `python -m graphql_jobs.cli` from the root of a clone."
+_NOT_IN_A_CLONE = (
+    "Prefect or this project's folders are missing. Run `python -m graphql_jobs.cli` from the root of a clone."
+)
 
 
 async def client_for(provider: str, block: str | None) -> JobClient:
@@ -39,14 +41,21 @@ async def client_for(provider: str, block: str | None) -> JobClient:
         raise InvalidInput("--provider", f"{provider[:80]!r} is not one of {', '.join(_CONNECT)}.")
     if block is None:
         return _CONNECT[provider](os.environ)
-    # By name: the core does not depend on the blocks, and the wheel does not have them.
-    try:
-        load: Any = import_module("blocks.load")
-    except ModuleNotFoundError:
-        raise InvalidInput("--block", _NO_BLOCKS) from None
+    load = from_clone("blocks.load", "--block")
     credentials = await load.load_credentials(provider, block, "--block")
     client: JobClient = credentials.get_client()
     return client
+
+
+def from_clone(module: str, parameter: str) -> Any:
+    """Return a module of the clone, which may use Prefect.
+
+    By name: the core does not depend on these modules, and the wheel does not have them.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError:
+        raise InvalidInput(parameter, _NOT_IN_A_CLONE) from None
 
 
 def _aiware(environment: Mapping[str, str]) -> JobClient:
