@@ -46,14 +46,9 @@ EXPECTED = (
         _ONE_WRITER + "the client gets 503 and sends the state again.",
     ),
     Expected(
-        r"docket\.dependencies - \S+ \[ *\d+ms\] mark_(work_queues|deployments)_ready\(",
+        r"docket\.dependencies - \S+ \[ *\d+ms\] \w+\(",
         _LOCKED,
-        _ONE_WRITER + "the next poll of a worker sets them ready.",
-    ),
-    Expected(
-        r"docket\.dependencies - \S+ \[ *\d+ms\] (handle_cancelling_timeout|delete_(flow|task)_run_logs)\(",
-        _LOCKED,
-        _ONE_WRITER + "the server runs it again half a second later.",
+        _ONE_WRITER + "the server runs each of its services and background tasks again.",
     ),
     Expected(
         r"prefect\.server\.events\.triggers - Error (running periodic evaluation|sweeping held events)",
@@ -69,6 +64,11 @@ EXPECTED = (
         r"prefect\.FlowRun(Cancelling|Suspending)Observer - .* Switching to polling mode until it reconnects",
         r"keepalive ping timeout",
         "A busy server answers a ping late. The worker asks for cancelled runs by HTTP until it is connected again.",
+    ),
+    Expected(
+        r"asyncio - Task exception was never retrieved\s+future: .*WorkerChannelProtocolHandler\._heartbeat_loop\(\)",
+        r"keepalive ping timeout",
+        "A busy server answers a ping late. The worker connects again, and sends its heartbeats by HTTP until then.",
     ),
     Expected(
         r"prefect\.events\.utilities - Error emitting event: prefect\.flow-run\.heartbeat\s",

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.crashes.course import run_trials
 from tests.crashes.judge import Ending, broken_promises, jobs_of
 from tests.crashes.plan import OPERATIONS, Operation, Point, Trial, deal
+from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
     from scripts.stack import Stack
@@ -52,7 +52,7 @@ async def test_runs_that_are_killed_and_run_again_keep_the_promises(stack: Stack
     trials = [
         trial_of(title, point, moves=moves, number=number) for number, (title, point, moves) in enumerate(CHOSEN, 1)
     ]
-    with temporary_settings({PREFECT_API_URL: stack.environment["PREFECT_API_URL"]}):
+    with api_at(stack.environment["PREFECT_API_URL"]):
         verdicts = await run_trials(stack, trials, print)
     assert [(verdict.trial.title, verdict.problems) for verdict in verdicts if verdict.problems] == []
     assert [len(verdict.jobs) for verdict in verdicts] == [1, 1, 1, 2, 1]

@@ -20,11 +20,11 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.server.schemas import schedules
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts.demo_runs import save_blocks
 from scripts.stack import ROOT, Stack
 from tests.deployed_runs import GIVE_UP_AFTER_S, all_ended, start
+from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,7 +105,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.fixture
 async def client(stack: Stack) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: stack.environment["PREFECT_API_URL"]}):
+    with api_at(stack.environment["PREFECT_API_URL"]):
         async with get_client() as client:
             await save_blocks(stack)
             yield client

@@ -14,7 +14,6 @@ import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts import scaled
 from scripts.balancer import balance
@@ -23,6 +22,7 @@ from scripts.processes import free_port
 from scripts.up import main
 from tests.deployed_runs import GIVE_UP_AFTER_S, all_ended, start
 from tests.expected_errors import OF_KILLED_SERVER, check_logs
+from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -88,7 +88,7 @@ async def downstream_completed_once(client: PrefectClient, runs: list[FlowRun]) 
 
 @asynccontextmanager
 async def client_of(stack: Stack) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: stack.environment["PREFECT_API_URL"]}):
+    with api_at(stack.environment["PREFECT_API_URL"]):
         async with get_client() as client:
             yield client
 

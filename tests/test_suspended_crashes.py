@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from scripts.scaled import ScaledStack, missing
 from scripts.stack import Stack
 from tests.crashes.suspended.course import Plan, run_trials
 from tests.crashes.suspended.judge import Ending, broken_promises, jobs_of
 from tests.crashes.suspended.plan import KINDS, Kill, Kind, Request, Trial, deal, kills
+from tests.prefect_api import api_at
 
 NEEDS_DATABASES = pytest.mark.skipif(bool(missing()), reason=missing())
 #: Fewer than in `make crash-test`: each start of the watcher or of a run takes 3 s of a core.
@@ -40,7 +40,7 @@ async def test_suspended_runs_keep_the_promises_while_everything_around_them_fai
     On SQLite, and on PostgreSQL with Redis.
     """
     plan = Plan(deal(len(KINDS), 1, WITHIN_S, ON_WORKER), KILLS, WITHIN_S, restarts=1, away_s=20)
-    with kind() as stack, temporary_settings({PREFECT_API_URL: stack.environment["PREFECT_API_URL"]}):
+    with kind() as stack, api_at(stack.environment["PREFECT_API_URL"]):
         verdicts = await run_trials(stack, plan, print)
     assert [(verdict.trial.title, verdict.problems) for verdict in verdicts if verdict.problems] == []
 

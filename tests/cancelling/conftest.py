@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Scheduled
 
 from blocks.runs.store import RunStore
@@ -25,6 +24,7 @@ from scripts.stack import Stack
 from tasks.cancelling.layers import MESSAGE_PREFIX
 from tests.expected_errors import OF_CANCELLING, check_logs
 from tests.migrated import migrated_database
+from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -83,7 +83,7 @@ def installation() -> Iterator[Installation]:
 
 @pytest.fixture
 async def client(installation: Installation) -> AsyncIterator[PrefectClient]:
-    with temporary_settings({PREFECT_API_URL: installation.stack.environment["PREFECT_API_URL"]}):
+    with api_at(installation.stack.environment["PREFECT_API_URL"]):
         async with get_client() as client:
             if "aiware" not in [block.name for block in await client.read_block_documents()]:
                 await save_blocks(installation.stack)

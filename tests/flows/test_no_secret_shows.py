@@ -5,12 +5,13 @@ The fixture `prefect_server` searches the database and the files once more when 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.logging.handlers import APILogHandler
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from tests.conftest import TARGET_SECRET, Deploy, files_with_secrets
@@ -18,8 +19,9 @@ from tests.flows.conftest import SUBMITTING, WAITING, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
-    from prefect.client.schemas.objects import Log
+    from prefect.client.schemas.objects import Log, State
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
@@ -32,8 +34,8 @@ def secrets_of(emulator: Emulator) -> set[str]:
     return given | signatures | set(accounts._datasaur_tokens)
 
 
-async def run_everything(run: Run, emulator: Emulator, downstream: str) -> None:
-    """Run every flow, with success and with each failure that involves a secret."""
+async def run_everything(run: Run, emulator: Emulator, downstream: str) -> State[Any]:
+    """Run every flow, with success and with each failure that involves a secret. Returns the last run's state."""
     for case in SUBMITTING.values():
         await run(case, downstream=[downstream])
         emulator.faults.add(JobFault("job_fails"))
@@ -49,7 +51,23 @@ async def run_everything(run: Run, emulator: Emulator, downstream: str) -> None:
     await run(WAITING, provider="datasaur", job_ids=job_ids, downstream=[downstream], start_downstream_when="always")
     await run(SUBMITTING["auto-label"], project_id="unknown")
     emulator.accounts.revoke_all()
-    await run(SUBMITTING["aiware engine"])
+    return await run(SUBMITTING["aiware engine"])
+
+
+async def logs_until_the_end_of(run_id: UUID | None) -> list[Log]:
+    """All logs at the server, once the last line of this run is there: Prefect sends logs every other second.
+
+    `APILogHandler.aflush()` would send them at once, but does not always return.
+    """
+    assert run_id
+    async with asyncio.timeout(120), get_client() as client:
+        only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+        while not any("Finished in state" in log.message for log in await client.read_logs(only)):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+        logs: list[Log] = []
+        while page := await client.read_logs(limit=200, offset=len(logs)):  # the server's maximum page size
+            logs += page
+    return logs
 
 
 async def test_no_secret_is_stored_in_clear(
@@ -64,14 +82,9 @@ async def test_no_secret_is_stored_in_clear(
     """Logs of the project and of Prefect at every level, the database with its journal, Prefect's home, the output."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, logger="graphql_jobs")
-    await run_everything(run, emulator, await deploy("after-everything"))
+    last = await run_everything(run, emulator, await deploy("after-everything"))
     known = secrets_of(emulator) | secrets
-    await APILogHandler.aflush()
-    logs: list[Log] = []
-    async with get_client() as client:
-        while page := await client.read_logs(limit=200, offset=len(logs)):  # the server's maximum page size
-            logs += page
-    assert logs
+    logs = await logs_until_the_end_of(last.state_details.flow_run_id)
     printed = capfd.readouterr()
     found = {
         "the logs": [secret for secret in known if secret in caplog.text],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 from aiohttp import web
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.flows.conftest import SUBMITTING, WAITING, Run, jobs
@@ -79,6 +80,7 @@ def failing_api() -> Iterator[FailingApi]:
 
     try:
         url = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+        EventsWorker.instance()  # it keeps the server's address, so that it does not send later tests' events to `api`
         with temporary_settings({PREFECT_API_URL: url}):
             yield api
     finally:
