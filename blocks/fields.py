@@ -130,26 +130,46 @@ _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # The limits of a wait, as fields of job blocks and as parameters of flows (bounds: tasks/parameters.py).
 GiveUpAfter = Annotated[
     _Seconds,
-    Field(description="Stop waiting for a job this many seconds after its submission. The job may still run."),
+    Field(
+        title="Give up after (seconds)",
+        description="Stop waiting for a job this many seconds after its submission. The job may still run.",
+    ),
 ]
 QueuedAtMost = Annotated[
     _Seconds | None,
-    Field(description="Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit."),
+    Field(
+        title="Queued at most (seconds)",
+        description="Stop waiting for a job that has not begun to run after this many seconds. Empty for no limit.",
+    ),
 ]
 RunningAtMost = Annotated[
     _Seconds | None,
-    Field(description="Stop waiting for a job that runs longer than this many seconds. Empty for no limit."),
+    Field(
+        title="Running at most (seconds)",
+        description="Stop waiting for a job that runs longer than this many seconds. Empty for no limit.",
+    ),
 ]
 UnchangedAtMost = Annotated[
     _Seconds | None,
-    Field(description="Stop waiting for a job whose status has not changed for this many seconds. Empty for no limit."),
+    Field(
+        title="Unchanged at most (seconds)",
+        description="Stop waiting for a job whose status has not changed for this many seconds. Empty for no limit.",
+    ),
 ]
 UnseenAtMost = Annotated[
     _Seconds | None,
-    Field(description="Stop waiting for a job that does not show within this many seconds. Empty for half a minute."),
+    Field(
+        title="Not found at most (seconds)",
+        description="Stop waiting for a job that the provider does not show this many seconds after its submission. "
+        "Empty for half a minute.",
+    ),
 ]
 MaxPollInterval = Annotated[
-    _Seconds, Field(description="Poll a job at least this often, in seconds. A young job is polled more often.")
+    _Seconds,
+    Field(
+        title="Longest time between two status checks (seconds)",
+        description="A young job is polled more often than that.",
+    ),
 ]
 #: The defaults of `give_up_after_s` and `max_poll_interval_s`. The other limits are off.
 GIVE_UP_AFTER_S = DAY_S

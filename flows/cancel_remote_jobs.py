@@ -8,12 +8,24 @@ from prefect import flow
 
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import clean_up_after
+from tasks.forms import with_form
+from tasks.names import named_after
 from tasks.run_state import ends_in_a_state
 
 _RESOURCE_PREFIX = "prefect.flow-run."
 
 
-@flow(name="cancel-remote-jobs", retries=0, validate_parameters=False)
+@with_form(
+    cancelled_run="Cancelled flow run",
+)
+@flow(
+    name="cancel-remote-jobs",
+    flow_run_name=named_after(
+        lambda given: f"clean-up after run {given['cancelled_run'].removeprefix(_RESOURCE_PREFIX)}"
+    ),
+    retries=0,
+    validate_parameters=False,
+)
 @ends_in_a_state
 async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     """Cancel the remote jobs of a flow run that a person cancelled. An automation starts this for every such run.
@@ -21,7 +33,7 @@ async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     Does nothing if no person cancelled the run. The message of the cancelled run's state lists the results.
 
     Args:
-        cancelled_run: Id of the flow run, or the resource of its event, prefect.flow-run.<id>.
+        cancelled_run: Id of the flow run, from its address in the UI, or prefect.flow-run.<id>, from an event.
 
     Returns:
         A sentence for each job: it was cancelled, or why it was left running.

@@ -13,12 +13,30 @@ from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
+from tasks.forms import with_form
+from tasks.names import named_after
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 
 
-@flow(name="create-datasaur-project", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
+@with_form(
+    name="Name of the project",
+    documents="Documents",
+    team_id="Team",
+    kinds="What is labeled",
+    purpose="Purpose",
+    credentials="Name of the Datasaur Credentials block",
+    downstream="Then start",
+    settings="More settings of the project (JSON)",
+)
+@flow(
+    name="create-datasaur-project",
+    flow_run_name=named_after(lambda given: f"project {given['name']}"),
+    retries=0,
+    validate_parameters=False,
+    on_cancellation=[cancel_with_the_run],
+)
 @ends_in_a_state
 async def create_datasaur_project(
     name: Name,
@@ -46,13 +64,13 @@ async def create_datasaur_project(
     """Create a labeling project, wait until it exists and start the downstream deployments.
 
     Args:
-        name: Name of the project. Make it unique; Datasaur does not.
+        name: Make it unique; Datasaur does not.
         documents: The files to label, each by its address or by the key of an earlier upload.
         team_id: Id of the team. Empty for the personal workspace.
-        kinds: Kinds of the project, such as TOKEN_BASED for spans.
-        purpose: Purpose of the project.
+        kinds: TOKEN_BASED for spans of text, ROW_BASED for rows, DOCUMENT_BASED for documents, BBOX_BASED for boxes.
+        purpose: LABELING for ordinary work.
         settings: Other fields of createProject's input, such as tokenLabelSets.
-        credentials: Name of the Datasaur Credentials block.
+        credentials: The block holds the address and the sign-in. Create it under Blocks.
 
     Returns:
         The outcome: provider, job_id, state and result (result_id is the new project's id), as plain JSON.

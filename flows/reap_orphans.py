@@ -14,6 +14,8 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
 from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.flow_runs import records_of, troubled_runs
+from tasks.forms import with_form
+from tasks.names import named_after
 from tasks.orphans.act import Action, ReportRow, publish, settle, unknown_submissions
 from tasks.orphans.find import find_orphans
 from tasks.outcome import JOBS_PARAMETER
@@ -24,7 +26,21 @@ _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 
 
-@flow(name="reap-orphans", retries=0, validate_parameters=False)
+@with_form(
+    credentials="Name of the aiWARE Credentials block",
+    action="What to do with orphans",
+    dry_run="Dry run: only say what would be done",
+    from_hours_ago="Not older than (hours)",
+    to_minutes_ago="Not younger than (minutes)",
+    cancel_if_run_is_gone="Also cancel jobs of runs that this server does not know",
+    downstream="Then start",
+)
+@flow(
+    name="reap-orphans",
+    flow_run_name=named_after(lambda given: f"orphans: {given['action']}{' (dry run)' if given['dry_run'] else ''}"),
+    retries=0,
+    validate_parameters=False,
+)
 @ends_in_a_state
 async def reap_orphans(
     credentials: Name | None = "aiware",
@@ -40,7 +56,7 @@ async def reap_orphans(
     A dry run changes nothing. Several runs may do this at any time: each action is done once.
 
     Args:
-        credentials: Name of the aiWARE Credentials block. Empty to report only submissions of unknown outcome.
+        credentials: Name of a saved block. Empty to report only submissions of unknown outcome.
         from_hours_ago: Check jobs that were created, and runs that ended, at most this many hours ago.
         to_minutes_ago: Skip jobs and runs younger than this, in minutes: their submission may not be finished.
         action: Report the orphans, adopt them by starting wait-for-jobs for each, or cancel them at the provider.

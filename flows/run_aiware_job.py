@@ -15,23 +15,44 @@ from graphql_jobs.providers.aiware import AiwareJobSpec, EngineJobSpec, EngineTa
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
+from tasks.forms import with_form
+from tasks.names import engine_run, named_after
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 
 
-@flow(name="run-aiware-job", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
+@with_form(
+    tasks="Tasks of the job",
+    routes="Connections between the tasks' folders",
+    target_id="Existing data object (TDO)",
+    target="New data object (TDO)",
+    credentials="Name of the aiWARE Credentials block",
+    downstream="Then start",
+    cluster_id="Cluster",
+    job_config="Notes kept with the job (JSON)",
+    engine_id="Instead of tasks: engine",
+    upload_url="Instead of tasks: address of the recording",
+    template_fields="Instead of tasks: engine settings (JSON)",
+)
+@flow(
+    name="run-aiware-job",
+    flow_run_name=named_after(engine_run),
+    retries=0,
+    validate_parameters=False,
+    on_cancellation=[cancel_with_the_run],
+)
 @ends_in_a_state
 async def run_aiware_job(
     engine_id: Name | None = None,
     upload_url: parameters.Address | None = None,
     target_id: Name | None = None,
-    template_fields: dict[str, str] = {},  # noqa: B006 (never changed; the form needs a plain default)
+    template_fields: parameters.TemplateFields = {},  # noqa: B006 (never changed; the form needs a plain default)
     tasks: list[EngineTask] = [],  # noqa: B006 (as above)
     routes: list[Route] = [],  # noqa: B006 (as above)
     target: NewTarget | None = None,
     job_config: dict[str, Any] = {},  # noqa: B006 (as above)
-    cluster_id: Name | None = None,
+    cluster_id: parameters.ClusterId = None,
     credentials: Name = "aiware",
     give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
     queued_at_most_s: parameters.QueuedAtMost = None,
@@ -54,15 +75,13 @@ async def run_aiware_job(
 
     Args:
         engine_id: Id of one engine, to run it by its own job template. Leave empty if you give tasks.
-        upload_url: Address of the recording that the engine fetches. Or give a target.
-        target_id: Id of a data object (TDO) that holds the recording, for an engine or for tasks.
-        template_fields: Values for the engine's job template, such as language. Only with an engine.
+        upload_url: The engine fetches the recording from this address. Leave empty if you give tasks.
+        target_id: Id of the data object that holds the recording, for tasks or for an engine. Empty for a new one.
         tasks: The tasks of a job, adapters first. Leave empty if you give an engine.
-        routes: How the tasks' folders are connected. Only with tasks.
-        target: A data object (TDO) to create together with the job, instead of an existing one. Only with tasks.
-        job_config: JSON that aiWARE stores with the job. Only with tasks.
-        cluster_id: Id of the cluster to run on. Empty for the organisation's default.
-        credentials: Name of the aiWARE Credentials block.
+        routes: Each connects an output folder of one task to an input folder of another. Only with tasks.
+        target: A data object to create together with the job, instead of an existing one. Only with tasks.
+        job_config: aiWARE stores this JSON with the job. Only with tasks.
+        credentials: The block holds the address and the token. Create it under Blocks.
 
     Returns:
         The outcome: provider, job_id, state, task_counts, target_id and result, as plain JSON.

@@ -14,12 +14,29 @@ from graphql_jobs.providers.datasaur import AutoLabelSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
+from tasks.forms import with_form
+from tasks.names import named_after
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 
 
-@flow(name="run-datasaur-auto-label", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
+@with_form(
+    project_id="Project to label",
+    labeler_email="Email of the labeler",
+    target_api="Name of the Datasaur Target API block",
+    lines_per_request="Lines per call to the model",
+    role="Role of the labeler",
+    credentials="Name of the Datasaur Credentials block",
+    downstream="Then start",
+)
+@flow(
+    name="run-datasaur-auto-label",
+    flow_run_name=named_after(lambda given: f"auto-labeling of project {given['project_id']}"),
+    retries=0,
+    validate_parameters=False,
+    on_cancellation=[cancel_with_the_run],
+)
 @ends_in_a_state
 async def run_datasaur_auto_label(
     project_id: Name,
@@ -46,12 +63,12 @@ async def run_datasaur_auto_label(
     """Label a Datasaur project with your own model, wait for the end and start the downstream deployments.
 
     Args:
-        project_id: Id of the project to label.
-        labeler_email: Team member as whom the labels are written.
-        target_api: Name of the Datasaur Target API block: the model's address and key.
-        lines_per_request: Lines per call to the model. 0 sends all lines of a document at once.
+        project_id: Id of the project, from its address in Datasaur.
+        labeler_email: The labels are written as the work of this team member.
+        target_api: The block holds the address and the key of your model.
+        lines_per_request: 0 sends all lines of a document in one call.
         role: Role in which the labels are written. Empty for the provider's default.
-        credentials: Name of the Datasaur Credentials block.
+        credentials: The block holds the address and the sign-in. Create it under Blocks.
 
     Returns:
         The outcome: provider, job_id, state and result, as plain JSON.

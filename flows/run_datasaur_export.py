@@ -14,16 +14,35 @@ from graphql_jobs.providers.datasaur import ExportSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
 from tasks.downstream_check import job_samples, require_downstream
+from tasks.forms import with_form
+from tasks.names import count, named_after
 from tasks.pipeline import JobOptions, run_to_the_end
 from tasks.run_state import ends_in_a_state
 
 
-@flow(name="run-datasaur-export", retries=0, validate_parameters=False, on_cancellation=[cancel_with_the_run])
+@with_form(
+    project_ids="Projects to export",
+    file_name="Name of the file",
+    format="Format",
+    role="Labels of",
+    result_folder="Folder for the file",
+    credentials="Name of the Datasaur Credentials block",
+    downstream="Then start",
+)
+@flow(
+    name="run-datasaur-export",
+    flow_run_name=named_after(
+        lambda given: f"export of {count(given['project_ids'], 'project')} to {given['file_name']}"
+    ),
+    retries=0,
+    validate_parameters=False,
+    on_cancellation=[cancel_with_the_run],
+)
 @ends_in_a_state
 async def run_datasaur_export(
     project_ids: list[Name],
     file_name: Name,
-    format: Name = "JSON_ADVANCED",
+    format: parameters.ExportFormat = "JSON_ADVANCED",
     role: Literal["REVIEWER", "LABELER"] = "REVIEWER",
     result_folder: Name | None = None,
     credentials: Name = "datasaur",
@@ -42,12 +61,12 @@ async def run_datasaur_export(
     """Export Datasaur projects into one file, download it and start the downstream deployments.
 
     Args:
-        project_ids: Ids of the projects to export.
-        file_name: Name of the file at Datasaur, without its ending.
-        format: Format of the export, such as JSON_ADVANCED, CSV, TSV or CONLL_2003.
-        role: Whose labels are exported.
-        result_folder: Folder for the downloaded file, on the worker. Empty for one in Prefect's home.
-        credentials: Name of the Datasaur Credentials block.
+        project_ids: Ids of the projects, from their addresses in Datasaur.
+        file_name: Without its ending, such as nightly.
+        format: Format of the exported labels.
+        role: Export the labels that the reviewers accepted, or those of the labelers.
+        result_folder: Path of a folder on the worker. Empty for one in Prefect's home.
+        credentials: The block holds the address and the sign-in. Create it under Blocks.
 
     Returns:
         The outcome: provider, job_id, state and result (file and size_bytes), as plain JSON.

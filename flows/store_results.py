@@ -12,6 +12,8 @@ from prefect import flow, get_run_logger
 from blocks.fields import default_result_folder, result_folder
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
+from tasks.forms import with_form
+from tasks.names import count, named_after
 from tasks.run_state import ends_in_a_state
 
 _TABLE = """
@@ -32,7 +34,16 @@ ON CONFLICT DO UPDATE SET state = excluded.state, result = excluded.result, outc
 """
 
 
-@flow(name="store-results", retries=0, validate_parameters=False)
+@with_form(
+    jobs="Finished jobs (JSON)",
+    database="SQLite file",
+)
+@flow(
+    name="store-results",
+    flow_run_name=named_after(lambda given: f"store {count(given['jobs'], 'job')}"),
+    retries=0,
+    validate_parameters=False,
+)
 @ends_in_a_state
 def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> int:
     """Store the outcomes of finished jobs in the table jobs of a SQLite file; storing one twice changes nothing.

@@ -17,13 +17,30 @@ from tasks import wait as waiting
 from tasks.downstream import start_downstream
 from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.fetch import fetch_results
+from tasks.forms import with_form
+from tasks.names import PROVIDERS, count, named_after
 from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.run_state import ends_in_a_state, overall_state
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.until import succeeded
 
 
-@flow(name="wait-for-jobs", retries=0, validate_parameters=False)
+@with_form(
+    provider="Provider",
+    job_ids="Job ids",
+    credentials="Name of the credentials block",
+    until="Wait until",
+    downstream="Then start",
+    start_downstream_when="Start them if",
+)
+@flow(
+    name="wait-for-jobs",
+    flow_run_name=named_after(
+        lambda given: f"wait for {count(given['job_ids'], PROVIDERS[given['provider']] + ' job')}"
+    ),
+    retries=0,
+    validate_parameters=False,
+)
 @ends_in_a_state
 async def wait_for_jobs(
     provider: ProviderName,
@@ -47,9 +64,9 @@ async def wait_for_jobs(
     All jobs are polled together, in few requests. The run fails if any job did not succeed.
 
     Args:
-        provider: The provider of the jobs.
-        job_ids: Ids of the jobs. A job that is given twice is waited for once.
-        credentials: Name of the credentials block. Empty for the block with the provider's name.
+        provider: The service that runs the jobs.
+        job_ids: Ids of the jobs, one per item. A job that is given twice is waited for once.
+        credentials: A saved block of this provider. Empty for the block with the provider's name.
         until: Wait until all have ended, or only until the first job fails or succeeds.
         start_downstream_when: Start the downstream deployments if all jobs succeeded, if any did, or in any case.
         downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.

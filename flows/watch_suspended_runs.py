@@ -15,6 +15,8 @@ from pydantic import Field
 from graphql_jobs.clock import SystemClock
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
+from tasks.forms import with_form
+from tasks.names import named_after
 from tasks.parameters import MAX_WAIT_S
 from tasks.run_state import ends_in_a_state
 from tasks.suspending.watcher import Shard, Watcher
@@ -23,7 +25,16 @@ from tasks.suspending.watcher import Shard, Watcher
 LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
 
 
-@flow(name="watch-suspended-runs", retries=0, validate_parameters=False)
+@with_form(
+    for_s="Watch for (seconds)",
+    shard="Part of the runs",
+)
+@flow(
+    name="watch-suspended-runs",
+    flow_run_name=named_after(lambda given: f"watcher {given['shard']}"),
+    retries=0,
+    validate_parameters=False,
+)
 @ends_in_a_state
 async def watch_suspended_runs(
     for_s: Annotated[float, Field(gt=0, le=MAX_WAIT_S)] = 3600.0, shard: Name = "1/1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -35,6 +35,18 @@ Name = Annotated[
     AfterValidator(without_control_characters),
 ]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+def show_boxes(schema: dict[str, Any]) -> None:
+    """Change the JSON schema of a model for forms: an optional field is a box, not a choice between a type and null.
+
+    An empty box is left out. Prefect's server accepts null for such a field, too.
+    """
+    for field in schema.get("properties", {}).values():
+        kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
+        if len(kinds) == 1 and "type" in kinds[0] and field.get("default", "") is None:
+            del field["anyOf"], field["default"]
+            field |= kinds[0]
 
 
 def invalid_input(error: ValidationError, whole: str) -> InvalidInput:

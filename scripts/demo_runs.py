@@ -75,7 +75,7 @@ def _plan() -> list[_Shown]:
     label = {"project_id": PROJECT_ID, "labeler_email": LABELER_EMAIL} | common
     export = {"project_ids": [PROJECT_ID], "file_name": "demo"} | common
     return [
-        _Shown("aiWARE transcription", "run-aiware-job/aiware-tasks", "launchSingleEngineJob", aiware),
+        _Shown("aiWARE transcription", "run-aiware-engine/aiware-engine", "launchSingleEngineJob", aiware),
         _Shown(
             "Datasaur auto-label", "run-datasaur-auto-label/datasaur-auto-label", "autoLabelTokenBasedProject", label
         ),

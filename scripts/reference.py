@@ -21,6 +21,7 @@ from blocks.fields import WaitSettings
 from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.create_datasaur_project import create_datasaur_project
 from flows.reap_orphans import reap_orphans
+from flows.run_aiware_engine import run_aiware_engine
 from flows.run_aiware_job import run_aiware_job
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from flows.run_datasaur_export import run_datasaur_export
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent.parent / "docs"
 FLOWS: tuple[Flow[..., Any], ...] = (
+    run_aiware_engine,
     run_aiware_job,
     run_datasaur_auto_label,
     run_datasaur_export,
@@ -141,7 +143,7 @@ def _rows(schema: dict[str, Any], kind: str) -> str:
 def _default(field: dict[str, Any]) -> str:
     default = field.get("default")
     if default is None:
-        return "none" if "default" in field else ""
+        return "none"
     return f"`{default:.10g}`" if isinstance(default, float) else f"`{json.dumps(default)}`"
 
 

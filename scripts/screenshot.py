@@ -53,7 +53,7 @@ async def _take(stack: Stack) -> None:
     from scripts.demo_runs import save_blocks
 
     await save_blocks(stack)
-    run = await arun_deployment("run-aiware-job/aiware-tasks", parameters=_PARAMETERS, timeout=300)
+    run = await arun_deployment("run-aiware-engine/aiware-engine", parameters=_PARAMETERS, timeout=300)
     await asyncio.sleep(_SETTLES_S)  # the last lines of the log
     await _photograph(f"{stack.url}/runs/flow-run/{UUID(str(run.id))}", run.name)
 

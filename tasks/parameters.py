@@ -38,47 +38,90 @@ MaxPollInterval = Annotated[fields.MaxPollInterval, Field(le=3600)]
 
 OnTimeout = Annotated[
     Literal["leave", "cancel"],
-    Field(description="Whether a job that misses a deadline is left running or cancelled, if the provider can cancel."),
+    Field(
+        title="When the run gives up, the job is",
+        description="Left running (leave), or cancelled, if the provider can cancel (cancel).",
+    ),
 ]
 Key = Annotated[
     Name | None,
     Field(
-        description="A name of your own for this job. Another run with the same key continues with the same job. "
-        "Empty for a job per run."
+        title="Your own name for this job (key)",
+        description="Another run with the same key continues with the same job and starts no second one. "
+        "Empty for a job per run.",
     ),
 ]
 OnUnknown = Annotated[
     graphql_jobs.OnUnknown,
     Field(
-        description="If it is unknown whether the job was started: fail, or start it again at the risk of a second job."
+        title="If it is unknown whether the job was started",
+        description="End the run as SubmissionUnknown (fail), or submit again at the risk of a second job (resubmit).",
     ),
 ]
-ForceResubmit = Annotated[bool, Field(description="Start a new job, once per run, even if there is one already.")]
+ForceResubmit = Annotated[
+    bool,
+    Field(
+        title="Start a new job even if there is one",
+        description="Once per run. The earlier job is not touched.",
+    ),
+]
 Suspend = Annotated[
     bool,
     Field(
+        title="Wait without a process (suspend)",
         description="Suspend the run while it waits: it holds no process and no slot. A watcher resumes it, and the "
-        "flow runs again from its top."
+        "flow runs again from its top.",
     ),
 ]
 SuspendAfter = Annotated[
     float,
     Field(
-        ge=0, le=MAX_WAIT_S, description="Suspend the run after this many seconds. Until then it waits in its process."
+        ge=0,
+        le=MAX_WAIT_S,
+        title="Suspend after (seconds)",
+        description="Until then the run waits in its process.",
     ),
 ]
 OnFailure = Annotated[
     suspended_wait.OnFailure,
     Field(
-        description="If the job of a suspended run does not succeed: resume the run, or let it fail without a process."
+        title="If the job of a suspended run does not succeed",
+        description="Resume the run, which then fails (resume), or let it fail without a process (fail).",
     ),
 ]
 Downstream = Annotated[
     list[Name],
     Field(
-        description="Deployments to start once the job succeeded, as flow/deployment. Each takes the parameter jobs."
+        title="Then start",
+        description="Deployments to start when the job has succeeded, as flow/deployment, such as "
+        "store-results/store-results. Each takes the parameter jobs.",
     ),
 ]
+
+ClusterId = Annotated[
+    Name | None,
+    Field(title="Cluster", description="Id of the cluster to run on. Empty for the organisation's default."),
+]
+TemplateFields = Annotated[
+    dict[str, str],
+    Field(
+        title="Engine settings (JSON)",
+        description='Values for the engine\'s job template by their names, such as {"language": "en-US"}.',
+    ),
+]
+#: The form offers these; Datasaur takes any word. Source: docs/providers/datasaur.md#exports.
+EXPORT_FORMATS = (
+    "JSON_ADVANCED",
+    "DATASAUR_SCHEMA",
+    "CSV",
+    "TSV",
+    "XLSX",
+    "CONLL_2003",
+    "CONLL_U",
+    "PLAIN",
+    "CUSTOM",
+)
+ExportFormat = Annotated[Name, Field(json_schema_extra={"enum": list(EXPORT_FORMATS)})]
 
 
 class ParameterCheck:

@@ -10,10 +10,11 @@ from prefect.cache_policies import NO_CACHE
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.submit import submit_from_here
 from graphql_jobs import JobHandle, JobSpec, OnUnknown
+from tasks import names
 from tasks.cancelling.layers import cancelling_with_the_run
 
 
-@task(name="submit job", task_run_name="submit {spec.__class__.__name__}", cache_policy=NO_CACHE, retries=0)
+@task(name="submit job", task_run_name=names.submission, cache_policy=NO_CACHE, retries=0)
 async def submit_job(
     credentials: JobCredentials,
     spec: JobSpec,

@@ -14,6 +14,7 @@ from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from blocks.runs.suspended_wait import OnFailure, Until
 from graphql_jobs import Job, JobClient, JobHandle, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput, JobNotFound
+from tasks import names
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
 from tasks.until import Ended, Outcomes, outcomes_until, succeeded, with_advice
@@ -28,7 +29,7 @@ _IF_LOST = (
 )
 
 
-@task(name="wait for job", task_run_name="wait for {job.job_id}", cache_policy=NO_CACHE)
+@task(name="wait for job", task_run_name=names.wait_for_one, cache_policy=NO_CACHE)
 async def wait_for_job(
     credentials: JobCredentials,
     job: JobHandle,
@@ -73,7 +74,7 @@ async def wait_for_job(
         )
 
 
-@task(name="wait for jobs", cache_policy=NO_CACHE)
+@task(name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
 async def wait_for_jobs(
     credentials: JobCredentials,
     jobs: Sequence[JobHandle | str],
@@ -131,7 +132,7 @@ async def jobs_as_they_end(
         await waiting
 
 
-@task(name="wait for jobs", cache_policy=NO_CACHE)
+@task(name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
 async def _put_ends(
     credentials: JobCredentials,
     jobs: Sequence[JobHandle | str],

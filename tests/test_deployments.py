@@ -64,7 +64,7 @@ sys.exit(f"could not be loaded: {failed}" if failed else 0)
 # Deployment, parameters beside the deployment's own, name of the state in which the run must end.
 RUNS: list[tuple[str, dict[str, Any], str]] = [
     (
-        "run-aiware-job/aiware-tasks",
+        "run-aiware-engine/aiware-engine",
         {"engine_id": ENGINE_ID, "upload_url": "https://media.example.com/a", **SOON},
         "Completed",
     ),

@@ -6,11 +6,13 @@ import inspect
 import json
 import pkgutil
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect import Flow
 from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 from pydantic import SecretStr
 
 import flows
@@ -20,7 +22,10 @@ from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.providers.aiware import EngineTask, IOFolder, Route
 from graphql_jobs.providers.datasaur import ProjectDocument
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.parameters import MAX_WAIT_S
+from tasks.parameters import EXPORT_FORMATS, MAX_WAIT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MODULES = [import_module(f"flows.{found.name}") for found in pkgutil.iter_modules(flows.__path__)]
 ALL: dict[str, Flow[..., Any]] = {
@@ -29,11 +34,17 @@ ALL: dict[str, Flow[..., Any]] = {
     for member in vars(module).values()
     if isinstance(member, Flow) and member.fn.__module__ == module.__name__
 }
-SUBMITTING = ["run-aiware-job", "run-datasaur-auto-label", "run-datasaur-export", "create-datasaur-project"]
+SUBMITTING = [
+    "run-aiware-engine",
+    "run-aiware-job",
+    "run-datasaur-auto-label",
+    "run-datasaur-export",
+    "create-datasaur-project",
+]
 WAIT_PARAMETERS = [name for name in WaitSettings.model_fields if name != "result_folder"]
 SUBMISSION_PARAMETERS = ["on_timeout", "key", "on_unknown", "force_resubmit", "downstream"]
 PROPERTIES = [(flow, name, schema) for flow in ALL.values() for name, schema in flow.parameters.properties.items()]
-CHOICES = {
+CHOICES: dict[str, Sequence[str]] = {
     "provider": ["aiware", "datasaur"],
     "until": ["all ended", "first failure", "first success"],
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
@@ -42,12 +53,13 @@ CHOICES = {
     "on_unknown": ["fail", "resubmit"],
     "on_timeout": ["cancel", "leave"],
     "action": ["report", "adopt", "cancel"],
+    "format": EXPORT_FORMATS,
     "kinds": ["BBOX_BASED", "DOCUMENT_BASED", "ROW_BASED", "TOKEN_BASED"],
 }
 
 
-def test_nine_flows_are_deployed() -> None:
-    """Four that submit, the sensor, the watcher, the example of a downstream flow, and two that clean up."""
+def test_ten_flows_are_deployed() -> None:
+    """Five that submit, the sensor, the watcher, the example of a downstream flow, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
@@ -66,7 +78,7 @@ def test_every_parameter_is_described(flow: Flow[..., Any]) -> None:
 def test_wait_parameter_is_the_same_in_all_flows_and_in_job_blocks(name: str) -> None:
     """`queued_at_most_s` has one description and one default, defined in blocks/fields.py."""
     field = WaitSettings.model_fields[name]
-    flows = [*SUBMITTING, "wait-for-jobs"]
+    flows = [flow for flow in [*SUBMITTING, "wait-for-jobs"] if name in ALL[flow].parameters.properties]
     assert [_shown(flow, name) for flow in flows] == [(field.description, field.default)] * len(flows)
 
 
@@ -83,7 +95,33 @@ def test_flow_has_its_own_description_of_a_shared_parameter_if_it_gives_one() ->
 
 def _shown(flow: str, name: str) -> tuple[str, Any]:
     schema = ALL[flow].parameters.properties[name]
-    return schema["description"], schema["default"]
+    return schema["description"], schema.get("default")
+
+
+@pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
+def test_form_has_titles_and_boxes_and_its_advanced_fields_last(flow: Flow[..., Any]) -> None:
+    """No field is named `give_up_after_s`, none is a choice between a type and None; structures may be left out."""
+    shown = sorted(flow.parameters.properties.items(), key=lambda item: item[1]["position"])
+    assert [name for name, schema in shown if schema["title"] == name or schema["title"][0].islower()] == []
+    assert [name for name, schema in shown if "anyOf" in schema] == (["target"] if flow is run_aiware_job else [])
+    advanced = [schema["title"].startswith("Advanced: ") for _, schema in shown]
+    assert advanced == sorted(advanced)
+    assert {name for name, _ in shown} == set(inspect.signature(flow.fn).parameters)
+
+
+@pytest.mark.parametrize("flow", ALL.values(), ids=ALL)
+def test_api_accepts_null_for_an_optional_parameter(flow: Flow[..., Any]) -> None:
+    """A script that passes `target_id: null`, as it could when the form had a choice of None. A select has no null."""
+    given = inspect.signature(flow.fn).parameters.values()
+    nulls = {one.name: None for one in given if one.default is None and one.name not in CHOICES}
+    validate(nulls, flow.parameters.model_dump_for_openapi(), raise_on_error=True, ignore_required=True)
+
+
+def test_engine_form_asks_for_an_engine_and_a_recording() -> None:
+    """Both are required boxes; the flow with tasks asks for neither."""
+    assert ALL["run-aiware-engine"].parameters.required == ["engine_id", "upload_url"]
+    assert run_aiware_job.parameters.required == []
+    assert parameter_schema(run_aiware_job) == run_aiware_job.parameters  # `prefect deploy` computes it again
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ async def test_ends_are_yielded_as_they_come_in_one_task_run(aiware: AiwareCrede
     assert [job_id for job_id, _ in seen] == [early, late]
     assert seen[0][1] == 0 < seen[1][1]
     [name] = await task_run_names(run_id, 1)
-    assert name.startswith("wait for jobs")
+    assert name == "wait for 2 aiWARE jobs"
 
 
 async def test_flow_may_leave_the_loop_early(aiware: AiwareCredentials, emulator: Emulator) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
-from graphql_jobs.inputs import MAX_INT, Count, Name
+from graphql_jobs.inputs import MAX_INT, Count, Name, show_boxes
 from graphql_jobs.spec import JobSpec
 from graphql_jobs.urls import Url
 
@@ -23,15 +23,18 @@ class _Part(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         allow_inf_nan=False,
+        json_schema_extra=show_boxes,
     )
 
 
 class IOFolder(_Part):
     """An input or output of a task: a stream or chunks, with a name that routes refer to."""
 
-    reference_id: Name = Field(description="Name that routes refer to.")
-    mode: Literal["stream", "chunk"] = Field(description="How data travels.")
-    type: Literal["input", "output"] = Field(description="Which way it travels.")
+    reference_id: Name = Field(title="Name", description="Routes refer to this name.")
+    mode: Literal["stream", "chunk"] = Field(title="Mode", description="Data travels as a stream or in chunks.")
+    type: Literal["input", "output"] = Field(
+        title="Direction", description="The engine reads an input and writes an output."
+    )
 
 
 class ExecutionPreferences(_Part):
@@ -49,28 +52,44 @@ class ExecutionPreferences(_Part):
 class EngineTask(_Part):
     """One task of a job: an engine with its payload and its folders."""
 
-    engine_id: Name = Field(description="The engine's id.")
-    payload: dict[str, JsonValue] = Field(default_factory=dict, description="The engine's own parameters.")
-    io_folders: list[IOFolder] = Field(default_factory=list, description="Inputs and outputs that routes connect.")
-    execution_preferences: ExecutionPreferences | None = Field(default=None, description="How it is scheduled.")
-    standby_task: EngineTask | None = Field(default=None, description="Runs only if this task fails.")
+    engine_id: Name = Field(title="Engine", description="Id of the engine.")
+    payload: dict[str, JsonValue] = Field(
+        default_factory=dict, title="Engine settings (JSON)", description="The engine's own parameters."
+    )
+    io_folders: list[IOFolder] = Field(
+        default_factory=list, title="Folders", description="Inputs and outputs that routes connect."
+    )
+    execution_preferences: ExecutionPreferences | None = Field(
+        default=None, title="Scheduling", description="Leave out for the provider's defaults."
+    )
+    standby_task: EngineTask | None = Field(
+        default=None, title="Standby task", description="Runs only if this task fails."
+    )
 
 
 class Route(_Part):
     """Connects an output folder to an input folder."""
 
-    parent_io_folder_reference_id: Name = Field(description="The folder that data comes from.")
-    child_io_folder_reference_id: Name = Field(description="The folder that data goes to.")
-    options: dict[str, JsonValue] = Field(default_factory=dict, description="The route's own options.")
+    parent_io_folder_reference_id: Name = Field(title="From folder", description="Name of the output folder.")
+    child_io_folder_reference_id: Name = Field(title="To folder", description="Name of the input folder.")
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict, title="Options (JSON)", description="The route's own options."
+    )
 
 
 class NewTarget(_Part):
     """A temporal data object that is created with the job."""
 
     name: str | None = Field(default=None, description="Name of the new object.")
-    start_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
-    stop_date_time: int | str | None = Field(default=None, description="Epoch seconds or ISO 8601.")
-    details: dict[str, JsonValue] | None = Field(default=None, description="Free JSON kept with the object.")
+    start_date_time: int | str | None = Field(
+        default=None, title="Start of the recording", description="Epoch seconds, or ISO 8601."
+    )
+    stop_date_time: int | str | None = Field(
+        default=None, title="End of the recording", description="Epoch seconds, or ISO 8601."
+    )
+    details: dict[str, JsonValue] | None = Field(
+        default=None, title="Notes (JSON)", description="aiWARE keeps this JSON with the object."
+    )
 
 
 class AiwareJobSpec(JobSpec):

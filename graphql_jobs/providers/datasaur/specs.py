@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, field_validator, model_validator
 
 from graphql_jobs.errors import InvalidInput
-from graphql_jobs.inputs import Count, Name
+from graphql_jobs.inputs import Count, Name, show_boxes
 from graphql_jobs.spec import JobSpec
 from graphql_jobs.urls import Url
 
@@ -79,11 +79,15 @@ class ExportSpec(JobSpec):
 class ProjectDocument(BaseModel):
     """One document of a new project: an uploaded file, or one at a public address."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, json_schema_extra=show_boxes)
 
-    name: Name = Field(description="File name with its ending.")
-    external_url: Url | None = Field(default=None, repr=False, description="Address to fetch it from.")
-    object_key: str | None = Field(default=None, description="Key that the upload gave.")
+    name: Name = Field(title="File name", description="With its ending, such as interview.txt.")
+    external_url: Url | None = Field(
+        default=None, repr=False, title="Address", description="Datasaur fetches the document from this address."
+    )
+    object_key: str | None = Field(
+        default=None, title="Or key of an upload", description="Datasaur gave it for the uploaded file."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
