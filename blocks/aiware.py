@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
+    BLOCK_CONFIG,
     NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
@@ -18,11 +19,11 @@ from blocks.fields import (
     limits_of,
     tuned,
 )
+from blocks.pasted import Address, Token
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
-from graphql_jobs.urls import BaseUrl
 
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 
@@ -38,27 +39,29 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "aiWARE Credentials"
     _block_type_slug = "aiware-credentials"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
 
-    base_url: BaseUrl = Field(
+    base_url: Address = Field(
         default="https://api.veritone.com",
-        description="Address of the installation, without the path /v3/graphql.",
+        title="Address of aiWARE",
+        description="With https:// at the beginning.",
         json_schema_extra=NOT_EMPTY,
     )
-    token: SecretStr = Field(
-        description="API key of the organisation, or a session or OAuth token.", json_schema_extra=NOT_EMPTY
+    token: Token = Field(
+        title="Token",
+        description="API key of the organisation, or a session or OAuth token.",
+        json_schema_extra=NOT_EMPTY,
     )
     lenient: bool = Field(
-        default=False, description="Treat a job as succeeded if aiWARE says complete although one of its tasks failed."
+        default=False,
+        title="Advanced: a job may succeed with a failed task",
+        description="Treat a job as succeeded if aiWARE says complete although one of its tasks failed.",
     )
 
-    visibility_s: VisibilityS = Field(
-        default=AiwareClient.visibility_s,
-        description="Seconds until a new job shows in lists. A search after a lost response takes as long.",
-    )
+    visibility_s: VisibilityS = AiwareClient.visibility_s
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
@@ -90,20 +93,28 @@ class AiwareEngineJob(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `Job
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "aiWARE Engine Job"
     _block_type_slug = "aiware-engine-job"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: AiwareCredentials = Field(description="The installation to run the job on.")
-    engine_id: str = Field(description="Id of the engine.", json_schema_extra=NOT_EMPTY)
-    upload_url: str | None = Field(default=None, description="Address of the media. Or give a target.")
-    target_id: str | None = Field(default=None, description="Id of a data object that holds the media.")
+    credentials: AiwareCredentials = Field(title="aiWARE credentials", description="The job runs on this installation.")
+    engine_id: str = Field(title="Engine", description="Id of the engine.", json_schema_extra=NOT_EMPTY)
+    upload_url: str | None = Field(
+        default=None, title="Address of the recording", description="The engine fetches the recording from here."
+    )
+    target_id: str | None = Field(
+        default=None,
+        title="Or data object (TDO)",
+        description="Id of the data object that holds the recording, instead of an address.",
+    )
     fields: dict[str, str] = Field(
-        default_factory=dict, description="Values for the engine's job template, such as clusterId."
+        default_factory=dict,
+        title="Engine settings (JSON)",
+        description="Values for the engine's job template by their names, such as clusterId.",
     )
     waiting: WaitSettings = Field(
-        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+        default_factory=WaitSettings, title="Waiting", description="How long to wait, and the folder for files."
     )
 
     @model_validator(mode="after")

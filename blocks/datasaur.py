@@ -6,10 +6,12 @@ from typing import Literal, Self
 
 from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from prefect.blocks.core import Block
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.checked_on_load import CheckedOnLoad
 from blocks.fields import (
+    BLOCK_CONFIG,
+    EXPORT_FORMATS,
     NOT_EMPTY,
     MaxBatch,
     RequestsPerS,
@@ -19,6 +21,7 @@ from blocks.fields import (
     limits_of,
     tuned,
 )
+from blocks.pasted import Address, Token
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
@@ -26,7 +29,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from graphql_jobs.transport.auth import Auth
-from graphql_jobs.urls import BaseUrl, Url
+from graphql_jobs.urls import Url
 
 _DOCUMENTATION = "https://docs.datasaur.ai/api"
 
@@ -42,32 +45,40 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "Datasaur Credentials"
     _block_type_slug = "datasaur-credentials"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
 
-    base_url: BaseUrl = Field(
+    base_url: Address = Field(
         default="https://app.datasaur.ai",
-        description="Address of the installation, without the path /graphql.",
+        title="Address of Datasaur",
+        description="With https:// at the beginning.",
         json_schema_extra=NOT_EMPTY,
     )
-    client_id: str | None = Field(default=None, description="Client id of the account. Tokens are renewed.")
-    client_secret: SecretStr | None = Field(default=None, description="Client secret that belongs to the client id.")
-    token: SecretStr | None = Field(
-        default=None, description="A token instead of id and secret. It expires and cannot be renewed."
+    client_id: str | None = Field(
+        default=None, title="Client id", description="Sign in with a client id and its secret: tokens are renewed."
+    )
+    client_secret: SecretStr | None = Field(
+        default=None, title="Client secret", description="The secret that belongs to the client id."
+    )
+    token: Token | None = Field(
+        default=None,
+        title="Or a token",
+        description="Instead of client id and client secret. It expires and cannot be renewed.",
     )
     token_url: Url | None = Field(
-        default=None, description="Address for tokens, if not /api/oauth/token of the installation."
+        default=None,
+        title="Advanced: address for tokens",
+        description="Empty for /api/oauth/token of the installation.",
     )
     sign_in_style: Literal["body", "basic"] = Field(
-        default="body", description="Whether id and secret are sent in the form or in a Basic header."
+        default="body",
+        title="Advanced: client id and secret are sent in the",
+        description="Body of the request for a token (body), or in its Authorization header (basic).",
     )
 
-    visibility_s: VisibilityS = Field(
-        default=DatasaurClient.visibility_s,
-        description="Seconds until a new project shows. A search after a lost response takes as long.",
-    )
+    visibility_s: VisibilityS = DatasaurClient.visibility_s
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
@@ -103,15 +114,19 @@ class DatasaurTargetApi(CheckedOnLoad, Block):
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "Datasaur Target API"
     _block_type_slug = "datasaur-target-api"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
     endpoint: Url = Field(
-        description="Address of the model. Datasaur's servers must reach it.", json_schema_extra=NOT_EMPTY
+        title="Address of the model",
+        description="Datasaur's servers must reach it.",
+        json_schema_extra=NOT_EMPTY,
     )
-    secret_key: SecretStr = Field(description="Key that Datasaur sends to the model.", json_schema_extra=NOT_EMPTY)
+    secret_key: SecretStr = Field(
+        title="Key", description="Datasaur sends it to the model.", json_schema_extra=NOT_EMPTY
+    )
 
     @field_validator("secret_key")
     @classmethod
@@ -134,18 +149,28 @@ class DatasaurAutoLabel(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `J
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "Datasaur Auto-Label"
     _block_type_slug = "datasaur-auto-label"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: DatasaurCredentials = Field(description="The installation to run the job on.")
-    target_api: DatasaurTargetApi = Field(description="The model that labels.")
-    project_id: str = Field(description="Id of the project to label.", json_schema_extra=NOT_EMPTY)
-    labeler_email: str = Field(description="Email of the team member who gets the labels.", json_schema_extra=NOT_EMPTY)
-    lines_per_request: Count = Field(default=0, description="Lines per call to the model; 0 is a whole document.")
+    credentials: DatasaurCredentials = Field(
+        title="Datasaur credentials", description="The job runs on this installation."
+    )
+    target_api: DatasaurTargetApi = Field(title="Model", description="This model labels the project.")
+    project_id: str = Field(
+        title="Project", description="Id of the project, from its address in Datasaur.", json_schema_extra=NOT_EMPTY
+    )
+    labeler_email: str = Field(
+        title="Email of the labeler",
+        description="The labels are written as the work of this team member.",
+        json_schema_extra=NOT_EMPTY,
+    )
+    lines_per_request: Count = Field(
+        default=0, title="Lines per call to the model", description="0 sends all lines of a document in one call."
+    )
     waiting: WaitSettings = Field(
-        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+        default_factory=WaitSettings, title="Waiting", description="How long to wait, and the folder for files."
     )
 
     @model_validator(mode="after")
@@ -180,18 +205,33 @@ class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobB
         ```
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = BLOCK_CONFIG
     _block_type_name = "Datasaur Export"
     _block_type_slug = "datasaur-export"
     _documentation_url = _DOCUMENTATION  # type: ignore[assignment] # as above
 
-    credentials: DatasaurCredentials = Field(description="The installation to run the job on.")
-    project_ids: list[str] = Field(description="Ids of the projects to export.")
-    file_name: str = Field(description="Name of the file at Datasaur, without its ending.", json_schema_extra=NOT_EMPTY)
-    format: str = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
-    role: Literal["REVIEWER", "LABELER"] = Field(default="REVIEWER", description="Whose labels are exported.")
+    credentials: DatasaurCredentials = Field(
+        title="Datasaur credentials", description="The job runs on this installation."
+    )
+    project_ids: list[str] = Field(
+        title="Projects", description="Ids of the projects, from their addresses in Datasaur."
+    )
+    file_name: str = Field(
+        title="Name of the file", description="Without its ending, such as nightly.", json_schema_extra=NOT_EMPTY
+    )
+    format: str = Field(
+        default="JSON_ADVANCED",
+        title="Format",
+        description="Format of the exported labels.",
+        json_schema_extra={"enum": [*EXPORT_FORMATS]},
+    )
+    role: Literal["REVIEWER", "LABELER"] = Field(
+        default="REVIEWER",
+        title="Labels of",
+        description="Export the labels that the reviewers accepted, or those of the labelers.",
+    )
     waiting: WaitSettings = Field(
-        default_factory=WaitSettings, description="How long to wait, and the folder for files."
+        default_factory=WaitSettings, title="Waiting", description="How long to wait, and the folder for files."
     )
 
     @model_validator(mode="after")

@@ -3,29 +3,64 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
+from prefect.blocks.core import Block, schema_extra
 from prefect.settings import get_current_settings
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.inputs import show_boxes
 from graphql_jobs.transport.rate_limit import MAX_REQUESTS_PER_S
 
 #: A day, in seconds.
 DAY_S = 24 * 3600.0
 
+#: Forms offer these; Datasaur takes any word. Source: docs/providers/datasaur.md#exports.
+EXPORT_FORMATS = (
+    "JSON_ADVANCED",
+    "DATASAUR_SCHEMA",
+    "CSV",
+    "TSV",
+    "XLSX",
+    "CONLL_2003",
+    "CONLL_U",
+    "PLAIN",
+    "CUSTOM",
+)
+
 Client = TypeVar("Client", bound=JobClient)
 
+
+def _form(schema: dict[str, Any], block: type[Block]) -> None:
+    schema_extra(schema, block)
+    show_boxes(schema)
+
+
+#: The configuration of all blocks here: no message contains a value, and an optional field of the form is a box.
+BLOCK_CONFIG = ConfigDict(hide_input_in_errors=True, json_schema_extra=_form)
+
 # These are not in a base class, since its fields would precede the address and the token in the UI's form.
-VisibilityS = Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)]
+VisibilityS = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=DAY_S,
+        allow_inf_nan=False,
+        title="Advanced: new jobs show within (seconds)",
+        description="A new job or project may be missing from lists for so long. A search after a lost response takes "
+        "as long.",
+    ),
+]
 SubmissionS = Annotated[
     float,
     Field(
         gt=0,
         le=DAY_S,
         allow_inf_nan=False,
-        description="Seconds that one submission may take. Other runs take it over ten seconds later at most.",
+        title="Advanced: a submission takes at most (seconds)",
+        description="Other runs may take a submission over when this time and ten seconds have passed.",
     ),
 ]
 RequestsPerS = Annotated[
@@ -34,8 +69,9 @@ RequestsPerS = Annotated[
         gt=0,
         le=MAX_REQUESTS_PER_S,
         allow_inf_nan=False,
-        description="Requests per second at most, with retries, sign-in and downloads; 0.2 is one in 5 s. All blocks "
-        "in a process with these credentials and this number share the limit. Empty for no limit.",
+        title="Advanced: requests per second at most",
+        description="Counts retries, sign-in and downloads; 0.2 is one request in 5 s. All blocks in a process with "
+        "these credentials and this number share the limit. Empty for no limit.",
     ),
 ]
 MaxBatch = Annotated[
@@ -43,8 +79,9 @@ MaxBatch = Annotated[
     Field(
         ge=1,
         le=500,  # our choice: aiWARE's largest document; larger ones save little
-        description="Jobs per status request at most. Batches shrink automatically where the service refuses them. "
-        "Empty for 100 (aiWARE) or 500 (Datasaur).",
+        title="Advanced: jobs per status request at most",
+        description="Batches shrink automatically where the service refuses them. Empty for 100 (aiWARE) or 500 "
+        "(Datasaur).",
     ),
 ]
 
@@ -179,6 +216,8 @@ MAX_POLL_INTERVAL_S = Schedule().max_delay_s
 class WaitSettings(BaseModel):
     """How long a job block waits for its job, and the folder for the job's files."""
 
+    model_config = ConfigDict(json_schema_extra=show_boxes)
+
     give_up_after_s: GiveUpAfter = GIVE_UP_AFTER_S
     queued_at_most_s: QueuedAtMost = None
     running_at_most_s: RunningAtMost = None
@@ -186,7 +225,9 @@ class WaitSettings(BaseModel):
     unseen_at_most_s: UnseenAtMost = None
     max_poll_interval_s: MaxPollInterval = MAX_POLL_INTERVAL_S
     result_folder: str | None = Field(
-        default=None, description="Folder for the job's files. Empty for one in Prefect's home."
+        default=None,
+        title="Folder for the job's files",
+        description="Path of a folder on the machine that runs the job block. Empty for one in Prefect's home.",
     )
 
     def policy(self) -> WaitPolicy:

@@ -109,19 +109,7 @@ TemplateFields = Annotated[
         description='Values for the engine\'s job template by their names, such as {"language": "en-US"}.',
     ),
 ]
-#: The form offers these; Datasaur takes any word. Source: docs/providers/datasaur.md#exports.
-EXPORT_FORMATS = (
-    "JSON_ADVANCED",
-    "DATASAUR_SCHEMA",
-    "CSV",
-    "TSV",
-    "XLSX",
-    "CONLL_2003",
-    "CONLL_U",
-    "PLAIN",
-    "CUSTOM",
-)
-ExportFormat = Annotated[Name, Field(json_schema_extra={"enum": list(EXPORT_FORMATS)})]
+ExportFormat = Annotated[Name, Field(json_schema_extra={"enum": [*fields.EXPORT_FORMATS]})]
 
 
 class ParameterCheck:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+import blocks
 from blocks import (
     AiwareCredentials,
     AiwareEngineJob,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
 S3CRET = "s3cret-value"
+ALL = [getattr(blocks, name) for name in blocks.__all__]
 JOBS: dict[str, tuple[type[Block], dict[str, Any], str]] = {
     "a blank engine": (AiwareEngineJob, {"engine_id": " ", "target_id": "1"}, "engine_id"),
     "no media": (AiwareEngineJob, {"engine_id": "e"}, "upload_url"),
@@ -64,6 +66,19 @@ def test_wrong_job_block_is_refused_when_it_is_created(name: str) -> None:
     ],
 )
 def test_form_refuses_empty_fields(kind: type[Block], fields: list[str]) -> None:
-    """The UI checks the lengths and bounds in the schema."""
+    """Prefect's old UI checks the lengths and bounds in the schema."""
     properties = kind.model_json_schema()["properties"]
     assert [properties[field]["minLength"] for field in fields] == [1] * len(fields)
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_form_of_a_block_has_titles_and_boxes_and_its_advanced_fields_last(kind: type[Block]) -> None:
+    """No title is "Visibility S", no field a choice between a type and None, and a secret is a visible password box."""
+    assert [name for name, field in kind.model_fields.items() if not field.title] == []
+    schema = kind.model_json_schema()
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    assert "anyOf" not in str(schema)
+    secrets = [name for name in schema["secret_fields"] if "." not in name]
+    assert {properties[name]["format"] for name in secrets} <= {"password"}
+    advanced = [field.get("title", "").startswith("Advanced: ") for field in properties.values()]
+    assert advanced == sorted(advanced)

@@ -16,13 +16,13 @@ from prefect.utilities.schema_tools.validation import validate
 from pydantic import SecretStr
 
 import flows
-from blocks.fields import WaitSettings
+from blocks.fields import EXPORT_FORMATS, WaitSettings
 from flows.create_datasaur_project import create_datasaur_project
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.providers.aiware import EngineTask, IOFolder, Route
 from graphql_jobs.providers.datasaur import ProjectDocument
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.parameters import EXPORT_FORMATS, MAX_WAIT_S
+from tasks.parameters import MAX_WAIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
