@@ -24,6 +24,7 @@ from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
+from graphql_jobs.providers.connection import Connection, check_connection
 
 _DOCUMENTATION = "https://docs.veritone.com/#/apis/"
 
@@ -71,6 +72,13 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     def _check_token(cls, token: SecretStr) -> SecretStr:
         BearerToken(token.get_secret_value())
         return token
+
+    async def check_connection(self) -> Connection:
+        """Return whose credentials these are, what they may do, the latency and the difference of the clocks.
+
+        Raises `RequestFailed`, whose message says what to change.
+        """
+        return await check_connection(self.get_client())
 
     def get_client(self) -> AiwareClient:
         """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""

@@ -27,6 +27,7 @@ from blocks.runs.submit import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
+from graphql_jobs.providers.connection import Connection, check_connection
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
 from graphql_jobs.transport.auth import Auth
 from graphql_jobs.urls import Url
@@ -89,6 +90,13 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
             raise InvalidInput("client_id", "give client_id and client_secret, or a token alone.")
         self._auth()
         return self
+
+    async def check_connection(self) -> Connection:
+        """Return whose credentials these are, what they may do, the latency and the difference of the clocks.
+
+        Raises `RequestFailed`, whose message says what to change.
+        """
+        return await check_connection(self.get_client())
 
     def get_client(self) -> DatasaurClient:
         """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""

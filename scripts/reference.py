@@ -19,6 +19,7 @@ import typer
 import blocks
 from blocks.fields import WaitSettings
 from flows.cancel_remote_jobs import cancel_remote_jobs
+from flows.check_connection import check_connection
 from flows.create_datasaur_project import create_datasaur_project
 from flows.reap_orphans import reap_orphans
 from flows.run_aiware_engine import run_aiware_engine
@@ -52,6 +53,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     run_datasaur_export,
     create_datasaur_project,
     wait_for_jobs,
+    check_connection,
     cancel_remote_jobs,
     reap_orphans,
     watch_suspended_runs,

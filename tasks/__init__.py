@@ -7,6 +7,7 @@ that create something have no Prefect retries: the session decides which request
 from tasks.cancel import cancel_job
 from tasks.cancelling.layers import cancel_with_the_run, cancelling_with_the_run
 from tasks.check import check_job, check_jobs
+from tasks.check_connection import check_connection
 from tasks.downstream import start_deployment
 from tasks.fetch import fetch_result
 from tasks.submit import submit_job
@@ -17,6 +18,7 @@ __all__ = [
     "cancel_job",
     "cancel_with_the_run",
     "cancelling_with_the_run",
+    "check_connection",
     "check_job",
     "check_jobs",
     "create_suspended_run",

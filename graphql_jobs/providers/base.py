@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.providers.batching import Deferred
+    from graphql_jobs.providers.identity import Identity
     from graphql_jobs.providers.recovery import Location, Recovery
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
@@ -84,6 +85,10 @@ class JobClient(ABC):
 
         Use `session.create`. Raises `RequestFailed` if nothing was started, `SubmissionUnknown` if that is not known.
         """
+
+    async def identify(self) -> Identity:
+        """Return whose credentials these are, by a query that starts nothing. Raises `RequestFailed`."""
+        raise NotImplementedError  # called only by `check_connection`
 
     def recovery(self, spec: JobSpec) -> Recovery:
         """Return what to do if it is not known whether `spec` was started. Raises `InvalidInput` for another's spec."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from prefect.blocks.core import Block
+from prefect.client.schemas import objects
+from prefect.server.schemas import core
 from prefect.testing.standard_test_suites.blocks import BlockStandardTestSuite
+from pydantic import ValidationError
 
 import blocks
 from blocks import aiware, datasaur
@@ -24,6 +27,14 @@ class TestEveryBlockMeetsPrefectsStandard(BlockStandardTestSuite):
     def test_has_a_valid_image(self, block: type[Block]) -> None:
         """No logo: Prefect's client accepts only http(s) addresses, which every browser would fetch."""
         assert block._logo_url is None
+
+
+def test_prefects_client_refuses_a_logo_that_needs_no_network() -> None:
+    """The server would store a `data:` address, but no client could read the block any more: see decision 4."""
+    fields = {"name": "aiWARE", "slug": "aiware", "logo_url": "data:image/svg+xml,<svg/>"}
+    assert core.BlockType.model_validate(fields).logo_url == fields["logo_url"]
+    with pytest.raises(ValidationError, match="logo_url"):
+        objects.BlockType.model_validate(fields)
 
 
 def test_every_block_of_the_package_is_exported() -> None:

@@ -58,12 +58,12 @@ CHOICES: dict[str, Sequence[str]] = {
 }
 
 
-def test_ten_flows_are_deployed() -> None:
-    """Five that submit, the sensor, the watcher, the example of a downstream flow, and two that clean up."""
+def test_eleven_flows_are_deployed() -> None:
+    """Five that submit, the sensor, the watcher, the example of a downstream flow, the check, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
-        "watch-suspended-runs",
+        *("watch-suspended-runs", "check-connection"),
     }
 
 

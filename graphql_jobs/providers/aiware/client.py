@@ -10,6 +10,7 @@ from graphql_jobs.numbers import exact_numbers
 from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, text_or_none
 from graphql_jobs.providers.aiware import documents, reader
 from graphql_jobs.providers.aiware.checking import check_batch
+from graphql_jobs.providers.aiware.identity import identify
 from graphql_jobs.providers.aiware.job_lists import candidates, jobs_on_target
 from graphql_jobs.providers.aiware.specs import AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.base import JobClient
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
     from graphql_jobs.providers.batching import Deferred
+    from graphql_jobs.providers.identity import Identity
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
     from graphql_jobs.transport.diagnosis import Dialect
@@ -69,6 +71,10 @@ class AiwareClient(JobClient):
         client = super().connect(url, auth, limits)
         client.lenient = lenient
         return client
+
+    async def identify(self) -> Identity:
+        """Return the user or organisation of the token, and its rights. Raises `RequestFailed`."""
+        return await identify(self.session)
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start a job of an `AiwareJobSpec` (`createJob`) or an `EngineJobSpec` (`launchSingleEngineJob`)."""

@@ -23,6 +23,7 @@ CREATE_TDO_WITH_ASSET = Operation(
 )
 CANCEL_JOB = Operation("mutation CancelJob($id: ID!) { cancelJob(id: $id) { id message } }")
 RETRY_JOB = Operation("mutation RetryJob($id: ID!) { retryJob(id: $id) { id targetId status } }")
+WHO_AM_I = Operation("query WhoAmI { me { id name organization { name } } myRights { operations } }")
 FIND_JOBS = Operation("""
 query FindJobs($targetId: ID!, $from: DateTime, $offset: Int, $limit: Int) {
   jobs(

@@ -19,6 +19,7 @@ from graphql_jobs.providers.collecting import AGAIN
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
+from graphql_jobs.providers.identity import Identity
 from graphql_jobs.providers.paging import PagedRead
 from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.download import download
@@ -62,6 +63,14 @@ class DatasaurClient(JobClient):
     visibility_s = 300.0
     #: Whether the last answer to `getJobs` had no list.
     had_no_list = False
+
+    async def identify(self) -> Identity:
+        """Return the client id, as far as it is known here: Datasaur tells neither account nor rights."""
+        found = (await self.session.read(documents.COUNT_PROJECTS, {})).data.get("result")
+        count = found.get("totalCount") if isinstance(found, dict) else None
+        if not isinstance(count, int):
+            raise self.session.bad_answer("getProjects", "", "it has no number of projects.")
+        return Identity(f"{self.account or 'the owner of the token'} (visible projects: {count})")
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start the job of an `AutoLabelSpec`, an `ExportSpec` or a `ProjectSpec`. None has a field for a label."""

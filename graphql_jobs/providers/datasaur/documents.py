@@ -35,4 +35,8 @@ query FindProjects($teamId: ID, $keyword: String!, $page: OffsetPageInput!) {
   }
 }
 """)
+#: Datasaur has no query for the account. This one needs a sign-in and starts nothing.
+COUNT_PROJECTS = Operation(
+    "query CountProjects { result: getProjects(input: { page: { skip: 0, take: 1 } }) { totalCount } }"
+)
 GET_PROJECT = Operation("query GetProject($id: ID!) { result: getProject(input: { projectId: $id }) { id name } }")
