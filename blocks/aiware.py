@@ -23,6 +23,7 @@ from blocks.pasted import Address, Token
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, Limits
+from graphql_jobs.inputs import TextSettings
 from graphql_jobs.providers.aiware import AiwareClient, EngineJobSpec
 from graphql_jobs.providers.connection import Connection, check_connection
 
@@ -116,10 +117,10 @@ class AiwareEngineJob(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `Job
         title="Or data object (TDO)",
         description="Id of the data object that holds the recording, instead of an address.",
     )
-    fields: dict[str, str] = Field(
+    fields: TextSettings = Field(
         default_factory=dict,
-        title="Engine settings (JSON)",
-        description="Values for the engine's job template by their names, such as clusterId.",
+        title="Engine settings",
+        description="Values for the engine's job template, such as language=en-US.",
     )
     waiting: WaitSettings = Field(
         default_factory=WaitSettings, title="Waiting", description="How long to wait, and the folder for files."

@@ -33,7 +33,7 @@ from tasks.suspending.suspend import SUSPEND_AFTER_S
     job_config="Notes kept with the job (JSON)",
     engine_id="Instead of tasks: engine",
     upload_url="Instead of tasks: address of the recording",
-    template_fields="Instead of tasks: engine settings (JSON)",
+    template_fields="Instead of tasks: engine settings",
 )
 @flow(
     name="run-aiware-job",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StringConstraints, WithJsonSchema
 
 from graphql_jobs.errors import InvalidInput
 
@@ -35,6 +36,46 @@ Name = Annotated[
     AfterValidator(without_control_characters),
 ]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+def _by_name(given: Any) -> Any:
+    """Return settings that are given as ["name=value"] by their names."""
+    if not isinstance(given, list):
+        return given
+    named: dict[str, str] = {}
+    for item in given:
+        name, sign, value = item.partition("=") if isinstance(item, str) else ("", "", "")
+        if not sign or not name.strip() or name.strip() in named:
+            raise ValueError("give each setting once, as name=value")
+        named[name.strip()] = value.strip()
+    return named
+
+
+def _with_json_values(given: Any) -> Any:
+    """The same; a value that is JSON, such as 3 or true, is that JSON."""
+    named = _by_name(given)
+    return {name: _json_or_text(value) for name, value in named.items()} if named is not given else given
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+#: A form shows a list of boxes first, for "name=value".
+_SHOWN_AS = WithJsonSchema(
+    {
+        "anyOf": [
+            {"title": "name=value", "type": "array", "items": {"type": "string"}},
+            {"title": "JSON", "type": "object"},
+        ]
+    }
+)
+#: Values by their names, which people give as ["name=value"].
+Settings = Annotated[dict[str, JsonValue], BeforeValidator(_with_json_values), _SHOWN_AS]
+TextSettings = Annotated[dict[str, str], BeforeValidator(_by_name), _SHOWN_AS]
 
 
 def show_boxes(schema: dict[str, Any]) -> None:

@@ -32,10 +32,10 @@ The credentials are saved in the blocks aiware, datasaur and datasaur-target-api
   Datasaur client id      {datasaur_client_id}
   Datasaur client secret  {datasaur_client_secret}
 
-For a first run, choose a deployment for aiWARE and give
+For a first run, run the deployment aiware-engine with
   engine      {ENGINE_ID}
   recording   {MEDIA_URL}
-or one for Datasaur's auto-label and give
+or the deployment datasaur-auto-label with
   project     {PROJECT_ID}
   labeler     {LABELER_EMAIL}
 

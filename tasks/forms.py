@@ -52,8 +52,8 @@ def _shown(parameter: Parameter, title: str) -> Parameter:
     default: Any = parameter.default
     if default is Parameter.empty:
         default = Field(json_schema_extra=extra)
-    else:  # A default of null would be sent for an empty box.
-        default = Field(default=MISSING if default is None else default, json_schema_extra=extra)
+    else:  # A default of null would be sent for an empty box, and one of {} would choose raw JSON.
+        default = Field(default=MISSING if default in (None, {}) else default, json_schema_extra=extra)
     return Parameter(
         parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=_without_none(parameter.annotation)
     )

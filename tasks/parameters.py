@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 import graphql_jobs
 from blocks import fields
 from blocks.runs import suspended_wait
-from graphql_jobs.inputs import Name, invalid_input
+from graphql_jobs.inputs import Name, TextSettings, invalid_input
 
 #: Our choice: the form should refuse milliseconds in place of seconds.
 MAX_WAIT_S = 30 * 24 * 3600.0
@@ -103,10 +103,10 @@ ClusterId = Annotated[
     Field(title="Cluster", description="Id of the cluster to run on. Empty for the organisation's default."),
 ]
 TemplateFields = Annotated[
-    dict[str, str],
+    TextSettings,
     Field(
-        title="Engine settings (JSON)",
-        description='Values for the engine\'s job template by their names, such as {"language": "en-US"}.',
+        title="Engine settings",
+        description="Values for the engine's job template, such as language=en-US.",
     ),
 ]
 ExportFormat = Annotated[Name, Field(json_schema_extra={"enum": [*fields.EXPORT_FORMATS]})]

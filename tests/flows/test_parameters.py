@@ -103,7 +103,8 @@ def test_form_has_titles_and_boxes_and_its_advanced_fields_last(flow: Flow[..., 
     """No field is named `give_up_after_s`, none is a choice between a type and None; structures may be left out."""
     shown = sorted(flow.parameters.properties.items(), key=lambda item: item[1]["position"])
     assert [name for name, schema in shown if schema["title"] == name or schema["title"][0].islower()] == []
-    assert [name for name, schema in shown if "anyOf" in schema] == (["target"] if flow is run_aiware_job else [])
+    choices = {"target", "template_fields"}  # a structure or none; name=value or JSON
+    assert {name for name, schema in shown if "anyOf" in schema} <= choices
     advanced = [schema["title"].startswith("Advanced: ") for _, schema in shown]
     assert advanced == sorted(advanced)
     assert {name for name, _ in shown} == set(inspect.signature(flow.fn).parameters)
@@ -199,6 +200,19 @@ def test_tasks_given_as_objects_survive_the_api() -> None:
     given: dict[str, Any] = {"tasks": [task], "routes": [route]}
     stored = json.loads(json.dumps(run_aiware_job.serialize_parameters(given)))
     assert run_aiware_job.validate_parameters(stored)["tasks"] == [task]
+
+
+@pytest.mark.parametrize("given", [["url=https://a.invalid/?x=1", "retries = 3", "fast=true"], None])
+def test_settings_are_given_by_name_and_value_or_as_json(given: list[str] | None) -> None:
+    """A person types `url=https://...` into boxes; a script passes an object. The values of a template stay texts."""
+    wanted = {"url": "https://a.invalid/?x=1", "retries": 3, "fast": True}
+    sent = run_aiware_job.validate_parameters({"tasks": [{"engine_id": "e", "payload": given or wanted}]})
+    assert sent["tasks"][0].payload == wanted
+    texts = {name: str(value) for name, value in wanted.items()} | {"fast": "true"}
+    assert run_aiware_job.validate_parameters({"template_fields": given or texts})["template_fields"] == texts
+    for wrong in (["url"], ["=x"], ["a=1", "a=2"], [3]):
+        with pytest.raises(ParameterTypeError, match="as name=value"):
+            run_aiware_job.validate_parameters({"template_fields": wrong})
 
 
 def test_documents_given_as_objects_survive_the_api() -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 
-from graphql_jobs.inputs import MAX_INT, Count, Name, show_boxes
+from graphql_jobs.inputs import MAX_INT, Count, Name, Settings, show_boxes
 from graphql_jobs.spec import JobSpec
 from graphql_jobs.urls import Url
 
@@ -53,8 +53,10 @@ class EngineTask(_Part):
     """One task of a job: an engine with its payload and its folders."""
 
     engine_id: Name = Field(title="Engine", description="Id of the engine.")
-    payload: dict[str, JsonValue] = Field(
-        default_factory=dict, title="Engine settings (JSON)", description="The engine's own parameters."
+    payload: Settings = Field(
+        default_factory=dict,
+        title="Engine settings",
+        description="The engine's own parameters, such as url=https://media.example.com/a.mp4.",
     )
     io_folders: list[IOFolder] = Field(
         default_factory=list, title="Folders", description="Inputs and outputs that routes connect."
