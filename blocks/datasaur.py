@@ -21,7 +21,7 @@ from blocks.fields import (
     limits_of,
     tuned,
 )
-from blocks.pasted import Address, Token
+from blocks.pasted import Address, OptionalToken
 from blocks.runs.job_run import RemoteJobRun
 from blocks.runs.submit import start
 from graphql_jobs import BearerToken, ClientCredentials, Limits
@@ -63,7 +63,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     client_secret: SecretStr | None = Field(
         default=None, title="Client secret", description="The secret that belongs to the client id."
     )
-    token: Token | None = Field(
+    token: OptionalToken = Field(
         default=None,
         title="Or a token",
         description="Instead of client id and client secret. It expires and cannot be renewed.",

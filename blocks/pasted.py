@@ -32,3 +32,5 @@ def _pasted_token(token: Any) -> Any:
 
 Address = Annotated[BaseUrl, BeforeValidator(_pasted_url)]
 Token = Annotated[SecretStr, BeforeValidator(_pasted_token)]
+#: Not `Token | None`: Prefect finds no secret in an annotated type within a union, and would store it as plain text.
+OptionalToken = Annotated[SecretStr | None, BeforeValidator(_pasted_token)]

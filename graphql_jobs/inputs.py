@@ -81,13 +81,20 @@ TextSettings = Annotated[dict[str, str], BeforeValidator(_by_name), _SHOWN_AS]
 def show_boxes(schema: dict[str, Any]) -> None:
     """Change the JSON schema of a model for forms: an optional field is a box, not a choice between a type and null.
 
-    An empty box is left out. Prefect's server accepts null for such a field, too.
+    An empty box is left out. Prefect's server accepts null for such a field, too. An optional structure is left out
+    unless it is chosen.
     """
     for field in schema.get("properties", {}).values():
+        if field.get("default", "") is not None:
+            continue
         kinds = [kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"]
-        if len(kinds) == 1 and "type" in kinds[0] and field.get("default", "") is None:
+        if [*map(tuple, kinds)] == [("$ref",)]:
+            field["anyOf"] = [{"title": "Leave out", "type": "null"}, {"title": "Set"} | kinds[0]]
+        elif len(kinds) == 1 and "type" in kinds[0]:
             del field["anyOf"], field["default"]
             field |= kinds[0]
+        elif kinds:  # the first one is shown
+            del field["default"]
 
 
 def invalid_input(error: ValidationError, whole: str) -> InvalidInput:

@@ -49,20 +49,21 @@ def _title(parameter: Parameter) -> str:
 
 def _shown(parameter: Parameter, title: str) -> Parameter:
     extra: dict[str, Any] = {"title": title}
-    default: Any = parameter.default
+    annotation, default = _without_none(parameter.annotation), parameter.default
     if default is Parameter.empty:
         default = Field(json_schema_extra=extra)
-    else:  # A default of null would be sent for an empty box, and one of {} would choose raw JSON.
-        default = Field(default=MISSING if default in (None, {}) else default, json_schema_extra=extra)
-    return Parameter(
-        parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=_without_none(parameter.annotation)
-    )
+    elif annotation != parameter.annotation or default == {}:
+        # A default of null would be sent for an empty box, and one of {} would choose raw JSON.
+        default = Field(default=MISSING, json_schema_extra=extra)
+    else:
+        default = Field(default=default, json_schema_extra=extra)
+    return Parameter(parameter.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _without_none(annotation: Any) -> Any:
     """Return the type without `None`. Prefect's API accepts null nevertheless, if there is no default.
 
-    A structure stays optional: the API would refuse null for it.
+    A structure keeps it, since the API would refuse null. The form leaves a structure out unless it is chosen.
     """
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)

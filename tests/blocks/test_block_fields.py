@@ -71,14 +71,27 @@ def test_form_refuses_empty_fields(kind: type[Block], fields: list[str]) -> None
     assert [properties[field]["minLength"] for field in fields] == [1] * len(fields)
 
 
+def test_prefect_knows_every_secret() -> None:
+    """It encrypts all of a block, and shows asterisks for these fields only."""
+    known = {kind.__name__: kind.model_json_schema()["secret_fields"] for kind in ALL}
+    assert known == {
+        "AiwareCredentials": ["token"],
+        "AiwareEngineJob": ["credentials.token"],
+        "DatasaurAutoLabel": ["credentials.client_secret", "credentials.token", "target_api.secret_key"],
+        "DatasaurCredentials": ["client_secret", "token"],
+        "DatasaurExport": ["credentials.client_secret", "credentials.token"],
+        "DatasaurTargetApi": ["secret_key"],
+    }
+
+
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
 def test_form_of_a_block_has_titles_and_boxes_and_its_advanced_fields_last(kind: type[Block]) -> None:
-    """No title is "Visibility S", no field a choice between a type and None, and a secret is a visible password box."""
+    """Each title is set, no field is a choice between a type and None, and each secret is a box that Prefect knows."""
     assert [name for name, field in kind.model_fields.items() if not field.title] == []
     schema = kind.model_json_schema()
     properties: dict[str, dict[str, Any]] = schema["properties"]
     assert [name for name, field in properties.items() if "anyOf" in field] in ([], ["fields"])  # name=value or JSON
-    secrets = [name for name in schema["secret_fields"] if "." not in name]
-    assert {properties[name]["format"] for name in secrets} <= {"password"}
+    passwords = {name for name, field in properties.items() if field.get("format") == "password"}
+    assert {name for name in schema["secret_fields"] if "." not in name} == passwords
     advanced = [field.get("title", "").startswith("Advanced: ") for field in properties.values()]
     assert advanced == sorted(advanced)

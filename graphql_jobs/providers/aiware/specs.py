@@ -83,11 +83,13 @@ class NewTarget(_Part):
     """A temporal data object that is created with the job."""
 
     name: str | None = Field(default=None, description="Name of the new object.")
-    start_date_time: int | str | None = Field(
-        default=None, title="Start of the recording", description="Epoch seconds, or ISO 8601."
+    start_date_time: str | int | None = Field(
+        default=None,
+        title="Start of the recording",
+        description="As text such as 2026-11-28T12:00:00Z (str), or in seconds since 1970 (int).",
     )
-    stop_date_time: int | str | None = Field(
-        default=None, title="End of the recording", description="Epoch seconds, or ISO 8601."
+    stop_date_time: str | int | None = Field(
+        default=None, title="End of the recording", description="Like the start, and after it."
     )
     details: dict[str, JsonValue] | None = Field(
         default=None, title="Notes (JSON)", description="aiWARE keeps this JSON with the object."
