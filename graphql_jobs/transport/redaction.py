@@ -42,6 +42,8 @@ class Secrets:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: dict[str, set[str]] = {}
         self._spellings: Counter[str] = Counter()
+        #: The spellings that are too long to be in an id by chance.
+        self._in_ids: set[str] = set()
         self._lengths: Counter[int] = Counter()
         self._by_beginning: dict[str, set[str]] = {}
         for secret in secrets:
@@ -64,6 +66,7 @@ class Secrets:
         self._lengths.update(map(len, spellings))
         for spelling in spellings:
             self._by_beginning.setdefault(spelling[:_BEGINNING], set()).add(spelling)
+        self._in_ids |= {one for one in spellings if len(one) >= _SHORTEST_IN_ID}
 
     def discard(self, secret: str) -> None:
         """Allow `secret` to be shown again."""
@@ -73,6 +76,7 @@ class Secrets:
             self._spellings[spelling] -= 1
             if not self._spellings[spelling]:
                 del self._spellings[spelling]
+                self._in_ids.discard(spelling)
                 alike = self._by_beginning[spelling[:_BEGINNING]]
                 alike.remove(spelling)
                 if not alike:
@@ -91,7 +95,7 @@ class Secrets:
         if _ESCAPED_IN_ID.search(text):
             return True
         if len(self._spellings) <= _FEW:
-            return any(len(one) >= _SHORTEST_IN_ID and one in text for one in self._spellings)
+            return any(map(text.__contains__, self._in_ids))
         beginnings = range(len(text) - _BEGINNING + 1)
         return not self._by_beginning.keys().isdisjoint([text[at : at + _BEGINNING] for at in beginnings])
 

@@ -79,7 +79,7 @@ class PollQueue:
 
     def put(self, job: PolledJob, due_at: float) -> None:
         """Schedule the job for `due_at` instead of its earlier instant."""
-        if not job.is_under_way:
+        if job.due_at != inf:
             self._remove(job)
         job.due_at = due_at
         due, instants = self._due[job.is_large], self._instants[job.is_large]

@@ -17,7 +17,7 @@ from graphql_jobs.transport.rate_limit import delayed
 from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 from graphql_jobs.waiting.metrics import Metrics
 from graphql_jobs.waiting.poll_queue import PollQueue
-from graphql_jobs.waiting.watch import judged
+from graphql_jobs.waiting.watch import broken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,33 +97,29 @@ class Poller:
                 self._judge_at = min(self._judge_at, now + delay_s)
                 self._wake_at(self._judge_at, now)
             else:
-                while batch := self._take(now):
-                    self._send(batch, now)
-                self._wake_at(self._next_at(now), now)
+                while (next_at := self._next_at()) <= now:
+                    self._send(self._take(now), now)
+                self._wake_at(next_at, now)
         except Exception as failure:  # a bug of ours: it must not make a wait endless
             self._die(failure)
 
-    def _take(self, now: float) -> list[PolledJob]:
-        """Return the jobs of the next poll, or none if none may be sent now. In an outage, send one probe at a time."""
-        queue, large = self._queue, sum(self._polls.values())
-        if self._breaker.failure:
-            if len(self._polls) > large or now < min(self._breaker.probe_at, self._judge_at):
-                return []
-            # If a wait gives up, any job serves as the probe, so that the wait does not give up too soon.
-            return queue.take_probe(inf if now >= self._judge_at else now)
-        if len(self._polls) >= MAX_UNDER_WAY:
-            return []
-        large_job = queue.take(now, 1, large=True) if large < MAX_LARGE else []
-        return large_job or queue.take(now, self._client.batch_size)
-
-    def _next_at(self, now: float) -> float:
-        """Return when the timer fires for the next poll, or inf if an answer triggers the next step."""
+    def _next_at(self) -> float:
+        """Return when the next poll may be sent, or inf if a poll must end first. In an outage, send only probes."""
         large = sum(self._polls.values())
         batch_at, large_at = self._queue.next_at(), self._queue.next_at(large=True)
         if self._breaker.failure:
-            probe_at = max(self._breaker.probe_at, min(batch_at, large_at))
-            return inf if len(self._polls) > large else min(probe_at, self._judge_at if self._judge_at > now else inf)
+            due_at = min(batch_at, large_at)
+            is_free = len(self._polls) == large and due_at < inf
+            return min(max(self._breaker.probe_at, due_at), self._judge_at) if is_free else inf
         return inf if len(self._polls) >= MAX_UNDER_WAY else min(batch_at, large_at if large < MAX_LARGE else inf)
+
+    def _take(self, now: float) -> list[PolledJob]:
+        """Return the jobs of the next poll."""
+        if self._breaker.failure:
+            # If a wait gives up, any job serves as the probe, so that the wait does not give up too soon.
+            return self._queue.take_probe(inf if now >= self._judge_at else now)
+        large_job = sum(self._polls.values()) < MAX_LARGE and self._queue.take(now, 1, large=True)
+        return large_job or self._queue.take(now, self._client.batch_size)
 
     def _send(self, batch: Sequence[PolledJob], now: float) -> None:
         """Send a poll in the context of a wait for one of its jobs, so that log lines about a job appear there."""
@@ -139,11 +135,10 @@ class Poller:
         failures = [one for one in seen.values() if isinstance(one, RequestFailed)]
         self._judge_endpoint(failures, len(batch), asked_at, now)
         for job in batch:
+            due_at = max(asked_at + job.interval_s, now)
             if job.job_id in deferred:  # it needs further requests
                 job.is_large, due_at = True, now
-            elif now < job.judge_at and hash(seen[job.job_id]) == job.shown:
-                due_at = max(min(asked_at + job.interval_s, job.judge_at + _LATE_S), now)
-            else:
+            elif due_at >= job.judge_at or hash(seen[job.job_id]) != job.shown:
                 due_at = self._judge(job, seen[job.job_id], asked_at, now)
             if job.waits:
                 self._queue.put(job, due_at)
@@ -195,11 +190,16 @@ class Poller:
         for waiter, watch in job.waits:
             if waiter.joined_at > asked_at:
                 deadline_at = -inf  # it needs another poll
-            elif (ended := judged(watch, seen, now)) is not None:
-                self._end(job, waiter, watch, seen, ended)
-                continue
-            elif watch.changed and waiter.wants_changes:
-                waiter.tell((watch, seen, None))
+            else:
+                try:
+                    ended = watch.judge(seen, now)
+                except Exception as bug:  # it ends only this wait
+                    ended = broken(watch, now, bug, "judging the job")
+                if ended is not None:
+                    self._end(job, waiter, watch, seen, ended)
+                    continue
+                if watch.changed and waiter.wants_changes:
+                    waiter.tell((watch, seen, None))
             schedule, age_s = watch.policy.schedule, now - watch.began_at
             is_steady = is_steady and schedule.is_steady(age_s)
             interval_s, deadline_at = min(interval_s, schedule.interval_s(age_s)), min(deadline_at, watch.deadline_at)

@@ -149,14 +149,6 @@ class Watch:
         return self.stopped(errors.WaitTimedOut, f"the deadline {limit} passed; last seen: {last}.", now)
 
 
-def judged(watch: Watch, seen: Seen, now: float) -> Ended | None:
-    """Do `Watch.judge`. A bug in it ends only this wait."""
-    try:
-        return watch.judge(seen, now)
-    except Exception as bug:
-        return broken(watch, now, bug, "judging the job")
-
-
 def broken(watch: Watch, now: float, bug: Exception, doing: str) -> WaitStopped:
     """Return the end of a wait because of `bug`. Its text may be a server's, so the log shows only its traceback."""
     logger.error("%s while %s:\n%s", type(bug).__name__, doing, "".join(format_tb(bug.__traceback__)))

@@ -101,7 +101,7 @@ def _read(client: Client, response: Response, at: tuple[str | int, ...], job_id:
     if not isinstance(entry.get("status"), str):
         detail = f"the status of job {job_id} cannot be read."
         return response.error_below(*at, "status") or _bad(client, "getJobs", job_id, detail)
-    if entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
+    if response.field_errors and entry.get("resultId") is None and (failure := response.error_below(*at, "resultId")):
         return failure
     try:
         job = reader.read_job(entry, client.session.redact)
