@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from graphql_jobs.waiting.waiter import Waiter
-    from graphql_jobs.waiting.watch import Watch
+    from graphql_jobs.waiting.watch import Waiter, Watch
 
 #: Our choice: a job may fill up a batch once half of its interval has passed.
 _FILLS_SHARE = 0.5

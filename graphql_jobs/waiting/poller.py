@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from graphql_jobs.handle import Seen
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.waiting.poll_queue import PolledJob
-    from graphql_jobs.waiting.waiter import Waiter
-    from graphql_jobs.waiting.watch import Ended, Watch
+    from graphql_jobs.waiting.watch import Ended, Waiter, Watch
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,7 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
-from graphql_jobs.waiting.waiter import Waiter
-from graphql_jobs.waiting.watch import Ended, Watch, broken, may_have_news
+from graphql_jobs.waiting.watch import Ended, Waiter, Watch, broken, may_have_news
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence

@@ -1,7 +1,12 @@
-"""How one wait judges one job: it continues, ends with the job, or gives up. Pure; instants are epoch seconds."""
+"""One wait: how it judges each of its jobs, and how the poller passes the ends and changes to the caller's task.
+
+Instants are epoch seconds. A `Watch` is pure.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 from dataclasses import dataclass, field
 from math import inf
@@ -14,6 +19,8 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Checkpoint, digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.waiting.policy import WaitPolicy
 
@@ -21,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: How a wait ended: the job in its final state, or the reason why the wait gave up.
 Ended = Job | errors.GraphqlJobsError
+#: A watch, the result of a poll of its job, and the end of the wait; None if the job only changed.
+News = tuple["Watch", "Seen", Ended | None]
 
 
 def may_have_news(handle: JobHandle, policy: WaitPolicy) -> bool:
@@ -157,3 +166,38 @@ def broken(watch: Watch, now: float, bug: Exception, doing: str) -> WaitStopped:
 
 def _starts(job: Job) -> list[float]:
     return [task.started_at.timestamp() for task in job.tasks if task.started_at]
+
+
+class Waiter:
+    """A caller's watches by the ids of their jobs. The poller adds news, the caller awaits them."""
+
+    def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
+        """`wants_changes`: the poller also passes on changes, and not only ends."""
+        self.watches, self.wants_changes = dict(watches), wants_changes
+        #: When the poller began to poll for it.
+        self.joined_at = 0.0
+        #: The caller's context, in which log lines about its jobs appear.
+        self.context = contextvars.copy_context()
+        self._news: list[News] = []
+        self._failure: BaseException | None = None
+        self._is_told = asyncio.Event()
+
+    async def news(self) -> list[News]:
+        """Return all news as soon as there are any. Raises the poller's failure after them."""
+        await self._is_told.wait()
+        if self._failure and not self._news:
+            raise self._failure
+        news, self._news = self._news, []
+        if not self._failure:
+            self._is_told.clear()
+        return news
+
+    def tell(self, news: News) -> None:
+        """Add news."""
+        self._news.append(news)
+        self._is_told.set()
+
+    def fail(self, failure: BaseException) -> None:
+        """End the wait with the poller's failure."""
+        self._failure = failure
+        self._is_told.set()

@@ -14,8 +14,7 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
-from graphql_jobs.waiting.waiter import Waiter
-from graphql_jobs.waiting.watch import Watch
+from graphql_jobs.waiting.watch import Waiter, Watch
 from tests.graphql_jobs.waits import EVERY_5_S, Slow, all_of, cancel, every, handle, is_idle, job, until
 
 if TYPE_CHECKING:
