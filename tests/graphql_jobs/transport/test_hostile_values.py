@@ -45,11 +45,11 @@ def test_bad_date_header_is_ignored(date: str) -> None:
     assert Exchange(True, 200, {"Date": date}).skew_s(0.0) is None
 
 
-@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("opening", ["[", '{"a":', '["},{","},{",', "[{},{},{},"])
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 1000, 1023, 1100, 100_000])
 def test_too_deeply_nested_json_is_refused(opening: str, depth: int) -> None:
-    """With 900 to 1,024 levels, orjson reads a value that Python cannot print."""
-    closing = "]" if opening == "[" else "}"
+    """With 900 to 1,024 levels, orjson reads a value that Python cannot print. Objects beside it hide no level."""
+    closing = "]" if opening[0] == "[" else "}"
     for leaf in ("1", "NaN", "1" * 100, '"\\ud800"'):
         with pytest.raises(ValueError, match=r".+"):
             decoded(opening * depth + leaf + closing * depth)
