@@ -25,8 +25,8 @@ _JOBS = {
 }
 #: Our choice: longer names are cut off in the UI's lists.
 _MAX_CHARACTERS = 80
-#: The names that Prefect and its UI give to runs, such as "handmade-osprey" and "Handmade-Osprey".
-_GENERATED = re.compile(r"[A-Za-z]+-[A-Za-z]+")
+#: The names that Prefect and its two UIs give to runs: "handmade-osprey", "Handmade-Osprey", "phi2-trebus-y".
+_GENERATED = re.compile(r"[A-Za-z]+\d*-[A-Za-z]+(-[a-z])?")
 
 Parameters = Mapping[str, Any]
 

@@ -36,6 +36,13 @@ def test_name_that_a_person_gave_stays(name: str, monkeypatch: pytest.MonkeyPatc
     assert named_after(engine_run)() == name
 
 
+@pytest.mark.parametrize("name", ["handmade-osprey", "Handmade-Osprey", "gamma5-alphard", "phi2-trebus-y"])
+def test_generated_name_is_replaced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of Prefect's client, and those with which its two UIs fill in the form."""
+    _context(monkeypatch, name, {"engine_id": "f", "target_id": "1"})
+    assert named_after(engine_run)() == "engine f on data object 1"
+
+
 def test_name_is_short_and_printable() -> None:
     """An address without a path gives its host; a line break would break the log."""
     assert file_of("https://media.example.invalid/") == "media.example.invalid"
