@@ -28,7 +28,7 @@ _SECRET_NAME = re.compile(r"sig|token|key|secret|pass|pwd|code|auth|cred|hmac|se
 _BEGINNING = 4
 #: Our choice: an id may contain a shorter secret by chance.
 _SHORTEST_IN_ID = 8
-_ESCAPED_IN_ID = re.compile(r"[%\\&]")
+_ESCAPES_IN_ID = "%\\&"
 #: Up to this many secrets, searching for each is faster than the index.
 _FEW = 50
 
@@ -92,7 +92,7 @@ class Secrets:
 
     def may_stand_in(self, text: str) -> bool:
         """Whether `text` may contain a secret that is too long to be in an id by chance."""
-        if _ESCAPED_IN_ID.search(text):
+        if any(map(text.__contains__, _ESCAPES_IN_ID)):
             return True
         if len(self._spellings) <= _FEW:
             return any(map(text.__contains__, self._in_ids))
