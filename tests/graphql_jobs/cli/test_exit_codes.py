@@ -8,8 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.testing import CliRunner
 
 from graphql_jobs import JobHandle, errors
+from graphql_jobs.cli.app import app
 from graphql_jobs.cli.arguments import read_jobs
 from graphql_jobs.cli.credentials import client_for
 from graphql_jobs.cli.exit_codes import ExitCode, code_of, code_of_all
@@ -76,3 +78,17 @@ async def test_handle_of_a_foreign_provider_is_bad_input() -> None:
     """A handle of another program: its provider is not known here."""
     with pytest.raises(InvalidInput, match="--provider: 'other' is not one of aiware, datasaur"):
         await client_for("other", None)
+
+
+def test_unexpected_error_is_one_line_without_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug: no traceback, and the text of the error, which may hold a secret, is not shown."""
+
+    async def broken(*_: object) -> None:
+        raise KeyError("s3cret")
+
+    monkeypatch.setattr("graphql_jobs.cli.app.client_for", broken)
+    ended = CliRunner().invoke(app, ["check", "--provider", "aiware", "1"])
+    assert ended.exit_code == ExitCode.UNEXPECTED
+    assert ended.output.startswith("graphql-jobs: an unexpected KeyError at ")
+    assert ended.output.count("\n") == 1
+    assert "s3cret" not in ended.output
