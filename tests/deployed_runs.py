@@ -1,9 +1,12 @@
-"""Runs of deployments on a worker: start them, and wait for them in real time."""
+"""Runs of deployments: start them, wait for them in real time, and delete those that a watcher would watch."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+
+from blocks.runs.root_run import TAG
+from tasks.flow_runs import runs_in_state
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -27,3 +30,11 @@ async def all_ended(client: PrefectClient, runs: list[FlowRun]) -> list[FlowRun]
             break
         await asyncio.sleep(1)
     return runs
+
+
+async def delete_suspended_runs(client: PrefectClient) -> None:
+    """Delete the runs that other tests left suspended or resumed, so that a watcher makes no requests for them."""
+    for name in ("Suspended", "Resuming"):
+        async for page in runs_in_state(name, TAG):
+            for run in page:
+                await client.delete_flow_run(run.id)

@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 
 from graphql_jobs.emulator import Emulator, JobFault, ManualClock, Pace
 from graphql_jobs.waiting import poll_queue
+from tests.deployed_runs import delete_suspended_runs
 from tests.exhaustive.fuse import fused_prefect, stops_around_writes
 from tests.exhaustive.suspended import Case, SuspendedLife
 
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 ON_FAILURE = pytest.mark.parametrize("on_failure", ["resume", "fail"])
 
+#: The pairs of stops are dealt to so many tests, which run at the same time.
+PARTS = 3
+
 
 @ON_FAILURE
 async def test_every_single_stop(on_failure: OnFailure, deploy: Deploy, runs_of: RunsOf) -> None:
@@ -44,12 +48,13 @@ async def test_every_single_stop(on_failure: OnFailure, deploy: Deploy, runs_of:
         await _judge(life, cases, on_failure, runs_of)
 
 
-async def test_every_pair_of_stops(deploy: Deploy, runs_of: RunsOf) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_every_pair_of_stops(part: int, deploy: Deploy, runs_of: RunsOf) -> None:
     """Each process is stopped around each of its writes, and the next one around each of its own: the same holds."""
     async with _laboratory("resume", deploy) as life:
         cases: list[Case] = []
         for process, points in enumerate((await life.run({})).points):
-            for first in stops_around_writes(points):
+            for first in stops_around_writes(points)[part::PARTS]:
                 then = await life.run({process: first})
                 if len(then.points) > process + 1:
                     seconds = stops_around_writes(then.points[process + 1])
@@ -65,6 +70,7 @@ async def _laboratory(on_failure: OnFailure, deploy: Deploy) -> AsyncIterator[Su
         if on_failure == "fail":
             emulator.faults.add(JobFault("job_fails", times=None))
         async with get_client() as client:
+            await delete_suspended_runs(client)
             flow_id = await client.create_flow_from_name(f"life-{os.urandom(4).hex()}")
             own_id = await client.create_deployment(flow_id=flow_id, name="default")
         life = SuspendedLife(emulator, prefect, (own_id, deployment), on_failure)

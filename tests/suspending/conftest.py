@@ -13,16 +13,14 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.utilities.callables import parameter_schema
 
-from blocks.runs.root_run import TAG
 from flows.run_aiware_job import run_aiware_job
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs.emulator.aiware.model import PlantedTask
 from tasks import create_suspended_run
-from tasks.flow_runs import runs_in_state
-from tasks.suspending.resume import SUSPENDED
 from tasks.suspending.watcher import Watcher
 from tests.clocks import DrivenClock
 from tests.conftest import aiware_credentials
+from tests.deployed_runs import delete_suspended_runs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -103,9 +101,7 @@ class Runs:
 async def runs(saved: None) -> AsyncIterator[Runs]:
     """Without the suspended runs of other tests, whose emulators are gone."""
     async with get_client() as client:
-        async for page in runs_in_state(SUSPENDED, TAG):
-            for run in page:
-                await client.delete_flow_run(run.id)
+        await delete_suspended_runs(client)
         yield Runs(client)
 
 
