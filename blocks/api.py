@@ -62,7 +62,7 @@ async def persistent(call: Callable[[], Awaitable[T]], *, for_s: float = PERSIST
     return answer
 
 
-async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
+async def ask(call: Callable[[PrefectClient], Awaitable[T]], *, for_s: float = PERSIST_S) -> T:
     """Return the result of one call of Prefect's client, with retries during an outage: see `persistent`.
 
     run = await ask(lambda client: client.read_flow_run(run_id))
@@ -72,7 +72,7 @@ async def ask(call: Callable[[PrefectClient], Awaitable[T]]) -> T:
         async with get_client() as client:
             return await call(client)
 
-    return await persistent(asked)
+    return await persistent(asked, for_s=for_s)
 
 
 def is_outage(error: BaseException) -> bool:

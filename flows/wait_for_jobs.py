@@ -20,7 +20,8 @@ from tasks.fetch import fetch_results
 from tasks.forms import with_form
 from tasks.names import PROVIDERS, count, named_after
 from tasks.outcome import JOBS_PARAMETER, outcome
-from tasks.run_state import ends_in_a_state, overall_state
+from tasks.reporting.words import success_of_many
+from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.until import succeeded
 
@@ -93,10 +94,12 @@ async def wait_for_jobs(
         is_due = bool(downstream) and _is_due(start_downstream_when, ended)
         results = await fetch_results(block, ended, policy) if is_due else {}
         finished = [outcome(provider, job_id, how, results.get(job_id)) for job_id, how in ended.items()]
+        started = []
         if is_due:
             scope = [until, start_downstream_when, sorted(set(job_ids))]
-            await start_downstream(downstream, provider, client.session.url, finished, scope)
-    return overall_state(ended) or finished
+            started = await start_downstream(downstream, provider, client.session.url, finished, scope)
+    message = success_of_many(provider, ended, len(started))
+    return overall_state(ended) or succeeded_with(finished, message)
 
 
 def _is_due(when: str, ended: dict[str, Job | GraphqlJobsError]) -> bool:

@@ -30,9 +30,8 @@
         ├── CheckRefused           a poll was refused before the wait saw the job
         └── ProviderLost           the outage lasted longer than its budget
 
-Three different things are three different classes: a failed request (`RequestFailed`), a failed job (`JobFailed`), and
-a wait that stopped (`WaitStopped`). All take positional arguments and survive pickling.
-No message holds a secret: the session removes the ones it knows before it builds one.
+Three things are three classes: a failed request (`RequestFailed`), a failed job (`JobFailed`) and a wait that stopped
+(`WaitStopped`). All survive pickling. No message holds a secret: the session removes those that it knows.
 """
 
 from __future__ import annotations
@@ -263,7 +262,11 @@ class JobNotFound(JobError):
 
 
 class CancelRefused(JobError):
-    """The provider refused to cancel the job, or cannot. The job was left running."""
+    """The provider refused to cancel the job, or cannot. The job was left running, unless it `has_ended` before."""
+
+    def __init__(self, provider: str, job_id: str, detail: str, has_ended: bool = False) -> None:
+        super().__init__(provider, job_id, detail)
+        self.args, self.has_ended = (*self.args, has_ended), has_ended
 
 
 class ResultUnavailable(JobError):

@@ -56,7 +56,7 @@ class JobFailure:
 
 
 class JobTask(NamedTuple):
-    """One task of a job. `engine_id` and `started_at` are None if the provider omits them.
+    """One task of a job. `engine_id`, `started_at` and `ended_at` are None if the provider omits them.
 
     A poll creates one for each task of each job. So it is a named tuple, which costs a third of a frozen dataclass, and
     the instant is parsed on access.
@@ -71,11 +71,18 @@ class JobTask(NamedTuple):
     failure: JobFailure | None = None
     #: A failure of this task does not count: a standby task replaced it, or it is a standby that was not needed.
     excused: bool = False
+    #: As the provider sent it.
+    raw_ended: str | float | None = None
 
     @property
     def started_at(self) -> datetime | None:
         """When the task began to run."""
         return instant_or_none(self.raw_started)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the task ended."""
+        return instant_or_none(self.raw_ended)
 
 
 class Job(NamedTuple):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs import CancelOutcome
-from tasks.cancelling.jobs import shows_at, until_seen
+from tasks.cancelling.jobs import LeftAlone, shows_at, until_seen
+from tasks.job_task import job_task
 
 
-@task(name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
+@job_task(left=(LeftAlone,), name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
 async def cancel_job(
     credentials: JobCredentials,
     job_id: str,

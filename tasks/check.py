@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs import Job
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.handle import Seen
+from tasks.job_task import job_task
 
 # A status must not be cached. Only the session retries requests.
 
 
-@task(name="check job", task_run_name="check {job_id}", cache_policy=NO_CACHE)
+@job_task(name="check job", task_run_name="check {job_id}", cache_policy=NO_CACHE)
 async def check_job(credentials: JobCredentials, job_id: str) -> Job:
     """Return the job in its current state. Raises `JobNotFound` or `RequestFailed`."""
     async with credentials.get_client() as client:
@@ -26,7 +27,7 @@ async def check_job(credentials: JobCredentials, job_id: str) -> Job:
     return seen
 
 
-@task(name="check jobs", cache_policy=NO_CACHE)
+@job_task(name="check jobs", cache_policy=NO_CACHE)
 async def check_jobs(credentials: JobCredentials, job_ids: Sequence[str]) -> dict[str, Seen]:
     """Return the job of each id, or the error of its poll. One bad id does not affect the others.
 

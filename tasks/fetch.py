@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.fields import default_result_folder
@@ -15,12 +15,14 @@ from blocks.runs.job_run import JobCredentials
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, require_success
 from graphql_jobs.errors import ResultUnavailable
 from graphql_jobs.providers.collecting import may_be_fetched_later
+from tasks.job_task import job_task
+from tasks.reporting.words import result_words
 
 #: Our choice: the results of more jobs would not fit into one run's parameters.
 MAX_RESULTS = 20
 
 
-@task(name="fetch result", task_run_name="fetch result of {handle.job_id}", cache_policy=NO_CACHE)
+@job_task(name="fetch result", task_run_name="fetch result of {handle.job_id}", cache_policy=NO_CACHE)
 async def fetch_result(
     credentials: JobCredentials,
     handle: JobHandle,
@@ -37,11 +39,11 @@ async def fetch_result(
     async with credentials.get_client() as client:
         known = client.handle(handle, "handle")
         result = await client.result(known, job, folder or default_result_folder(), policy.outage_budget_s)
-    get_run_logger().info("The result of job %s has: %s", handle.job_id, ", ".join(result) or "nothing to fetch")
+    get_run_logger().info("%s", result_words(job, result))
     return result
 
 
-@task(name="fetch results", cache_policy=NO_CACHE)
+@job_task(name="fetch results", cache_policy=NO_CACHE)
 async def fetch_results(
     credentials: JobCredentials, ended: Mapping[str, Job | GraphqlJobsError], policy: WaitPolicy = WaitPolicy()
 ) -> dict[str, dict[str, Any]]:

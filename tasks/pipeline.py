@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.runs.job_run import JobCredentials
+from blocks.runs.root_run import root_run_id
 from blocks.runs.suspended_wait import OnFailure
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
 from graphql_jobs.errors import InvalidInput, WaitTimedOut
@@ -16,6 +17,9 @@ from tasks.downstream import start_downstream
 from tasks.fetch import fetch_result
 from tasks.outcome import outcome_of
 from tasks.parameters import OnTimeout
+from tasks.reporting.reporter import report_result
+from tasks.reporting.words import success
+from tasks.run_state import succeeded_with
 from tasks.submit import submit_job
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.timeout import after_timeout
@@ -47,9 +51,10 @@ async def run_to_the_end(
     downstream: Sequence[str],
     options: JobOptions = JobOptions(),
 ) -> dict[str, Any]:
-    """Submit, wait, fetch and hand over. Return the `outcome`. A retry of the run adopts the job of the first attempt.
+    """Submit, wait, fetch and hand over. Return the `outcome`, in the state in which the run ends.
 
-    One session stays open, so the steps share connections and token. A person's cancel of the run cancels the job.
+    A retry of the run adopts the job of the first attempt. One session stays open, so the steps share connections and
+    token. A person's cancel of the run cancels the job.
     """
     async with credentials.get_client(), cancelling_with_the_run():
         handle = await submit_job(
@@ -69,5 +74,7 @@ async def run_to_the_end(
             raise await after_timeout(timeout, credentials, handle, options.on_timeout) from None
         result = await fetch_result(credentials, handle, job, folder, policy)
         finished = outcome_of(handle, job, result)
-        await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
-        return finished
+        started = await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
+        runs = dict(zip(dict.fromkeys(downstream), started, strict=True))
+        await report_result(handle, job, await root_run_id(), result, runs)
+        return succeeded_with(finished, success(job, handle, len(started)))

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from blocks.runs.cancelled_by_person import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, errors, require_success
@@ -35,6 +35,8 @@ _STATE_NAMES: Mapping[type[GraphqlJobsError], str] = {
     errors.InvalidInput: "InvalidInput",
     errors.RequestFailed: "RequestFailed",
 }
+#: All names of states of failed runs.
+ERROR_STATES = (*_STATE_NAMES.values(), "Failed")
 
 
 def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | None:
@@ -49,6 +51,11 @@ def overall_state(ended: Mapping[str, Job | GraphqlJobsError]) -> State[Any] | N
         shown = "\n".join(map(str, failures[:3]))
         state.message = f"{len(failures)} of {len(ended)} jobs did not succeed. {shown}"
     return state
+
+
+def succeeded_with(value: R, message: str) -> R:
+    """Return the final state of a run that succeeded. Prefect gives the run's caller the value."""
+    return cast("R", Completed(message=message, data=value))
 
 
 def _failure(ended: Job | GraphqlJobsError) -> GraphqlJobsError | None:

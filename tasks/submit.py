@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from math import inf
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
+from blocks.runs.root_run import root_run_id
 from blocks.runs.submit import submit_from_here
 from graphql_jobs import JobHandle, JobSpec, OnUnknown
+from graphql_jobs.errors import SubmissionUnknown
 from tasks import names
 from tasks.cancelling.layers import cancelling_with_the_run
+from tasks.job_task import job_task
+from tasks.reporting.events import tell, tell_unknown
 
 
-@task(name="submit job", task_run_name=names.submission, cache_policy=NO_CACHE, retries=0)
+@job_task(name="submit job", task_run_name=names.submission, cache_policy=NO_CACHE, retries=0)
 async def submit_job(
     credentials: JobCredentials,
     spec: JobSpec,
@@ -32,14 +36,20 @@ async def submit_job(
     cancels the job.
     """
     async with credentials.get_client() as client, cancelling_with_the_run():
-        handle = await submit_from_here(
-            credentials,
-            client,
-            spec,
-            key=key,
-            on_unknown=on_unknown,
-            force_resubmit=force_resubmit,
-            wait_at_most_s=wait_at_most_s,
-        )
+        run_id = await root_run_id()
+        try:
+            handle = await submit_from_here(
+                credentials,
+                client,
+                spec,
+                key=key,
+                on_unknown=on_unknown,
+                force_resubmit=force_resubmit,
+                wait_at_most_s=wait_at_most_s,
+            )
+        except SubmissionUnknown as unknown:
+            tell_unknown(unknown, client.session.url, run_id)
+            raise
+        tell("submitted", handle, run_id)
     get_run_logger().info("Submitted %s job %s (%s).", handle.provider, handle.job_id, handle.operation)
     return handle

@@ -15,6 +15,7 @@ from tasks.cancelling.clean_up import note_cancelled
 from tasks.cancelling.jobs import LeftAlone
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 from tasks.parameters import OnTimeout
+from tasks.reporting.events import Change, tell
 
 logger = logging.getLogger(__name__)
 
@@ -23,33 +24,39 @@ async def after_timeout(
     timeout: WaitTimedOut, credentials: JobCredentials, handle: JobHandle, on_timeout: OnTimeout
 ) -> WaitTimedOut:
     """Return the error with a sentence about what happened to the job."""
+    run_id = await root_run_id()
+    change: Change = "left-running"
     if on_timeout == "leave":
+        tell(change, handle, run_id, timeout)
         return timeout
     try:
-        said = await _cancel(credentials, handle)
+        said, is_cancelled = await _cancel(credentials, handle, run_id)
+        if is_cancelled:
+            change = "cancelled"
     except GraphqlJobsError as failure:
         said = f"It was to be cancelled: {failure}"
+    tell(change, handle, run_id, why=said)
     return WaitTimedOut(timeout.provider, timeout.job_ids, timeout.waited_s, timeout.detail, said)
 
 
-async def _cancel(credentials: JobCredentials, handle: JobHandle) -> str:
+async def _cancel(credentials: JobCredentials, handle: JobHandle, run_id: UUID | None) -> tuple[str, bool]:
+    """Return what was done, and whether the job was cancelled."""
     try:
-        run_id = await root_run_id()
         kept = await _find(run_id, handle.job_id) if run_id else None
         if run_id and kept:  # before the check, so that one of two runs that time out together cancels
             await kept.store.remove_user(kept.key, run_id)
     except (
         Exception
     ) as error:  # any error of Prefect's client: another run may wait for the job, so it is not cancelled
-        return _untold(error)
+        return _untold(error), False
     before = partial(_require_alone, run_id, kept) if run_id and kept else None
     try:
         outcome = await cancel_job(credentials, handle.job_id, handle.submitted_at, before)
     except LeftAlone as left:
-        return f"It was {left}"
+        return f"It was {left}", False
     if kept and outcome.confirmed:
         await _note(f"{run_id}/deadline", kept, outcome.message)
-    return f"It was cancelled: {outcome.message}"
+    return f"It was cancelled: {outcome.message}", True
 
 
 def _untold(error: Exception) -> str:

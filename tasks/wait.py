@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from blocks.runs.suspended_wait import OnFailure, Until
-from graphql_jobs import Job, JobClient, JobHandle, WaitPolicy, wait, wait_many
+from graphql_jobs import GraphqlJobsError, Job, JobClient, JobHandle, WaitPolicy, wait, wait_many
 from graphql_jobs.errors import InvalidInput, JobNotFound
 from tasks import names
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
+from tasks.job_task import job_task
+from tasks.reporting.reporter import Reporter
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
 from tasks.until import Ended, Outcomes, outcomes_until, succeeded, with_advice
 
-#: Our choice: the maximum number of jobs that are each logged. With more, the log has jobs that did not succeed, and
-#: every tenth of the progress.
+#: Our choice: the maximum number of jobs that are each logged, and whose start is an event. With more, the log has jobs
+#: that did not succeed, and every tenth of the progress.
 _LOGGED_ONE_BY_ONE = 20
 
 _IF_LOST = (
@@ -29,7 +32,12 @@ _IF_LOST = (
 )
 
 
-@task(name="wait for job", task_run_name=names.wait_for_one, cache_policy=NO_CACHE)
+@job_task(
+    ends=lambda job: {job.job_id: job},
+    name="wait for job",
+    task_run_name=names.wait_for_one,
+    cache_policy=NO_CACHE,
+)
 async def wait_for_job(
     credentials: JobCredentials,
     job: JobHandle,
@@ -51,30 +59,35 @@ async def wait_for_job(
     Raises `JobNotFound` or a `WaitStopped`: `WaitTimedOut`, `ProviderLost` or `CheckRefused`. If a person cancels the
     run meanwhile, the jobs that it submitted are cancelled too.
     """
-    logger = get_run_logger()
     async with credentials.get_client() as client, cancelling_with_the_run():
         handle = client.handle(job, "job")
-
-        async def waiting(policy: WaitPolicy) -> Job:
-            try:
-                return await wait(
-                    client,
-                    handle,
-                    policy,
-                    on_change=lambda seen: logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe()),
-                    checkpoints=await checkpoints_of_this_run(),
-                )
-            except JobNotFound as lost:
-                raise with_advice(lost, _IF_LOST) from None
-
-        if not suspend:
-            return await waiting(policy)
-        return await Suspending(credentials, [handle], policy, if_lost=_IF_LOST).wait(
-            waiting, suspend_after_s, on_failure
-        )
+        async with Reporter([handle], await root_run_id(), may_resume=suspend) as reporter:
+            waiting = partial(_wait_for_one, client, handle, reporter)
+            if not suspend:
+                return await waiting(policy)
+            return await Suspending(credentials, [handle], policy, if_lost=_IF_LOST).wait(
+                waiting, suspend_after_s, on_failure
+            )
 
 
-@task(name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
+async def _wait_for_one(client: JobClient, handle: JobHandle, reporter: Reporter, policy: WaitPolicy) -> Job:
+    logger = get_run_logger()
+
+    def changed(seen: Job) -> None:
+        logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe())
+        reporter.changed(seen)
+
+    try:
+        job = await wait(client, handle, policy, on_change=changed, checkpoints=await checkpoints_of_this_run())
+    except GraphqlJobsError as stopped:
+        ended = with_advice(stopped, _IF_LOST) if isinstance(stopped, JobNotFound) else stopped
+        reporter.ended(handle.job_id, ended)
+        raise ended from None
+    reporter.ended(handle.job_id, job)
+    return job
+
+
+@job_task(ends=lambda ended: ended, name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
 async def wait_for_jobs(
     credentials: JobCredentials,
     jobs: Sequence[JobHandle | str],
@@ -93,15 +106,16 @@ async def wait_for_jobs(
     see `wait_for_job`. Raises `InvalidInput` for an empty list or a malformed id.
     """
 
-    async def waiting(policy: WaitPolicy) -> Outcomes:
-        async with aclosing(_ends(credentials, jobs, policy)) as ends:
-            return await outcomes_until(ends, until)
+    async with cancelling_with_the_run(), credentials.get_client() as client:
+        handles = _handles(client, jobs)
+        async with Reporter(handles, await root_run_id(), may_resume=suspend) as reporter:
 
-    async with cancelling_with_the_run():
-        if not suspend:
-            return await waiting(policy)
-        async with credentials.get_client() as client:
-            handles = _handles(client, jobs)
+            async def waiting(policy: WaitPolicy) -> Outcomes:
+                async with aclosing(_ends(client, handles, policy, reporter)) as ends:
+                    return await outcomes_until(ends, until)
+
+            if not suspend:
+                return await waiting(policy)
             return await Suspending(credentials, handles, policy, until).wait(waiting, suspend_after_s, on_failure)
 
 
@@ -132,48 +146,57 @@ async def jobs_as_they_end(
         await waiting
 
 
-@task(name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
+@job_task(ends=lambda ended: ended, name="wait for jobs", task_run_name=names.wait_for_many, cache_policy=NO_CACHE)
 async def _put_ends(
     credentials: JobCredentials,
     jobs: Sequence[JobHandle | str],
     policy: WaitPolicy,
     ends_seen: asyncio.Queue[tuple[str, Ended] | None],
     stopped: asyncio.Event,
-) -> None:
-    """Put each end into `ends_seen`, and None after the last one, until `stopped`."""
+) -> Outcomes:
+    """Put each end into `ends_seen`, and None after the last one, until `stopped`. Return the ends."""
     stop = asyncio.create_task(stopped.wait())
+    outcomes: Outcomes = {}
     try:
-        async with cancelling_with_the_run(), aclosing(_ends(credentials, jobs, policy)) as ends:
-            while not stop.done():
-                coming = asyncio.ensure_future(anext(ends, None))
-                await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.wait({coming})
-                elif end := coming.result():
-                    ends_seen.put_nowait(end)
-                else:
-                    break
+        async with cancelling_with_the_run(), credentials.get_client() as client:
+            handles = _handles(client, jobs)
+            async with (
+                Reporter(handles, await root_run_id()) as reporter,
+                aclosing(_ends(client, handles, policy, reporter)) as ends,
+            ):
+                while not stop.done():
+                    coming = asyncio.ensure_future(anext(ends, None))
+                    await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
+                    if not coming.done():
+                        coming.cancel()
+                        await asyncio.wait({coming})
+                    elif end := coming.result():
+                        outcomes[end[0]] = end[1]
+                        ends_seen.put_nowait(end)
+                    else:
+                        break
     finally:
         stop.cancel()
         ends_seen.put_nowait(None)
+    return outcomes
 
 
 async def _ends(
-    credentials: JobCredentials, jobs: Sequence[JobHandle | str], policy: WaitPolicy
+    client: JobClient, handles: Sequence[JobHandle], policy: WaitPolicy, reporter: Reporter
 ) -> AsyncGenerator[tuple[str, Ended]]:
     logger = get_run_logger()
-    async with credentials.get_client() as client:
-        handles = _handles(client, jobs)
-        total, number = len({handle.job_id for handle in handles}), 0
-        logger.info("Waiting for %d %s jobs.", total, client.provider)
-        async with aclosing(wait_many(client, handles, policy, checkpoints=await checkpoints_of_this_run())) as ends:
-            async for handle, ended in ends:
-                number += 1
-                if total <= _LOGGED_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
-                    words = ended.describe() if isinstance(ended, Job) else str(ended)
-                    logger.info("%d of %d ended: job %s: %s", number, total, handle.job_id, words)
-                yield handle.job_id, ended
+    total, number = len({handle.job_id for handle in handles}), 0
+    logger.info("Waiting for %d %s jobs.", total, client.provider)
+    changed = reporter.changed if total <= _LOGGED_ONE_BY_ONE else None
+    checkpoints = await checkpoints_of_this_run()
+    async with aclosing(wait_many(client, handles, policy, on_change=changed, checkpoints=checkpoints)) as ends:
+        async for handle, ended in ends:
+            number += 1
+            reporter.ended(handle.job_id, ended)
+            if total <= _LOGGED_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
+                words = ended.describe() if isinstance(ended, Job) else str(ended)
+                logger.info("%d of %d ended: job %s: %s", number, total, handle.job_id, words)
+            yield handle.job_id, ended
 
 
 def _handles(client: JobClient, jobs: Sequence[JobHandle | str]) -> list[JobHandle]:

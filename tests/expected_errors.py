@@ -26,13 +26,12 @@ OF_SERVER = (
 
 #: The stack that the tests of the root folder share.
 OF_SHARED_STACK = (
-    Expected(r"Task run 'submit EngineJobSpec' - Task run failed with exception: NotFound\(", r"\.NotFound: ", REFUSED),
-    Expected(r"Task run 'submit EngineJobSpec' - Finished in state Failed\('.* NotFound: ", "", REFUSED),
-    Expected(r"Flow run '[\w-]+' - Finished in state RequestFailed\(", "", REFUSED),
-    Expected(r"Flow run '[\w-]+' - Finished in state TimedOut\(", "", LATE),
-    Expected(r"Task run 'submit AutoLabelSpec' - .* SubmissionUnknown\(", r"\.SubmissionUnknown: ", KILLED),
-    Expected(r"Task run 'submit AutoLabelSpec' - Finished in state Failed\('.* SubmissionUnknown: ", "", KILLED),
-    Expected(r"Flow run '[\w-]+' - Finished in state SubmissionUnknown\(", "", KILLED),
+    Expected(r"Task run 'submit aiWARE engine job' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Flow run '[^']+' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Task run 'wait for [^']+' - Finished in state TimedOut\(", "", LATE),
+    Expected(r"Flow run '[^']+' - Finished in state TimedOut\(", "", LATE),
+    Expected(r"Task run 'submit Datasaur auto-labeling' - Finished in state SubmissionUnknown\(", "", KILLED),
+    Expected(r"Flow run '[^']+' - Finished in state SubmissionUnknown\(", "", KILLED),
 )
 
 # A task run that waits is cancelled; one whose thread computes is aborted.

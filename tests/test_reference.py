@@ -13,6 +13,7 @@ import pytest
 
 import graphql_jobs
 import tasks
+from blocks.runs.cancelled_by_person import JOB_RUNS
 from graphql_jobs import Deadlines, JobState, Limits, Schedule, WaitPolicy, emulator
 from graphql_jobs.cli.credentials import VARIABLES
 from graphql_jobs.emulator.__main__ import _parser
@@ -21,6 +22,7 @@ from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.providers import aiware, datasaur
 from graphql_jobs.telemetry import Telemetry
 from scripts.reference import BLOCKS, COMMANDS, ERRORS, FLOWS, STRUCTURES, renewed
+from tasks.reporting.events import CHANGES, PREFIX, JobEvent
 from tasks.run_state import _STATE_NAMES
 from tasks.suspending.resume import CANNOT_RESUME, SUSPENDED
 from tasks.suspending.tally import HEARTBEAT
@@ -125,7 +127,7 @@ def _all_errors() -> set[str]:
 
 def test_every_state_of_a_run_has_an_entry() -> None:
     """The state name of each error, and the states of Prefect and of suspended runs."""
-    wanted = {*_STATE_NAMES.values(), "Completed", "Cancelled", "Failed", SUSPENDED, CANNOT_RESUME}
+    wanted = {*_STATE_NAMES.values(), "Completed", "Cancelled", JOB_RUNS, "Failed", SUSPENDED, CANNOT_RESUME}
     text = section("states.md").split("What to do next")[0]
     assert set(entries(text)) == wanted
 
@@ -177,10 +179,14 @@ def test_every_metric_has_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_event_has_an_entry() -> None:
-    """The page names the one event that the project emits."""
+    """The page names the events that the project emits, and the fields of those about jobs."""
     emitted = [file.name for file, text in sources("graphql_jobs", "blocks", "tasks", "flows") if "emit_event(" in text]
-    assert emitted == ["tally.py"]
-    assert f"`{HEARTBEAT}`" in section("metrics.md", "Events")
+    assert emitted == ["events.py", "tally.py"]
+    assert set(re.findall(r"^\| `(graphql-jobs\.[^`]+)`", section("metrics.md", "Events"), re.MULTILINE)) == {
+        HEARTBEAT,
+        *(f"{PREFIX}{change}" for change in CHANGES),
+    }
+    assert set(entries(section("metrics.md", "Fields of a job's event"))) == set(JobEvent.__annotations__)
 
 
 @pytest.mark.parametrize(

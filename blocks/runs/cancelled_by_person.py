@@ -10,6 +10,8 @@ from blocks.api import ask
 
 #: The name of the state of a run whose job was cancelled at the provider.
 CANCELLED_AT_PROVIDER = "JobCancelled"
+#: The name of the state of a run that a person cancelled and that left a job running.
+JOB_RUNS = "CancelledJobRuns"
 #: The message that Prefect's runner writes when it shuts down (prefect/runner/_cancellation_manager.py).
 _SHUT_DOWN = "Runner is shutting down."
 

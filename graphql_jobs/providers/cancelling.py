@@ -78,7 +78,7 @@ def _outcome(
     if seen.state is JobState.CANCELLED:
         return CancelOutcome(job_id, True, f"cancelled (status {seen.raw_status!r}).", seen)
     if seen.state.is_terminal:
-        return errors.CancelRefused(client.provider, job_id, f"it had already ended: {seen.describe()}.")
+        return errors.CancelRefused(client.provider, job_id, f"it had already ended: {seen.describe()}.", True)
     if not refusal and not is_last:
         return None
     if isinstance(refusal, errors.BadReply):

@@ -74,6 +74,8 @@ class Record:
     forced_by: frozenset[str] = frozenset()
     #: The outcome of each cancel of this job, as a sentence, by what was cancelled.
     cancelled: dict[str, str] = field(default_factory=dict)
+    #: Those that left their job running, as far as is known.
+    left_running: frozenset[str] = frozenset()
     #: Whether a poll after a cancel showed that the job no longer runs.
     cancel_confirmed: bool = False
 
@@ -136,6 +138,8 @@ class Record:
         elif kind == "cancelled":
             self.cancelled[str(entry["of"])] = str(entry["message"])
             self.cancel_confirmed |= entry.get("confirmed") is True
+            if entry.get("runs_on") is True:
+                self.left_running |= {str(entry["of"])}
         else:
             raise ValueError(kind)
         self.count += 1
@@ -158,7 +162,7 @@ class Record:
         self.before = frozenset({*map(str, entry.get("before", ())), *left, *self.before})
         self.location = None if entry["location"] is None else dict(entry["location"])
         self.handle, self.void, self.unknown = None, False, None
-        self.cancelled, self.cancel_confirmed = {}, False
+        self.cancelled, self.left_running, self.cancel_confirmed = {}, frozenset(), False
 
     def _keep(self, handle: JobHandle, intent: int) -> None:
         is_known, is_replaced = handle.job_id in self.handled, self.is_replaced(handle.job_id, intent)

@@ -8,6 +8,7 @@ for the job.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from graphql_jobs.submission.record import read_record
 from graphql_jobs.submission.submit import find_again
 from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
+from tasks.reporting.events import Change, tell
 
 #: Our choice: the maximum number of attempts to append an entry while other processes append.
 _WRITES = 100
@@ -45,14 +47,17 @@ def is_cancelled_still(run: FlowRun, now: FlowRun) -> bool:
     return by_a_person(now.state) and now.run_count == run.run_count
 
 
-async def note_cancelled(submission: Submission, of: str, sentence: str, *, confirmed: bool) -> str:
+async def note_cancelled(
+    submission: Submission, of: str, sentence: str, *, confirmed: bool, runs_on: bool = False
+) -> str:
     """Record the result of the cancel `of` a job, once. Return the sentence that was recorded first.
 
     A later attempt of the run does not adopt a job whose cancel was confirmed, even if the provider no longer knows it.
     """
     home, key, record = submission.store, submission.key, submission.record
     assert record is not None  # noqa: S101 (it named the job)
-    entry = {"kind": "cancelled", "of": of, "message": sentence} | ({"confirmed": True} if confirmed else {})
+    entry: dict[str, object] = {"kind": "cancelled", "of": of, "message": sentence}
+    entry |= ({"confirmed": True} if confirmed else {}) | ({"runs_on": True} if runs_on else {})
     treated = record.intent
     for _ in range(_WRITES):
         if said := record.cancelled.get(of):
@@ -104,13 +109,15 @@ class CleanUp:
             yield Done(f"{_what(submission)}: it is not known whether it was cancelled: {why}")
             return
         for handle, owner in record.late:
-            said = record.cancelled.get(f"{self.cancel_id}/{handle.job_id}")
-            if owner == run_id:
-                yield Done(said, True) if said else Target(handle, submission, is_late=True)
+            of = f"{self.cancel_id}/{handle.job_id}"
+            if owner == run_id and (said := record.cancelled.get(of)):
+                yield Done(said, True, runs_on=of in record.left_running)
+            elif owner == run_id:
+                yield Target(handle, submission, is_late=True)
         if record.count == 0 or record.has_no_job:
             return
         if said := record.cancelled.get(self.cancel_id):
-            yield Done(said, True, record.cancel_confirmed)
+            yield Done(said, True, record.cancel_confirmed, self.cancel_id in record.left_running)
         elif run_id in record.left_behind:
             yield Done(
                 f"{_what(submission)}: left running, since it is the job of run {record.owner}, not of this run."
@@ -164,18 +171,23 @@ class CleanUp:
 
         async def note(job_id: str) -> Done:
             of = f"{self.cancel_id}/{job_id}" if right[job_id].is_late else self.cancel_id
+            if done[job_id].is_final and (done[job_id].confirmed or done[job_id].runs_on):
+                change: Change = "cancelled" if done[job_id].confirmed else "left-running"
+                tell(change, right[job_id].handle, self.run.id, why=done[job_id].sentence)
             return await self._noted(right[job_id].submission, of, done[job_id], right[job_id].is_late)
 
         noted = await each(done, note, _NOTES_AT_ONCE)
         return wrong + [done[job_id] if isinstance(one, Exception) else one for job_id, one in noted.items()]
 
     async def _noted(self, submission: Submission, of: str, done: Done, is_late: bool = False) -> Done:
-        """Log the result for a job, and record it if it is final."""
-        self.logger.info("%s", done.sentence)
+        """Log the result for a job, and record it if it is final. The last one about a job that runs is a warning."""
+        level = logging.WARNING if done.runs_on and done.is_final else logging.INFO
+        self.logger.log(level, "%s", done.sentence)
         if not done.is_final:
             return done
+        confirmed = done.confirmed and not is_late
         try:
-            said = await note_cancelled(submission, of, done.sentence, confirmed=done.confirmed and not is_late)
+            said = await note_cancelled(submission, of, done.sentence, confirmed=confirmed, runs_on=done.runs_on)
         except Exception:  # any error of Prefect's client: it must not hide the result
             self.logger.exception("The result of cancelling the job of key %s could not be recorded.", submission.key)
             return done
@@ -201,7 +213,8 @@ class CleanUp:
         found = await _search_for(search_s, clock, partial(find_again, client, label, record))
         if not found:
             seen = f"not found within {search_s:.0f} s"
-            return Done(f"{what}: {seen}. If it was started and shows later, it was left running.", self.is_last)
+            said = f"{what}: {seen}. If it was started and shows later, it was left running."
+            return Done(said, self.is_last, runs_on=not self.is_last)
         if client.evidence(record.operation, record.location or {}) is Evidence.NONE:
             ids = ", ".join(handle.job_id for handle in found)
             return Done(
@@ -215,6 +228,7 @@ class CleanUp:
             " ".join(one.sentence for one in done),
             all(one.is_final for one in done),
             all(one.confirmed for one in done),
+            any(one.runs_on for one in done),
         )
 
     async def _before(self, client: JobClient, target: Target) -> None:

@@ -53,6 +53,8 @@ class Done:
     is_final: bool = False
     #: The job was seen to be cancelled.
     confirmed: bool = False
+    #: The job may still run: it was not cancelled, had not ended and exists, or that is not known.
+    runs_on: bool = True
 
 
 class LeftAlone(Exception):
@@ -131,15 +133,15 @@ def _done(
     what = f"{client.provider} job {job_id}"
     match outcome:
         case CancelOutcome():
-            return Done(f"{what}: {outcome.message}", outcome.confirmed, outcome.confirmed)
+            return Done(f"{what}: {outcome.message}", outcome.confirmed, outcome.confirmed, not outcome.confirmed)
         case Job():
-            return Done(f"{what}: it had already ended: {outcome.describe()}.", True)
+            return Done(f"{what}: it had already ended: {outcome.describe()}.", True, runs_on=False)
         case LeftAlone():
             return Done(f"{what}: {outcome}")
         case CancelRefused():
-            return Done(str(outcome), is_last or not client.can_cancel)
+            return Done(str(outcome), is_last or not client.can_cancel, runs_on=not outcome.has_ended)
         case JobNotFound() if is_sure:
-            return Done(f"{what}: it no longer exists.", is_last)
+            return Done(f"{what}: it no longer exists.", is_last, runs_on=False)
         case JobNotFound():
             return Done(f"{what}: the provider does not show it yet, so it is not cancelled yet.")
     return unknown(what, outcome)

@@ -6,8 +6,8 @@ Three layers do this, in any order, and any of them may be missing:
 2. its hook, in a new process (`cancel_with_the_run`);
 3. a deployment that an automation starts (`clean_up_after`, called by `flows/cancel_remote_jobs.py`).
 
-Each layer records its results, so the others do not repeat them. Only the third sets the message of the run's
-state: Prefect's runner overwrites any earlier message.
+Each layer records its results, so the others do not repeat them. Only the third sets the name and the message of the
+run's state: Prefect's runner overwrites any earlier ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Cancelled
 
 from blocks.api import ask
-from blocks.runs.cancelled_by_person import by_a_person
+from blocks.runs.cancelled_by_person import JOB_RUNS, by_a_person
 from blocks.runs.root_run import root_run_id
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.clean_up import CleanUp, is_cancelled_still
@@ -96,7 +96,7 @@ async def clean_up_after(run_id: UUID) -> list[str]:
         return []
     done = await CleanUp(run, is_last=True).all()
     if done:
-        await _set_message(run, MESSAGE_PREFIX + _summary(done))
+        await _set_state(run, MESSAGE_PREFIX + _summary(done), any(one.runs_on for one in done))
     return [one.sentence for one in done]
 
 
@@ -139,13 +139,17 @@ async def _as_far_as_possible(run_id: UUID, within_s: float) -> None:
         log.exception("The jobs of this run could not all be cancelled while it ended. The next layer tries again.")
 
 
-async def _set_message(run: FlowRun, message: str) -> None:
-    """Put the message into the run's state, where the UI shows it, unless the run was started again meanwhile."""
+async def _set_state(run: FlowRun, message: str, runs_on: bool) -> None:
+    """Put the message into the run's state, where the UI shows it, unless the run was started again meanwhile.
+
+    The state's name says whether a job may still run.
+    """
 
     async def set_it(client: PrefectClient) -> None:
         now = await client.read_flow_run(run.id)
         state = now.state
         if state and state.is_cancelled() and is_cancelled_still(run, now) and state.message != message:
-            await client.set_flow_run_state(run.id, Cancelled(name=state.name, message=message), force=True)
+            name = JOB_RUNS if runs_on else "Cancelled" if state.name == JOB_RUNS else state.name
+            await client.set_flow_run_state(run.id, Cancelled(name=name, message=message), force=True)
 
     await ask(set_it)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.artifacts import acreate_table_artifact
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
 
 from blocks.fields import DAY_S
@@ -25,6 +25,7 @@ from tasks.downstream import start_deployment
 from tasks.flow_runs import is_living, read_runs, records_of, references_of
 from tasks.orphans.find import Orphan, Records
 from tasks.parameters import MAX_WAIT_S
+from tasks.reporting.report import orphans_report
 from tasks.run_state import UNKNOWN_STATE
 
 #: What to do with an orphan: report it, start `wait-for-jobs` for it, or cancel it at the provider.
@@ -88,13 +89,19 @@ async def unknown_submissions(
 
 
 async def publish(rows: Sequence[ReportRow], description: str) -> None:
-    """Log the rows and publish them as an artifact, which the UI shows with the run and in the artifact's history."""
+    """Log the rows and publish them as an artifact, which the UI shows with the run and in the artifact's history.
+
+    It is Markdown: the UI cuts the texts of a table artifact, and shows no links in it.
+    """
     logger = get_run_logger()
     for row in rows:
         about = f"job {row['job_id']}, {row['status']}" if row["job_id"] else row["what"]
         logger.warning("%s of run %s: %s Done: %s", about, row["run"], row["why"], row["done"])
     logger.info("%s", description)
-    await acreate_table_artifact(table=list(rows), key=ARTIFACT, description=description)
+    runs = await read_runs({UUID(str(row["run"])) for row in rows})
+    await acreate_markdown_artifact(
+        orphans_report(rows, {run_id: run.name for run_id, run in runs.items()}, description), ARTIFACT, description
+    )
 
 
 async def _cancel(client: JobClient, orphan: Orphan, if_gone: bool, dry_run: bool) -> str:

@@ -30,18 +30,11 @@ from graphql_jobs.clock import Clock, SystemClock
 from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost
 from graphql_jobs.waiting.checkpoints import Checkpoints
 from tasks.flow_runs import read_runs, runs_in_state
+from tasks.reporting.reporter import report_ends
 from tasks.run_state import overall_state
 from tasks.suspending.accounts import REREAD_S, Accounts
 from tasks.suspending.changes import Changes
-from tasks.suspending.resume import (
-    SUSPENDED,
-    SuspendedRun,
-    end,
-    is_suspended,
-    resume,
-    settle,
-    still_suspended,
-)
+from tasks.suspending.resume import SUSPENDED, SuspendedRun, end, is_suspended, resume, settle, still_suspended
 from tasks.suspending.tally import Tally
 from tasks.until import Outcomes, outcomes_until, succeeded, with_advice
 
@@ -266,6 +259,8 @@ class Watcher:
                     how = f"The run ends as {state.name} without a process" if state else "Resumed by a watcher"
                     log.info("%s: %s", how, _summary(outcomes))
                     self.tally.woken(self._clock.monotonic() - began_at)
+                    if state:
+                        await report_ends(wait.jobs, run.id, outcomes)
         except TimeoutError:
             return False
         finally:

@@ -27,7 +27,7 @@ from graphql_jobs.transport.auth import BearerToken
 from graphql_jobs.waiting.checkpoints import Checkpoints
 from tasks.downstream import downstream_key, started
 from tasks.outcome import outcome_of
-from tasks.suspending import accounts, suspend, tally
+from tasks.suspending import accounts, suspend, tally, watcher
 from tasks.suspending.suspend import Suspending
 from tasks.suspending.watcher import Watcher
 from tests.clocks import DrivenClock
@@ -86,6 +86,7 @@ class SuspendedLife:
         patch.setattr(Suspending, "_why_not", lambda *_: "")
         patch.setattr(accounts, "load_credentials", self._load_credentials)
         patch.setattr(tally, "emit_event", lambda *_, **__: None)
+        patch.setattr(watcher, "report_ends", _no_report)
 
     async def run(self, stops: Mapping[int, int]) -> Case:
         """A new run. The process with the number n, from 0, is stopped at the point `stops[n]`, and not otherwise.
@@ -115,12 +116,12 @@ class SuspendedLife:
         return case
 
     async def _watcher(self) -> None:
-        watcher = Watcher(clock=self._clock)
+        watching = Watcher(clock=self._clock)
         self._prefect.fuse = self._fuse
         try:
-            async with watcher.opened():
-                await watcher.tick()
-                await watcher.settled()
+            async with watching.opened():
+                await watching.tick()
+                await watching.settled()
         except Died:
             pass
         finally:
@@ -169,3 +170,7 @@ class SuspendedLife:
     async def _load_credentials(self, *_: str) -> Any:
         client = await self._connect(self._fuse)
         return SimpleNamespace(model_dump=dict, get_client=lambda: client)
+
+
+async def _no_report(*_: object) -> None:
+    """An artifact after the end of a run, on which nothing depends."""

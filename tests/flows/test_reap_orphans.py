@@ -226,7 +226,7 @@ async def test_run_that_is_retried_meanwhile_keeps_its_job(emulator: Emulator, a
 
 
 async def test_rows_are_published_as_an_artifact(emulator: Emulator) -> None:
-    """One table under the key orphans; a row has the job, its run, the reason and the action."""
+    """One table under the key orphans; a row has the job, the reason, the action, and its run with a link."""
     run = await run_in(Crashed())
     job_id = plant(emulator, run)
     [row] = await reap(emulator, action="cancel")
@@ -237,7 +237,11 @@ async def test_rows_are_published_as_an_artifact(emulator: Emulator) -> None:
         only = ArtifactFilter(key=ArtifactFilterKey(any_=["orphans"]))
         artifacts = await client.read_artifacts(artifact_filter=only)
     [mine] = [artifact for artifact in artifacts if job_id in str(artifact.data)]
-    assert mine.type == "table"
+    assert mine.type == "markdown"
+    [shown] = [line for line in str(mine.data).splitlines() if job_id in line]
+    assert f"[{run.name}](" in shown
+    assert f"/runs/flow-run/{run.id})" in shown
+    assert "would be cancelled" in shown
     assert "dry run" in (mine.description or "")
 
 

@@ -26,6 +26,7 @@ from tests.tasks.cancelled_runs import (
     end,
     key_of,
     message_of,
+    name_of,
     new_run,
     shared_target,
     submit,
@@ -60,7 +61,7 @@ async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
 
 
 async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:
-    """aiWARE refuses once a task runs: each layer sends a cancel, and the state says "left running"."""
+    """aiWARE refuses once a task runs: each layer sends a cancel, and the state's name and message say so."""
     run = await new_run()
     await submit(aiware, TASKS, run)
     emulator.clock.advance(3)
@@ -69,7 +70,7 @@ async def test_running_job_is_left_and_reported(aiware: AiwareCredentials, emula
     await end(run)
     [sentence] = await clean_up_after(run.id)
     assert "left running at aiWARE: RUNNING" in sentence
-    assert await message_of(run) == MESSAGE_PREFIX + sentence
+    assert (await name_of(run), await message_of(run)) == ("CancelledJobRuns", MESSAGE_PREFIX + sentence)
     assert [cancel.accepted for cancel in emulator.ledger.cancels] == [False, False]
 
 
@@ -84,6 +85,7 @@ async def test_later_cancel_of_the_same_run_cancels_again(aiware: AiwareCredenti
     emulator.clock.advance(10)
     await end(run)
     assert "it had already ended: SUCCEEDED" in (await clean_up_after(run.id))[0]
+    assert await name_of(run) == "Cancelled"
 
 
 async def test_job_that_was_deleted_is_reported(aiware: AiwareCredentials, emulator: Emulator) -> None:

@@ -71,6 +71,7 @@ fragment JobFields on Job {
       status
       engineId
       startedDateTime
+      completedDateTime
       failureReason
       failureMessage
       standbyTask { id status }

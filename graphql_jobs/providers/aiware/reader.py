@@ -122,7 +122,7 @@ class _Bounded:
 
 
 #: The fields of a task that are only shown: the job's state does not depend on them.
-SHOWN_ALONE = frozenset({"engineId", "startedDateTime", "failureReason", "failureMessage"})
+SHOWN_ALONE = frozenset({"engineId", "startedDateTime", "completedDateTime", "failureReason", "failureMessage"})
 
 
 def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
@@ -139,6 +139,7 @@ def read_task(entry: Entry, clean: Callable[[str], str] = str) -> JobTask:
         text_or_none(entry, "engineId"),
         short_or_none(entry.get("startedDateTime")),
         _read_failure(entry, task_id, raw_status, clean) if has_failed else None,
+        raw_ended=short_or_none(entry.get("completedDateTime")),
     )
 
 

@@ -31,7 +31,12 @@ def of(fields: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=dict.fromkeys(fields, JSON))
 
 
-TASK = of(("id", "status", "engineId", "startedDateTime", "failureReason", "failureMessage", "standbyTask"))
+TASK = of(
+    (
+        *("id", "status", "engineId", "startedDateTime", "completedDateTime"),
+        *("failureReason", "failureMessage", "standbyTask"),
+    )
+)
 
 
 def task(task_id: str, status: str, standby: tuple[str, str] | None = None) -> dict[str, Any]:
