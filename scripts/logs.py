@@ -56,7 +56,7 @@ EXPECTED = (
         _ONE_WRITER + "the server does both again a few seconds later.",
     ),
     Expected(
-        r"Flow run '[\w-]+' - Finished in state Suspended\(type=PAUSED\)",
+        r"Flow run '[^']+' - Finished in state Suspended\(type=PAUSED\)",
         "",
         "Prefect logs each state of a flow run that is not Completed as an error.",
     ),

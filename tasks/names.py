@@ -27,6 +27,8 @@ _JOBS = {
 _MAX_CHARACTERS = 80
 #: The names that Prefect and its two UIs give to runs: "handmade-osprey", "Handmade-Osprey", "phi2-trebus-y".
 _GENERATED = re.compile(r"[A-Za-z]+\d*-[A-Za-z]+(-[a-z])?")
+#: Ids of engines are UUIDs, whose first part is enough.
+_UUID_TAIL = re.compile(r"(?<=\A[0-9a-f]{8})(-[0-9a-f]{4,12}){4}\Z")
 
 Parameters = Mapping[str, Any]
 
@@ -67,7 +69,7 @@ def file_of(address: str) -> str:
 def engine_run(parameters: Parameters) -> str:
     """Return the name of a run of `run-aiware-engine`, or of `run-aiware-job` with an engine or with tasks."""
     if engine_id := parameters.get("engine_id"):
-        return f"engine {str(engine_id).strip().partition('-')[0]} on {recording(parameters)}"
+        return f"engine {_UUID_TAIL.sub('', str(engine_id).strip())} on {recording(parameters)}"
     return f"{count(parameters['tasks'], 'aiWARE task')} on {recording(parameters)}"
 
 

@@ -41,7 +41,7 @@ _ENDED = r"Execution was (cancelled by the|aborted by a termination signal)"
 OF_CANCELLING = (
     Expected(rf"Task run '[^']+' - Crash detected! {_ENDED}", "", STOPPED),
     Expected(rf"Task run '[^']+' - Finished in state Crashed\('{_ENDED}", "", STOPPED),
-    Expected(r"(Flow run '[\w-]+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
+    Expected(r"(Flow run '[^']+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
     # The handler of SIGTERM raises at any point of the process, so any code that is running may report it.
     Expected("", r"\nprefect\.exceptions\.TerminationSignal(: \d+)?\s*\Z", STOPPED),
 )

@@ -16,8 +16,11 @@ SIGNED = "https://b.s3.example.invalid/in/Hitchhikers%20Guide.mp4?X-Amz-Signatur
 @pytest.mark.parametrize(
     ("parameters", "name"),
     [
-        ({"engine_id": "c0e55cde-340b-44d7", "upload_url": SIGNED}, "engine c0e55cde on Hitchhikers Guide.mp4"),
-        ({"engine_id": "e", "target_id": "102"}, "engine e on data object 102"),
+        (
+            {"engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255", "upload_url": SIGNED},
+            "engine c0e55cde on Hitchhikers Guide.mp4",
+        ),
+        ({"engine_id": "no-such-one", "target_id": "102"}, "engine no-such-one on data object 102"),
         ({"tasks": [{}, {}], "upload_url": None}, "2 aiWARE tasks on a new data object"),
         ({"tasks": 3}, "handmade-osprey"),
         ({}, "handmade-osprey"),
