@@ -81,3 +81,11 @@ async def test_our_blocks_are_in_the_catalog_and_fetch_no_logo(stack: Stack, pag
         await expect(page.get_by_text("1 Block", exact=True)).to_be_visible(timeout=PATIENCE_MS)
         pictures = await page.evaluate("[...document.images].map(image => image.src)")
         assert [address for address in pictures if not address.startswith(stack.url)] == []
+
+
+async def test_secrets_of_a_block_are_visible_boxes(stack: Stack, page: Page) -> None:
+    """Client secret and token of Datasaur Credentials: two password boxes, without a choice between a type and None."""
+    await page.goto(f"{stack.url}/v2/blocks/catalog/datasaur-credentials/create")
+    for title in ("Client secret (Optional)", "Or a token (Optional)"):
+        await expect(page.get_by_label(title, exact=True)).to_have_attribute("type", "password")
+    await expect(page.get_by_text("Property is type")).to_have_count(0)
