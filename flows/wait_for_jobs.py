@@ -10,7 +10,6 @@ from prefect.client.schemas.objects import State
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import ProviderName, load_credentials
 from blocks.runs.suspended_wait import Until
-from graphql_jobs import GraphqlJobsError, Job
 from graphql_jobs.inputs import Name
 from tasks import parameters
 from tasks import wait as waiting
@@ -23,7 +22,7 @@ from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.reporting.words import success_of_many
 from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
 from tasks.suspending.suspend import SUSPEND_AFTER_S
-from tasks.until import succeeded
+from tasks.until import is_due
 
 
 @with_form(
@@ -91,17 +90,12 @@ async def wait_for_jobs(
             suspend_after_s=suspend_after_s,
             on_failure=on_failure,
         )
-        is_due = bool(downstream) and _is_due(start_downstream_when, ended)
-        results = await fetch_results(block, ended, policy) if is_due else {}
+        due = bool(downstream) and is_due(start_downstream_when, ended)
+        results = await fetch_results(block, ended, policy) if due else {}
         finished = [outcome(provider, job_id, how, results.get(job_id)) for job_id, how in ended.items()]
         started = []
-        if is_due:
+        if due:
             scope = [until, start_downstream_when, sorted(set(job_ids))]
             started = await start_downstream(downstream, provider, client.session.url, finished, scope)
     message = success_of_many(provider, ended, len(started))
     return overall_state(ended) or succeeded_with(finished, message)
-
-
-def _is_due(when: str, ended: dict[str, Job | GraphqlJobsError]) -> bool:
-    successes = [succeeded(how) for how in ended.values()]
-    return when == "always" or (any(successes) if when == "any succeeded" else all(successes))

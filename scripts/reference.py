@@ -24,6 +24,7 @@ from flows.create_datasaur_project import create_datasaur_project
 from flows.reap_orphans import reap_orphans
 from flows.run_aiware_engine import run_aiware_engine
 from flows.run_aiware_job import run_aiware_job
+from flows.run_aiware_jobs import run_aiware_jobs
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from flows.run_datasaur_export import run_datasaur_export
 from flows.store_results import store_results
@@ -49,6 +50,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 FLOWS: tuple[Flow[..., Any], ...] = (
     run_aiware_engine,
     run_aiware_job,
+    run_aiware_jobs,
     run_datasaur_auto_label,
     run_datasaur_export,
     create_datasaur_project,

@@ -107,7 +107,7 @@ def _require_parameter(deployment: DeploymentResponse, name: str, parameter: str
 
 def job_samples(provider: str, *, may_repeat: bool = False) -> Samples:
     """Return the outcomes that a flow that submits a job may hand over."""
-    done = _job(provider, JobState.SUCCEEDED)
+    done = sample_job(provider, JobState.SUCCEEDED)
     samples = {
         "of a job that succeeded": [outcome(provider, done.job_id, done, {"sample": "result"})],
         "whose result is too large": [outcome(provider, done.job_id, done, {"x": "x" * MAX_RESULT_CHARACTERS})],
@@ -120,14 +120,14 @@ def job_samples(provider: str, *, may_repeat: bool = False) -> Samples:
 
 def sensor_samples(provider: str, when: str, number: int) -> Samples:
     """Return the outcomes that the sensor may hand over for `number` jobs with this `start_downstream_when`."""
-    done = _job(provider, JobState.SUCCEEDED)
+    done = sample_job(provider, JobState.SUCCEEDED)
     samples = dict(job_samples(provider))
     samples["without a result"] = [outcome(provider, done.job_id, done)]
     if when != "all succeeded" and (when == "always" or number > 1):
         lost = errors.JobNotFound(provider, done.job_id, "the provider does not know it.")
         ended: dict[str, Job | GraphqlJobsError] = {
-            "of a job that failed": _job(provider, JobState.FAILED),
-            "of a job that was cancelled": _job(provider, JobState.CANCELLED),
+            "of a job that failed": sample_job(provider, JobState.FAILED),
+            "of a job that was cancelled": sample_job(provider, JobState.CANCELLED),
             "of a job that was lost": lost,
         }
         samples |= {words: [outcome(provider, done.job_id, how)] for words, how in ended.items()}
@@ -137,7 +137,8 @@ def sensor_samples(provider: str, when: str, number: int) -> Samples:
     return samples
 
 
-def _job(provider: str, state: JobState) -> Job:
+def sample_job(provider: str, state: JobState) -> Job:
+    """Return a job for an outcome."""
     tasks = (JobTask("sample-task", state, state.lower()),) if provider == "aiware" else ()
     failures = (JobFailure("sample_reason", "sample message"),) if state is JobState.FAILED else ()
     target_id = "sample-target" if provider == "aiware" else None

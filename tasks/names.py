@@ -90,6 +90,12 @@ def submission(parameters: Parameters) -> str:
 
 
 @_names_task_runs
+def submission_of_many(parameters: Parameters) -> str:
+    """Return the name of a task run that submits jobs: "submit 100 jobs"."""
+    return f"submit {count(parameters['items'], 'job')}"
+
+
+@_names_task_runs
 def wait_for_one(parameters: Parameters) -> str:
     """Return the name of a task run that waits for one job: "wait for aiWARE job 2007291500_mrE"."""
     job = parameters["job"]

@@ -29,6 +29,12 @@ def succeeded(ended: Ended) -> bool:
     return isinstance(ended, Job) and ended.state is JobState.SUCCEEDED
 
 
+def is_due(when: str, ended: Outcomes) -> bool:
+    """Whether the downstream deployments start: "all succeeded", "any succeeded" or "always"."""
+    successes = [succeeded(how) for how in ended.values()]
+    return when == "always" or (any(successes) if when == "any succeeded" else all(successes))
+
+
 def with_advice(lost: JobNotFound, advice: str) -> JobNotFound:
     """The same error, with a sentence about what the user can do."""
     return JobNotFound(lost.provider, lost.job_id, f"{lost.detail} {advice}".strip())

@@ -69,6 +69,11 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
         "Completed",
     ),
     (
+        "run-aiware-jobs/aiware-recordings",
+        {"engine_id": ENGINE_ID, "recordings": [f"https://media.example.com/{one}" for one in "bc"], **SOON},
+        "Completed",
+    ),
+    (
         "run-aiware-job/aiware-tasks",
         {"engine_id": "no-such-engine", "upload_url": "https://a.example.com/b"},
         "RequestFailed",
@@ -121,7 +126,7 @@ async def test_every_deployment_runs_on_a_worker_and_ends_as_it_must(stack: Stac
     )[-5000:]
     await the_hand_over_happened_once(client)
     submitted = [entry["operation"] for entry in stack.ledger()["submissions"][before:]]
-    assert submitted.count("launchSingleEngineJob") == 1
+    assert submitted.count("launchSingleEngineJob") == 3
     assert submitted.count("autoLabelTokenBasedProject") == 1
     assert submitted.count("exportTextProject") == 2
     assert stack.leaks() == []

@@ -58,10 +58,11 @@ CHOICES: dict[str, Sequence[str]] = {
 }
 
 
-def test_eleven_flows_are_deployed() -> None:
-    """Five that submit, the sensor, the watcher, the example of a downstream flow, the check, and two that clean up."""
+def test_twelve_flows_are_deployed() -> None:
+    """Six that submit, the sensor, the watcher, the example of a downstream flow, the check, and two that clean up."""
     assert set(ALL) == {
         *SUBMITTING,
+        "run-aiware-jobs",
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
         *("watch-suspended-runs", "check-connection"),
     }

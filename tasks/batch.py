@@ -1,0 +1,177 @@
+"""Many jobs in one flow run: submitted in groups, waited for together, each result stored as soon as its job ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.runs.job_run import JobCredentials
+from blocks.runs.submit import submit_from_here
+from graphql_jobs import GraphqlJobsError, Job, JobClient, JobHandle, JobSpec, JobState, WaitPolicy
+from graphql_jobs.errors import InvalidInput, ResultUnavailable
+from graphql_jobs.many import AT_ONCE, each
+from graphql_jobs.numbers import json_text
+from graphql_jobs.urls import without_queries
+from tasks.cancelling.layers import cancelling_with_the_run
+from tasks.downstream_check import Samples, sample_job
+from tasks.names import submission_of_many
+from tasks.outcome import outcome
+from tasks.until import Ended, succeeded
+from tasks.wait import jobs_as_they_end
+
+#: Our choice: the jobs of one Prefect task run. Ten thousand jobs take a hundred of them.
+GROUP = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One job of a batch: the address of its recording, what to run, and the key by which another run finds the job."""
+
+    recording: str
+    spec: JobSpec
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of the items, by recording: the handle of the job, the end of its wait, the file with its result."""
+
+    handles: dict[str, JobHandle] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """Return the outcomes of the jobs, each with its recording and the file of its result, as plain JSON.
+
+        They are short, since the results of many jobs do not fit into the parameters of a run.
+        """
+        outcomes = []
+        for recording, handle in self.handles.items():
+            one = outcome(handle.provider, handle.job_id, self.ended[recording])
+            short = {key: one[key] for key in ("provider", "job_id", "state", "failures", "error") if one.get(key)}
+            file = self.files.get(recording)
+            outcomes.append(short | {"recording": without_queries(recording)} | ({"file": str(file)} if file else {}))
+        return outcomes
+
+
+def batch_samples(provider: str, when: str) -> Samples:
+    """Return the outcomes that a batch may hand over with this `start_downstream_when`."""
+    states = {"of a job that succeeded": JobState.SUCCEEDED, "of a job that failed": JobState.FAILED}
+    samples = {}
+    for words, state in states.items():
+        job = sample_job(provider, state)
+        handle = JobHandle(provider=provider, endpoint="https://example.com", job_id=job.job_id)
+        files = {"sample": Path("sample.json")} if state is JobState.SUCCEEDED else {}
+        if files or when != "all succeeded":
+            samples[words] = Batch({"sample": handle}, {"sample": job}, files).outcomes()
+    return samples
+
+
+async def run_batch(
+    credentials: JobCredentials, items: Sequence[Item], policy: WaitPolicy, folder: Path, submissions_per_s: float
+) -> Batch:
+    """Submit each item once, wait for all jobs, and store their results in `folder`. A retry of the run continues.
+
+    An item that cannot be submitted does not stop the others: `ended` has its error. But if no item of a group can be
+    submitted, the first error is raised.
+    """
+    _require_folder(folder)
+    batch = Batch()
+    async with credentials.get_client() as client, cancelling_with_the_run():
+        for first in range(0, len(items), GROUP):
+            group = items[first : first + GROUP]
+            submitted = await submit_jobs(credentials, group, submissions_per_s, policy.deadlines.total_s)
+            batch.handles |= {name: one for name, one in submitted.items() if isinstance(one, JobHandle)}
+            batch.ended |= {name: one for name, one in submitted.items() if not isinstance(one, JobHandle)}
+        if batch.handles:
+            await _collect(credentials, client, batch, policy, folder)
+    return batch
+
+
+@task(name="submit jobs", task_run_name=submission_of_many, cache_policy=NO_CACHE, retries=0)
+async def submit_jobs(
+    credentials: JobCredentials, items: Sequence[Item], submissions_per_s: float, wait_at_most_s: float = inf
+) -> dict[str, JobHandle | GraphqlJobsError]:
+    """Submit the items, each as `submit_job` does. Return its handle or its error by recording.
+
+    `submissions_per_s` bounds how many submissions begin per second. Raises the first error if there is no handle.
+    """
+    async with credentials.get_client() as client, cancelling_with_the_run():
+        clock = client.session.clock
+        began_at = clock.monotonic()
+
+        async def submit(number: int) -> JobHandle:
+            await clock.sleep(max(began_at + number / submissions_per_s - clock.monotonic(), 0.0))
+            item = items[number]
+            return await submit_from_here(credentials, client, item.spec, key=item.key, wait_at_most_s=wait_at_most_s)
+
+        answers = await each(range(len(items)), submit)
+    submitted: dict[str, JobHandle | GraphqlJobsError] = {}
+    for number, answer in answers.items():
+        if not isinstance(answer, JobHandle | GraphqlJobsError):
+            raise answer
+        submitted[items[number].recording] = answer
+    failures = [one for one in submitted.values() if isinstance(one, GraphqlJobsError)]
+    if len(failures) == len(submitted):
+        raise failures[0]
+    for failure in failures:
+        get_run_logger().error("%s", failure)
+    get_run_logger().info("Submitted %d of %d jobs.", len(items) - len(failures), len(items))
+    return submitted
+
+
+async def _collect(
+    credentials: JobCredentials, client: JobClient, batch: Batch, policy: WaitPolicy, folder: Path
+) -> None:
+    """Wait for all jobs, and store each result while the others still run."""
+    names = {handle.job_id: name for name, handle in batch.handles.items()}
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def store(name: str, job: Job) -> None:
+        async with slots:
+            handle = batch.handles[name]
+            try:
+                batch.files[name] = await _stored(client, handle, job, policy, folder)
+            except ResultUnavailable as unavailable:
+                batch.ended[name] = unavailable
+            except OSError as error:
+                batch.ended[name] = ResultUnavailable(job.provider, job.job_id, f"{folder}: {error.strerror}.")
+
+    coming = jobs_as_they_end(credentials, list(batch.handles.values()), policy)
+    async with asyncio.TaskGroup() as storing, aclosing(coming) as ends:
+        async for job_id, ended in ends:
+            name = names[job_id]
+            batch.ended[name] = ended
+            if isinstance(ended, Job) and succeeded(ended):
+                storing.create_task(store(name, ended))
+
+
+async def _stored(client: JobClient, handle: JobHandle, job: Job, policy: WaitPolicy, folder: Path) -> Path:
+    """Fetch the result of a job, unless an earlier attempt has stored it, and return its file."""
+    file = folder / f"{handle.job_id.replace(':', '-')}.json"
+    if not file.exists():
+        result = await client.result(handle, job, folder, policy.outage_budget_s)
+        _write(file, json_text(result))
+    return file
+
+
+def _write(file: Path, text: str) -> None:
+    """Write the whole file, or nothing."""
+    part = file.with_suffix(".part")
+    part.write_text(text)
+    part.replace(file)
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput("result_folder", f"{str(folder)!r} cannot be created: {error.strerror}.") from None

@@ -1,0 +1,85 @@
+"""Many recordings in one flow run: nothing is submitted twice, and few Prefect task runs serve any number of jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flows.run_aiware_jobs import run_aiware_jobs
+from graphql_jobs.emulator import JobFault
+from tasks import batch
+from tests.tasks.task_runs import task_run_names
+
+if TYPE_CHECKING:
+    from graphql_jobs.emulator import Emulator
+    from tests.conftest import Deploy, RunsOf
+    from tests.flows.conftest import MakeRun
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+
+RECORDINGS = [f"https://media.example.com/{number}.mp4?signature={number}" for number in range(25)]
+
+
+async def test_batch_that_was_cut_off_continues_and_submits_each_recording_once(
+    make_run: MakeRun,
+    emulator: Emulator,
+    deploy: Deploy,
+    runs_of: RunsOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Cut off while it submits, and run again by another run with the key: 25 jobs, one hand-over, three groups."""
+    monkeypatch.setattr(batch, "GROUP", 10)
+    downstream = await deploy("after-a-batch")
+    parameters: dict[str, Any] = {
+        "engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255",
+        "recordings": [*RECORDINGS, RECORDINGS[0]],
+        "key": "nightly-2026-11-28",
+        "submissions_per_s": 20,
+        "results": str(tmp_path / "results"),
+        "downstream": [downstream],
+    }
+    emulator.faults.add(JobFault("job_fails", skip=20))
+    first = asyncio.create_task((await make_run(run_aiware_jobs, **parameters))())
+    while len(emulator.ledger.submissions) < 15 and not first.done():  # noqa: ASYNC110 (the ledger has no event)
+        await asyncio.sleep(0.01)
+    first.cancel()
+    with suppress(asyncio.CancelledError):
+        await first
+    second = await make_run(run_aiware_jobs, **parameters)
+    state = await second()
+    assert state.name == "JobFailed", state.message
+    jobs = [one.job_id for one in emulator.ledger.submissions if one.job_id]
+    assert len(jobs) == len(set(jobs)) == len(RECORDINGS)
+    [handed_over] = await runs_of(downstream)
+    outcomes = handed_over.parameters["jobs"]
+    assert {one["job_id"] for one in outcomes} == set(jobs)
+    assert [one["recording"] for one in outcomes] == [address.partition("?")[0] for address in RECORDINGS]
+    assert Counter(one["state"] for one in outcomes) == {"SUCCEEDED": 24, "FAILED": 1}
+    files = [Path(one["file"]) for one in outcomes if "file" in one]
+    assert len({file for file in files if json.loads(file.read_text())["engine_results"]}) == 24
+    groups = ["submit 10 jobs", "submit 10 jobs", "submit 5 jobs"]
+    assert await task_run_names(second.id, 5) == [f"start {downstream}", *groups, "wait for 25 aiWARE jobs"]
+    assert "signature" not in json.dumps(outcomes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"recordings": RECORDINGS, "listing": "https://media.example.com/"},
+        {"folder": "/tmp"},
+        {"folder": "/absent", "folder_url": "https://media.example.com/"},
+    ],
+)
+async def test_recordings_come_from_one_place(make_run: MakeRun, emulator: Emulator, wrong: dict[str, Any]) -> None:
+    """Neither, or two of them, or a folder without its address: nothing is sent."""
+    state = await (await make_run(run_aiware_jobs, engine_id="engine", **wrong))()
+    assert state.name == "InvalidInput"
+    assert emulator.ledger.requests == []
