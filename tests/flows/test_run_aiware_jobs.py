@@ -65,7 +65,8 @@ async def test_batch_that_was_cut_off_continues_and_submits_each_recording_once(
     files = [Path(one["file"]) for one in outcomes if "file" in one]
     assert len({file for file in files if json.loads(file.read_text())["engine_results"]}) == 24
     groups = ["submit 10 jobs", "submit 10 jobs", "submit 5 jobs"]
-    assert await task_run_names(second.id, 5) == [f"start {downstream}", *groups, "wait for 25 aiWARE jobs"]
+    # The Prefect task that waits ends as JobFailed, since one of the jobs failed.
+    assert await task_run_names(second.id, 4) == [f"start {downstream}", *groups]
     assert "signature" not in json.dumps(outcomes)
 
 
