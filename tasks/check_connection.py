@@ -10,7 +10,7 @@ from graphql_jobs.providers.connection import Connection
 from graphql_jobs.providers.connection import check_connection as check
 
 
-@task(name="check connection", cache_policy=NO_CACHE)
+@task(name="check connection", task_run_name="check connection", cache_policy=NO_CACHE)
 async def check_connection(credentials: JobCredentials) -> Connection:
     """Return whose credentials these are, what they may do, the latency and the difference of the clocks.
 

@@ -7,6 +7,7 @@ skipped.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -26,7 +28,7 @@ from scripts.demo_runs import ENGINE_ID, MEDIA_URL, save_blocks
 from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from scripts.stack import Stack
 
@@ -77,11 +79,11 @@ async def runs(stack: Stack) -> Runs:
 def begin(stack: Stack) -> Runs:
     """Start three engine runs: a job that fails, one that stays queued and one that never ends."""
     faults = {
-        "fails": {"kind": "job_fails", "failure_message": "The recording has no audio track."},
-        "waits": {"kind": "stuck"},
-        "goes-on": {"kind": "stuck", "word": "running"},
+        "Silent": {"kind": "job_fails", "failure_message": "The recording has no audio track."},
+        "Queued": {"kind": "stuck"},
+        "Running": {"kind": "stuck", "word": "running"},
     }
-    return Runs(*[start_with_a_fault(stack, key, fault) for key, fault in faults.items()])
+    return Runs(*[start_with_a_fault(stack, name, fault) for name, fault in faults.items()])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -102,53 +104,115 @@ async def test_new_user_saves_credentials_and_checks_them(stack: Stack, page: Pa
     await save_credentials(stack, page, "ui-right", stack.emulator["aiware_token"])
     await save_credentials(stack, page, "ui-wrong", "not-the-token")
     right, wrong = await check(stack, page, "ui-right"), await check(stack, page, "ui-wrong")
-    await open_run(stack, page, right)
-    await expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
-    await expect(page.get_by_text(re.compile(r"aiWARE at \S+ answers as .+ in [\d.]+ s\."))).to_be_visible()
+    await open_ended(stack, page, right, "Completed")
+    await expect(page.get_by_text(re.compile(r"^aiWARE at \S+ answers as .+ in [\d.]+ s\."))).to_be_visible()
     await keep(page, "check-connection")
-    await open_run(stack, page, wrong)
-    await expect(page.get_by_text("RequestFailed", exact=True).first).to_be_visible()
+    await open_ended(stack, page, wrong, "RequestFailed", "Logs")
+    await expect(page.get_by_text(re.compile("token")).first).to_be_visible()
+    await expect(page.get_by_text("Traceback")).to_have_count(0)
     await keep(page, "check-refused")
 
 
 async def test_new_user_runs_an_engine(stack: Stack, page: Page) -> None:
-    """Typed into visible boxes; then the progress, the report with its timeline and transcript, and what was started."""
+    """Typed into visible boxes; then the progress, the report with its timeline and words, and the downstream run."""
     await page.goto(form_of(stack, "run-aiware-engine/aiware-engine"))
-    await expect(page.get_by_text("Property is type")).to_have_count(0)
     await page.get_by_role("button", name="Submit").click()
     await expect(page.get_by_text("is a required property")).to_have_count(2)
+    await expect(page.get_by_text("Property is type")).to_have_count(0)
     await fill(page, {"Engine": ENGINE_ID, "Address of the recording": f"{MEDIA_URL}?signature=s3cret"})
     await page.get_by_role("button", name="Add item").first.click()
     await page.get_by_role("textbox").nth(4).fill("store-results/store-results")
     await expect(page.get_by_text("is a required property")).to_have_count(0)
     await keep(page, "engine-form", height=1500)
-    await page.get_by_role("button", name="Submit").click()
-    await page.get_by_role("link", name="View run").click()
+    run = await submit(page)
+    await open_ended(stack, page, run, "Completed")
     await expect(page.get_by_text("engine c0e55cde on HitchhikersGuide.mp4").first).to_be_visible()
-    await expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    await expect(page.get_by_text(re.compile(r"^aiWARE job \S+ succeeded in .+; 1 downstream run started\.$"))).to_be_visible()
     await expect(page.get_by_text("s3cret")).to_have_count(0)
     await keep(page, "run")
+    await page.get_by_role("tab", name="Subflow Runs").click()
+    await expect(page.get_by_text("store-results").first).to_be_visible()
+    await keep(page, "downstream")
+    await page.get_by_role("tab", name="Artifacts").click()
+    await keep(page, "artifacts")
+    report = artifact(stack, run, "markdown")
+    await page.goto(f"{stack.url}/v2/artifacts/artifact/{report}")
+    await expect(page.get_by_role("heading", name="First words")).to_be_visible()
+    await expect(page.get_by_role("img", name="Timeline of the job and its tasks")).to_be_visible()
+    await expect(page.get_by_role("cell", name="complete", exact=True)).to_have_count(4)
+    await keep(page, "report", height=1100)
+    await page.goto(f"{stack.url}/v2/artifacts/artifact/{artifact(stack, run, 'progress')}")
+    await expect(page.get_by_text("Progress: 100%")).to_be_visible()
+    await keep(page, "progress")
 
 
 async def test_failed_job_is_red_with_its_reason(stack: Stack, page: Page, runs: Runs) -> None:
     """The state, its message and the log have aiWARE's reason, and no traceback."""
-    await open_run(stack, page, runs.fails)
-    await expect(page.get_by_text("JobFailed", exact=True).first).to_be_visible()
-    await page.goto(f"{page.url}?tab=Logs")
+    await open_ended(stack, page, runs.fails, "JobFailed")
+    await expect(page.get_by_text("The recording has no audio track.")).to_be_visible()
+    await keep(page, "failed")
+    await page.get_by_role("tab", name="Logs").click()
     await expect(page.get_by_text("The recording has no audio track.").first).to_be_visible()
     await expect(page.get_by_text("Traceback")).to_have_count(0)
-    await keep(page, "failed")
+    await keep(page, "failed-log", height=1500)
 
 
 async def test_cancelled_run_says_what_became_of_its_job(stack: Stack, page: Page, runs: Runs) -> None:
     """The button cancels a queued job at aiWARE; a running one goes on, which the list of runs shows by its state."""
     for run in (runs.waits, runs.goes_on):
-        await open_run(stack, page, run, "Logs")
-        await expect(page.get_by_text("status").first).to_be_visible()
+        await until(lambda: has_job(stack, run), "the job to be submitted")
+        await page.goto(address_of(stack, run, "Details"))
         await page.get_by_role("button", name="Open menu").click()
         await page.get_by_role("menuitem", name="Cancel").click()
         await page.get_by_role("button", name="Cancel Flow Run").click()
         await expect(page.get_by_text("Flow run cancelled")).to_be_visible()
+    await until(lambda: "Remote jobs" in message_of(stack, runs.waits), "the clean-up")
+    await open_ended(stack, page, runs.waits, "Cancelled")
+    await expect(page.get_by_text("cancelled (status 'aborted')")).to_be_visible()
+    await keep(page, "cancelled")
+    await until(lambda: "Remote jobs" in message_of(stack, runs.goes_on), "the clean-up")
+    await open_ended(stack, page, runs.goes_on, "CancelledJobRuns")
+    await expect(page.get_by_text("left running at aiWARE")).to_be_visible()
+    await keep(page, "left-running")
+    await page.goto(f"{stack.url}/v2/runs")
+    for state in ("CancelledJobRuns", "JobFailed"):
+        await expect(page.get_by_text(state, exact=True).first).to_be_visible()
+    await keep(page, "runs", height=1500)
+
+
+async def test_main_path_in_the_old_ui(stack: Stack, page: Page, runs: Runs) -> None:
+    """A block without a token is refused; a right one runs an engine; the report and the states are readable there."""
+    await page.goto(f"{stack.url}/blocks/catalog/aiware-credentials/create")
+    await type_in_old_ui(page, {"Block Name": "ui-old", "Address of aiWARE (Optional)": stack.emulator["url"]})
+    await page.get_by_role("button", name="Create", exact=True).click()
+    await expect(page.get_by_text("Token is required")).to_be_visible()
+    await keep(page, "old-refused")
+    await type_in_old_ui(page, {"Token": stack.emulator["aiware_token"]})
+    await click_until_done(page, "Create", "**/api/block_documents/")
+    deployment = deployment_id(stack, "run-aiware-engine/aiware-engine")
+    await page.goto(f"{stack.url}/deployments/deployment/{deployment}/run")
+    texts = {"Engine": ENGINE_ID, "Address of the recording": MEDIA_URL}
+    await type_in_old_ui(page, texts | {"Name of the aiWARE Credentials block (Optional)": "ui-old"})
+    run = await submit(page)
+    await until(lambda: is_final(stack, run), "the end of the run")
+    await page.goto(f"{stack.url}/runs/flow-run/{run}")
+    await expect(page.get_by_text("engine c0e55cde on HitchhikersGuide.mp4").first).to_be_visible()
+    await expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    await keep(page, "old-run")
+    await page.goto(f"{stack.url}/artifacts/artifact/{artifact(stack, run, 'markdown')}")
+    await expect(page.get_by_role("heading", name="First words")).to_be_visible()
+    await expect(page.get_by_role("img", name="Timeline of the job and its tasks")).to_be_visible()
+    await keep(page, "old-report")
+    await page.goto(f"{stack.url}/runs")
+    for state in ("CancelledJobRuns", "JobFailed"):
+        await expect(page.get_by_text(state, exact=True).first).to_be_visible()
+
+
+async def type_in_old_ui(page: Page, texts: dict[str, str]) -> None:
+    """Type into the boxes below these titles, which are no labels of the boxes there."""
+    for title, text in texts.items():
+        box = f"//*[normalize-space(text())='{title}']/following::*[self::textarea or self::input][1]"
+        await page.locator(box).first.fill(text)
 
 
 def form_of(stack: Stack, deployment: str) -> str:
@@ -156,8 +220,57 @@ def form_of(stack: Stack, deployment: str) -> str:
     return f"{stack.url}/v2/deployments/deployment/{deployment_id(stack, deployment)}/run"
 
 
-async def open_run(stack: Stack, page: Page, run: str, tab: str = "Details") -> None:
-    await page.goto(f"{stack.url}/v2/runs/flow-run/{run}?tab={tab}")
+def address_of(stack: Stack, run: str, tab: str) -> str:
+    return f"{stack.url}/v2/runs/flow-run/{run}?tab={tab}"
+
+
+async def open_ended(stack: Stack, page: Page, run: str, state: str, tab: str = "Details") -> None:
+    """Open a run as soon as it has ended: an open page shows a new state half a minute later."""
+    await until(lambda: is_final(stack, run), f"the end of {run}")
+    await page.goto(address_of(stack, run, tab))
+    await expect(page.get_by_text(state, exact=True).first).to_be_visible()
+
+
+async def until(is_so: Callable[[], bool], what: str) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(PATIENCE_MS / 1000):
+        while not await asyncio.to_thread(is_so):
+            await asyncio.sleep(0.3)
+
+
+def is_final(stack: Stack, run: str) -> bool:
+    return get(f"{stack.url}/api/flow_runs/{run}")["state_type"] in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+def message_of(stack: Stack, run: str) -> str:
+    return get(f"{stack.url}/api/flow_runs/{run}")["state"]["message"] or ""
+
+
+def has_job(stack: Stack, run: str) -> bool:
+    """Whether the run waits for its job, which it has submitted."""
+    tasks = post(f"{stack.url}/api/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    return any(task["name"].startswith("wait for") for task in tasks)
+
+
+def artifact(stack: Stack, run: str, kind: str) -> str:
+    """The id of the run's artifact of this kind."""
+    found = post(f"{stack.url}/api/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+    return str(next(one["id"] for one in found if one["type"] == kind))
+
+
+async def submit(page: Page) -> str:
+    """Submit the form of a custom run, and return the run's id."""
+    return str((await click_until_done(page, "Submit", "**/create_flow_run"))["id"])
+
+
+async def click_until_done(page: Page, button: str, url: str) -> dict[str, Any]:
+    """Click until the server has created something: a busy one answers 503, and a person clicks again."""
+    while True:
+        async with page.expect_response(url) as created:
+            await page.get_by_role("button", name=button, exact=True).click()
+        response = await created.value
+        if response.ok:
+            return dict(await response.json())
 
 
 async def fill(page: Page, texts: dict[str, str]) -> None:
@@ -171,8 +284,7 @@ async def save_credentials(stack: Stack, page: Page, name: str, token: str) -> N
     await page.goto(f"{stack.url}/v2/blocks/catalog/aiware-credentials/create")
     await fill(page, {"Name": name, "Address of aiWARE (Optional)": stack.emulator["url"], "Token": token})
     await keep(page, "block-form")
-    await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Block created successfully")).to_be_visible()
+    await click_until_done(page, "Save", "**/api/block_documents/")
 
 
 async def check(stack: Stack, page: Page, block: str) -> str:
@@ -181,18 +293,17 @@ async def check(stack: Stack, page: Page, block: str) -> str:
     await page.get_by_role("button", name="Select Provider").click()
     await page.get_by_role("option", name="aiware").click()
     await fill(page, {"Name of the credentials block (Optional)": block})
-    await page.get_by_role("button", name="Submit").click()
-    link = page.get_by_role("link", name="View run")
-    return str(await link.get_attribute("href")).rpartition("/")[2]
+    return await submit(page)
 
 
-def start_with_a_fault(stack: Stack, key: str, fault: dict[str, Any]) -> str:
+def start_with_a_fault(stack: Stack, name: str, fault: dict[str, Any]) -> str:
     """Start a run of the engine whose job gets this fault, and return the run's id."""
+    key = uuid4().hex
     account = ("aiware", f"{stack.emulator['url']}/v3/graphql", "aiware", "launchSingleEngineJob")
     post(f"{stack.emulator['url']}/_emulator/faults", fault | {"key": submission_key(*account, "key", key)})
     parameters = {
         "engine_id": ENGINE_ID,
-        "upload_url": f"https://media.example.com/{key}.mp4",
+        "upload_url": f"https://media.example.com/{name}.mp4",
         "key": key,
         "max_poll_interval_s": 2,
     }
@@ -201,16 +312,19 @@ def start_with_a_fault(stack: Stack, key: str, fault: dict[str, Any]) -> str:
     return str(run["id"])
 
 
-def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def post(url: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
+        return json.load(answer)
 
 
 def deployment_id(stack: Stack, name: str) -> str:
-    with urllib.request.urlopen(f"{stack.url}/api/deployments/name/{name}", timeout=30) as answer:
-        return str(json.load(answer)["id"])
+    return str(get(f"{stack.url}/api/deployments/name/{name}")["id"])
 
 
 async def keep(page: Page, name: str, height: int = 800) -> None:
@@ -222,7 +336,7 @@ async def keep(page: Page, name: str, height: int = 800) -> None:
     for kind, width, scheme in (("", 1280, "light"), ("-dark", 1280, "dark"), ("-narrow", 400, "light")):
         await page.set_viewport_size({"width": width, "height": height})
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        await page.wait_for_timeout(1000)  # the page fades from one scheme to the other
+        await page.wait_for_timeout(3000)  # the graph of a run is drawn slowly
         await page.screenshot(path=folder / f"{name}{kind}.png")
     await page.set_viewport_size(WIDE)
     await page.emulate_media(color_scheme="light")
