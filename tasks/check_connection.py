@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs.providers.connection import Connection
 from graphql_jobs.providers.connection import check_connection as check
+from tasks.job_task import job_task
 
 
-@task(name="check connection", task_run_name="check connection", cache_policy=NO_CACHE)
+@job_task(name="check connection", task_run_name="check connection", cache_policy=NO_CACHE)
 async def check_connection(credentials: JobCredentials) -> Connection:
     """Return whose credentials these are, what they may do, the latency and the difference of the clocks.
 

@@ -13,18 +13,19 @@ import os
 import re
 import shutil
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, ViewportSize, async_playwright, expect
 from prefect.utilities.callables import parameter_schema
+from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from flows.wait_for_jobs import wait_for_jobs
 from graphql_jobs import submission_key
 from scripts.demo_runs import ENGINE_ID, MEDIA_URL, save_blocks
+from tasks.cancelling.layers import MESSAGE_PREFIX
 from tests.prefect_api import api_at
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ pytestmark = [
 #: How long two busy cores take to render a page, or to run a flow.
 PATIENCE_MS = 90_000
 expect.set_options(timeout=PATIENCE_MS)
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 400, "height": 800}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
 #: Without these, Chromium looks up hosts of its vendor at every start.
 QUIET = [
     "--no-sandbox",
@@ -127,7 +128,9 @@ async def test_new_user_runs_an_engine(stack: Stack, page: Page) -> None:
     run = await submit(page)
     await open_ended(stack, page, run, "Completed")
     await expect(page.get_by_text("engine c0e55cde on HitchhikersGuide.mp4").first).to_be_visible()
-    await expect(page.get_by_text(re.compile(r"^aiWARE job \S+ succeeded in .+; 1 downstream run started\.$"))).to_be_visible()
+    await expect(
+        page.get_by_text(re.compile(r"^aiWARE job \S+ succeeded in .+; 1 downstream run started\.$"))
+    ).to_be_visible()
     await expect(page.get_by_text("s3cret")).to_have_count(0)
     await keep(page, "run")
     await page.get_by_role("tab", name="Subflow Runs").click()
@@ -160,24 +163,26 @@ async def test_failed_job_is_red_with_its_reason(stack: Stack, page: Page, runs:
 async def test_cancelled_run_says_what_became_of_its_job(stack: Stack, page: Page, runs: Runs) -> None:
     """The button cancels a queued job at aiWARE; a running one goes on, which the list of runs shows by its state."""
     for run in (runs.waits, runs.goes_on):
-        await until(lambda: has_job(stack, run), "the job to be submitted")
+        await until(has_job, stack, run)
         await page.goto(address_of(stack, run, "Details"))
         await page.get_by_role("button", name="Open menu").click()
         await page.get_by_role("menuitem", name="Cancel").click()
         await page.get_by_role("button", name="Cancel Flow Run").click()
         await expect(page.get_by_text("Flow run cancelled")).to_be_visible()
-    await until(lambda: "Remote jobs" in message_of(stack, runs.waits), "the clean-up")
+    await until(is_cleaned_up, stack, runs.waits)
     await open_ended(stack, page, runs.waits, "Cancelled")
     await expect(page.get_by_text("cancelled (status 'aborted')")).to_be_visible()
     await keep(page, "cancelled")
-    await until(lambda: "Remote jobs" in message_of(stack, runs.goes_on), "the clean-up")
+    await until(is_cleaned_up, stack, runs.goes_on)
     await open_ended(stack, page, runs.goes_on, "CancelledJobRuns")
     await expect(page.get_by_text("left running at aiWARE")).to_be_visible()
     await keep(page, "left-running")
     await page.goto(f"{stack.url}/v2/runs")
     for state in ("CancelledJobRuns", "JobFailed"):
         await expect(page.get_by_text(state, exact=True).first).to_be_visible()
-    await keep(page, "runs", height=1500)
+    await page.get_by_placeholder("Search by flow run name").fill("engine")
+    await expect(page.get_by_text("cancel-remote-jobs")).to_have_count(0)
+    await keep(page, "runs", height=1300)
 
 
 async def test_main_path_in_the_old_ui(stack: Stack, page: Page, runs: Runs) -> None:
@@ -194,7 +199,7 @@ async def test_main_path_in_the_old_ui(stack: Stack, page: Page, runs: Runs) -> 
     texts = {"Engine": ENGINE_ID, "Address of the recording": MEDIA_URL}
     await type_in_old_ui(page, texts | {"Name of the aiWARE Credentials block (Optional)": "ui-old"})
     run = await submit(page)
-    await until(lambda: is_final(stack, run), "the end of the run")
+    await until(is_final, stack, run)
     await page.goto(f"{stack.url}/runs/flow-run/{run}")
     await expect(page.get_by_text("engine c0e55cde on HitchhikersGuide.mp4").first).to_be_visible()
     await expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
@@ -206,6 +211,34 @@ async def test_main_path_in_the_old_ui(stack: Stack, page: Page, runs: Runs) -> 
     await page.goto(f"{stack.url}/runs")
     for state in ("CancelledJobRuns", "JobFailed"):
         await expect(page.get_by_text(state, exact=True).first).to_be_visible()
+
+
+async def test_the_form_of_a_run_describes_every_parameter(stack: Stack, page: Page) -> None:
+    """The custom run of the sensor: choices are selects, the list of ids can grow, each field says what it is."""
+    await page.goto(f"{stack.url}/deployments/deployment/{deployment_id(stack, 'wait-for-jobs/wait-for-jobs')}/run")
+    descriptions = [of["description"] for of in parameter_schema(wait_for_jobs).properties.values()]
+    assert len(descriptions) == 15
+    for words in descriptions:
+        await expect(page.get_by_text(words)).to_be_visible()
+
+
+async def test_our_blocks_are_in_the_catalog_and_fetch_no_logo(stack: Stack, page: Page) -> None:
+    """Each of them has a card with Prefect's own icon, and no picture from another host."""
+    await page.goto(f"{stack.url}/blocks/catalog")
+    for name in ("aiWARE Credentials", "Datasaur Credentials", "Datasaur Target API", "aiWARE Engine Job"):
+        await page.get_by_placeholder("Search blocks").first.fill(name)
+        await expect(page.get_by_role("heading", name=name)).to_be_visible()
+        await expect(page.get_by_text("1 Block", exact=True)).to_be_visible()
+        pictures = await page.evaluate("[...document.images].map(image => image.src)")
+        assert [address for address in pictures if not address.startswith(stack.url)] == []
+
+
+async def test_secrets_of_a_block_are_visible_boxes(stack: Stack, page: Page) -> None:
+    """Client secret and token of Datasaur Credentials: two password boxes, without a choice between a type and None."""
+    await page.goto(f"{stack.url}/v2/blocks/catalog/datasaur-credentials/create")
+    for title in ("Client secret (Optional)", "Or a token (Optional)"):
+        await expect(page.get_by_label(title, exact=True)).to_have_attribute("type", "password")
+    await expect(page.get_by_text("Property is type")).to_have_count(0)
 
 
 async def type_in_old_ui(page: Page, texts: dict[str, str]) -> None:
@@ -226,24 +259,26 @@ def address_of(stack: Stack, run: str, tab: str) -> str:
 
 async def open_ended(stack: Stack, page: Page, run: str, state: str, tab: str = "Details") -> None:
     """Open a run as soon as it has ended: an open page shows a new state half a minute later."""
-    await until(lambda: is_final(stack, run), f"the end of {run}")
+    await until(is_final, stack, run)
     await page.goto(address_of(stack, run, tab))
     await expect(page.get_by_text(state, exact=True).first).to_be_visible()
 
 
-async def until(is_so: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE_MS / 1000):
-        while not await asyncio.to_thread(is_so):
-            await asyncio.sleep(0.3)
+async def until(is_so: Callable[[Stack, str], bool], stack: Stack, run: str) -> None:
+    """Wait until something is so of a run."""
+    retrying = AsyncRetrying(
+        retry=retry_if_result(lambda so: not so), wait=wait_fixed(0.3), stop=stop_after_delay(PATIENCE_MS / 1000)
+    )
+    await retrying(asyncio.to_thread, is_so, stack, run)
 
 
 def is_final(stack: Stack, run: str) -> bool:
     return get(f"{stack.url}/api/flow_runs/{run}")["state_type"] in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
-def message_of(stack: Stack, run: str) -> str:
-    return get(f"{stack.url}/api/flow_runs/{run}")["state"]["message"] or ""
+def is_cleaned_up(stack: Stack, run: str) -> bool:
+    """Whether the message of its state says what became of its job."""
+    return MESSAGE_PREFIX in (get(f"{stack.url}/api/flow_runs/{run}")["state"]["message"] or "")
 
 
 def has_job(stack: Stack, run: str) -> bool:
@@ -331,12 +366,10 @@ async def keep(page: Page, name: str, height: int = 800) -> None:
     """Leave pictures of the page if they are wanted: light, dark and narrow."""
     if not PICTURES:
         return
-    folder = Path(PICTURES)
-    folder.mkdir(parents=True, exist_ok=True)
     for kind, width, scheme in (("", 1280, "light"), ("-dark", 1280, "dark"), ("-narrow", 400, "light")):
         await page.set_viewport_size({"width": width, "height": height})
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         await page.wait_for_timeout(3000)  # the graph of a run is drawn slowly
-        await page.screenshot(path=folder / f"{name}{kind}.png")
+        await page.screenshot(path=f"{PICTURES}/{name}{kind}.png")
     await page.set_viewport_size(WIDE)
     await page.emulate_media(color_scheme="light")

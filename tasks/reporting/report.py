@@ -6,7 +6,7 @@ The words of a provider are escaped: they must not become links or pictures.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,9 +33,9 @@ def report(
 ) -> str:
     """Return the report about one job: what it was, its tasks, what came out, and the runs that it started."""
     parts = [f"## {title_of(handle.provider)} job {_code(handle.job_id)}", _facts(handle, ended)]
+    parts += [_result(result or {}), _downstream(downstream or {})]
     if isinstance(ended, Job):
         parts += [_tasks(ended.tasks), as_markdown(picture(_bars(handle, ended)), "Timeline of the job and its tasks")]
-    parts += [_result(result or {}), _downstream(downstream or {})]
     return "\n\n".join(filter(None, parts))
 
 
@@ -93,14 +93,15 @@ def _tasks(tasks: Sequence[JobTask]) -> str:
         (
             _code(task.engine_id) if task.engine_id else _code(task.task_id),
             _escaped(task.raw_status),
-            _instant(task.started_at),
+            f"{task.started_at:%H:%M:%S}" if task.started_at else "",
             duration((task.ended_at - task.started_at).total_seconds()) if task.started_at and task.ended_at else "",
             _escaped(_cut(f"{task.failure}")) if task.failure else "",
         )
         for task in tasks[:MAX_ROWS]
     ]
     more = f"\n\nAnd {len(tasks) - MAX_ROWS} more." if len(tasks) > MAX_ROWS else ""
-    return _table(("Engine", "Status", "Started", "Duration", "Failure"), rows) + more if rows else ""
+    table = _table(("Engine", "Status", "Started (UTC)", "Duration", "Failure"), rows)
+    return f"### Tasks\n\n{table}{more}" if rows else ""
 
 
 def _bars(handle: JobHandle, job: Job) -> list[Bar]:
@@ -154,8 +155,10 @@ def _instant(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the table without the columns that are empty: they would need room on a narrow screen."""
+    full = [column for column in range(len(head)) if any(row[column] for row in rows)]
+    lines = [[row[column] for column in full] for row in (head, ["---"] * len(head), *rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

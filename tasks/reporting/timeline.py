@@ -22,7 +22,7 @@ _COLOURS = {
 }
 #: The colour of texts and lines: a contrast of about 4 with white and with black.
 _GREY = "#7c8594"
-_WIDTH, _LABELS, _DURATIONS, _ROW, _AXIS = 760, 190, 80, 24, 26
+_WIDTH, _LABELS, _DURATIONS, _ROW, _AXIS = 540, 160, 70, 24, 26
 _MAX_LABEL = 22
 
 

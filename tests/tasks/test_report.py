@@ -77,11 +77,17 @@ def test_report_shows_the_job_and_escapes_the_providers_words() -> None:
     text = report(HANDLE, JOB, words("<script>", "[a](b)"))
     assert text.startswith("## aiWARE job `7_aB`")
     assert "| **Duration** | 40 s |" in text
-    assert "| `engine-1` | complete | 2026-01-01 00:00:10 UTC | 10 s |  |" in text
+    assert "| `engine-1` | complete | 00:00:10 | 10 s |  |" in text
     assert "\\!\\[x\\](https\\://evil.example.com) \\<b\\> \\| \\*now\\*" in text
     assert "> \\<script\\> \\[a\\](b)" in text
     rows = [line for line in text.splitlines() if line.startswith("| `engine")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [6, 6]
+
+
+def test_report_has_no_empty_column() -> None:
+    """No task failed: the table of tasks has no column for failures."""
+    done = JOB._replace(tasks=JOB.tasks[:1], failures=())
+    assert "| Engine | Status | Started (UTC) | Duration |\n" in report(HANDLE, done)
 
 
 def test_report_of_many_has_the_failures_first_and_is_bounded() -> None:
