@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 REFUSED = "tests/test_deployments.py starts a run with an engine that does not exist."
 LATE = "tests/test_deployments.py starts a run that stops waiting after a second."
-STOPPED = "tests/cancelling ends the processes of runs by a cancel, or stops the worker under them."
+STOPPED = (
+    "tests/cancelling and tests/test_ui.py cancel runs, which ends their processes, or stop the worker under them."
+)
 
+FAILED = "tests/test_ui.py checks a wrong token and runs a job that fails."
 KILLED = "tests/test_crashes.py kills an auto-label between its request and the answer."
 
 #: The server that the tests of blocks, tasks and flows share.
@@ -22,16 +25,6 @@ OF_SERVER = (
         r"AttributeError: 'NoneType' object has no attribute 'state'",
         "tests/suspending deletes a run at the instant at which a watcher resumes it.",
     ),
-)
-
-#: The stack that the tests of the root folder share.
-OF_SHARED_STACK = (
-    Expected(r"Task run 'submit aiWARE engine job' - Finished in state RequestFailed\(", "", REFUSED),
-    Expected(r"Flow run '[^']+' - Finished in state RequestFailed\(", "", REFUSED),
-    Expected(r"Task run 'wait for [^']+' - Finished in state TimedOut\(", "", LATE),
-    Expected(r"Flow run '[^']+' - Finished in state TimedOut\(", "", LATE),
-    Expected(r"Task run 'submit Datasaur auto-labeling' - Finished in state SubmissionUnknown\(", "", KILLED),
-    Expected(r"Flow run '[^']+' - Finished in state SubmissionUnknown\(", "", KILLED),
 )
 
 # A task run that waits is cancelled; one whose thread computes is aborted.
@@ -44,6 +37,19 @@ OF_CANCELLING = (
     Expected(r"(Flow run '[^']+'|prefect\.engine) - Finished in state (Running|Cancelling)\(", "", STOPPED),
     # The handler of SIGTERM raises at any point of the process, so any code that is running may report it.
     Expected("", r"\nprefect\.exceptions\.TerminationSignal(: \d+)?\s*\Z", STOPPED),
+)
+
+#: The stack that the tests of the root folder share.
+OF_SHARED_STACK = (
+    Expected(r"Task run 'submit aiWARE engine job' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Flow run '[^']+' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Task run 'wait for [^']+' - Finished in state TimedOut\(", "", LATE),
+    Expected(r"Flow run '[^']+' - Finished in state TimedOut\(", "", LATE),
+    Expected(r"Task run 'submit Datasaur auto-labeling' - Finished in state SubmissionUnknown\(", "", KILLED),
+    Expected(r"Flow run '[^']+' - Finished in state SubmissionUnknown\(", "", KILLED),
+    Expected(r"(Task run 'wait for [^']+'|Flow run '[^']+') - Finished in state JobFailed\(", "", FAILED),
+    Expected(r"Task run 'check connection' - Finished in state RequestFailed\(", "", FAILED),
+    *OF_CANCELLING,
 )
 
 SERVER_KILLED = "tests/test_scaled.py kills an API server. The worker is connected to another one a moment later."
