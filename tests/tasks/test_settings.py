@@ -14,10 +14,10 @@ ALL = {name: getattr(tasks, name) for name in tasks.__all__ if name not in NO_TA
 
 
 def test_each_remote_action_has_a_task() -> None:
-    """Submit, check one, check many, wait for one and for many, cancel, fetch, start downstream: real Task objects."""
+    """Submit, check one, check many, wait for one and for many, cancel, fetch, start downstream, check a connection."""
     assert set(ALL) == {
         *("submit_job", "check_job", "check_jobs", "wait_for_job", "wait_for_jobs"),
-        *("cancel_job", "fetch_result", "start_deployment"),
+        *("cancel_job", "fetch_result", "start_deployment", "check_connection"),
     }
     assert all(isinstance(task, Task) and task.isasync for task in ALL.values())
 
