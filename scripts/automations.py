@@ -30,6 +30,7 @@ NOTIFY = "graphql-jobs-notify"
 STORE = "store-results/store-results"
 #: Three times the interval of Prefect's heartbeat (PREFECT_FLOWS_HEARTBEAT_FREQUENCY): with less, healthy runs crash.
 ZOMBIE_S = 540.0
+_ZOMBIE = "The run sends no heartbeat any more."
 _JOBS = ResourceSpecification.model_validate({"prefect.resource.id": f"{PREFIX}*"})
 
 
@@ -72,7 +73,7 @@ def crash_zombies(within_s: float = ZOMBIE_S) -> AutomationCore:
             threshold=1,
             within=timedelta(seconds=within_s),
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="The run sends no heartbeat any more.")],
+        actions=[ChangeFlowRunState.model_validate({"state": StateType.CRASHED, "message": _ZOMBIE})],
     )
 
 
@@ -86,7 +87,7 @@ def store_succeeded_jobs(deployment_id: UUID) -> AutomationCore:
         trigger=EventTrigger(
             expect={f"{PREFIX}succeeded"}, match=_JOBS, posture=Posture.Reactive, threshold=1, within=timedelta(0)
         ),
-        actions=[RunDeployment(deployment_id=deployment_id, parameters={"jobs": [job]})],
+        actions=[RunDeployment.model_validate({"deployment_id": deployment_id, "parameters": {"jobs": [job]}})],
     )
 
 
@@ -116,8 +117,9 @@ async def _notify_block(client: PrefectClient) -> UUID:
     try:
         return (await client.read_block_document_by_name(NOTIFY, kind.get_block_type_slug())).id
     except ObjectNotFound:
-        address, message = "https://example.com/set-your-own", {"text": "{{subject}}\n{{body}}"}
-        return await kind(name="graphql-jobs", url=address, json_data=message).asave(NOTIFY)
+        message = {"text": "{{subject}}\n{{body}}"}
+        fields = {"name": "graphql-jobs", "url": "https://example.com/set-your-own", "json_data": message}
+        return await kind.model_validate(fields).asave(NOTIFY)
 
 
 async def _main() -> None:

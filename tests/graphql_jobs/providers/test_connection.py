@@ -32,7 +32,7 @@ async def test_aiware_tells_account_and_rights(emulator: Emulator) -> None:
     assert found.clock_skew_s is not None
     assert (found.warnings, abs(found.clock_skew_s) < 60) == ((), True)
     assert found.describe().startswith(f"aiWARE at {emulator.url}/v3/graphql answers as Emulator user")
-    assert found.to_json()["rights"] == list(found.rights)
+    assert found.to_json()["rights"] == list(found.rights or ())
     assert [record.operation for record in emulator.ledger.requests] == [("me", "myRights")] * 2
     assert emulator.ledger.submissions == []
 
