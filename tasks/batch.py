@@ -24,6 +24,7 @@ from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream_check import Samples, sample_job
 from tasks.names import submission_of_many
 from tasks.outcome import outcome
+from tasks.reporting.artifacts import key_of
 from tasks.until import Ended, succeeded
 from tasks.wait import jobs_as_they_end
 
@@ -156,7 +157,8 @@ async def _collect(
 
 async def _stored(client: JobClient, handle: JobHandle, job: Job, policy: WaitPolicy, folder: Path) -> Path:
     """Fetch the result of a job, unless an earlier attempt has stored it, and return its file."""
-    file = folder / f"{handle.job_id.replace(':', '-')}.json"
+    # Two installations of a provider may use the same id.
+    file = folder / f"{key_of(handle.provider, handle.endpoint, handle.job_id)}.json"
     if not file.exists():
         result = await client.result(handle, job, folder, policy.outage_budget_s)
         _write(file, json_text(result))

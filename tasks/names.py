@@ -46,7 +46,7 @@ def named_after(describe: Callable[[Parameters], str]) -> Callable[[], str]:
             return given
         try:
             return printable(describe(context.parameters or {})) or given
-        except Exception:
+        except Exception:  # whatever a wrong parameter causes: the flow itself refuses it, with a message
             return given
 
     return name

@@ -40,7 +40,7 @@ async def after_timeout(
 
 
 async def _cancel(credentials: JobCredentials, handle: JobHandle, run_id: UUID | None) -> tuple[str, bool]:
-    """Return what was done, and whether the job was cancelled."""
+    """Return what was done, and whether the job was read again and no longer runs."""
     try:
         kept = await _find(run_id, handle.job_id) if run_id else None
         if run_id and kept:  # before the check, so that one of two runs that time out together cancels
@@ -56,7 +56,7 @@ async def _cancel(credentials: JobCredentials, handle: JobHandle, run_id: UUID |
         return f"It was {left}", False
     if kept and outcome.confirmed:
         await _note(f"{run_id}/deadline", kept, outcome.message)
-    return f"It was cancelled: {outcome.message}", True
+    return f"It was cancelled: {outcome.message}", outcome.confirmed
 
 
 def _untold(error: Exception) -> str:
