@@ -25,8 +25,13 @@ _JOBS = {
 }
 #: Our choice: longer names are cut off in the UI's lists.
 _MAX_CHARACTERS = 80
-#: The names that Prefect and its two UIs give to runs: "handmade-osprey", "Handmade-Osprey", "phi2-trebus-y".
-_GENERATED = re.compile(r"[A-Za-z]+\d*-[A-Za-z]+(-[a-z])?")
+#: A name that Prefect 3.9.1 or its UI gives to a run: "handmade-osprey" or "Handmade-Osprey".
+#: The old UI begins with a Greek letter: "phi2-trebus-y", "omega-neubilia-quadrant", "mu-ursae-majoris-ring" or "tau".
+_GENERATED = re.compile(
+    r"[A-Za-z]+-[A-Za-z]+"
+    r"|(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi"
+    r"|psi|omega)\d*(-[a-z]*){0,3}"
+)
 #: Ids of engines are UUIDs, whose first part is enough.
 _UUID_TAIL = re.compile(r"(?<=\A[0-9a-f]{8})(-[0-9a-f]{4,12}){4}\Z")
 

@@ -11,6 +11,15 @@ from prefect.context import FlowRunContext
 from tasks.names import PROVIDERS, engine_run, file_of, named_after, printable
 
 SIGNED = "https://b.s3.example.invalid/in/Hitchhikers%20Guide.mp4?X-Amz-Signature=s3cret#part"
+GENERATED = [
+    "handmade-osprey",
+    "Handmade-Osprey",
+    "gamma5-alphard",
+    "phi2-trebus-y",
+    "omega-neubilia-quadrant",
+    "mu7-ursae-majoris-ring",
+    "tau",
+]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +41,14 @@ def test_run_is_named_after_its_input(parameters: dict[str, Any], name: str, mon
     assert named_after(engine_run)() == name
 
 
-@pytest.mark.parametrize("name", ["nightly 28 Nov", "reprocess", "engine e on a.mp4"])
+@pytest.mark.parametrize("name", ["nightly 28 Nov", "reprocess", "engine e on a.mp4", "tau lepton", "news-2026-11"])
 def test_name_that_a_person_gave_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the name from the input, when a suspended run starts again."""
     _context(monkeypatch, name, {"engine_id": "f", "target_id": "1"})
     assert named_after(engine_run)() == name
 
 
-@pytest.mark.parametrize("name", ["handmade-osprey", "Handmade-Osprey", "gamma5-alphard", "phi2-trebus-y"])
+@pytest.mark.parametrize("name", GENERATED)
 def test_generated_name_is_replaced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The name of Prefect's client, and those with which its two UIs fill in the form."""
     _context(monkeypatch, name, {"engine_id": "f", "target_id": "1"})
