@@ -107,16 +107,22 @@ async def test_sensor_hands_over_results(run: Run, emulator: Emulator, deploy: D
         assert [bool(result and json.loads(result)["engine_results"]) for result in results] == [has_results] * number
 
 
-async def test_outage_longer_than_its_budget_after_the_end_is_no_refused_submission(
-    run: Run, emulator: Emulator
-) -> None:
-    """The results are unavailable for longer than the whole wait: `ResultUnavailable`, and there is one job."""
-    emulator.faults.add(Fault("server_error", operation="engineResults", times=None, status=503))
+async def test_retry_after_an_unavailable_result_fetches_it(make_run: MakeRun, emulator: Emulator) -> None:
+    """The results are unavailable for longer than the wait: `ResultUnavailable`; a retry fetches those of the job."""
     began_at = emulator.clock.now()
-    state = await run(SUBMITTING["aiware engine"], give_up_after_s=900)
-    assert state.name == "ResultUnavailable"
-    assert jobs(emulator)[0] in str(state.message)
+    outage = Fault("server_error", operation="engineResults", times=None, status=503, until_at=began_at + 1100)
+    emulator.faults.add(outage)
+    run = await make_run(SUBMITTING["aiware engine"], give_up_after_s=900)
+    state = await run()
+    [job_id] = jobs(emulator)
+    assert (state.name, job_id in str(state.message)) == ("ResultUnavailable", True)
     assert 900 <= emulator.clock.now() - began_at < 1100
+    emulator.clock.advance(300)
+    again = await run()
+    assert again.name == "Completed", again.message
+    outcome = await again.result()
+    assert (jobs(emulator), outcome["job_id"]) == ([job_id], job_id)
+    assert json.loads(outcome["result"])["engine_results"]
 
 
 async def test_outage_after_the_end_is_tolerated(run: Run, emulator: Emulator) -> None:
