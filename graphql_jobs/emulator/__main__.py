@@ -58,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         "--requests-per-window", type=_limit, help="requests per 10 s and service, above which the answer is 429"
     )
     parser.add_argument(
+        "--team-member",
+        action="append",
+        dest="team_members",
+        metavar="EMAIL",
+        help="a member of every Datasaur team; may be given several times",
+    )
+    parser.add_argument(
         "--takes-shortcuts",
         action="store_true",
         help="answer Datasaur's status checks without executing them: for load",
@@ -67,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
+    team_members = tuple(options.team_members or Behaviour.team_members)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with Emulator(
@@ -75,7 +83,7 @@ async def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         pace=Pace(options.queued_s, options.running_s),
         token_lifetime_s=options.token_lifetime_s,
-        behaviour=Behaviour(requests_per_window=options.requests_per_window),
+        behaviour=Behaviour(requests_per_window=options.requests_per_window, team_members=team_members),
         takes_shortcuts=options.takes_shortcuts,
     ) as emulator:
         sys.stdout.write(json.dumps(_introduction(emulator)) + "\n")

@@ -40,6 +40,8 @@ class Behaviour:
     file_lifetime_s: float = 21_600.0
     # Datasaur: whether the store of exported files supports Range; else it ignores it.
     file_ranges: bool = True
+    # Datasaur: the email addresses of the members of every team (invented).
+    team_members: tuple[str, ...] = ("labeler@example.invalid", "reviewer@example.invalid")
     # Both: largest GraphQL request body (aiWARE: "maximum 10000000 bytes (10 mb)"; Datasaur: invented).
     body_limit_bytes: int = 10_000_000
     # Both: GraphQL requests per 10 s and provider, above which the answer is 429 with Retry-After; None: no limit.

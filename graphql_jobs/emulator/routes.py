@@ -79,11 +79,18 @@ class Routes:
         return [
             web.post("/v3/graphql", self._aiware.handle),
             web.post("/graphql", self._datasaur.handle),
+            web.get("/api/health", self._health),
             web.post("/api/oauth/token", self._token),
             web.post("/api/static/proxy/upload", self._upload),
-            web.get("/_files/{file_id}", self._download),
+            web.get("/_files/{file_id}/{file_name}", self._download),
             web.route("*", "/{path:.*}", self._elsewhere),
         ]
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        async def work() -> Answer:
+            return rest.health()
+
+        return await self._interceptor.serve(request, self._exchange("health", self._dialect), work)
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         async def work() -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from graphql_jobs.emulator import Behaviour, Emulator, Fault
 
@@ -14,6 +15,9 @@ EXPORT = """query($input: ExportTextProjectInput!) {
     exportTextProject(input: $input) { exportId fileUrl fileUrlExpiredAt queued redirect key } }"""
 DELIVERY = """query($id: ID!, $job: String!) {
     getExportDeliveryStatus(exportId: $id) { deliveryStatus errors { id } } getJob(jobId: $job) { status } }"""
+
+# The top folder of the sample project: its name and id.
+TOP = "Sample-project-HvdyIL2iwZn"
 
 
 async def start_export(datasaur: Any, **values: Any) -> Any:
@@ -41,11 +45,24 @@ async def test_file_is_404_then_200_then_403(emulator: Emulator, datasaur: Any, 
     status, content = await fetch(http, export["fileUrl"])
     assert status == 200
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        assert {name.split("/")[0] for name in archive.namelist()} == {"REVIEW", "ROOT"}
-        assert json.loads(archive.read("REVIEW/document-1.txt.json"))["job"] == export["exportId"]
+        assert archive.namelist() == [f"{TOP}/REVIEW/document-1.txt.json", f"{TOP}/ROOT/document-1.txt.json"]
+        assert json.loads(archive.read(f"{TOP}/REVIEW/document-1.txt.json"))["job"] == export["exportId"]
     emulator.clock.advance(6 * 3600)
     assert (await fetch(http, export["fileUrl"]))[0] == 403
     assert emulator.ledger.count("download") == 3
+
+
+async def test_address_has_the_name_of_the_file(emulator: Emulator, datasaur: Any, http: aiohttp.ClientSession) -> None:
+    """The last part of the path, and Content-Disposition, are `my out.zip`; two projects have a folder each."""
+    other = emulator.datasaur.plant_project(name="Zweites Projekt")
+    export = await start_export(datasaur, fileName="my out", projectIds=["HvdyIL2iwZn", other.id])
+    assert URL(export["fileUrl"]).name == "my out.zip"
+    emulator.clock.advance(7)
+    async with http.get(export["fileUrl"]) as response:
+        assert response.content_disposition is not None
+        assert response.content_disposition.filename == "my out.zip"
+        names = zipfile.ZipFile(io.BytesIO(await response.read())).namelist()
+    assert {name.split("/")[0] for name in names} == {TOP, f"Zweites-Projekt-{other.id}"}
 
 
 async def test_signed_address_takes_no_second_credential(

@@ -128,3 +128,13 @@ async def test_added_documents_have_ids(datasaur: Any) -> None:
     values = {"projectId": "HvdyIL2iwZn", "documents": project_input("x")["documents"]}
     answer = (await datasaur(document, input=values))["data"]["addDocumentsToProject"]
     assert len(answer["job"]["additionalData"]["documentIds"]) == 1
+
+
+async def test_chart_is_exported_to_a_file(emulator: Emulator, datasaur: Any) -> None:
+    """exportChart answers like every export: an id that getJob knows, and an address."""
+    document = """query($input: AnalyticsDashboardQueryInput) {
+        exportChart(id: "LABELS", input: $input, method: FILE_STORAGE) { exportId fileUrl } }"""
+    export = (await datasaur(document, input={"teamId": "9"}))["data"]["exportChart"]
+    assert export["fileUrl"]
+    assert (await datasaur(FULL, id=export["exportId"]))["data"]["getJob"]["status"] == "QUEUED"
+    assert [item.operation for item in emulator.ledger.submissions] == ["exportChart"]

@@ -24,18 +24,14 @@ def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], heade
         return _refusal(403, "AccessDenied")
     if file.job.status(world.clock.now()) != "DELIVERED":
         return _refusal(404, "NoSuchKey")
-    content = _archive(file.job.id, world.behaviour.export_bytes)
+    content = _archive(file.job.id, file.folders, world.behaviour.export_bytes)
     # An ETag like that of a multipart upload, which is not a digest of the file.
     etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}-1"'
-    named = {"Content-Disposition": f'attachment; filename="{_safe(file.file_name)}"', "ETag": etag}
+    named = {"Content-Disposition": f'attachment; filename="{file.file_name}"', "ETag": etag}
     if not world.behaviour.file_ranges:
         return Answer(200, content, "application/zip", named)
     wanted = headers.get("Range") if headers.get("If-Range", etag) == etag else None
     return _ranged(content, wanted, named | {"Accept-Ranges": "bytes"})
-
-
-def _safe(file_name: str) -> str:
-    return "".join(char if char.isalnum() or char in "-_. " else "_" for char in file_name)
 
 
 def _refusal(status: int, code: str) -> Answer:
@@ -57,13 +53,18 @@ def _ranged(content: bytes, wanted: str | None, headers: dict[str, str]) -> Answ
 
 
 @lru_cache(maxsize=8)
-def _archive(job_id: str, size_bytes: int) -> bytes:
-    """Return a zip with the folders of a whole-project export, padded to at least `size_bytes`."""
+def _archive(job_id: str, projects: tuple[str, ...], size_bytes: int) -> bytes:
+    """Return a zip with the folders of each project, padded to at least `size_bytes`."""
     # Always the same bytes for the same job: a download may be resumed.
     document = json.dumps({"job": job_id, "document": "document-1.txt", "labels": []})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for folder in ("REVIEW", "ROOT"):
-            archive.writestr(zipfile.ZipInfo(f"{folder}/document-1.txt.json"), document)
-        archive.writestr(zipfile.ZipInfo("ROOT/padding.json"), json.dumps("x" * size_bytes))
+        for project in projects:
+            for folder in ("REVIEW", "ROOT"):
+                archive.writestr(zipfile.ZipInfo(f"{project}/{folder}/document-1.txt.json"), document)
+        if not projects:
+            # Invented: the export of a document, a team or a chart is one file.
+            archive.writestr(zipfile.ZipInfo("export.json"), document)
+        if size_bytes:
+            archive.writestr(zipfile.ZipInfo("padding.json"), "x" * size_bytes)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """The model of Datasaur: jobs, projects and exported files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,10 @@ class Project:
     team_id: str | None = None
     tags: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    # Items of DocumentAssignmentInput.
+    assignments: tuple[Mapping[str, Any], ...] = ()
+    # Invented: a project of the emulator is never worked on, so it keeps this status.
+    status: str = "CREATED"
     job: Job | None = None
 
     def exists(self, now_at: float) -> bool:
@@ -73,5 +78,7 @@ class ExportedFile:
     id: str
     job: Job
     file_name: str
+    # The folder of each exported project.
+    folders: tuple[str, ...]
     signature: str
     expires_at: float

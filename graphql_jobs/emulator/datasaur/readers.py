@@ -39,15 +39,14 @@ def _passes(project: Project, wanted: dict[str, Any]) -> bool:
     keyword = (wanted.get("keyword") or "").lower()
     day = datetime.fromtimestamp(project.created_at, UTC).date().isoformat()
     days = wanted.get("daysCreatedRange") or {}
-    kinds = wanted.get("kinds")
     return (
         any(keyword in text.lower() for text in (project.name, *project.tags))
         # Null means the personal workspace.
         and wanted.get("teamId") == project.team_id
         and (days.get("oldestDate") or "") <= day <= days.get("newestDate", day)
-        and (kinds is None or bool(set(kinds) & set(project.kinds)))
-        # Invented: a project of the emulator is never worked on, so its only status is CREATED.
-        and (not wanted.get("statuses") or "CREATED" in wanted["statuses"])
+        # The vendor's command-line tool sends an empty list for all.
+        and (not wanted.get("kinds") or bool(set(wanted["kinds"]) & set(project.kinds)))
+        and (not wanted.get("statuses") or project.status in wanted["statuses"])
         and not wanted.get("isArchived")
         and set(wanted.get("tags") or ()) <= set(project.tags)
     )
@@ -67,19 +66,20 @@ def _get_projects(_root: None, info: Info, input: dict[str, Any]) -> dict[str, A
     for sort in reversed(input.get("sort") or ()):
         attribute = _SORT_KEYS.get(sort["field"], "created_at")
         projects.sort(key=lambda project: getattr(project, attribute), reverse=sort["order"] == "DESC")
-    return _project_page(projects, input)
+    return paged(projects, input)
 
 
-def _project_page(projects: list[Project], input: dict[str, Any]) -> dict[str, Any]:
+def paged(nodes: list[Any], input: dict[str, Any]) -> dict[str, Any]:
+    """Return one page by `page` or `cursor`."""
     page = input.get("page") or {"skip": 0, "take": 50}
     cursor = input.get("cursor")
     skip = int(cursor) if cursor and cursor.isdigit() else page["skip"]
     end = skip + page["take"]
     return {
-        "nodes": projects[skip:end],
-        "totalCount": len(projects),
+        "nodes": nodes[skip:end],
+        "totalCount": len(nodes),
         "pageInfo": {
-            "nextCursor": str(end) if end < len(projects) else None,
+            "nextCursor": str(end) if end < len(nodes) else None,
             "prevCursor": str(max(0, skip - page["take"])) if skip else None,
         },
     }
@@ -124,15 +124,4 @@ job = bind(
 
 export_status = bind(
     "GetExportDeliveryStatusResult", resolvers={"deliveryStatus": lambda source, info: _status(source["job"], info)}
-)
-
-project = bind(
-    "Project",
-    resolvers={
-        "createdDate": lambda project, _info: iso_text(project.created_at),
-        "updatedDate": lambda project, _info: iso_text(project.created_at),
-        "status": lambda _project, _info: "CREATED",
-        # Invented ids: a tag's id is its name.
-        "tags": lambda project, _info: [{"id": tag, "name": tag, "globalTag": False} for tag in project.tags],
-    },
 )

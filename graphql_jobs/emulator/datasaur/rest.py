@@ -1,4 +1,4 @@
-"""Datasaur's two REST endpoints: the access token and the upload."""
+"""Datasaur's REST endpoints: the health, the access token and the upload."""
 
 from pathlib import PurePosixPath
 
@@ -20,6 +20,11 @@ class TokenDialect(DatasaurDialect):
         if name == "authentication_error":
             return json_answer({"error": "invalid_client"}, 401)
         return super().failure(name, outline)
+
+
+def health() -> Answer:
+    """Answer that the service runs. The body is invented; the version is that of the vendor's change log of 2026-07."""
+    return json_answer({"status": "ok", "version": "6.167.0"})
 
 
 async def issue_token(request: web.Request, accounts: Accounts, world: DatasaurWorld) -> Answer:

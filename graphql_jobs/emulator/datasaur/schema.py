@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from graphql_jobs.emulator.datasaur import readers, starters
+from graphql_jobs.emulator.datasaur import readers, starters, workspace
 from graphql_jobs.emulator.execution import Executor, bind
 
 
@@ -12,10 +12,10 @@ def datasaur_executor() -> Executor:
     return Executor(
         "datasaur.graphql",
         [
-            bind("Query", resolvers={**readers.QUERIES, **starters.QUERIES}),
-            bind("Mutation", resolvers=starters.MUTATIONS),
+            bind("Query", resolvers={**readers.QUERIES, **starters.QUERIES, **workspace.QUERIES}),
+            bind("Mutation", resolvers={**starters.MUTATIONS, **workspace.MUTATIONS}),
             readers.job,
             readers.export_status,
-            readers.project,
+            workspace.project,
         ],
     )

@@ -1,6 +1,7 @@
 """The mutations, and the queries, that start jobs (docs/providers/datasaur.md)."""
 
 from typing import Any
+from urllib.parse import quote
 
 from graphql_jobs.emulator.datasaur.errors import DatasaurError
 from graphql_jobs.emulator.datasaur.model import Job
@@ -64,7 +65,7 @@ def _export(operation: str) -> Resolver:
     """Return the resolver of an export: a query with a side effect. Each call starts an export."""
 
     def resolve(_root: None, info: Info, input: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
-        world, values = info.context.world, input or others
+        world, values = info.context.world, {**others, **(input or {})}
         for project_id in _project_ids(values):
             world.existing_project(project_id)
         key = values.get("fileName")
@@ -91,18 +92,24 @@ def _export_target(values: dict[str, Any]) -> str | None:
 def _export_answer(info: Info, job: Job, values: dict[str, Any]) -> dict[str, Any]:
     """Return the address, only for FILE_STORAGE. EMAIL and CUSTOM_WEBHOOK are recorded but not delivered:
     an invented restriction, since the emulator calls no other service."""
-    # exportTeamIAA has no method; invented: it uses the common one.
-    method = values.get("method", "FILE_STORAGE")
+    # exportTeamIAA has no method, and exportChart need not; invented: they use the common one.
+    method = values.get("method") or "FILE_STORAGE"
     answer: dict[str, Any] = {"exportId": job.id, "queued": True}
     if method in ("FILE_STORAGE", "DOWNLOAD", "DOWNLOAD_REQUEST"):
-        file = info.context.world.add_file(job, f"{values.get('fileName') or 'export'}.zip")
-        url = f"{info.context.base_url}/_files/{file.id}?signature={file.signature}"
+        file = info.context.world.add_file(job, _safe_name(values), _project_ids(values))
+        url = f"{info.context.base_url}/_files/{file.id}/{quote(file.file_name)}?signature={file.signature}"
         answer["fileUrl" if method == "FILE_STORAGE" else "redirect"] = url
         answer["fileUrlExpiredAt"] = iso_text(file.expires_at)
     if method == "EXTERNAL_OBJECT_STORAGE":
         prefix = (values.get("externalObjectStorageParameter") or {}).get("prefix") or ""
-        answer["key"] = f"{prefix}{values.get('fileName')}.zip"
+        answer["key"] = f"{prefix}{_safe_name(values)}"
     return answer
+
+
+def _safe_name(values: dict[str, Any]) -> str:
+    """Return the name of the file (invented characters), which is also in its address."""
+    name = values.get("fileName") or "export"
+    return "".join(char if char.isalnum() or char in "-_. " else "_" for char in name) + ".zip"
 
 
 MUTATIONS: dict[str, Resolver] = {
@@ -122,4 +129,5 @@ QUERIES: dict[str, Resolver] = {
     "exportTeamOverview": _export("exportTeamOverview"),
     "exportTestProjectResult": _export("exportTestProjectResult"),
     "exportTeamIAA": _export("exportTeamIAA"),
+    "exportChart": _export("exportChart"),
 }

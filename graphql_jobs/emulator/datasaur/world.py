@@ -1,5 +1,6 @@
 """The state of the emulated Datasaur and its changes."""
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -48,6 +49,8 @@ class DatasaurWorld:
         self.jobs: dict[str, Job] = {}
         self.projects: dict[str, Project] = {}
         self.files: dict[str, ExportedFile] = {}
+        # Tags that were created alone, with their teams. Invented ids: a tag's id is its name.
+        self.tags: dict[str, str | None] = {}
         self._faults = faults
         self._ledger = ledger
 
@@ -68,10 +71,16 @@ class DatasaurWorld:
         return job
 
     def plant_project(
-        self, project_id: str | None = None, *, name: str = "Planted project", team_id: str | None = None
+        self,
+        project_id: str | None = None,
+        *,
+        name: str = "Planted project",
+        team_id: str | None = None,
+        status: str = "CREATED",
     ) -> Project:
-        """Add a finished project to the world without a request."""
-        project = Project(project_id or self.ids.datasaur_project(), name, self.clock.now(), team_id)
+        """Add a project to the world without a request."""
+        project = Project(project_id or self.ids.datasaur_project(), name, self.clock.now(), team_id, status=status)
+        project.kinds = ("TOKEN_BASED",)
         self.projects[project.id] = project
         return project
 
@@ -93,15 +102,17 @@ class DatasaurWorld:
     def add_project(self, job: Job, values: Mapping[str, Any]) -> Project:
         """Add the project that `job` creates."""
         project = Project(self.ids.datasaur_project(), values["name"], self.clock.now(), values.get("teamId"))
-        project.tags, project.kinds = tuple(values.get("tagNames") or ()), tuple(values.get("kinds") or ())
+        project.tags, project.kinds = tuple(values.get("tagNames") or ()), _kinds(values)
+        project.assignments = tuple(values.get("documentAssignments") or ())
         project.job, job.result_id = job, project.id
         self.projects[project.id] = project
         return project
 
-    def add_file(self, job: Job, file_name: str) -> ExportedFile:
+    def add_file(self, job: Job, file_name: str, project_ids: Sequence[str]) -> ExportedFile:
         """Add the file that the export `job` writes. Its address is valid immediately, for a limited time."""
         expires_at = self.clock.now() + self.behaviour.file_lifetime_s
-        file = ExportedFile(self.ids.uuid(), job, file_name, secrets.token_urlsafe(32), expires_at)
+        folders = tuple(_folder(self.existing_project(project_id)) for project_id in project_ids)
+        file = ExportedFile(self.ids.uuid(), job, file_name, folders, secrets.token_urlsafe(32), expires_at)
         self.files[file.id] = file
         return file
 
@@ -125,6 +136,18 @@ class DatasaurWorld:
         """Return `<QueueName>:<uuid>`; the cabinet queue has 64 hex digits in the only sample."""
         queue = _QUEUES.get(operation, "ExportQueue")
         return f"{queue}:{self.ids.hex(64) if operation == 'replicateCabinet' else self.ids.uuid()}"
+
+
+def _kinds(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the kinds of a new project; launchTextProjectAsync may only have `documentSettings.kind`."""
+    settings = values.get("documentSettings")
+    kind = settings.get("kind") if isinstance(settings, dict) else None
+    return tuple(values.get("kinds") or ([kind] if kind else ()))
+
+
+def _folder(project: Project) -> str:
+    """Return the top folder of a project in an archive: its name and id. Invented: other characters become `-`."""
+    return re.sub(r"[^\w.-]+", "-", f"{project.name}-{project.id}")
 
 
 # What resolvers get. Quoted: graphql-core's class takes a parameter for type checkers only since 3.3.
