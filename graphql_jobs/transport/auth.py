@@ -44,7 +44,11 @@ class Auth(Protocol):
         ...
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
-        """Return the bearer token to send now. Raises `RequestFailed`. It is never called concurrently."""
+        """Return the token to send now. Raises `RequestFailed`. It is never called concurrently."""
+        ...
+
+    def headers(self, token: str) -> Mapping[str, str]:
+        """Return the headers of a request that carries `token`."""
         ...
 
     def reject(self, token: str) -> bool:
@@ -52,18 +56,39 @@ class Auth(Protocol):
         ...
 
 
-class BearerToken:
-    """A token that was created elsewhere: an aiWARE API key, or a token of either provider."""
+class NoSignIn:
+    """For an endpoint that takes requests without credentials."""
 
-    def __init__(self, token: str) -> None:
+    fingerprint = "none"
+    secrets = ()
+
+    async def token(self, post_form: PostForm, clock: Clock) -> str:
+        """Return an empty text, which is not sent."""
+        return ""
+
+    def headers(self, token: str) -> Mapping[str, str]:
+        """Return no headers."""
+        return {}
+
+    def reject(self, token: str) -> bool:
+        """Return False: there is no token."""
+        return False
+
+
+class HeaderToken:
+    """A token that was created elsewhere, sent in the header `header`, after the word `scheme` if there is one."""
+
+    def __init__(self, token: str, header: str, scheme: str = "") -> None:
         self._token = _clean("token", token)
         if any(character.isspace() for character in self._token):
-            raise InvalidInput("token", "it has white space. Set the token alone, without the word Bearer.")
+            word = scheme or "Bearer"
+            raise InvalidInput("token", f"it has white space. Set the token alone, without the word {word}.")
+        self._header, self._scheme = header, scheme
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal tokens."""
-        return _digest("bearer", self._token)
+        """Equal for equal tokens in the same header."""
+        return _digest("header", self._header, self._scheme, self._token)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -74,9 +99,20 @@ class BearerToken:
         """Return the token."""
         return self._token
 
+    def headers(self, token: str) -> Mapping[str, str]:
+        """Return the header with the token."""
+        return {self._header: f"{self._scheme} {token}".strip()}
+
     def reject(self, token: str) -> bool:
         """Return False: there is no other token."""
         return False
+
+
+class BearerToken(HeaderToken):
+    """A token that was created elsewhere: an aiWARE API key, or a token of either provider."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(token, "Authorization", "Bearer")
 
 
 class ClientCredentials:
@@ -113,6 +149,10 @@ class ClientCredentials:
         if self._current is None or clock.monotonic() >= self._renew_at:
             self._current = await self._fetch(post_form, clock)
         return self._current
+
+    def headers(self, token: str) -> Mapping[str, str]:
+        """Return the Authorization header of RFC 6750 2.1."""
+        return {"Authorization": f"Bearer {token}"}
 
     def reject(self, token: str) -> bool:
         """Drop `token`, unless it was already replaced."""

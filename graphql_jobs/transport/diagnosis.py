@@ -11,14 +11,16 @@ says so in its code or words (throttling.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from gql.transport.exceptions import TransportError
+from graphql import ExecutionResult
 
 from graphql_jobs import errors
 from graphql_jobs.parsing import brief, http_date_or_none
@@ -26,9 +28,7 @@ from graphql_jobs.transport.http import MAX_HEADER_BYTES, Exchange, ReplyTooLarg
 from graphql_jobs.transport.throttling import has_throttle_code, has_throttle_words, says_throttled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from graphql import ExecutionResult
+    from collections.abc import Sequence
 
 #: Our choice: the maximum `Retry-After` delay.
 MAX_RETRY_AFTER_S = 3600.0
@@ -77,15 +77,24 @@ _WRONG_PEER = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorS
 _NETWORK = (aiohttp.ClientError, ConnectionError, TimeoutError)
 
 
-@dataclass(frozen=True, slots=True)
+#: Return `data` without the errors that it holds, and these errors as entries of `errors`.
+TakeErrors = Callable[[Mapping[str, object]], tuple[dict[str, Any], list[Mapping[str, object]]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """How one provider reports errors: the location of the code in an entry of `errors`, and the codes' meanings."""
+    """How one provider reports errors: the location of the code in an entry of `errors`, and the codes' meanings.
+
+    Two dialects are equal only if they are the same object: sessions are shared by dialect.
+    """
 
     provider: str
     code_of: Callable[[Mapping[str, object]], str]
     kinds: Mapping[str, Kind]
     #: The id of the object of an error without a path, if the provider includes it.
     object_of: Callable[[Mapping[str, object]], str | None] = lambda entry: None
+    #: For a provider that reports errors inside `data`, such as `userErrors` or the member of a union.
+    take_errors: TakeErrors | None = None
 
     def kind_of(self, entry: Mapping[str, object]) -> Kind | None:
         """Return the class for one entry of `errors`, or None if neither its code nor its words are known."""
@@ -106,6 +115,15 @@ class Diagnosis:
     retry_after_s: float | None = None
     #: The response proves that the operation started, regardless of its text: a create must not be sent again.
     begun: bool = False
+
+
+def with_errors_in_data(dialect: Dialect, result: ExecutionResult) -> ExecutionResult:
+    """Return the result with the errors inside its `data` among its `errors`, so that both are diagnosed alike."""
+    if dialect.take_errors is None or not isinstance(result.data, dict):
+        return result
+    data, found = dialect.take_errors(result.data)
+    given: Any = result.errors  # gql leaves the entries as the server sent them
+    return ExecutionResult(data, [*error_entries(given), *found] or None) if found else result  # type: ignore[list-item]
 
 
 def diagnose(

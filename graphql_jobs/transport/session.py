@@ -25,7 +25,15 @@ from graphql_jobs import errors
 from graphql_jobs.clock import Clock, SteadyClock, SystemClock, instant
 from graphql_jobs.telemetry import Telemetry
 from graphql_jobs.transport.creates import note_create
-from graphql_jobs.transport.diagnosis import Diagnosis, Dialect, Kind, diagnose, diagnose_http, retry_after_s
+from graphql_jobs.transport.diagnosis import (
+    Diagnosis,
+    Dialect,
+    Kind,
+    diagnose,
+    diagnose_http,
+    retry_after_s,
+    with_errors_in_data,
+)
 from graphql_jobs.transport.http import Connections, Exchange
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.rate_limit import DEFAULT_DELAY_S, RateLimit, RateWindow, ServerDelay, delayed
@@ -222,14 +230,15 @@ class Session:
         raised: Exception | None = None
         self._count("requests")
         try:
-            result = await self._connections.transport(reuses=not operation.is_mutation).execute(
+            answer = await self._connections.transport(reuses=not operation.is_mutation).execute(
                 operation.bind(variables),
                 extra_args={
-                    "headers": {"Authorization": f"Bearer {token}"},
+                    "headers": self.auth.headers(token),
                     "allow_redirects": False,
                     "trace_request_ctx": exchange,
                 },
             )
+            result = with_errors_in_data(self.dialect, answer)
         except Exception as error:  # gql wraps everything, bugs too: `diagnose` raises those again
             raised = error
         self.last_heard = exchange, self.clock.now()
