@@ -9,9 +9,10 @@ from prefect.states import Completed
 
 from blocks.load import ProviderName, load_credentials
 from graphql_jobs.inputs import Name
+from graphql_jobs.titles import title_of
 from tasks import check_connection as checking
 from tasks.forms import with_form
-from tasks.names import PROVIDERS, named_after
+from tasks.names import named_after
 from tasks.run_state import ends_in_a_state
 
 
@@ -19,7 +20,7 @@ from tasks.run_state import ends_in_a_state
 @flow(
     name="check-connection",
     flow_run_name=named_after(
-        lambda given: f"check {PROVIDERS[given['provider']]} block {given['credentials'] or given['provider']}"
+        lambda given: f"check {title_of(given['provider'])} block {given['credentials'] or given['provider']}"
     ),
     retries=0,
     validate_parameters=False,

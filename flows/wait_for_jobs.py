@@ -11,13 +11,14 @@ from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import ProviderName, load_credentials
 from blocks.runs.suspended_wait import Until
 from graphql_jobs.inputs import Name
+from graphql_jobs.titles import title_of
 from tasks import parameters
 from tasks import wait as waiting
 from tasks.downstream import start_downstream
 from tasks.downstream_check import require_deployments, sensor_samples
 from tasks.fetch import fetch_results
 from tasks.forms import with_form
-from tasks.names import PROVIDERS, count, named_after
+from tasks.names import count, named_after
 from tasks.outcome import JOBS_PARAMETER, outcome
 from tasks.reporting.words import success_of_many
 from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
@@ -36,7 +37,7 @@ from tasks.until import is_due
 @flow(
     name="wait-for-jobs",
     flow_run_name=named_after(
-        lambda given: f"wait for {count(given['job_ids'], PROVIDERS[given['provider']] + ' job')}"
+        lambda given: f"wait for {count(given['job_ids'], title_of(given['provider']) + ' job')}"
     ),
     retries=0,
     validate_parameters=False,

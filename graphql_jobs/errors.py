@@ -38,6 +38,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from graphql_jobs.titles import job_name, request_name, some, title_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,11 +48,6 @@ if TYPE_CHECKING:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "...")) else f"{text}."
-
-
-def some(job_ids: Sequence[str]) -> str:
-    """Return the first three ids and how many more there are, for a message."""
-    return f"job {', '.join(job_ids[:3])}" + (f" and {len(job_ids) - 3} more" if len(job_ids) > 3 else "")
 
 
 class GraphqlJobsError(Exception):
@@ -93,10 +90,8 @@ class RequestFailed(GraphqlJobsError):
         self.detail, self.retry_after_s = detail, retry_after_s
 
     def __str__(self) -> str:
-        about = f" ({self.subject})" if self.subject else ""
-        return (
-            f"{self.provider} {self.operation}{about}: {self.meaning}: {_sentence(self.detail)} {self.advice}".strip()
-        )
+        request = request_name(self.provider, self.operation, self.subject)
+        return f"{request}: {self.meaning}: {_sentence(self.detail)} {self.advice}".strip()
 
 
 class Unreachable(RequestFailed):
@@ -220,12 +215,12 @@ class SubmissionUnknown(GraphqlJobsError):
         self.sent_at, self.cause = sent_at, cause
 
     def __str__(self) -> str:
-        about = f" ({self.subject})" if self.subject else ""
+        request = request_name(self.provider, self.operation, self.subject)
         return (
-            f"{self.provider} {self.operation}{about}, sent at {self.sent_at}: it is not known whether the "
+            f"{request}, sent at {self.sent_at}: it is not known whether the "
             f"job was created: {_sentence(self.cause)} It was not sent again, since that could start, and bill, a "
-            f"second job. Search {self.provider} for a job of that time, or its result: if it exists, wait for it "
-            "by its id; if not, submit again in a new run (with force_resubmit, if the run has a key)."
+            f"second job. Search {title_of(self.provider)} for a job of that time, or its result: if it exists, wait "
+            "for it by its id; if not, submit again in a new run (with force_resubmit, if the run has a key)."
         )
 
 
@@ -237,7 +232,7 @@ class JobError(GraphqlJobsError):
         self.provider, self.job_id, self.detail = provider, job_id, detail
 
     def __str__(self) -> str:
-        return f"{self.provider} job {self.job_id}: {self.detail}"
+        return f"{job_name(self.provider, self.job_id)}: {self.detail}"
 
 
 class JobEnded(JobError):
@@ -285,7 +280,8 @@ class WaitStopped(GraphqlJobsError):
         self.detail, self.after = detail, after
 
     def __str__(self) -> str:
-        return f"{self.provider} {some(self.job_ids)}: gave up after {self.waited_s:.0f} s: {self.detail} {self.after}"
+        jobs = f"{title_of(self.provider)} {some(self.job_ids)}"
+        return f"{jobs}: gave up after {self.waited_s:.0f} s: {self.detail} {self.after}"
 
 
 class WaitTimedOut(WaitStopped):

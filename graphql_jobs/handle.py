@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from graphql_jobs.errors import InvalidInput, JobNotFound, RequestFailed
 from graphql_jobs.job import Job
+from graphql_jobs.titles import job_name
 
 #: Our choice: long enough for every id seen (76 characters, aiWARE's older tasks), short enough to log.
 MAX_ID_CHARACTERS = 200
@@ -54,6 +55,11 @@ class JobHandle(BaseModel):
                 if len(_urls) > _MAX_URLS:
                     del _urls[next(iter(_urls))]
         return self
+
+    @property
+    def name(self) -> str:
+        """The job in sentences: "aiWARE job 7"."""
+        return job_name(self.provider, self.job_id)
 
     def to_json(self) -> dict[str, Any]:
         """Return the handle as plain JSON."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql_jobs.parsing import instant_or_none
+from graphql_jobs.titles import job_name
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,6 +105,11 @@ class Job(NamedTuple):
     raw_modified: str | float | None = None
     target_id: str | None = None
     result_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The job in sentences: "aiWARE job 7"."""
+        return job_name(self.provider, self.job_id)
 
     @property
     def created_at(self) -> datetime | None:

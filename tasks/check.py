@@ -23,7 +23,7 @@ async def check_job(credentials: JobCredentials, job_id: str) -> Job:
         [seen] = (await client.check([job_id])).values()
     if not isinstance(seen, Job):
         raise seen
-    get_run_logger().info("%s job %s: %s", seen.provider, seen.job_id, seen.describe())
+    get_run_logger().info("%s: %s", seen.name, seen.describe())
     return seen
 
 

@@ -19,7 +19,7 @@ from blocks.api import persistent
 from blocks.runs.root_run import root_run_id
 from blocks.runs.store import RunStore
 from graphql_jobs import GraphqlJobsError, JobState
-from graphql_jobs.errors import some
+from graphql_jobs.titles import some, title_of
 from tasks.outcome import JOBS_PARAMETER, fitting, known_as
 
 #: Our choice: a validation message of Prefect's server has a few hundred characters.
@@ -31,14 +31,16 @@ _PREFIX = "gqh-"
 class HandOverFailed(GraphqlJobsError):
     """The jobs are done, but downstream deployments could not be started. `problems` has a sentence for each."""
 
-    def __init__(self, job_ids: Sequence[str], problems: Sequence[str]) -> None:
-        super().__init__(tuple(job_ids), tuple(problems))
+    def __init__(self, provider: str, job_ids: Sequence[str], problems: Sequence[str]) -> None:
+        super().__init__(provider, tuple(job_ids), tuple(problems))
+        self.provider = provider
         self.job_ids = tuple(job_ids)
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
         return (
-            f"{some(self.job_ids)}: done, but not every downstream deployment was started: {'; '.join(self.problems)}. "
+            f"{title_of(self.provider)} {some(self.job_ids)}: done, but not every downstream deployment was started: "
+            f"{'; '.join(self.problems)}. "
             "Fix that, then retry this flow run: it keeps the finished jobs, fetches their results and "
             "starts the missing deployments. Nothing is started twice."
         )
@@ -68,7 +70,7 @@ async def start_downstream(
         except Exception as error:  # any error of Prefect's client: deleted, refused, unreachable
             problems.append(f"{deployment}: {cause_of(error)}")
     if problems:
-        raise HandOverFailed([known_as(entry) for entry in finished], problems)
+        raise HandOverFailed(provider, [known_as(entry) for entry in finished], problems)
     return started
 
 

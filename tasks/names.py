@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from prefect.context import FlowRunContext
 from prefect.tasks import TaskRunNameCallbackWithParameters
 
-#: The providers, as they write themselves.
-PROVIDERS = {"aiware": "aiWARE", "datasaur": "Datasaur"}
+from graphql_jobs.titles import title_of
+
 #: What a job does, by the operation that starts it.
 _JOBS = {
     "launchSingleEngineJob": "aiWARE engine job",
@@ -104,15 +104,15 @@ def submission_of_many(parameters: Parameters) -> str:
 def wait_for_one(parameters: Parameters) -> str:
     """Return the name of a task run that waits for one job: "wait for aiWARE job 2007291500_mrE"."""
     job = parameters["job"]
-    return f"wait for {PROVIDERS.get(job.provider, job.provider)} job {job.job_id}"
+    return f"wait for {job.name}"
 
 
 @_names_task_runs
 def wait_for_many(parameters: Parameters) -> str:
     """Return the name of a task run that waits for jobs: "wait for 2 aiWARE jobs"."""
     kind = type(parameters["credentials"]).__name__
-    provider = PROVIDERS.get(kind.removesuffix("Credentials").lower(), "")
-    return f"wait for {count(parameters['jobs'], f'{provider} job'.strip())}"
+    title = title_of(kind.removesuffix("Credentials").lower()) if kind.endswith("Credentials") else ""
+    return f"wait for {count(parameters['jobs'], f'{title} job'.strip())}"
 
 
 def printable(text: str) -> str:

@@ -51,5 +51,5 @@ async def submit_job(
             tell_unknown(unknown, client.session.url, run_id)
             raise
         tell("submitted", handle, run_id)
-    get_run_logger().info("Submitted %s job %s (%s).", handle.provider, handle.job_id, handle.operation)
+    get_run_logger().info("Submitted %s (%s).", handle.name, handle.operation)
     return handle

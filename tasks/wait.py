@@ -19,6 +19,7 @@ from tasks import names
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 from tasks.job_task import job_task
 from tasks.reporting.reporter import Reporter
+from tasks.reporting.words import counted
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
 from tasks.until import Ended, Outcomes, outcomes_until, succeeded, with_advice
 
@@ -74,7 +75,7 @@ async def _wait_for_one(client: JobClient, handle: JobHandle, reporter: Reporter
     logger = get_run_logger()
 
     def changed(seen: Job) -> None:
-        logger.info("%s job %s: %s", seen.provider, seen.job_id, seen.describe())
+        logger.info("%s: %s", seen.name, seen.describe())
         reporter.changed(seen)
 
     try:
@@ -186,7 +187,7 @@ async def _ends(
 ) -> AsyncGenerator[tuple[str, Ended]]:
     logger = get_run_logger()
     total, number = len({handle.job_id for handle in handles}), 0
-    logger.info("Waiting for %d %s jobs.", total, client.provider)
+    logger.info("Waiting for %s.", counted(total, f"{client.title} job"))
     changed = reporter.changed if total <= _LOGGED_ONE_BY_ONE else None
     checkpoints = await checkpoints_of_this_run()
     async with aclosing(wait_many(client, handles, policy, on_change=changed, checkpoints=checkpoints)) as ends:
@@ -194,8 +195,8 @@ async def _ends(
             number += 1
             reporter.ended(handle.job_id, ended)
             if total <= _LOGGED_ONE_BY_ONE or not succeeded(ended) or number % (total // 10) == 0:
-                words = ended.describe() if isinstance(ended, Job) else str(ended)
-                logger.info("%d of %d ended: job %s: %s", number, total, handle.job_id, words)
+                words = f"{ended.name}: {ended.describe()}" if isinstance(ended, Job) else str(ended)
+                logger.info("%d of %d ended: %s", number, total, words)
             yield handle.job_id, ended
 
 

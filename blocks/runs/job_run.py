@@ -56,9 +56,9 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         try:
             async with asyncio.timeout(_WHILE_UNWINDING_S):
                 if run_id and await is_cancelled_by_a_person(run_id):
-                    self.logger.info("Job %s: %s", self.handle.job_id, (await self.cancel()).message)
+                    self.logger.info("%s: %s", self.handle.name, (await self.cancel()).message)
         except Exception:  # the cancel of the run must continue; `cancel-remote-jobs` runs later
-            self.logger.exception("Job %s could not be cancelled while its run ended.", self.handle.job_id)
+            self.logger.exception("%s could not be cancelled while its run ended.", self.handle.name)
 
     async def fetch_result(self) -> dict[str, Any]:
         """Return the job's result as plain JSON, after a wait if needed. Files are saved in the block's folder.
@@ -78,4 +78,4 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
             return await client.cancel(self.handle.job_id)
 
     def _log(self, job: Job) -> None:
-        self.logger.info("%s job %s: %s", job.provider, job.job_id, job.describe())
+        self.logger.info("%s: %s", job.name, job.describe())

@@ -135,7 +135,7 @@ def result(
             if not isinstance(seen, Job):
                 raise seen
             if not seen.state.is_terminal:
-                print_error(f"{seen.provider} job {seen.job_id} has not ended: {seen.describe()}.")
+                print_error(f"{seen.name} has not ended: {seen.describe()}.")
                 return ExitCode.NOT_ENDED
             fetched = await client.result(handle, require_success(seen), Path(), outage_budget_s)
         sys.stdout.write(json_text(fetched) + "\n")

@@ -17,6 +17,7 @@ from graphql_jobs.providers.batching import BatchedPoll, BatchSize
 from graphql_jobs.providers.cancelling import cancel_many
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence
+from graphql_jobs.titles import add_title, title_of
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.retry import OUTAGE_BUDGET_S, OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
@@ -58,6 +59,11 @@ class JobClient(ABC):
     #: The largest number of jobs per request; a client may be given another one.
     max_batch: int = 100
     _job_id: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9_:.\-]+")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "title" in vars(cls):
+            add_title(cls.provider, cls.title)
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -178,7 +184,7 @@ class JobClient(ABC):
         if isinstance(job, str):
             return JobHandle(provider=self.provider, endpoint=self.session.url, job_id=self._checked(job, parameter))
         if job.provider != self.provider:
-            raise InvalidInput(parameter, f"the handle is for {job.provider}, the credentials are for {self.provider}.")
+            raise InvalidInput(parameter, f"the handle is for {title_of(job.provider)}, not for {self.title}.")
         if job.endpoint != self.session.url:
             raise InvalidInput(
                 parameter, f"the handle is for {job.endpoint}, the credentials are for {self.session.url}."
@@ -264,5 +270,5 @@ class JobClient(ABC):
         if not stripped:
             raise InvalidInput(parameter, "the job id is empty.")
         if len(stripped) > MAX_ID_CHARACTERS or not self._job_id.fullmatch(stripped):
-            raise InvalidInput(parameter, f"{stripped[:80]!r} does not look like a job id of {self.provider}.")
+            raise InvalidInput(parameter, f"{stripped[:80]!r} does not look like a job id of {self.title}.")
         return stripped

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from graphql_jobs.job import JobState
+from graphql_jobs.titles import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,5 +26,5 @@ class StatusTable(dict[str, JobState]):
         # The word is untrusted: at most a hundred different ones are kept and logged.
         if word not in self._reported and len(self._reported) < 100:
             self._reported.add(word)
-            logger.warning("%s returned an unknown status: %.60r. The wait continues.", self.provider, word)
+            logger.warning("%s returned an unknown status: %.60r. The wait continues.", title_of(self.provider), word)
         return JobState.UNKNOWN

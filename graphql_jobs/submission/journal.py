@@ -91,24 +91,20 @@ class Journal:
             for _ in range(_WRITES):
                 if await self.append(record, entry):
                     if intent < record.intent:
-                        logger.warning(
-                            "%s job %s became visible late: its key was reused.", handle.provider, handle.job_id
-                        )
+                        logger.warning("%s became visible late: its key was reused.", handle.name)
                     return handle
                 record = await self.read()
                 if record.handle and record.handle.job_id == handle.job_id:
                     return handle
                 if record.handle and not record.is_replaced(handle.job_id, intent):
                     logger.warning(
-                        "%s job %s is a duplicate: %s has the same key and was recorded first. Cancel the duplicate.",
-                        *(handle.provider, handle.job_id, record.handle.job_id),
+                        "%s is a duplicate: %s has the same key and was recorded first. Cancel the duplicate.",
+                        *(handle.name, record.handle.job_id),
                     )
                     return record.handle
-            logger.error(
-                "%s job %s runs, but other processes kept it from being recorded.", handle.provider, handle.job_id
-            )
+            logger.error("%s runs, but other processes kept it from being recorded.", handle.name)
         except Exception:  # any error of the store: the job runs and is paid for
-            logger.exception("%s job %s runs, but could not be recorded.", handle.provider, handle.job_id)
+            logger.exception("%s runs, but could not be recorded.", handle.name)
         return handle
 
     async def adopt(self, record: Record, owner: str) -> None:

@@ -10,8 +10,9 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from graphql_jobs.errors import RequestFailed, some
+from graphql_jobs.errors import RequestFailed
 from graphql_jobs.providers.recovery import Evidence, Recovery, Undecided
+from graphql_jobs.titles import job_name, some
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -99,9 +100,9 @@ class Search:
                 ids = [handle.job_id for handle in await find_again(self._client, self._label, record)]
         for job_id in ids:
             logger.warning(
-                "%s job %s is superseded because of force_resubmit and was not cancelled. If it still runs and is not "
+                "%s is superseded because of force_resubmit and was not cancelled. If it still runs and is not "
                 "needed, cancel it by its id.",
-                *(self._client.provider, job_id),
+                job_name(self._client.provider, job_id),
             )
         return ids
 
@@ -123,9 +124,9 @@ class Search:
             logger.warning(
                 "%s: several jobs have the key %s: %s. The oldest is adopted. Check the others and cancel them if they "
                 "are not needed.",
-                *(self._client.provider, self._label.key, ", ".join(ids)),
+                *(self._client.title, self._label.key, ", ".join(ids)),
             )
-        logger.info("%s job %s was found by its key.", self._client.provider, ids[0])
+        logger.info("%s was found by its key.", job_name(self._client.provider, ids[0]))
         return await self._journal.keep(record, found[0])
 
     async def _until_visible(self, record: Record, visible_at: float) -> list[JobHandle]:

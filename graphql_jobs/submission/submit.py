@@ -152,12 +152,12 @@ class _Submission:
         if isinstance(seen, Job) and seen.state in {JobState.FAILED, JobState.CANCELLED}:
             if self.adopt_failed and await self.adopt_failed():
                 return handle
-            logger.info("%s job %s ended: %s. Submitting a new one.", handle.provider, handle.job_id, seen.describe())
+            logger.info("%s ended: %s. Submitting a new one.", handle.name, seen.describe())
             return None
         if record.cancel_confirmed and not isinstance(seen, Job):  # aiWARE deletes cancelled jobs
-            logger.info("%s job %s was cancelled and deleted. Submitting a new one.", handle.provider, handle.job_id)
+            logger.info("%s was cancelled and deleted. Submitting a new one.", handle.name)
             return None
-        logger.info("%s job %s was submitted before: continuing with it.", handle.provider, handle.job_id)
+        logger.info("%s was submitted before: continuing with it.", handle.name)
         return handle
 
     async def _begin(self, record: Record) -> tuple[JobHandle | None, BaseException | None]:

@@ -71,7 +71,7 @@ class Metrics:
         self.export_sizes()
         if (now := self._session.clock.monotonic()) >= self._log_at:
             self._log_at = now + LOG_EVERY_S
-            logger.info("%s: %s", self._client.provider, self.snapshot())
+            logger.info("%s: %s", self._client.title, self.snapshot())
 
     def ended(self, job: Job, now: float) -> None:
         """Note the end of a job that a poll showed. `polled` counts it."""

@@ -28,6 +28,7 @@ from graphql_jobs.many import each
 from graphql_jobs.providers.recovery import Evidence, Undecided
 from graphql_jobs.submission.record import read_record
 from graphql_jobs.submission.submit import find_again
+from graphql_jobs.titles import title_of
 from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 from tasks.reporting.events import Change, tell
@@ -152,7 +153,7 @@ class CleanUp:
         async def cancel(number: int) -> None:
             done.extend(await self._batch(client, batches[number]))
             if len(batches) > 1:
-                self.logger.info("Clean-up: %d of %d %s jobs are done.", len(done), len(targets), client.provider)
+                self.logger.info("Clean-up: %d of %d %s jobs are done.", len(done), len(targets), client.title)
 
         for number, answer in (await each(range(len(batches)), cancel, _BATCHES_AT_ONCE)).items():
             if isinstance(answer, Exception):
@@ -272,5 +273,6 @@ def _what(one: Target | Submission) -> str:
     record = submission.record
     if record is None:
         return f"the job of key {submission.key}"
-    handle = one.handle if isinstance(one, Target) else record.handle
-    return f"{record.provider} {f'job {handle.job_id}' if handle else f'{record.operation} ({record.subject})'}"
+    if handle := one.handle if isinstance(one, Target) else record.handle:
+        return handle.name
+    return f"{title_of(record.provider)} {record.operation} ({record.subject})"

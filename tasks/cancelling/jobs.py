@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, ret
 from graphql_jobs import CancelOutcome, GraphqlJobsError, Job, JobClient, JobHandle
 from graphql_jobs.clock import Clock, instant
 from graphql_jobs.errors import CancelRefused, JobNotFound
+from graphql_jobs.titles import job_name
 from tasks.flow_runs import Submission
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ async def _ended(client: JobClient, outcomes: Mapping[str, CancelOutcome | Excep
 def _done(
     client: JobClient, job_id: str, outcome: CancelOutcome | Job | Exception, *, is_last: bool, is_sure: bool
 ) -> Done:
-    what = f"{client.provider} job {job_id}"
+    what = job_name(client.provider, job_id)
     match outcome:
         case CancelOutcome():
             return Done(f"{what}: {outcome.message}", outcome.confirmed, outcome.confirmed, not outcome.confirmed)

@@ -21,6 +21,7 @@ from graphql_jobs.clock import instant
 from graphql_jobs.errors import CancelRefused, JobNotFound, SubmissionUnknown
 from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.submission.record import Record
+from graphql_jobs.titles import job_name
 from tasks.downstream import start_deployment
 from tasks.flow_runs import is_living, read_runs, records_of, references_of
 from tasks.orphans.find import Orphan, Records
@@ -95,7 +96,7 @@ async def publish(rows: Sequence[ReportRow], description: str) -> None:
     """
     logger = get_run_logger()
     for row in rows:
-        about = f"job {row['job_id']}, {row['status']}" if row["job_id"] else row["what"]
+        about = f"{job_name(str(row['provider']), row['job_id'])}, {row['status']}" if row["job_id"] else row["what"]
         logger.warning("%s of run %s: %s Done: %s", about, row["run"], row["why"], row["done"])
     logger.info("%s", description)
     runs = await read_runs({UUID(str(row["run"])) for row in rows})

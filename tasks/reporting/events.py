@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from prefect.events import emit_event
 
 from graphql_jobs import Job, JobHandle, JobState, errors
+from graphql_jobs.titles import title_of
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def tell(change: Change, handle: JobHandle, run_id: UUID | None, seen: Seen | No
         reason=(why or failures)[:_MAX_REASON],
         flow_run_id=str(run_id or ""),
     )
-    _emit(change, payload, handle.job_id, f"{handle.provider} job {handle.job_id}")
+    _emit(change, payload, handle.job_id, handle.name)
 
 
 def tell_unknown(unknown: errors.SubmissionUnknown, endpoint: str, run_id: UUID | None) -> None:
@@ -109,7 +110,7 @@ def tell_unknown(unknown: errors.SubmissionUnknown, endpoint: str, run_id: UUID 
     )
     what = f"{unknown.operation} {unknown.subject} {unknown.sent_at}"
     name = f"unknown-{uuid5(NAMESPACE_URL, what)}"
-    _emit("submission-unknown", payload, name, f"{unknown.provider} {unknown.operation} of {unknown.sent_at}")
+    _emit("submission-unknown", payload, name, f"{title_of(unknown.provider)} {unknown.operation} of {unknown.sent_at}")
 
 
 def _emit(change: Change, payload: JobEvent, name: str, title: str) -> None:

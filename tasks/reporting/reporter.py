@@ -15,10 +15,10 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 
 from graphql_jobs import Job, JobHandle, JobState
+from graphql_jobs.titles import title_of
 from tasks.reporting.artifacts import key_of, write
 from tasks.reporting.events import change_of, tell
 from tasks.reporting.report import Ended, report, report_of_many
-from tasks.reporting.words import title_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Reporter:
             if len(self._handles) == 1 and not job.state.is_terminal and (progress := _progress_of(job)):
                 self._show(*progress)
         except Exception:  # the wait goes on
-            logger.exception("The change of job %s could not be reported.", job.job_id)
+            logger.exception("The change of %s could not be reported.", job.name)
 
     def ended(self, job_id: str, how: Ended) -> None:
         """The wait for a job has ended."""
@@ -74,9 +74,9 @@ class Reporter:
                 if not self._wanted or percent != self._wanted[0]:
                     self._show(percent, f"{len(self._ended)} of {total} {self._title} jobs ended")
             elif self._wanted and isinstance(how, Job) and how.state is JobState.SUCCEEDED:
-                self._show(100, f"{self._title} job {job_id} succeeded")
+                self._show(100, f"{how.name} succeeded")
         except Exception:  # as above
-            logger.exception("The end of job %s could not be reported.", job_id)
+            logger.exception("The end of %s could not be reported.", self._handles[job_id].name)
 
     def _show(self, percent: int, words: str) -> None:
         self._wanted = percent, words
@@ -127,8 +127,7 @@ async def report_result(
 
 
 def _description(*handles: JobHandle) -> str:
-    title = title_of(handles[0].provider)
-    return f"{title} job {handles[0].job_id}" if len(handles) == 1 else f"{len(handles)} {title} jobs"
+    return handles[0].name if len(handles) == 1 else f"{len(handles)} {title_of(handles[0].provider)} jobs"
 
 
 async def soon(writing: Coroutine[Any, Any, None]) -> None:

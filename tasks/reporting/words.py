@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from graphql_jobs import Job, JobHandle
-from tasks.names import PROVIDERS
+from graphql_jobs.titles import job_name, title_of
 
 #: Our choice: the number of characters of a transcript that an artifact shows.
 MAX_TRANSCRIPT = 500
-
-
-def title_of(provider: str) -> str:
-    """Return the name of a provider as it writes itself."""
-    return PROVIDERS.get(provider, provider)
 
 
 def duration(seconds: float) -> str:
@@ -56,13 +51,12 @@ def success(job: Job, handle: JobHandle, started: int) -> str:
     """Return the message of a run: "aiWARE job 7 succeeded in 41 s; 1 downstream run started."."""
     took_s = seconds_of(job, handle)
     took = f" in {duration(took_s)}" if took_s is not None else ""
-    return f"{title_of(job.provider)} job {job.job_id} succeeded{took}{_started(started)}."
+    return f"{job.name} succeeded{took}{_started(started)}."
 
 
 def success_of_many(provider: str, job_ids: Collection[str], started: int) -> str:
     """Return the same for a run that waited for several jobs: "All 3 aiWARE jobs succeeded."."""
-    title = title_of(provider)
-    jobs = f"All {len(job_ids)} {title} jobs" if len(job_ids) > 1 else f"{title} job {', '.join(job_ids)}"
+    jobs = f"All {len(job_ids)} {title_of(provider)} jobs" if len(job_ids) > 1 else job_name(provider, *job_ids)
     return f"{jobs} succeeded{_started(started)}."
 
 
@@ -77,10 +71,10 @@ def result_words(job: Job, result: Mapping[str, Any]) -> str:
         return f"Saved {path.name} ({size(int(result.get('size_bytes') or 0))}) to {path.parent}."
     records = result.get("engine_results")
     if isinstance(records, list):
-        return f"Fetched {counted(len(records), 'engine result')} of job {job.job_id}."
+        return f"Fetched {counted(len(records), 'engine result')} of {job.name}."
     if job.result_id:
-        return f"Job {job.job_id} created the project {job.result_id}."
-    return f"Job {job.job_id} has no result to fetch."
+        return f"{job.name} created the project {job.result_id}."
+    return f"{job.name} has no result to fetch."
 
 
 def transcript(result: Mapping[str, Any]) -> str:

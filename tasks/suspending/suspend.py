@@ -27,6 +27,7 @@ from blocks.runs.submission_numbers import forget_numbers
 from blocks.runs.suspended_wait import OnFailure, SuspendedWait, Suspension, Until, read_suspension
 from graphql_jobs import JobHandle, WaitPolicy
 from graphql_jobs.errors import ProviderLost
+from graphql_jobs.titles import title_of
 from tasks.suspending.resume import keep_cancelled
 
 T = TypeVar("T")
@@ -144,8 +145,9 @@ class Suspending:
             logger.info("This run waits in its process: %s", refused)
             return False
         forget_numbers(run_id)
-        jobs = f"job {self._jobs[0].job_id}" if len(self._jobs) == 1 else f"{len(self._jobs)} jobs"
-        logger.info("Suspended until %s %s ended. A watcher resumes the run.", self._jobs[0].provider, jobs)
+        first, total = self._jobs[0], len(self._jobs)
+        jobs = f"{first.name} has" if total == 1 else f"{total} {title_of(first.provider)} jobs have"
+        logger.info("Suspended until %s ended. A watcher resumes the run.", jobs)
         return True
 
 

@@ -290,5 +290,5 @@ def _summary(outcomes: Outcomes) -> str:
     if len(outcomes) > 1:
         return f"{sum(map(succeeded, outcomes.values()))} of {len(outcomes)} jobs that ended have succeeded."
     return "".join(
-        f"job {job_id}: {ended.describe() if isinstance(ended, Job) else ended}" for job_id, ended in outcomes.items()
+        f"{ended.name}: {ended.describe()}" if isinstance(ended, Job) else str(ended) for ended in outcomes.values()
     )

@@ -78,7 +78,7 @@ async def test_own_flow_under_serve(installation: Installation, client: PrefectC
         await waiting(installation, run)
         job = await job_of(run)
         await client.set_flow_run_state(run.id, Cancelling())
-        assert await told(client, run) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+        assert await told(client, run) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
 
 
@@ -93,7 +93,7 @@ async def test_own_flow_on_a_worker(installation: Installation, client: PrefectC
     await kill_dead(client, killed)
     for run in (unwinding, killed):
         job = await job_of(run)
-        assert await told(client, run) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+        assert await told(client, run) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
         assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
 
 

@@ -65,7 +65,7 @@ async def test_under_serve_a_cancel_is_one_and_a_stop_is_none(
         asked_at = time.time()
         await client.set_flow_run_state(cancelled.id, Cancelling())
         job, other = await job_of(cancelled), await job_of(left)
-        assert await told(client, cancelled) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+        assert await told(client, cancelled) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
         logger.info("Under serve, the cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at)
         await stop_as_a_container_is(server, tmp_path / "serve.log")
     state = (await client.read_flow_run(left.id)).state

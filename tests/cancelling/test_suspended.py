@@ -69,7 +69,7 @@ async def test_cancel_of_a_suspended_run_cancels_its_job(installation: Installat
     asked_at = time.time()
     await client.set_flow_run_state(run.id, Cancelling())
     assert await state_name(client, run) == "Cancelled"
-    assert await told(client, run) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+    assert await told(client, run) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
     logger.info("The cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at)
 

@@ -75,10 +75,10 @@ async def test_a_cancel_in_each_state_reaches_the_provider(installation: Install
     assert (accepted[0], set(accepted[1]), accepted[2], accepted[3]) == ([True], {False}, [], [True])
     for run, job in zip((queued, running), jobs[:2], strict=True):
         logger.info("The first cancel came after %.1f s.", installation.cancels(job)[0]["at"] - asked_at[run.id])
-    assert messages[0] == f"{MESSAGE_PREFIX}aiware job {jobs[0]}: cancelled (status 'aborted')."
+    assert messages[0] == f"{MESSAGE_PREFIX}aiWARE job {jobs[0]}: cancelled (status 'aborted')."
     assert "left running at aiWARE: RUNNING" in messages[1]
     assert messages[2].endswith("left running at Datasaur.")
-    assert messages[3] == f"{MESSAGE_PREFIX}aiware job {jobs[3]}: cancelled (status 'aborted')."
+    assert messages[3] == f"{MESSAGE_PREFIX}aiWARE job {jobs[3]}: cancelled (status 'aborted')."
     await until(ended(client, early), "the run that was cancelled right after its start to end")
     assert (await state_name(client, early), await state_name(client, later)) == ("Cancelled", "Cancelled")
     if early_job := (await record_of(early)).handle:  # it may have been stopped before it submitted
@@ -114,7 +114,7 @@ async def test_a_worker_that_stops_cancels_nothing_and_the_next_one_goes_on(
     await until(looked_again, "the next worker to wait for the job")
     assert await job_of(run) == job
     await client.set_flow_run_state(run.id, Cancelling())
-    assert await told(client, run) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+    assert await told(client, run) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
 
 
@@ -132,7 +132,7 @@ async def test_a_run_that_another_one_started_is_cancelled_alone(
     await waiting(installation, started)
     job = await job_of(started)
     await client.set_flow_run_state(started.id, Cancelling())
-    assert await told(client, started) == f"{MESSAGE_PREFIX}aiware job {job}: cancelled (status 'aborted')."
+    assert await told(client, started) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
 
 

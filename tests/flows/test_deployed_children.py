@@ -73,7 +73,7 @@ async def test_cancel_of_a_child_run_cancels_only_its_job(
     await parent.set_state(Cancelled(message="by hand"))
     assert await clean_up_after(parent.id) == []
     await children[0].set_state(Cancelled(message="by hand"))
-    assert await clean_up_after(children[0].id) == [f"aiware job {first}: cancelled (status 'aborted')."]
+    assert await clean_up_after(children[0].id) == [f"aiWARE job {first}: cancelled (status 'aborted')."]
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [first]
 
 

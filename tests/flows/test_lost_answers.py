@@ -101,7 +101,7 @@ async def test_auto_label_whose_response_is_lost_is_not_sent_again(
     message = str(state.message)
     assert message.startswith(f"datasaur {LABEL.operation} (project {LABEL.parameters['project_id']}")
     assert f"sent at {sent_at}" in message
-    assert "Search datasaur" in message
+    assert "Search Datasaur" in message
     assert "submit again" in message
     emulator.clock.advance(3600)
     again = await run()

@@ -54,7 +54,7 @@ async def test_job_leaves_one_report_and_a_few_writes(
     run = await make_run(SUBMITTING["aiware tasks"], **TASKS, downstream=[downstream])
     state = await run()
     [job_id] = jobs(emulator)
-    changes = [line for line in caplog.messages if line.startswith(f"aiware job {job_id}: ")]
+    changes = [line for line in caplog.messages if line.startswith(f"aiWARE job {job_id}: ")]
     assert 3 <= len(writes) <= 2 + len(changes)
     assert str(state.message).startswith(f"aiWARE job {job_id} succeeded in ")
     assert str(state.message).endswith(" s; 1 downstream run started.")

@@ -167,7 +167,7 @@ async def test_refused_submission_names_operation_and_provider(kind: Any, run: R
     emulator.faults.add(Fault(kind, operation="createJob", times=None))
     state = await run(SUBMITTING["aiware tasks"])
     assert state.name == "RequestFailed"
-    assert "aiware createJob" in str(state.message)
+    assert "aiWARE createJob" in str(state.message)
     assert "gql" not in str(state.message).lower().replace("graphql", "")
     assert "Traceback" not in str(state.message)
     assert "fewer jobs" not in str(state.message)
@@ -180,7 +180,7 @@ async def test_without_its_container_no_job_is_submitted(kind: Any, run: Run, em
     """The container is refused: RequestFailed names createTDO, and createJob was never sent."""
     emulator.faults.add(Fault(kind, operation="createTDO", times=None))
     state = await run(SUBMITTING["aiware tasks"])
-    assert (state.name, "aiware createTDO" in str(state.message)) == ("RequestFailed", True)
+    assert (state.name, "aiWARE createTDO" in str(state.message)) == ("RequestFailed", True)
     assert "fewer jobs" not in str(state.message)
     assert made(emulator) == []
     assert emulator.ledger.count("createJob") == 0

@@ -124,7 +124,7 @@ async def test_cancel_that_fails_does_not_hide_the_deadline(run: Run, emulator: 
     emulator.faults.add(JobFault("stuck"), Fault("server_error", operation="cancelJob", times=None, status=503))
     state = await run(SUBMITTING["aiware engine"], give_up_after_s=600, on_timeout="cancel")
     assert (state.name, "total_s=600" in str(state.message)) == ("TimedOut", True)
-    assert "It was to be cancelled: aiware cancelJob" in str(state.message)
+    assert "It was to be cancelled: aiWARE cancelJob" in str(state.message)
     assert emulator.ledger.cancels == []
 
 

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphql_jobs import errors
+from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobFailure, JobState, JobTask
+from graphql_jobs.providers.aiware import AiwareClient
+from graphql_jobs.providers.datasaur import DatasaurClient
+from graphql_jobs.titles import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +87,9 @@ def test_an_error_is_made_from_positional_arguments(kind: type[Exception]) -> No
 
 @pytest.mark.parametrize("kind", [one for one in ALL if issubclass(one, errors.RequestFailed)])
 def test_a_failed_request_names_provider_operation_and_subject(kind: type[errors.RequestFailed]) -> None:
-    """The text is: aiware job (job 7): ...: HTTP 503."""
+    """The text is: aiWARE job (job 7): ...: HTTP 503."""
     text = str(kind("aiware", "job", "job 7", "HTTP 503"))
-    assert text.startswith("aiware job (job 7): ")
+    assert text.startswith("aiWARE job (job 7): ")
     assert "HTTP 503" in text
 
 
@@ -104,7 +108,7 @@ def test_failed_request_failed_job_and_stopped_wait_are_three_classes() -> None:
 def test_an_unknown_submission_says_what_to_do() -> None:
     """When it was sent, that it was not repeated, where to check."""
     text = str(errors.SubmissionUnknown("aiware", "createJob", "one task", "2026-11-21T12:00:00+00:00", "reset."))
-    for words in ("2026-11-21T12:00:00+00:00", "not sent again", "Search aiware", "submit again"):
+    for words in ("2026-11-21T12:00:00+00:00", "not sent again", "Search aiWARE", "submit again"):
         assert words in text
 
 
@@ -123,10 +127,22 @@ def test_bad_input_is_a_value_error() -> None:
 
 
 def test_an_unknown_submission_without_a_subject_has_no_empty_brackets() -> None:
-    """The text is: aiware createJob, sent at ..."""
+    """The text is: aiWARE createJob, sent at ..."""
     assert "()" not in str(errors.SubmissionUnknown("aiware", "createJob", "", "2026-11-21", "no id."))
 
 
 def test_detail_and_advice_are_two_sentences() -> None:
     """The text is: HTTP 404. Check the base URL."""
     assert "HTTP 404. Check" in str(errors.BadEndpoint("aiware", "job", "", "HTTP 404"))
+
+
+def test_messages_name_providers_as_they_write_themselves() -> None:
+    """aiWARE job 7, and not aiware job 7; the name is the client's `title`, also for a provider of one's own."""
+    assert {client.provider: title_of(client.provider) for client in (AiwareClient, DatasaurClient)} == {
+        "aiware": "aiWARE",
+        "datasaur": "Datasaur",
+    }
+    assert str(errors.JobNotFound("datasaur", "7", "gone.")) == "Datasaur job 7: gone."
+    assert str(errors.WaitTimedOut("aiware", ["7", "8"], 60, "late.")).startswith("aiWARE jobs 7, 8: gave up")
+    assert JobHandle(provider="aiware", endpoint="https://e.example", job_id="7").name == "aiWARE job 7"
+    assert title_of("unheard") == "unheard"

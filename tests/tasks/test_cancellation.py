@@ -50,7 +50,7 @@ async def test_queued_job_is_cancelled_once_by_repeated_clean_ups(
     run = await new_run()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
-    sentence = f"aiware job {job_id}: cancelled (status 'aborted')."
+    sentence = f"aiWARE job {job_id}: cancelled (status 'aborted')."
     assert await asyncio.gather(*(clean_up_after(run.id) for _ in range(3))) == [[sentence]] * 3
     assert await clean_up_after(run.id) == [sentence]
     assert await message_of(run) == MESSAGE_PREFIX + sentence
@@ -95,7 +95,7 @@ async def test_job_that_was_deleted_is_reported(aiware: AiwareCredentials, emula
     job_id = await submit(aiware, TASKS, run)
     emulator.clock.advance(6)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it no longer exists."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: it no longer exists."]
 
 
 async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
@@ -108,10 +108,10 @@ async def test_job_that_does_not_show_yet_is_tried_until_it_would_have_to(
     job_id = await submit(aiware, TASKS, run)
     await end(run, Cancelling())
     assert await cancel_jobs_of(run.id) == [
-        f"aiware job {job_id}: the provider does not show it yet, so it is not cancelled yet."
+        f"aiWARE job {job_id}: the provider does not show it yet, so it is not cancelled yet."
     ]
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_job_that_never_shows_is_given_up_after_visibility_s(
@@ -123,7 +123,7 @@ async def test_job_that_never_shows_is_given_up_after_visibility_s(
     made_at = emulator.clock.now()
     job_id = await submit(aiware, TASKS, run)
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: it no longer exists."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: it no longer exists."]
     assert emulator.clock.now() - made_at == pytest.approx(aiware.visibility_s, abs=1)
 
 
@@ -139,7 +139,7 @@ async def test_job_whose_id_was_not_written_down_is_found_by_its_key(
     [sentence] = await cancel_jobs_of(run.id)
     assert "not found within 5 s" in sentence
     await end(run)
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_job_that_may_be_somebody_elses_is_not_cancelled(aiware: AiwareCredentials, emulator: Emulator) -> None:
@@ -246,7 +246,7 @@ async def test_error_with_one_job_does_not_stop_the_other_cancels(
     await end(run)
     said = await clean_up_after(run.id)
     assert len(said) == 3
-    assert f"aiware job {good}: cancelled (status 'aborted')." in said
+    assert f"aiWARE job {good}: cancelled (status 'aborted')." in said
     assert any(
         "its credentials cannot be loaded: there is no aiWARE Credentials block" in sentence for sentence in said
     )

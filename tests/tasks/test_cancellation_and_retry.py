@@ -30,12 +30,12 @@ async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(
     await end(run)
     meanwhile(aiware, monkeypatch, lambda: end(run, AwaitingRetry()))
     assert await clean_up_after(run.id) == [
-        f"aiware job {job_id}: left as it is, since its run was started again meanwhile."
+        f"aiWARE job {job_id}: left as it is, since its run was started again meanwhile."
     ]
     assert not any(cancel.accepted for cancel in emulator.ledger.cancels)
     assert await name_of(run) == "AwaitingRetry"
     await end(run)  # cancelled again before it began: no record keeps the job
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
@@ -55,7 +55,7 @@ async def test_clean_up_of_an_earlier_cancel_leaves_later_jobs(
     meanwhile(aiware, monkeypatch, once_more)
     assert "started again" in (await clean_up_after(run.id))[0]
     assert await message_of(run) == BY_HAND.message
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 @pytest.mark.parametrize("then", ["running", "cancelled again"])

@@ -41,7 +41,7 @@ async def test_job_of_another_living_run_is_left(aiware: AiwareCredentials, emul
     assert f"left running, since run {owner.name!r} ({owner.id}) waits for it too" in sentence
     assert emulator.ledger.cancels == []
     await end(owner, Crashed())
-    assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(guest.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_job_that_another_run_with_the_key_waits_for_is_left(
@@ -54,10 +54,10 @@ async def test_job_that_another_run_with_the_key_waits_for_is_left(
     await end(owner, Crashed())
     await end(first)
     [sentence] = await clean_up_after(first.id)
-    assert sentence == f"aiware job {job_id}: left running, since run {second.name!r} ({second.id}) waits for it too."
+    assert sentence == f"aiWARE job {job_id}: left running, since run {second.name!r} ({second.id}) waits for it too."
     assert emulator.ledger.cancels == []
     await end(second, Cancelling())
-    assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await cancel_jobs_of(second.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareCredentials, emulator: Emulator) -> None:
@@ -67,7 +67,7 @@ async def test_runs_that_are_cancelled_together_cancel_their_job(aiware: AiwareC
         job_id = await submit(aiware, TASKS, run, "both", await store_of(key_of("both"), run.id))
     for run in (first, second):
         await end(run, Cancelling())
-    assert await cancel_jobs_of(second.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await cancel_jobs_of(second.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
@@ -79,10 +79,10 @@ async def test_late_clean_up_leaves_the_newer_job_of_another_run(aiware: AiwareC
     new = await submit(aiware, TASKS, second, "again", await store_of(key_of("again"), second.id))
     await end(first)
     [sentence] = await clean_up_after(first.id)
-    assert f"aiware job {new}: left running" in sentence
+    assert f"aiWARE job {new}: left running" in sentence
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
     await end(second)
-    assert await clean_up_after(second.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
+    assert await clean_up_after(second.id) == [f"aiWARE job {new}: cancelled (status 'aborted')."]
 
 
 async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
@@ -98,7 +98,7 @@ async def test_adopted_job_is_cancelled_with_the_run_that_adopted_it(
     await end(second, Crashed())
     assert await submit(aiware, TASKS, first, "taken over", await store_of(key, first.id)) == new != old
     await end(first)
-    assert await clean_up_after(first.id) == [f"aiware job {new}: cancelled (status 'aborted')."]
+    assert await clean_up_after(first.id) == [f"aiWARE job {new}: cancelled (status 'aborted')."]
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old, new]
 
 
@@ -113,7 +113,7 @@ async def test_job_of_another_run_is_left_and_reported(aiware: AiwareCredentials
     await end(second, Crashed())
     await end(first)
     [sentence] = await clean_up_after(first.id)
-    assert sentence == f"aiware job {new}: left running, since it is the job of run {second.id}, not of this run."
+    assert sentence == f"aiWARE job {new}: left running, since it is the job of run {second.id}, not of this run."
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
 
 
@@ -135,10 +135,10 @@ async def test_run_that_starts_to_use_the_key_meanwhile_keeps_the_job(
 
     meanwhile(aiware, monkeypatch, begin)
     [sentence] = await clean_up_after(owner.id)
-    assert sentence == f"aiware job {job_id}: left running, since run {guest.name!r} ({guest.id}) waits for it too."
+    assert sentence == f"aiWARE job {job_id}: left running, since run {guest.name!r} ({guest.id}) waits for it too."
     assert not any(cancel.accepted for cancel in emulator.ledger.cancels)
     await end(guest)
-    assert await clean_up_after(guest.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(guest.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
 
 
 async def test_replaced_job_is_cancelled_with_its_own_run(aiware: AiwareCredentials, emulator: Emulator) -> None:
@@ -155,12 +155,12 @@ async def test_replaced_job_is_cancelled_with_its_own_run(aiware: AiwareCredenti
     assert await store.append(key, len(await store.read(key)), late)
     await end(first)
     said = await clean_up_after(first.id)
-    assert f"aiware job {old}: cancelled (status 'aborted')." in said
-    assert f"aiware job {new.job_id}: left running, since it is the job of run {second.id}, not of this run." in said
+    assert f"aiWARE job {old}: cancelled (status 'aborted')." in said
+    assert f"aiWARE job {new.job_id}: left running, since it is the job of run {second.id}, not of this run." in said
     assert sorted(await clean_up_after(first.id)) == sorted(said)
     assert [cancel.job_id for cancel in emulator.ledger.cancels] == [old]
     await end(second)
-    assert await clean_up_after(second.id) == [f"aiware job {new.job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(second.id) == [f"aiWARE job {new.job_id}: cancelled (status 'aborted')."]
 
 
 async def test_deleted_run_cannot_be_cleaned_up() -> None:

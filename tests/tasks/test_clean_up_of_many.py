@@ -41,7 +41,7 @@ async def test_each_job_costs_one_cancel_and_one_note(
     before = len(emulator.ledger.requests)
     with counted(monkeypatch) as made:
         said = await clean_up_after(run.id)
-    assert sorted(said) == sorted(f"aiware job {job_id}: cancelled (status 'aborted')." for job_id in ids)
+    assert sorted(said) == sorted(f"aiWARE job {job_id}: cancelled (status 'aborted')." for job_id in ids)
     assert {cancel.job_id for cancel in emulator.ledger.cancels if cancel.accepted} == set(ids)
     assert len(emulator.ledger.cancels) == JOBS
     assert len(emulator.ledger.requests) - before <= JOBS + 4
@@ -97,9 +97,9 @@ async def test_clean_up_survives_an_outage_of_prefects_api(
 
     monkeypatch.setattr(PrefectHttpxAsyncClient, "send", sending)
     monkeypatch.setattr("blocks.api._clock", FakeClock())
-    assert await clean_up_after(run.id) == [f"aiware job {job_id}: cancelled (status 'aborted')."]
+    assert await clean_up_after(run.id) == [f"aiWARE job {job_id}: cancelled (status 'aborted')."]
     monkeypatch.undo()
-    assert await message_of(run) == f"{MESSAGE_PREFIX}aiware job {job_id}: cancelled (status 'aborted')."
+    assert await message_of(run) == f"{MESSAGE_PREFIX}aiWARE job {job_id}: cancelled (status 'aborted')."
     assert len(lost) >= 5
 
 

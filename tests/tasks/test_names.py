@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect.context import FlowRunContext
 
-from tasks.names import PROVIDERS, engine_run, file_of, named_after, printable
+from tasks.names import engine_run, file_of, named_after, printable
 
 SIGNED = "https://b.s3.example.invalid/in/Hitchhikers%20Guide.mp4?X-Amz-Signature=s3cret#part"
 GENERATED = [
@@ -60,14 +60,6 @@ def test_name_is_short_and_printable() -> None:
     assert file_of("https://media.example.invalid/") == "media.example.invalid"
     assert file_of("https://a.example.invalid/%0Aa%00.mp3/") == "a.mp3"
     assert len(printable("x" * 500)) == 80
-
-
-def test_providers_are_spelled_as_they_write_themselves() -> None:
-    """The same as in messages."""
-    from graphql_jobs.providers.aiware import AiwareClient
-    from graphql_jobs.providers.datasaur import DatasaurClient
-
-    assert {client.provider: client.title for client in (AiwareClient, DatasaurClient)} == PROVIDERS
 
 
 def _context(monkeypatch: pytest.MonkeyPatch, name: str, parameters: dict[str, Any]) -> None:

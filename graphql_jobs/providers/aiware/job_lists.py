@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from graphql_jobs import errors
 from graphql_jobs.clock import instant
-from graphql_jobs.errors import some
 from graphql_jobs.job import JobState
 from graphql_jobs.label import Label
 from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, Entry, instant_or_none, text_or_none
@@ -17,6 +16,7 @@ from graphql_jobs.providers.aiware.documents import CREATE_JOB
 from graphql_jobs.providers.aiware.reader import STATES, is_readable, may_be_ours
 from graphql_jobs.providers.paging import PagedRead
 from graphql_jobs.providers.recovery import Undecided
+from graphql_jobs.titles import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,8 @@ async def candidates(
     strangers = [record["id"] for record in left if record not in ours and not Label.in_json(record.get("jobConfig"))]
     if len(ours) > 1 or strangers:
         shown = some([record["id"] for record in ours])
-        why = f"{some(strangers)} was started there by someone else" if strangers else "it is not known which"
+        were = "was" if len(strangers) == 1 else "were"
+        why = f"{some(strangers)} {were} started there by someone else" if strangers else "it is not known which"
         raise Undecided(f"On target {location['target_id']}, {shown} may be it, but {why}.")
     return ours
 

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def test_unknown_word_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     """Asked a thousand times, warned once, with the word and the provider."""
-    table = StatusTable("fake", {})
+    table = StatusTable("aiware", {})
     assert {table["odd"] for _ in range(1000)} == {JobState.UNKNOWN}
     assert not JobState.UNKNOWN.is_terminal
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "fake" in caplog.text
+    assert "aiWARE" in caplog.text
     assert "'odd'" in caplog.text
 
 

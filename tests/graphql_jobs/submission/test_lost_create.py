@@ -208,7 +208,7 @@ async def test_auto_label_job_is_never_sent_again(
         messages.append(str(caught.value))
     assert len(set(messages)) == 1
     assert "project HvdyIL2iwZn" in messages[0]
-    assert "Search datasaur" in messages[0]
+    assert "Search Datasaur" in messages[0]
     assert emulator.ledger.count(AUTO_LABEL.operation) == 1
     assert kinds(await store.read(LABEL.key)) == ["intent", "unknown"]
 
