@@ -10,6 +10,7 @@ from pydantic import Field
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, result_folder, wait_policy
 from blocks.load import load_credentials
+from blocks.reporting.words import success_of_many
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
 from graphql_jobs.providers.aiware import EngineJobSpec
@@ -21,7 +22,6 @@ from tasks.downstream_check import require_downstream
 from tasks.forms import with_form
 from tasks.names import Parameters, count, file_of, named_after
 from tasks.recordings import keys_of, list_recordings, recordings_in
-from tasks.reporting.words import success_of_many
 from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
 from tasks.until import is_due
 

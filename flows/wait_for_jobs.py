@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
 from blocks.load import ProviderName, load_credentials
+from blocks.reporting.words import success_of_many
 from blocks.runs.suspended_wait import Until
 from graphql_jobs.inputs import Name
 from graphql_jobs.titles import title_of
@@ -20,7 +21,6 @@ from tasks.fetch import fetch_results
 from tasks.forms import with_form
 from tasks.names import count, named_after
 from tasks.outcome import JOBS_PARAMETER, outcome
-from tasks.reporting.words import success_of_many
 from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
 from tasks.suspending.suspend import SUSPEND_AFTER_S
 from tasks.until import is_due

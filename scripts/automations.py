@@ -18,8 +18,8 @@ from prefect.events import AutomationCore, EventTrigger, Posture, ResourceSpecif
 from prefect.events.actions import ChangeFlowRunState, RunDeployment, SendNotification
 from prefect.exceptions import ObjectNotFound
 
+from blocks.reporting.events import PREFIX
 from blocks.runs.root_run import TAG
-from tasks.reporting.events import PREFIX
 
 if TYPE_CHECKING:
     from uuid import UUID

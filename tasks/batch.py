@@ -13,6 +13,7 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.reporting.artifacts import key_of
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.submit import submit_from_here
 from graphql_jobs import GraphqlJobsError, Job, JobClient, JobHandle, JobSpec, JobState, WaitPolicy
@@ -24,7 +25,6 @@ from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream_check import Samples, sample_job
 from tasks.names import submission_of_many
 from tasks.outcome import outcome
-from tasks.reporting.artifacts import key_of
 from tasks.until import Ended, succeeded
 from tasks.wait import jobs_as_they_end
 

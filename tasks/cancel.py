@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs import CancelOutcome
+from graphql_jobs.titles import job_name
 from tasks.cancelling.jobs import LeftAlone, shows_at, until_seen
 from tasks.job_task import job_task
 
@@ -37,5 +38,5 @@ async def cancel_job(
             return outcome
 
         outcome = await until_seen(ask_for_it, client.session.clock, give_up_at)
-    get_run_logger().info("Job %s: %s", job_id, outcome.message)
+    get_run_logger().info("%s: %s", job_name(client.provider, job_id), outcome.message)
     return outcome

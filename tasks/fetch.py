@@ -11,12 +11,12 @@ from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.fields import default_result_folder
+from blocks.reporting.words import result_words
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState, WaitPolicy, require_success
 from graphql_jobs.errors import ResultUnavailable
 from graphql_jobs.providers.collecting import may_be_fetched_later
 from tasks.job_task import job_task
-from tasks.reporting.words import result_words
 
 #: Our choice: the results of more jobs would not fit into one run's parameters.
 MAX_RESULTS = 20

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blocks.reporting.reporter import report_result
+from blocks.reporting.words import success
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id
 from blocks.runs.suspended_wait import OnFailure
@@ -17,8 +19,6 @@ from tasks.downstream import start_downstream
 from tasks.fetch import fetch_result
 from tasks.outcome import outcome_of
 from tasks.parameters import OnTimeout
-from tasks.reporting.reporter import report_result
-from tasks.reporting.words import success
 from tasks.run_state import succeeded_with
 from tasks.submit import submit_job
 from tasks.suspending.suspend import SUSPEND_AFTER_S

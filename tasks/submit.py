@@ -7,6 +7,7 @@ from math import inf
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
+from blocks.reporting.events import tell, tell_unknown
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id
 from blocks.runs.submit import submit_from_here
@@ -15,7 +16,6 @@ from graphql_jobs.errors import SubmissionUnknown
 from tasks import names
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.job_task import job_task
-from tasks.reporting.events import tell, tell_unknown
 
 
 @job_task(name="submit job", task_run_name=names.submission, cache_policy=NO_CACHE, retries=0)

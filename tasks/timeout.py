@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from uuid import UUID
 
+from blocks.reporting.events import Change, tell
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id
 from graphql_jobs import GraphqlJobsError, JobHandle
@@ -15,7 +16,6 @@ from tasks.cancelling.clean_up import note_cancelled
 from tasks.cancelling.jobs import LeftAlone
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
 from tasks.parameters import OnTimeout
-from tasks.reporting.events import Change, tell
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ from functools import partial
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
+from blocks.reporting.reporter import Reporter
+from blocks.reporting.words import counted
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
 from blocks.runs.suspended_wait import OnFailure, Until
@@ -18,8 +20,6 @@ from graphql_jobs.errors import InvalidInput, JobNotFound
 from tasks import names
 from tasks.cancelling.layers import cancelling_with, cancelling_with_the_run
 from tasks.job_task import job_task
-from tasks.reporting.reporter import Reporter
-from tasks.reporting.words import counted
 from tasks.suspending.suspend import SUSPEND_AFTER_S, Suspending
 from tasks.until import Ended, Outcomes, outcomes_until, succeeded, with_advice
 

@@ -15,9 +15,9 @@ from prefect.events import Event
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running
 
+from blocks.reporting import events
 from graphql_jobs import Job, JobFailure, JobHandle, JobState
 from scripts.automations import NOTIFY, STORE, crash_zombies, deploy, put
-from tasks.reporting import events
 from tests.deployed_runs import GIVE_UP_AFTER_S
 
 if TYPE_CHECKING:

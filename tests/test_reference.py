@@ -13,6 +13,7 @@ import pytest
 
 import graphql_jobs
 import tasks
+from blocks.reporting.events import CHANGES, PREFIX, JobEvent
 from blocks.runs.cancelled_by_person import JOB_RUNS
 from graphql_jobs import Deadlines, JobState, Limits, Schedule, WaitPolicy, emulator
 from graphql_jobs.cli.credentials import VARIABLES
@@ -22,7 +23,6 @@ from graphql_jobs.errors import GraphqlJobsError
 from graphql_jobs.providers import aiware, datasaur
 from graphql_jobs.telemetry import Telemetry
 from scripts.reference import BLOCKS, COMMANDS, ERRORS, FLOWS, STRUCTURES, renewed
-from tasks.reporting.events import CHANGES, PREFIX, JobEvent
 from tasks.run_state import _STATE_NAMES
 from tasks.suspending.resume import CANNOT_RESUME, SUSPENDED
 from tasks.suspending.tally import HEARTBEAT

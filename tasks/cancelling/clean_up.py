@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, retry_if_result
 
 from blocks.api import ask, one_client
 from blocks.load import load_credentials
+from blocks.reporting.events import Change, tell
 from blocks.runs.cancelled_by_person import by_a_person
 from graphql_jobs import JobClient, JobHandle, Label, Recovery
 from graphql_jobs.clock import Clock, instant
@@ -31,7 +32,6 @@ from graphql_jobs.submission.submit import find_again
 from graphql_jobs.titles import title_of
 from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too
-from tasks.reporting.events import Change, tell
 
 #: Our choice: the maximum number of attempts to append an entry while other processes append.
 _WRITES = 100

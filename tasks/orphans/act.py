@@ -16,6 +16,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import FlowRun
 
 from blocks.fields import DAY_S
+from blocks.reporting.report import orphans_report
 from graphql_jobs import GraphqlJobsError, Job, JobClient
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import CancelRefused, JobNotFound, SubmissionUnknown
@@ -26,7 +27,6 @@ from tasks.downstream import start_deployment
 from tasks.flow_runs import is_living, read_runs, records_of, references_of
 from tasks.orphans.find import Orphan, Records
 from tasks.parameters import MAX_WAIT_S
-from tasks.reporting.report import orphans_report
 from tasks.run_state import UNKNOWN_STATE
 
 #: What to do with an orphan: report it, start `wait-for-jobs` for it, or cancel it at the provider.

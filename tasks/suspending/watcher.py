@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import flow_run_logger
 
 from blocks.api import one_client
+from blocks.reporting.reporter import report_ends
 from blocks.runs.resumed import RESUMING
 from blocks.runs.root_run import TAG
 from blocks.runs.store import RunStore
@@ -30,7 +31,6 @@ from graphql_jobs.clock import Clock, SystemClock
 from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost
 from graphql_jobs.waiting.checkpoints import Checkpoints
 from tasks.flow_runs import read_runs, runs_in_state
-from tasks.reporting.reporter import report_ends
 from tasks.run_state import overall_state
 from tasks.suspending.accounts import REREAD_S, Accounts
 from tasks.suspending.changes import Changes

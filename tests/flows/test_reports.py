@@ -11,9 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.events.filters import EventFilter, EventNameFilter
 
+from blocks.reporting import artifacts, events
+from blocks.reporting.artifacts import key_of
 from graphql_jobs.emulator import Emulator, Fault, JobFault
-from tasks.reporting import artifacts, events
-from tasks.reporting.artifacts import key_of
 from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, MakeRun, OneRun, jobs
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def test_job_leaves_one_report_and_a_few_writes(
     assert 3 <= len(writes) <= 2 + len(changes)
     assert str(state.message).startswith(f"aiWARE job {job_id} succeeded in ")
     assert str(state.message).endswith(" s; 1 downstream run started.")
-    assert "Fetched 3 engine results of job" in caplog.text
+    assert "Fetched 3 engine results of aiWARE job" in caplog.text
 
     kept = await artifacts_of(run)
     key = key_of("aiware", f"{emulator.url}/v3/graphql", job_id)

@@ -9,13 +9,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from blocks.reporting.artifacts import key_of
+from blocks.reporting.report import MAX_ROWS, report, report_of_many
+from blocks.reporting.timeline import MAX_BARS, Bar, picture
+from blocks.reporting.words import MAX_TRANSCRIPT, duration, result_words, size, transcript
 from graphql_jobs import Job, JobFailure, JobHandle, JobState
 from graphql_jobs.errors import WaitTimedOut
 from graphql_jobs.job import JobTask
-from tasks.reporting.artifacts import key_of
-from tasks.reporting.report import MAX_ROWS, report, report_of_many
-from tasks.reporting.timeline import MAX_BARS, Bar, picture
-from tasks.reporting.words import MAX_TRANSCRIPT, duration, result_words, size, transcript
 
 AT = "2026-01-01T00:00:"
 HANDLE = JobHandle(provider="aiware", endpoint="https://api.example.com/v3/graphql", job_id="7_aB")
@@ -56,8 +56,8 @@ def test_size_has_a_unit() -> None:
     ("result", "line"),
     [
         ({"file": "/data/demo.zip", "size_bytes": 12_345}, "Saved demo.zip (12 kB) to /data."),
-        ({"engine_results": [{}, {}]}, "Fetched 2 engine results of job 7_aB."),
-        ({}, "Job 7_aB has no result to fetch."),
+        ({"engine_results": [{}, {}]}, "Fetched 2 engine results of aiWARE job 7_aB."),
+        ({}, "aiWARE job 7_aB has no result to fetch."),
     ],
 )
 def test_log_line_says_what_was_fetched(result: dict[str, Any], line: str) -> None:

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from prefect.context import FlowRunContext
 
+from blocks.reporting.artifacts import key_of, write
+from blocks.reporting.events import change_of, tell
+from blocks.reporting.report import Ended, report, report_of_many
 from graphql_jobs import Job, JobHandle, JobState
 from graphql_jobs.titles import title_of
-from tasks.reporting.artifacts import key_of, write
-from tasks.reporting.events import change_of, tell
-from tasks.reporting.report import Ended, report, report_of_many
 
 logger = logging.getLogger(__name__)
 

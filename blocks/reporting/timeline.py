@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
+from blocks.reporting.words import duration
 from graphql_jobs import JobState
-from tasks.reporting.words import duration
 
 #: Our choice: the number of bars. More do not fit on a screen.
 MAX_BARS = 40

@@ -13,11 +13,11 @@ from uuid import UUID
 
 from prefect.utilities.urls import url_for
 
+from blocks.reporting.timeline import Bar, as_markdown, picture
+from blocks.reporting.words import duration, seconds_of, size, transcript
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState
 from graphql_jobs.job import JobTask
 from graphql_jobs.titles import title_of
-from tasks.reporting.timeline import Bar, as_markdown, picture
-from tasks.reporting.words import duration, seconds_of, size, transcript
 
 #: The end of one wait: the job in its final state, or the error that ended the wait.
 Ended = Job | GraphqlJobsError
