@@ -1,16 +1,18 @@
 """The routes of all paths."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
 
 from graphql_jobs.emulator.accounts import Accounts, bearer_token
+from graphql_jobs.emulator.aiware import media
 from graphql_jobs.emulator.aiware.errors import AiwareDialect
 from graphql_jobs.emulator.aiware.schema import aiware_executor
 from graphql_jobs.emulator.aiware.world import AiwareWorld
 from graphql_jobs.emulator.answers import Answer
 from graphql_jobs.emulator.behaviour import Behaviour
+from graphql_jobs.emulator.call import Dialect
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.datasaur import files, rest
 from graphql_jobs.emulator.datasaur.errors import DatasaurDialect
@@ -23,6 +25,8 @@ from graphql_jobs.emulator.ledger import Ledger, RequestRecord
 from graphql_jobs.emulator.load.fast_path import FastPath
 from graphql_jobs.emulator.ratelimit import RateWindow
 from graphql_jobs.emulator.service import GraphqlService
+
+RestWork = Callable[[web.Request], Awaitable[Answer]]
 
 
 class Routes:
@@ -42,9 +46,8 @@ class Routes:
         base_url: Callable[[], str],
         takes_shortcuts: bool,
     ) -> None:
-        self._world, self._accounts, self._clock, self._ledger = datasaur, accounts, clock, ledger
+        self._accounts, self._clock, self._ledger = accounts, clock, ledger
         self._interceptor = interceptor
-        self._dialect = DatasaurDialect(behaviour.auth_failure_http_status)
         self._token_dialect = rest.TokenDialect(behaviour.auth_failure_http_status)
         service = partial(
             GraphqlService,
@@ -66,7 +69,7 @@ class Routes:
         self._datasaur = service(
             provider="datasaur",
             executor=datasaur_executor(),
-            dialect=self._dialect,
+            dialect=DatasaurDialect(behaviour.auth_failure_http_status),
             world=datasaur,
             knows_token=accounts.knows_datasaur_token,
             rate=RateWindow(clock, behaviour.requests_per_window),
@@ -76,41 +79,42 @@ class Routes:
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes for the application; the last one matches all other paths."""
+        aiware, datasaur = self._aiware, self._datasaur
         return [
-            web.post("/v3/graphql", self._aiware.handle),
-            web.post("/graphql", self._datasaur.handle),
-            web.get("/api/health", self._health),
-            web.post("/api/oauth/token", self._token),
-            web.post("/api/static/proxy/upload", self._upload),
-            web.get("/_files/{file_id}/{file_name}", self._download),
+            web.post("/v3/graphql", aiware.handle),
+            web.put("/_media/{key:.+}", self._rest("upload", partial(media.put, aiware.world), aiware)),
+            web.get("/_media/{key:.+}", self._rest("download", partial(media.get, aiware.world), aiware)),
+            web.get("/_results/{result_id}", self._rest("download", partial(media.result, aiware.world), aiware)),
+            web.post("/graphql", datasaur.handle),
+            web.get("/api/health", self._rest("health", rest.health, datasaur)),
+            web.post("/api/oauth/token", self._rest("token", self._token, datasaur, self._token_dialect)),
+            web.post("/api/static/proxy/upload", self._rest("upload", self._upload, datasaur)),
+            web.get("/_files/{file_id}/{file_name}", self._rest("download", self._download, datasaur)),
             web.route("*", "/{path:.*}", self._elsewhere),
         ]
 
-    async def _health(self, request: web.Request) -> web.StreamResponse:
-        async def work() -> Answer:
-            return rest.health()
+    def _rest(
+        self, operation: str, work: RestWork, service: GraphqlService, dialect: Dialect | None = None
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return the handler of a request that is not GraphQL, with faults and records under the name `operation`."""
 
-        return await self._interceptor.serve(request, self._exchange("health", self._dialect), work)
+        async def handle(request: web.Request) -> web.StreamResponse:
+            outline = Outline(fields=(operation,), batch_size=1)
+            exchange = Exchange(service.provider, dialect or service.dialect, outline)
+            return await self._interceptor.serve(request, exchange, partial(work, request))
 
-    async def _token(self, request: web.Request) -> web.StreamResponse:
-        async def work() -> Answer:
-            return await rest.issue_token(request, self._accounts, self._world)
+        return handle
 
-        return await self._interceptor.serve(request, self._exchange("token", self._token_dialect), work)
+    async def _token(self, request: web.Request) -> Answer:
+        return await rest.issue_token(request, self._accounts, self._datasaur.world)
 
-    async def _upload(self, request: web.Request) -> web.StreamResponse:
-        async def work() -> Answer:
-            if not self._accounts.knows_datasaur_token(bearer_token(request.headers.get("Authorization"))):
-                return self._dialect.failure("authentication_error", Outline())
-            return await rest.upload(request, self._world)
+    async def _upload(self, request: web.Request) -> Answer:
+        if not self._accounts.knows_datasaur_token(bearer_token(request.headers.get("Authorization"))):
+            return self._datasaur.dialect.failure("authentication_error", Outline())
+        return await rest.upload(request, self._datasaur.world)
 
-        return await self._interceptor.serve(request, self._exchange("upload", self._dialect), work)
-
-    async def _download(self, request: web.Request) -> web.StreamResponse:
-        async def work() -> Answer:
-            return files.download(self._world, request.match_info["file_id"], request.query, request.headers)
-
-        return await self._interceptor.serve(request, self._exchange("download", self._dialect), work)
+    async def _download(self, request: web.Request) -> Answer:
+        return files.download(self._datasaur.world, request.match_info["file_id"], request.query, request.headers)
 
     async def _elsewhere(self, request: web.Request) -> web.StreamResponse:
         """Answer 404 and record it, so that a test can see that no redirect was followed."""
@@ -118,6 +122,3 @@ class Routes:
         record = RequestRecord(self._clock.now(), "none", (request.path,), None, 404, (), 0, 0, None, has_authorization)
         self._ledger.requests.append(record)
         return web.Response(status=404, text="Not found")
-
-    def _exchange(self, operation: str, dialect: DatasaurDialect) -> Exchange:
-        return Exchange("datasaur", dialect, Outline(fields=(operation,), batch_size=1))

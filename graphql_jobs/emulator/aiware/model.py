@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql_jobs.emulator.lifecycle import Course
+from graphql_jobs.emulator.lifecycle import Course, Phase
 
 
 @dataclass(eq=False)
@@ -86,6 +86,22 @@ class Job:
     cancelled_at: float | None = None
     # Of `cancelled_word`: the status of its unfinished tasks.
     cancelled_word: str = "aborted"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """An export of the results of data objects."""
+
+    id: str
+    course: Course
+    tdo_ids: tuple[str, ...]
+
+    def status(self, now_at: float) -> str:
+        """Return the status by the clock and the job's fault (`failed` is invented)."""
+        if self.course.phase(now_at) is not Phase.ENDED:
+            return "incomplete"
+        has_failed = self.course.fault is not None and self.course.fault.kind in ("job_fails", "task_aborted")
+        return "failed" if has_failed else "complete"
 
 
 @dataclass(frozen=True)

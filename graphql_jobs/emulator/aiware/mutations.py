@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from graphql_jobs.emulator.aiware import drafts, status
+from graphql_jobs.emulator.aiware import drafts, exports, status
 from graphql_jobs.emulator.aiware.errors import AiwareError
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
 from graphql_jobs.emulator.aiware.queries import paged
@@ -89,6 +89,28 @@ def _with_upload(info: Info, values: dict[str, Any]) -> dict[str, Any]:
     """Return the input with the multipart part `file`, which it need not mention."""
     uploaded = info.context.request.files.get("file")
     return {**values, "file": uploaded} if uploaded is not None else values
+
+
+# The fields of UpdateTDO, and where the model has them.
+_UPDATES = {
+    "startDateTime": "start_at",
+    "stopDateTime": "stop_at",
+    "status": "status",
+    "name": "name",
+    "description": "description",
+    "isPublic": "is_public",
+    "details": "details",
+}
+
+
+def _update_tdo(_root: None, info: Info, input: dict[str, Any] | None = None) -> Tdo:
+    """Change the given fields. Invented: null changes nothing, and `details` are replaced, not merged."""
+    values = input or {}
+    tdo: Tdo = info.context.world.existing_tdo(values.get("id", ""))
+    for name, attribute in _UPDATES.items():
+        if values.get(name) is not None:
+            setattr(tdo, attribute, values[name])
+    return tdo
 
 
 def _delete_tdo(_root: None, info: Info, id: str) -> dict[str, str]:
@@ -179,11 +201,13 @@ mutation = bind(
         "retryJob": _retry_job,
         "updateJobs": _update_jobs,
         "createTDO": _create_tdo,
+        "updateTDO": _update_tdo,
         "createTDOWithAsset": _create_tdo_with_asset,
         "createAsset": _create_asset,
         "deleteTDO": _delete_tdo,
         "cleanupTDO": _cleanup_tdo,
         "updateTask": _update_task,
+        "createExportRequest": exports.create,
         "userLogin": _user_login,
         "userLogout": _user_logout,
         "refreshToken": _refresh_token,

@@ -1,15 +1,15 @@
 """aiWARE's root queries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from graphql_jobs.emulator.aiware import catalog, status
+from graphql_jobs.emulator.aiware import catalog, exports, media, status
 from graphql_jobs.emulator.aiware.errors import AiwareError
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
 from graphql_jobs.emulator.aiware.paging import page
 from graphql_jobs.emulator.aiware.results import find_results
 from graphql_jobs.emulator.aiware.world import Info
-from graphql_jobs.emulator.execution import bind
+from graphql_jobs.emulator.execution import Resolver, bind
 
 _USER = {
     "id": "emulator-user",
@@ -135,14 +135,19 @@ def _engine(_root: None, info: Info, id: str) -> catalog.Engine:
 def _engines(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
     ids = arguments.get("ids") or ([arguments["id"]] if arguments.get("id") else None)
     found = catalog.known_engines() if ids is None else [engine for engine in map(catalog.find_engine, ids) if engine]
-    name = arguments.get("name") or ""
+    name, category_id = arguments.get("name") or "", arguments.get("categoryId")
+    found = [engine for engine in found if category_id in (None, engine.category_id)]
     return paged(info, [engine for engine in found if name.lower() in engine.name.lower()], arguments)
 
 
-def _clusters(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
-    wanted = {name: arguments[name] for name in ("id", "name") if arguments.get(name)}
-    found = [cluster for cluster in catalog.CLUSTERS if wanted.items() <= cluster.items()]
-    return paged(info, found, arguments)
+def _listing(items: Sequence[Mapping[str, str]]) -> Resolver:
+    """Return the resolver of a constant list with the filters `id` and `name`."""
+
+    def resolve(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
+        wanted = {name: arguments[name] for name in ("id", "name") if arguments.get(name)}
+        return paged(info, [item for item in items if wanted.items() <= item.items()], arguments)
+
+    return resolve
 
 
 def _event_subscriptions(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
@@ -154,10 +159,6 @@ def _event_subscriptions(_root: None, info: Info, **arguments: Any) -> dict[str,
         if wanted.items() <= item.items() and (ids is None or item["id"] in ids)
     ]
     return paged(info, found, arguments)
-
-
-def _not_implemented(_root: None, _info: Info, **_: Any) -> None:
-    raise AiwareError("not_implemented", "The emulator does not offer this.")
 
 
 query = bind(
@@ -173,8 +174,11 @@ query = bind(
         "asset": _asset,
         "engine": _engine,
         "engines": _engines,
-        "clusters": _clusters,
-        "getSignedWritableUrl": _not_implemented,
+        "clusters": _listing(catalog.CLUSTERS),
+        "engineCategories": _listing(catalog.CATEGORIES),
+        "libraries": _listing(catalog.LIBRARIES),
+        "exportRequest": exports.find,
+        "getSignedWritableUrl": media.signed_writable_url,
         "me": lambda _root, _info: _USER,
         # Invented: the API key of the emulator has all rights.
         "myRights": lambda _root, _info: {"operations": ["job:create", "job:read", "job:update", "job:delete"]},

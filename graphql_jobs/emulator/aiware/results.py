@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from graphql_jobs.emulator.aiware import status
-from graphql_jobs.emulator.aiware.catalog import HELPER_IDS
+from graphql_jobs.emulator.aiware.catalog import HELPER_IDS, find_engine
 from graphql_jobs.emulator.aiware.errors import AiwareError
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task
 from graphql_jobs.emulator.aiware.world import AiwareWorld
@@ -18,8 +18,18 @@ def find_results(world: AiwareWorld, arguments: dict[str, Any]) -> list[dict[str
     """Return the records of engineResults by jobId, or by tdoId + engineIds. Raises invalid_input or not_found."""
     now_at = world.clock.now()
     tasks = [task for job in _jobs_asked(world, arguments) for task in finished_tasks(job, now_at)]
-    engine_ids = arguments.get("engineIds")
-    return [_record(task) for task in tasks if engine_ids is None or task.engine_id in engine_ids]
+    engine_ids, category_ids = arguments.get("engineIds"), arguments.get("engineCategoryIds")
+    return [
+        _record(task)
+        for task in tasks
+        if (engine_ids is None or task.engine_id in engine_ids)
+        and (category_ids is None or _category_of(task) in category_ids)
+    ]
+
+
+def _category_of(task: Task) -> str | None:
+    engine = find_engine(task.engine_id)
+    return engine.category_id if engine else None
 
 
 def _jobs_asked(world: AiwareWorld, arguments: dict[str, Any]) -> list[Job]:
@@ -40,6 +50,12 @@ def finished_tasks(job: Job, now_at: float) -> Iterable[Task]:
         for task in job.tasks
         if task.engine_id not in HELPER_IDS and status.task_status(task, now_at) == "complete"
     ]
+
+
+def words(jsondata: Any) -> str:
+    """Return the words of a transcript as text. Invented: the formats of exports and transforms are not emulated."""
+    series = jsondata.get("series") if isinstance(jsondata, dict) else None
+    return " ".join(word["word"] for item in series or () for word in item["words"])
 
 
 def transcript(task: Task) -> dict[str, Any]:

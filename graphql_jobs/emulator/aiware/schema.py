@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from graphql_jobs.emulator.aiware import mutations, queries, scalars, types
+from graphql_jobs.emulator.aiware import exports, mutations, queries, scalars, types
 from graphql_jobs.emulator.execution import Executor
 
 
@@ -20,5 +20,6 @@ def aiware_executor() -> Executor:
             types.tdo,
             types.asset,
             types.engine,
+            exports.export_request,
         ],
     )

@@ -7,7 +7,7 @@ from typing import Any
 from graphql_jobs.emulator.aiware import catalog, status
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
 from graphql_jobs.emulator.aiware.queries import paged
-from graphql_jobs.emulator.aiware.results import finished_tasks, result_asset
+from graphql_jobs.emulator.aiware.results import finished_tasks, result_asset, words
 from graphql_jobs.emulator.aiware.world import Info
 from graphql_jobs.emulator.execution import Resolver, bind, speak
 
@@ -105,6 +105,12 @@ def _source_data(asset: Asset, info: Info) -> dict[str, Any] | None:
     }
 
 
+def _uri(asset: Asset, info: Info) -> str | None:
+    if asset.source_task_id is None:
+        return asset.uri
+    return f"{info.context.base_url}/_results/{asset.source_task_id}"
+
+
 def _details(source: Tdo | Asset, _info: Info, path: str | None = None) -> Any:
     value = source.details
     for step in (path or "").split(".") if path else ():
@@ -195,9 +201,15 @@ asset = bind(
         "contentType": "content_type",
         "assetType": "asset_type",
         "type": "asset_type",
-        "signedUri": "uri",
     },
-    {"details": _details, "sourceData": _source_data},
+    {
+        "details": _details,
+        "sourceData": _source_data,
+        "uri": _uri,
+        "signedUri": _uri,
+        # Invented: for every function the words, and null for what is no transcript.
+        "transform": lambda asset, _info, **_: words(asset.jsondata) or None,
+    },
 )
 
 engine = bind(
@@ -208,4 +220,5 @@ engine = bind(
         "ownerOrganizationId": "owner_organization_id",
         "standaloneJobTemplates": "templates",
     },
+    {"category": lambda engine, _info: catalog.find_category(engine.category_id)},
 )

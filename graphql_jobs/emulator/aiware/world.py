@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphql_jobs.emulator.aiware import status
 from graphql_jobs.emulator.aiware.errors import AiwareError
-from graphql_jobs.emulator.aiware.model import Asset, Job, PlantedTask, Task, Tdo
+from graphql_jobs.emulator.aiware.model import Asset, ExportRequest, Job, PlantedTask, Task, Tdo
 from graphql_jobs.emulator.behaviour import Behaviour, Pace
 from graphql_jobs.emulator.clock import Clock
 from graphql_jobs.emulator.faults import FaultPlan, JobFault
@@ -16,6 +16,7 @@ from graphql_jobs.emulator.lifecycle import Course
 if TYPE_CHECKING:
     from graphql import GraphQLResolveInfo
 
+    from graphql_jobs.emulator.aiware.media import Medium
     from graphql_jobs.emulator.call import Call
 
 # Our choice, for planted jobs that follow the clock: an engine with a result.
@@ -43,6 +44,8 @@ class AiwareWorld:
         self.jobs: dict[str, Job] = {}
         self.tasks: dict[str, Task] = {}
         self.tdos: dict[str, Tdo] = {}
+        self.exports: dict[str, ExportRequest] = {}
+        self.media: dict[str, Medium] = {}
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self._faults = faults
         self._ledger = ledger
@@ -105,6 +108,14 @@ class AiwareWorld:
         self._keep(job)
         self.record(operation, job.id, key, job.target_id, spec)
         return job
+
+    def submit_export(self, tdo_ids: tuple[str, ...], spec: Any) -> ExportRequest:
+        """Add a caller's export request, decide its fault and record it. It has no key of the caller."""
+        fault = self._faults.for_job("aiware", "createExportRequest", None)
+        export = ExportRequest(self.ids.uuid(), Course(self.clock.now(), self.pace, fault), tdo_ids)
+        self.exports[export.id] = export
+        self.record("createExportRequest", export.id, None, tdo_ids[0], spec)
+        return export
 
     def retry(self, job: Job) -> Job:
         """Run all tasks again under the same ids, without their failures."""

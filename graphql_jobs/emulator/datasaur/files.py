@@ -7,23 +7,20 @@ import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
 
-from graphql_jobs.emulator.answers import Answer
+from graphql_jobs.emulator.answers import Answer, store_refusal
 from graphql_jobs.emulator.datasaur.world import DatasaurWorld
-
-# Invented bodies in S3's format: the documentation only mentions "pre-signed" and 404 before delivery.
-_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code></Error>'
 
 
 def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
     """Return a 404 until the job is delivered, then the zip (206 for a range), and a 403 after the address expired."""
     if "Authorization" in headers:
         # S3 accepts one authentication method, not two.
-        return _refusal(400, "InvalidArgument")
+        return store_refusal(400, "InvalidArgument")
     file = world.files.get(file_id)
     if file is None or query.get("signature") != file.signature or world.clock.now() >= file.expires_at:
-        return _refusal(403, "AccessDenied")
+        return store_refusal(403, "AccessDenied")
     if file.job.status(world.clock.now()) != "DELIVERED":
-        return _refusal(404, "NoSuchKey")
+        return store_refusal(404, "NoSuchKey")
     content = _archive(file.job.id, file.folders, world.behaviour.export_bytes)
     # An ETag like that of a multipart upload, which is not a digest of the file.
     etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}-1"'
@@ -32,10 +29,6 @@ def download(world: DatasaurWorld, file_id: str, query: Mapping[str, str], heade
         return Answer(200, content, "application/zip", named)
     wanted = headers.get("Range") if headers.get("If-Range", etag) == etag else None
     return _ranged(content, wanted, named | {"Accept-Ranges": "bytes"})
-
-
-def _refusal(status: int, code: str) -> Answer:
-    return Answer(status, _ERROR.format(code).encode(), "application/xml")
 
 
 def _ranged(content: bytes, wanted: str | None, headers: dict[str, str]) -> Answer:

@@ -22,7 +22,7 @@ class TokenDialect(DatasaurDialect):
         return super().failure(name, outline)
 
 
-def health() -> Answer:
+async def health(_request: web.Request) -> Answer:
     """Answer that the service runs. The body is invented; the version is that of the vendor's change log of 2026-07."""
     return json_answer({"status": "ok", "version": "6.167.0"})
 
