@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Containers often switch off the bytecode cache. Without it, each process of the tests compiles all tests anew (7 s of
+# a core), and each flow run compiles this project (0.3 s).
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all check docs crash-test up up-scaled bench lock clean
 
@@ -12,7 +15,7 @@ help: ## what there is
 demo: .venv/installed ## run real jobs on a real Prefect server, against the emulator, and print what happened
 	$(BIN)/python -m scripts.demo
 
-# The tests run in several processes. The ones that wait for real processes leave a core idle: hence three for two cores.
+# The tests run in several processes. The ones that wait for real processes leave a core idle: hence four for two cores.
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder
 
 test: export FUZZ_ANSWERS ?= 10000
@@ -20,7 +23,7 @@ test: .venv/installed ## the tests of a first hour: all that need no Prefect ser
 	$(PYTEST) -n 2 -m "walk or not prefect" $(PYTEST_ARGS)
 
 test-all: .venv/installed ## all tests; PYTEST_ARGS adds arguments
-	$(PYTEST) -n 3 $(PYTEST_ARGS)
+	$(PYTEST) -n 4 $(PYTEST_ARGS)
 
 check: .venv/installed ## ruff, mypy strict and pyright over all folders
 	$(BIN)/ruff check .

@@ -19,9 +19,11 @@ PREFECT_HOME = Path(tempfile.mkdtemp(prefix="graphql-jobs-tests-"))
 atexit.register(shutil.rmtree, PREFECT_HOME, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
     del os.environ[_name]
+_AUTHORITY = write_authority(PREFECT_HOME)
 os.environ |= {
     "PREFECT_HOME": str(PREFECT_HOME),
-    "PREFECT_API_SSL_CERT_FILE": write_authority(PREFECT_HOME),
+    "PREFECT_API_SSL_CERT_FILE": _AUTHORITY,
+    "SSL_CERT_FILE": _AUTHORITY,  # aiohttp loads it when it is imported
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
     # Each new client would ask the server for a token, which this server does not demand.

@@ -30,6 +30,14 @@ def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
     assert {f"{file.relative_to(TESTS.parent)}" for file in walks} == set(GROUPS["walk"])
 
 
+def test_folders_that_ci_ignores_need_no_prefect_server() -> None:
+    """The second part of `.ci/run` has the tests marked `prefect`, and collects all folders but these."""
+    ignored = re.findall(r"--ignore ([\w/]+)(?!\S)", (TESTS.parent / ".ci" / "run").read_text().replace("'", " "))
+    assert ignored == ["tests/graphql_jobs", "tests/emulator"]
+    files = [file for folder in ignored for file in (TESTS.parent / folder).rglob("*.py")]
+    assert [file for file in files if "mark.prefect" in file.read_text()] == []
+
+
 def test_other_tests_are_dealt_by_file_and_exhaustive_ones_singly() -> None:
     """Each process starts a server once in any case."""
     assert group_of("tests/flows/test_keys.py::test_a[x]") == "tests/flows/test_keys.py"
