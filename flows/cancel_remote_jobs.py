@@ -9,10 +9,17 @@ from prefect import flow
 from graphql_jobs.errors import InvalidInput
 from tasks.cancelling.layers import clean_up_after
 from tasks.forms import with_form
-from tasks.names import named_after
+from tasks.names import name_of_run, named_after
 from tasks.run_state import ends_in_a_state
 
 _RESOURCE_PREFIX = "prefect.flow-run."
+
+
+def _run_id(cancelled_run: str) -> UUID:
+    try:
+        return UUID(cancelled_run.strip().removeprefix(_RESOURCE_PREFIX))
+    except ValueError:
+        raise InvalidInput("cancelled_run", f"{cancelled_run[:80]!r} is not the id of a flow run.") from None
 
 
 @with_form(
@@ -20,9 +27,7 @@ _RESOURCE_PREFIX = "prefect.flow-run."
 )
 @flow(
     name="cancel-remote-jobs",
-    flow_run_name=named_after(
-        lambda given: f"clean-up after run {given['cancelled_run'].removeprefix(_RESOURCE_PREFIX)}"
-    ),
+    flow_run_name=named_after(lambda given: f"clean up after {name_of_run(_run_id(given['cancelled_run']))}"),
     retries=0,
     validate_parameters=False,
 )
@@ -38,8 +43,4 @@ async def cancel_remote_jobs(cancelled_run: str) -> list[str]:
     Returns:
         A sentence for each job: it was cancelled, or why it was left running.
     """
-    try:
-        run_id = UUID(cancelled_run.strip().removeprefix(_RESOURCE_PREFIX))
-    except ValueError:
-        raise InvalidInput("cancelled_run", f"{cancelled_run[:80]!r} is not the id of a flow run.") from None
-    return await clean_up_after(run_id)
+    return await clean_up_after(_run_id(cancelled_run))

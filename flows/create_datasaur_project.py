@@ -7,12 +7,10 @@ from typing import Any, Literal
 from prefect import flow
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
-from blocks.load import load_credentials
 from graphql_jobs.inputs import Name
 from graphql_jobs.providers.datasaur import ProjectDocument, ProjectSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import job_samples, require_downstream
 from tasks.forms import with_form
 from tasks.names import named_after
 from tasks.pipeline import JobOptions, run_to_the_end
@@ -82,6 +80,4 @@ async def create_datasaur_project(
     spec = ProjectSpec.of(
         name=name, documents=documents, team_id=team_id, kinds=kinds, purpose=purpose, settings=settings
     )
-    await require_downstream(downstream, job_samples("datasaur"))
-    block = await load_credentials("datasaur", credentials)
-    return await run_to_the_end(block, spec, policy, None, downstream, options)
+    return await run_to_the_end("datasaur", credentials, spec, policy, downstream, options)

@@ -7,12 +7,10 @@ from typing import Any
 from prefect import flow
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
-from blocks.load import load_credentials
 from graphql_jobs.inputs import Name
 from graphql_jobs.providers.aiware import EngineJobSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import job_samples, require_downstream
 from tasks.forms import with_form
 from tasks.names import engine_run, named_after
 from tasks.pipeline import JobOptions, run_to_the_end
@@ -66,6 +64,4 @@ async def run_aiware_engine(
     spec = EngineJobSpec.of(engine_id=engine_id, upload_url=upload_url, fields=fields)
     policy = wait_policy(give_up_after_s, max_poll_interval_s=max_poll_interval_s)
     options = JobOptions(key, on_unknown, force_resubmit, on_timeout, suspend, suspend_after_s)
-    await require_downstream(downstream, job_samples("aiware"))
-    block = await load_credentials("aiware", credentials)
-    return await run_to_the_end(block, spec, policy, None, downstream, options)
+    return await run_to_the_end("aiware", credentials, spec, policy, downstream, options)

@@ -85,6 +85,7 @@ async def run_aiware_jobs(
     template_fields: parameters.TemplateFields = {},  # noqa: B006 (as above)
     credentials: Name = "aiware",
     key: parameters.Key = None,
+    force_resubmit: parameters.ForceResubmit = False,
     submissions_per_s: SubmissionsPerS = 5.0,
     give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
     max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
@@ -95,7 +96,8 @@ async def run_aiware_jobs(
     """Run one engine on many recordings, store each result as a file, and start the downstream deployments once.
 
     Give the recordings, a listing of them, or a folder. A retry of the run, or another run with the same key, continues
-    with the jobs that were submitted before. The run fails if any job did not succeed.
+    with the jobs that were submitted before. The run fails if any job did not succeed. It waits in its process, since it
+    stores each result when its job ends, and leaves a job that misses the deadline running.
 
     Args:
         engine_id: Id of the engine.
@@ -125,7 +127,9 @@ async def run_aiware_jobs(
     await require_downstream(downstream, batch_samples("aiware", start_downstream_when))
     block = await load_credentials("aiware", credentials)
     policy = wait_policy(give_up_after_s, max_poll_interval_s=max_poll_interval_s)
-    batch = await run_batch(block, items, policy, result_folder(results, "results"), submissions_per_s)
+    batch = await run_batch(
+        block, items, policy, result_folder(results, "results"), submissions_per_s, force_resubmit=force_resubmit
+    )
     outcomes = batch.outcomes()
     started = []
     if outcomes and downstream and is_due(start_downstream_when, batch.ended):

@@ -8,12 +8,11 @@ from prefect import flow
 
 from blocks.datasaur import DatasaurTargetApi
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
-from blocks.load import load_block, load_credentials
+from blocks.load import load_block
 from graphql_jobs.inputs import Count, Name
 from graphql_jobs.providers.datasaur import AutoLabelSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import job_samples, require_downstream
 from tasks.forms import with_form
 from tasks.names import named_after
 from tasks.pipeline import JobOptions, run_to_the_end
@@ -86,6 +85,4 @@ async def run_datasaur_auto_label(
         lines_per_request=lines_per_request,
         role=role,
     )
-    await require_downstream(downstream, job_samples("datasaur"))
-    block = await load_credentials("datasaur", credentials)
-    return await run_to_the_end(block, spec, policy, None, downstream, options)
+    return await run_to_the_end("datasaur", credentials, spec, policy, downstream, options)

@@ -8,12 +8,10 @@ from prefect import flow
 
 from blocks import fields as settings
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, wait_policy
-from blocks.load import load_credentials
 from graphql_jobs.inputs import Name
 from graphql_jobs.providers.datasaur import ExportSpec
 from tasks import parameters
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream_check import job_samples, require_downstream
 from tasks.forms import with_form
 from tasks.names import count, named_after
 from tasks.pipeline import JobOptions, run_to_the_end
@@ -77,6 +75,4 @@ async def run_datasaur_export(
     options = JobOptions(key, on_unknown, force_resubmit, on_timeout)
     spec = ExportSpec.of(project_ids=project_ids, file_name=file_name, format=format, role=role)
     folder = settings.result_folder(result_folder)
-    await require_downstream(downstream, job_samples("datasaur", may_repeat=True))
-    block = await load_credentials("datasaur", credentials)
-    return await run_to_the_end(block, spec, policy, folder, downstream, options)
+    return await run_to_the_end("datasaur", credentials, spec, policy, downstream, options, folder, may_repeat=True)

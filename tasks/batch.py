@@ -14,10 +14,12 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.reporting.artifacts import key_of
+from blocks.reporting.events import tell
 from blocks.runs.job_run import JobCredentials
+from blocks.runs.root_run import root_run_id
 from blocks.runs.submit import submit_from_here
 from graphql_jobs import GraphqlJobsError, Job, JobClient, JobHandle, JobSpec, JobState, WaitPolicy
-from graphql_jobs.errors import InvalidInput, ResultUnavailable
+from graphql_jobs.errors import InvalidInput, ResultUnavailable, WaitTimedOut
 from graphql_jobs.many import AT_ONCE, each
 from graphql_jobs.numbers import json_text
 from graphql_jobs.urls import without_queries
@@ -77,7 +79,13 @@ def batch_samples(provider: str, when: str) -> Samples:
 
 
 async def run_batch(
-    credentials: JobCredentials, items: Sequence[Item], policy: WaitPolicy, folder: Path, submissions_per_s: float
+    credentials: JobCredentials,
+    items: Sequence[Item],
+    policy: WaitPolicy,
+    folder: Path,
+    submissions_per_s: float,
+    *,
+    force_resubmit: bool = False,
 ) -> Batch:
     """Submit each item once, wait for all jobs, and store their results in `folder`. A retry of the run continues.
 
@@ -89,7 +97,9 @@ async def run_batch(
     async with credentials.get_client() as client, cancelling_with_the_run():
         for first in range(0, len(items), GROUP):
             group = items[first : first + GROUP]
-            submitted = await submit_jobs(credentials, group, submissions_per_s, policy.deadlines.total_s)
+            submitted = await submit_jobs(
+                credentials, group, submissions_per_s, policy.deadlines.total_s, force_resubmit
+            )
             batch.handles |= {name: one for name, one in submitted.items() if isinstance(one, JobHandle)}
             batch.ended |= {name: one for name, one in submitted.items() if not isinstance(one, JobHandle)}
         if batch.handles:
@@ -99,7 +109,11 @@ async def run_batch(
 
 @task(name="submit jobs", task_run_name=submission_of_many, cache_policy=NO_CACHE, retries=0)
 async def submit_jobs(
-    credentials: JobCredentials, items: Sequence[Item], submissions_per_s: float, wait_at_most_s: float = inf
+    credentials: JobCredentials,
+    items: Sequence[Item],
+    submissions_per_s: float,
+    wait_at_most_s: float = inf,
+    force_resubmit: bool = False,
 ) -> dict[str, JobHandle | GraphqlJobsError]:
     """Submit the items, each as `submit_job` does. Return its handle or its error by recording.
 
@@ -112,7 +126,14 @@ async def submit_jobs(
         async def submit(number: int) -> JobHandle:
             await clock.sleep(max(began_at + number / submissions_per_s - clock.monotonic(), 0.0))
             item = items[number]
-            return await submit_from_here(credentials, client, item.spec, key=item.key, wait_at_most_s=wait_at_most_s)
+            return await submit_from_here(
+                credentials,
+                client,
+                item.spec,
+                key=item.key,
+                force_resubmit=force_resubmit,
+                wait_at_most_s=wait_at_most_s,
+            )
 
         answers = await each(range(len(items)), submit)
     submitted: dict[str, JobHandle | GraphqlJobsError] = {}
@@ -146,11 +167,14 @@ async def _collect(
             except OSError as error:
                 batch.ended[name] = ResultUnavailable(job.provider, job.job_id, f"{folder}: {error.strerror}.")
 
+    run_id = await root_run_id()
     coming = jobs_as_they_end(credentials, list(batch.handles.values()), policy)
     async with asyncio.TaskGroup() as storing, aclosing(coming) as ends:
         async for job_id, ended in ends:
             name = names[job_id]
             batch.ended[name] = ended
+            if isinstance(ended, WaitTimedOut):
+                tell("left-running", batch.handles[name], run_id, ended)
             if isinstance(ended, Job) and succeeded(ended):
                 storing.create_task(store(name, ended))
 

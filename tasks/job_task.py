@@ -7,6 +7,7 @@ of the task still gets the returned value or the raised error.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import re
@@ -16,9 +17,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.exceptions import TerminationSignal
+from prefect.states import Cancelled, Completed
 from pydantic import PrivateAttr
 
+from blocks.runs.cancelled_by_person import is_cancelled_by_a_person
+from blocks.runs.root_run import root_run_id
 from graphql_jobs import GraphqlJobsError, Job
 from tasks.run_state import ERROR_STATES, overall_state, run_state
 
@@ -29,16 +33,20 @@ R = TypeVar("R")
 Ends = Callable[[Any], Mapping[str, Job | GraphqlJobsError]]
 
 _LOGGED_TWICE = re.compile(rf"Task run failed with state: ({'|'.join(ERROR_STATES)})\(")
+#: Prefect's line about a task run that ends as `TaskState` Cancelled.
+_CANCELLED = "Finished in state Cancelled(type=CANCELLED)"
+#: Our choice: a worker gives a run 30 s to end, of which the clean-up takes up to 20 s.
+_READ_S = 5.0
 
 
 class TaskState(State[Any]):
     """The final state of a task run. It has the message for the UI; the log has it in the state of the flow run."""
 
     _value: Any = PrivateAttr(default=None)
-    _error: Exception | None = PrivateAttr(default=None)
+    _error: BaseException | None = PrivateAttr(default=None)
 
     @classmethod
-    def of(cls, state: State[Any], value: Any = None, error: Exception | None = None) -> TaskState:
+    def of(cls, state: State[Any], value: Any = None, error: BaseException | None = None) -> TaskState:
         """Return the state, with which the task's caller gets `value`, or `error` raised."""
         made = cls(type=state.type, name=state.name, message=state.message, data=state.data)
         made._value, made._error = value, error
@@ -85,7 +93,7 @@ def job_task(
 
     A `GraphqlJobsError` gives the task run the state that `run_state` names. With `ends`, so does the first job that
     did not succeed, and the task returns its value all the same. An error in `left` means that the task rightly did
-    nothing.
+    nothing. If a person cancels the flow run, the task run is Cancelled; Prefect would show it as Crashed.
     """
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
@@ -97,6 +105,10 @@ def job_task(
                 return TaskState.of(run_state(error), error=error)
             except left as error:
                 return TaskState.of(Completed(name="LeftRunning", message=str(error)), error=error)
+            except (asyncio.CancelledError, TerminationSignal) as stop:
+                if not await _is_cancelled_by_a_person():
+                    raise
+                return TaskState.of(Cancelled(message="The flow run was cancelled."), error=stop)
             if ends is None or isinstance(value, State):
                 return value
             state = overall_state(ends(value))
@@ -107,8 +119,23 @@ def job_task(
     return decorate
 
 
+async def _is_cancelled_by_a_person() -> bool:
+    """Whether a person cancelled this flow run. False if that cannot be read in time: the process is about to end."""
+    try:
+        async with asyncio.timeout(_READ_S):
+            run_id = await root_run_id()
+            return run_id is not None and await is_cancelled_by_a_person(run_id)
+    except Exception:  # any error of Prefect's client: the stop goes on, and Prefect shows the task run as Crashed
+        return False
+
+
 def _is_new(record: logging.LogRecord) -> bool:
-    """Whether this is not Prefect's line about a task that returned a failed state, before it logs the state itself."""
+    """Whether this is not Prefect's line about a task that returned a failed state, before it logs the state itself.
+
+    Prefect logs that a task run is Cancelled as an error. A person who cancels knows it.
+    """
+    if str(record.msg) == _CANCELLED:
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
     return not _LOGGED_TWICE.match(str(record.msg))
 
 

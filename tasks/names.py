@@ -9,7 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.tasks import TaskRunNameCallbackWithParameters
 
@@ -55,6 +57,12 @@ def named_after(describe: Callable[[Parameters], str]) -> Callable[[], str]:
             return given
 
     return name
+
+
+def name_of_run(run_id: UUID) -> str:
+    """Return the name of another flow run, by a request to Prefect's API. The name of a run is made synchronously."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id).name
 
 
 def recording(parameters: Parameters) -> str:

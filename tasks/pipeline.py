@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+from blocks.load import ProviderName, load_credentials
 from blocks.reporting.reporter import report_result
 from blocks.reporting.words import success
-from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id
 from blocks.runs.suspended_wait import OnFailure
 from graphql_jobs import JobSpec, OnUnknown, WaitPolicy, require_success
 from graphql_jobs.errors import InvalidInput, WaitTimedOut
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import start_downstream
+from tasks.downstream_check import job_samples, require_downstream
 from tasks.fetch import fetch_result
 from tasks.outcome import outcome_of
 from tasks.parameters import OnTimeout
@@ -44,25 +46,31 @@ class JobOptions:
 
 
 async def run_to_the_end(
-    credentials: JobCredentials,
+    provider: ProviderName,
+    credentials: str,
     spec: JobSpec,
     policy: WaitPolicy,
-    folder: Path | None,
     downstream: Sequence[str],
-    options: JobOptions = JobOptions(),
+    options: JobOptions,
+    folder: Path | None = None,
+    *,
+    may_repeat: bool = False,
 ) -> dict[str, Any]:
     """Submit, wait, fetch and hand over. Return the `outcome`, in the state in which the run ends.
 
+    Before that, check that each downstream deployment takes the outcome, and load the credentials block.
     A retry of the run adopts the job of the first attempt. One session stays open, so the steps share connections and
     token. A person's cancel of the run cancels the job.
     """
-    async with credentials.get_client(), cancelling_with_the_run():
+    await require_downstream(downstream, job_samples(provider, may_repeat=may_repeat))
+    block = await load_credentials(provider, credentials)
+    async with block.get_client(), cancelling_with_the_run():
         handle = await submit_job(
-            credentials, spec, options.key, options.on_unknown, options.force_resubmit, policy.deadlines.total_s
+            block, spec, options.key, options.on_unknown, options.force_resubmit, policy.deadlines.total_s
         )
         try:
             ended = await wait_for_job(
-                credentials,
+                block,
                 handle,
                 policy,
                 suspend=options.suspend,
@@ -71,10 +79,13 @@ async def run_to_the_end(
             )
             job = require_success(ended)
         except WaitTimedOut as timeout:
-            raise await after_timeout(timeout, credentials, handle, options.on_timeout) from None
-        result = await fetch_result(credentials, handle, job, folder, policy)
+            raise await after_timeout(timeout, block, handle, options.on_timeout) from None
+        result = await fetch_result(block, handle, job, folder, policy)
         finished = outcome_of(handle, job, result)
-        started = await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
-        runs = dict(zip(dict.fromkeys(downstream), started, strict=True))
-        await report_result(handle, job, await root_run_id(), result, runs)
-        return succeeded_with(finished, success(job, handle, len(started)))
+        runs: dict[str, UUID] = {}
+        try:
+            started = await start_downstream(downstream, handle.provider, handle.endpoint, [finished])
+            runs = dict(zip(dict.fromkeys(downstream), started, strict=True))
+        finally:  # the result is in the report, also if a deployment cannot be started
+            await report_result(handle, job, await root_run_id(), result, runs)
+        return succeeded_with(finished, success(job, handle, len(runs)))

@@ -7,12 +7,9 @@ from math import inf
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
-from blocks.reporting.events import tell, tell_unknown
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.root_run import root_run_id
 from blocks.runs.submit import submit_from_here
 from graphql_jobs import JobHandle, JobSpec, OnUnknown
-from graphql_jobs.errors import SubmissionUnknown
 from tasks import names
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.job_task import job_task
@@ -36,20 +33,14 @@ async def submit_job(
     cancels the job.
     """
     async with credentials.get_client() as client, cancelling_with_the_run():
-        run_id = await root_run_id()
-        try:
-            handle = await submit_from_here(
-                credentials,
-                client,
-                spec,
-                key=key,
-                on_unknown=on_unknown,
-                force_resubmit=force_resubmit,
-                wait_at_most_s=wait_at_most_s,
-            )
-        except SubmissionUnknown as unknown:
-            tell_unknown(unknown, client.session.url, run_id)
-            raise
-        tell("submitted", handle, run_id)
+        handle = await submit_from_here(
+            credentials,
+            client,
+            spec,
+            key=key,
+            on_unknown=on_unknown,
+            force_resubmit=force_resubmit,
+            wait_at_most_s=wait_at_most_s,
+        )
     get_run_logger().info("Submitted %s (%s).", handle.name, handle.operation)
     return handle

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Literal, TypedDict, get_args
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from prefect.context import TaskRunContext
 from prefect.events import emit_event
 
 from graphql_jobs import Job, JobHandle, JobState, errors
@@ -114,8 +115,10 @@ def tell_unknown(unknown: errors.SubmissionUnknown, endpoint: str, run_id: UUID 
 
 
 def _emit(change: Change, payload: JobEvent, name: str, title: str) -> None:
-    """Emit the event of the job, or submission, with this name."""
+    """Emit the event of the job, or submission, with this name. A script, outside any run, emits none."""
     run_id, provider = payload["flow_run_id"], payload["provider"]
+    if not run_id and TaskRunContext.get() is None:
+        return
     resource = {"prefect.resource.id": f"{PREFIX}{provider}.{name}", "prefect.resource.name": title}
     related = [{"prefect.resource.id": f"prefect.flow-run.{run_id}", "prefect.resource.role": "flow-run"}]
     event_id = uuid5(NAMESPACE_URL, "\n".join([provider, payload["endpoint"], name, change]))

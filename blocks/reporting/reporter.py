@@ -112,22 +112,21 @@ async def report_result(
     handle: JobHandle,
     job: Job,
     run_id: UUID | None,
-    result: dict[str, Any],
-    downstream: dict[str, UUID],
+    result: Mapping[str, Any],
+    downstream: Mapping[str, UUID] = {},
 ) -> None:
-    """Add to the report of a job what came out, and the runs that were started with it."""
+    """Add the result, and the runs that were started with it, to the report of a job. Without a run, do nothing."""
     if run_id:
         text = report(handle, job, result, downstream)
         key = key_of(handle.provider, handle.endpoint, handle.job_id)
-        await soon(
-            write(
-                run_id, key, "markdown", text, f"{title_of(handle.provider)}: what came out", is_new=_is_first_attempt()
-            )
-        )
+        description = f"{handle.name}: state, tasks, result and downstream runs"
+        await soon(write(run_id, key, "markdown", text, description, is_new=_is_first_attempt()))
 
 
 def _description(*handles: JobHandle) -> str:
-    return handles[0].name if len(handles) == 1 else f"{len(handles)} {title_of(handles[0].provider)} jobs"
+    if len(handles) == 1:
+        return f"{handles[0].name}: state and tasks"
+    return f"{len(handles)} {title_of(handles[0].provider)} jobs: state, duration and reason of each"
 
 
 async def soon(writing: Coroutine[Any, Any, None]) -> None:

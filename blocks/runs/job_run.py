@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from prefect.blocks.abstract import JobRun
 from prefect.exceptions import TerminationSignal
 
+from blocks.reporting.reporter import Reporter, report_result
 from blocks.runs.cancelled_by_person import is_cancelled_by_a_person
 from blocks.runs.root_run import checkpoints_of_this_run, root_run_id
-from graphql_jobs import CancelOutcome, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
+from graphql_jobs import CancelOutcome, GraphqlJobsError, Job, JobClient, JobHandle, WaitPolicy, require_success, wait
 
 #: Our choice: a worker gives a run 30 s to end.
 _WHILE_UNWINDING_S = 20.0
@@ -38,17 +39,33 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
     async def wait_for_completion(self) -> None:  # type: ignore[override] # the base class says Logger, and means None
         """Wait until the job succeeded. Raises `JobFailed`, `JobCancelled`, `JobNotFound` or a `WaitStopped`.
 
-        If a person cancels the flow run meanwhile, the job is cancelled too.
+        In a flow run, the job leaves the report and the events of `tasks.wait_for_job`. If a person cancels the run
+        meanwhile, the job is cancelled too.
         """
-        async with self._credentials.get_client() as client:
+        async with (
+            self._credentials.get_client() as client,
+            Reporter([self.handle], await root_run_id()) as reporter,
+        ):
             try:
-                self.job = await wait(
-                    client, self.handle, self._policy, on_change=self._log, checkpoints=await checkpoints_of_this_run()
-                )
+                self.job = await self._wait(client, reporter)
             except (asyncio.CancelledError, TerminationSignal):
                 await self._cancel_with_the_run()
                 raise
         require_success(self.job)
+
+    async def _wait(self, client: JobClient, reporter: Reporter) -> Job:
+        def changed(seen: Job) -> None:
+            self.logger.info("%s: %s", seen.name, seen.describe())
+            reporter.changed(seen)
+
+        checkpoints = await checkpoints_of_this_run()
+        try:
+            job = await wait(client, self.handle, self._policy, on_change=changed, checkpoints=checkpoints)
+        except GraphqlJobsError as stopped:
+            reporter.ended(self.handle.job_id, stopped)
+            raise
+        reporter.ended(self.handle.job_id, job)
+        return job
 
     async def _cancel_with_the_run(self) -> None:
         """Cancel the job if a person cancelled the run. A worker that shuts down raises the same exception."""
@@ -70,12 +87,11 @@ class RemoteJobRun(JobRun[dict[str, Any]]):
         assert self.job is not None  # noqa: S101 (wait_for_completion sets it or raises)
         job = require_success(self.job)
         async with self._credentials.get_client() as client:
-            return await client.result(self.handle, job, self._folder, self._policy.outage_budget_s)
+            result = await client.result(self.handle, job, self._folder, self._policy.outage_budget_s)
+        await report_result(self.handle, job, await root_run_id(), result)
+        return result
 
     async def cancel(self) -> CancelOutcome:
         """Cancel the job at the provider. Raises `CancelRefused` if the provider refuses or has no cancel."""
         async with self._credentials.get_client() as client:
             return await client.cancel(self.handle.job_id)
-
-    def _log(self, job: Job) -> None:
-        self.logger.info("%s: %s", job.name, job.describe())

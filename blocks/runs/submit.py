@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from blocks.reporting.events import tell, tell_unknown
 from blocks.runs.caller_keys import store_of
 from blocks.runs.job_run import JobCredentials, RemoteJobRun
 from blocks.runs.resumed import is_resumed
@@ -27,6 +28,7 @@ from graphql_jobs import (
     submission_key,
     submit_once,
 )
+from graphql_jobs.errors import SubmissionUnknown
 
 _of_this_process = LocalStore()
 
@@ -46,23 +48,29 @@ async def submit_from_here(
     Without `key`, equal specs are numbered: the second submission in an attempt is a second job, and a retry of the run
     adopts both. Outside a flow run, each call without `key` is a new job, and a `key` is known until the process ends.
     Equal jobs that are submitted in other processes (Dask, Ray) cannot be numbered: give each a key. A run that was
-    resumed adopts its job also if it failed: its flow decides what follows.
+    resumed adopts its job also if it failed: its flow decides what follows. In a run, the submission is an event.
     """
     run_id = await root_run_id()
     if run_id:
         await tag_run(run_id)
     submission, store = await _key_and_store(client, spec, key, run_id)
-    return await submit_once(
-        client,
-        spec,
-        store,
-        Label(submission, str(run_id or "")),
-        credentials=getattr(credentials, "_block_document_name", None) or "",
-        on_unknown=on_unknown,
-        force_resubmit=force_resubmit,
-        wait_at_most_s=wait_at_most_s,
-        adopt_failed=partial(is_resumed, run_id) if run_id else None,
-    )
+    try:
+        handle = await submit_once(
+            client,
+            spec,
+            store,
+            Label(submission, str(run_id or "")),
+            credentials=getattr(credentials, "_block_document_name", None) or "",
+            on_unknown=on_unknown,
+            force_resubmit=force_resubmit,
+            wait_at_most_s=wait_at_most_s,
+            adopt_failed=partial(is_resumed, run_id) if run_id else None,
+        )
+    except SubmissionUnknown as unknown:
+        tell_unknown(unknown, client.session.url, run_id)
+        raise
+    tell("submitted", handle, run_id)
+    return handle
 
 
 async def _key_and_store(client: JobClient, spec: JobSpec, key: str | None, run_id: UUID | None) -> tuple[str, Store]:
