@@ -96,8 +96,8 @@ async def run_aiware_jobs(
     """Run one engine on many recordings, store each result as a file, and start the downstream deployments once.
 
     Give the recordings, a listing of them, or a folder. A retry of the run, or another run with the same key, continues
-    with the jobs that were submitted before. The run fails if any job did not succeed. It waits in its process, since it
-    stores each result when its job ends, and leaves a job that misses the deadline running.
+    with the jobs that were submitted before. The run fails if any job did not succeed. A job that misses the deadline
+    is left running. The run cannot be suspended: it stores each result as soon as its job ends.
 
     Args:
         engine_id: Id of the engine.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import pytest
+from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from blocks import (
@@ -17,10 +20,12 @@ from blocks import (
     DatasaurTargetApi,
 )
 from blocks.fields import WaitSettings
+from blocks.reporting import events, reporter
 from blocks.runs.job_run import RemoteJobRun
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from graphql_jobs.errors import CancelRefused, JobCancelled, JobFailed, SubmissionUnknown, WaitTimedOut
 from tests.conftest import files_in
+from tests.reported import artifacts_of, events_of
 
 if TYPE_CHECKING:
     # Not at run time, when `JobBlock[...]` would make and register a block class of that name.
@@ -224,3 +229,42 @@ async def test_no_secret_shows_in_a_run(make: Make, secrets: set[str], emulator:
         shown = f"{run!r} {run.handle!r} {run.handle} {run.job!r}"
         assert [secret for secret in known if secret in shown] == []
         assert "signature" not in shown
+
+
+async def test_job_block_in_a_flow_run_leaves_the_report_and_events_of_the_tasks(
+    make: Make, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Submitted, running, succeeded and one report with the transcript. Outside a run, nothing is sent."""
+    sent: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "emit_event", lambda *_, **__: sent.append("event"))
+        patch.setattr(reporter, "write", lambda *_, **__: sent.append("artifact"))
+        await (await trigger(make("engine"))).fetch_result()
+    assert sent == []
+
+    @flow
+    async def mine() -> tuple[UUID, str]:
+        run = await trigger(make("engine"))
+        await run.fetch_result()
+        return UUID(str(flow_run.id)), run.handle.name
+
+    run_id, name = await mine()
+    found = await events_of([run_id], 3)
+    assert {event.event for event in found} == {
+        f"{events.PREFIX}{one}" for one in ("submitted", "running", "succeeded")
+    }
+    assert {event.resource["prefect.resource.name"] for event in found} == {name}
+    [kept] = [one for one in (await artifacts_of(run_id)).values() if one.type == "markdown"]
+    assert "> We the people" in str(kept.data)
+
+    @flow
+    async def unlucky() -> UUID:
+        with pytest.raises(JobFailed):
+            await (await trigger(make("engine"))).wait_for_completion()
+        with pytest.raises(SubmissionUnknown):
+            await trigger(make("auto-label"))
+        return UUID(str(flow_run.id))
+
+    emulator.faults.add(JobFault("job_fails"), Fault("drop_after", operation="autoLabelTokenBasedProject", times=None))
+    found = await events_of([await unlucky()], 4)
+    assert {"failed", "submission-unknown"} <= {event.event.removeprefix(events.PREFIX) for event in found}

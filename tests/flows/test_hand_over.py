@@ -9,10 +9,11 @@ import httpx
 import pytest
 from prefect.client.schemas.objects import StateType
 
-from flows import run_aiware_job
 from graphql_jobs.emulator import Emulator, Fault
+from tasks import pipeline
 from tasks.downstream import cause_of
 from tests.flows.conftest import SUBMITTING, WAITING, MakeRun, Run, jobs, made
+from tests.reported import artifacts_of
 
 if TYPE_CHECKING:
     from tests.conftest import Deploy, RunsOf
@@ -73,7 +74,7 @@ async def test_failed_hand_over_says_why_and_is_completed_by_a_retry(
     make_run: MakeRun, emulator: Emulator, deploy: Deploy, runs_of: RunsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The schema changes while the job runs: `HandOverFailed` with the reason, twice. Once it is corrected, the retried
-    run hands over the result of the same job.
+    run hands over the result of the same job. The report has the result before that.
     """
 
     async def judged_before_it_changed(*_: object) -> None: ...
@@ -81,12 +82,15 @@ async def test_failed_hand_over_says_why_and_is_completed_by_a_retry(
     downstream = await deploy("changing", takes(NARROW))
     run = await make_run(SUBMITTING["aiware engine"], downstream=[downstream])
     with monkeypatch.context() as patched:
-        patched.setattr(run_aiware_job, "require_downstream", judged_before_it_changed)
+        patched.setattr(pipeline, "require_downstream", judged_before_it_changed)
         state = await run()
     for _ in range(2):
         assert (state.type, state.name) == (StateType.FAILED, "HandOverFailed")
         message = str(state.message)
         assert message.index("Additional properties are not allowed") < message.index("retry this flow run")
+        [report] = [one for one in (await artifacts_of(run.id)).values() if one.type == "markdown"]
+        assert "> We the people" in str(report.data)
+        assert report.description == f"aiWARE job {jobs(emulator)[0]}: state, tasks, result and downstream runs"
         state = await run()
     await deploy("changing")
     assert (await run()).name == "Completed"

@@ -7,33 +7,19 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from prefect.events.filters import EventFilter, EventNameFilter
 
 from blocks.reporting import artifacts, events
 from blocks.reporting.artifacts import key_of
 from graphql_jobs.emulator import Emulator, Fault, JobFault
 from tests.flows.conftest import ENGINE_ID, SUBMITTING, WAITING, MakeRun, OneRun, jobs
+from tests.reported import artifacts_of, events_of
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import Artifact
-    from prefect.events.schemas.events import ReceivedEvent
-
     from tests.conftest import Deploy, RunsOf
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
 
 TASKS = {"tasks": [{"engine_id": ENGINE_ID}] * 3}
-
-
-async def artifacts_of(run: OneRun) -> dict[str, Artifact]:
-    """The artifacts of a run by their keys; each key once."""
-    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-    async with get_client() as client:
-        found = await client.read_artifacts(artifact_filter=only)
-    assert len({artifact.key for artifact in found}) == len(found)
-    return {str(artifact.key): artifact for artifact in found}
 
 
 async def test_job_leaves_one_report_and_a_few_writes(
@@ -60,7 +46,7 @@ async def test_job_leaves_one_report_and_a_few_writes(
     assert str(state.message).endswith(" s; 1 downstream run started.")
     assert "Fetched 3 engine results of aiWARE job" in caplog.text
 
-    kept = await artifacts_of(run)
+    kept = await artifacts_of(run.id)
     key = key_of("aiware", f"{emulator.url}/v3/graphql", job_id)
     assert kept.keys() == {key, f"{key}-progress"}
     assert (kept[f"{key}-progress"].type, kept[f"{key}-progress"].data) == ("progress", 100)
@@ -74,7 +60,7 @@ async def test_job_leaves_one_report_and_a_few_writes(
     assert str(started.id) in text
 
     await run()
-    assert (await artifacts_of(run)).keys() == kept.keys()
+    assert (await artifacts_of(run.id)).keys() == kept.keys()
 
 
 async def test_several_jobs_have_one_table_and_one_picture(make_run: MakeRun, emulator: Emulator) -> None:
@@ -82,8 +68,10 @@ async def test_several_jobs_have_one_table_and_one_picture(make_run: MakeRun, em
     job_ids = [emulator.aiware.plant(status=word).id for word in ("complete", "failed", "complete")]
     run = await make_run(WAITING, job_ids=job_ids)
     await run()
-    kept = await artifacts_of(run)
-    [text] = [str(artifact.data) for artifact in kept.values() if artifact.type == "markdown"]
+    kept = await artifacts_of(run.id)
+    [one] = [artifact for artifact in kept.values() if artifact.type == "markdown"]
+    assert one.description == "3 aiWARE jobs: state, duration and reason of each"
+    text = str(one.data)
     assert len(kept) == 2
     assert text.startswith("## 3 of 3 aiWARE jobs ended")
     assert text.count("data:image") == 1
@@ -109,7 +97,7 @@ async def test_outage_of_artifacts_and_events_changes_nothing(
     run = await make_run(SUBMITTING["aiware tasks"])
     state = await run()
     assert state.name == "Completed", state.message
-    assert await artifacts_of(run) == {}
+    assert await artifacts_of(run.id) == {}
 
 
 async def test_each_change_of_a_job_is_an_event(make_run: MakeRun, emulator: Emulator) -> None:
@@ -146,18 +134,3 @@ async def test_each_change_of_a_job_is_an_event(make_run: MakeRun, emulator: Emu
             assert event.resource.id == f"graphql-jobs.job.aiware.{job_id}"
     [failed] = [one for one in found if one.event == "graphql-jobs.job.failed"]
     assert "the disk is full" in failed.payload["reason"]
-
-
-async def events_of(run_ids: set[Any], at_least: int) -> list[ReceivedEvent]:
-    """The events about the jobs of these runs, once there are as many."""
-    only = EventFilter(event=EventNameFilter(prefix=[events.PREFIX]))
-    found: list[ReceivedEvent] = []
-    async with get_client() as client:
-        for _ in range(600):
-            page = await client.read_events(only, limit=50)
-            ids = {str(run_id) for run_id in run_ids}
-            found = [event for event in page.events if event.payload.get("flow_run_id") in ids]
-            if len(found) >= at_least:
-                break
-            await asyncio.sleep(0.1)  # real time: the server writes events in batches, without a notice
-    return found

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from blocks.reporting.events import PREFIX
 from flows.run_aiware_jobs import run_aiware_jobs
 from graphql_jobs.emulator import JobFault
 from tasks import batch
+from tests.reported import events_of
 from tests.tasks.task_runs import task_run_names
 
 if TYPE_CHECKING:
@@ -84,3 +86,24 @@ async def test_recordings_come_from_one_place(make_run: MakeRun, emulator: Emula
     state = await (await make_run(run_aiware_jobs, engine_id="engine", **wrong))()
     assert state.name == "InvalidInput"
     assert emulator.ledger.requests == []
+
+
+async def test_jobs_of_a_batch_are_events_and_force_resubmit_submits_again(
+    make_run: MakeRun, emulator: Emulator, tmp_path: Path
+) -> None:
+    """One of two jobs is late, another recording is submitted with no answer; the next run with the key starts anew."""
+    parameters = {"engine_id": "engine", "recordings": RECORDINGS[:2], "key": "forced", "results": str(tmp_path)}
+    emulator.faults.add(JobFault("stuck", skip=1), JobFault("stuck", skip=1))
+    run = await make_run(run_aiware_jobs, **parameters, give_up_after_s=600)
+    assert (await run()).name == "TimedOut"
+    found = await events_of([run.id], 7)
+    seen = Counter(event.event.removeprefix(PREFIX) for event in found)
+    assert seen == {"submitted": 2, "running": 1, "succeeded": 1, "timed-out": 1, "left-running": 1}
+    jobs = {one.job_id for one in emulator.ledger.submissions if one.job_id}
+    assert {event.payload["job_id"] for event in found} == jobs
+    assert len(jobs) == 2
+
+    again = await make_run(run_aiware_jobs, **parameters, force_resubmit=True)
+    emulator.faults.clear()
+    assert (await again()).name == "Completed"
+    assert len({one.job_id for one in emulator.ledger.submissions if one.job_id} - jobs) == 2

@@ -7,11 +7,11 @@ import asyncio
 from prefect.client.orchestration import get_client
 
 
-async def task_run_names(flow_run_id: object, at_least: int) -> list[str]:
-    """Names of a flow run's task runs, from the server's events; repeated until they are there."""
+async def task_run_names(flow_run_id: object, at_least: int, state: str = "Completed") -> list[str]:
+    """Names of a flow run's task runs in a state, from the server's events; repeated until they are there."""
     related = [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}"}]
     only = {
-        "event": {"name": ["prefect.task-run.Completed"]},
+        "event": {"name": [f"prefect.task-run.{state}"]},
         "related": {"resources_in_roles": [], "labels": related[0]},
     }
     names: list[str] = []

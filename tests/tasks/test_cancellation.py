@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Running
 
+from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.run_aiware_job import run_aiware_job
 from graphql_jobs.emulator import Fault, JobFault, Pace
 from graphql_jobs.errors import RequestFailed
@@ -275,3 +277,15 @@ def test_trigger_ignores_the_message_of_the_clean_up() -> None:
     triggers = [trigger for deployment in deployments for trigger in deployment.get("triggers", ())]
     [trigger] = [one for one in triggers if "prefect.flow-run.Cancelled" in one["expect"]]
     assert trigger["match"] == {"prefect.state-message": f"!{MESSAGE_PREFIX}*"}
+
+
+async def test_clean_up_is_named_after_the_cancelled_run() -> None:
+    """The list of runs says "clean up after handmade-osprey", and not the id of that run."""
+    run = await new_run()
+    await end(run)
+    state: State[Any] = await cancel_remote_jobs(f"prefect.flow-run.{run.id}", return_state=True)
+    assert state.is_completed()
+    async with get_client() as api:
+        assert (
+            await api.read_flow_run(UUID(str(state.state_details.flow_run_id)))
+        ).name == f"clean up after {run.name}"

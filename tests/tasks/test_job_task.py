@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
+from prefect.runtime import flow_run
+from prefect.states import Cancelling
 
 import tasks
 from graphql_jobs import Deadlines, JobState, WaitPolicy
@@ -15,6 +20,7 @@ from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.errors import JobNotFound, WaitTimedOut
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
 from tests.flows.conftest import SUBMITTING
+from tests.tasks.task_runs import task_run_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +44,7 @@ class Log(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        self.lines.append(f"{record.name}: {self.format(record)}")
 
 
 @pytest.fixture
@@ -121,3 +127,39 @@ async def test_reason_of_an_expected_end_is_logged_once_without_a_traceback(
     assert reason in str(state.message)
     assert [line for line in log.lines if "Traceback" in line or "NoneType" in line] == []
     assert len([line for line in log.lines if reason in line]) == 1, log.lines
+
+
+async def test_wait_of_a_run_that_a_person_cancelled_is_cancelled(
+    aiware: AiwareCredentials, emulator: Emulator, log: Log
+) -> None:
+    """The task run is Cancelled, with no line from WARNING on; one that only its process ends is Crashed, as before."""
+    emulator.faults.add(JobFault("stuck", times=None))
+    waiting = asyncio.Event()
+    started: list[UUID] = []
+
+    @flow
+    async def mine() -> None:
+        started.append(UUID(str(flow_run.id)))
+        handle = await tasks.submit_job(aiware, SPEC)
+        waiting.set()
+        await tasks.wait_for_job(aiware, handle)
+
+    for is_by_a_person in (True, False):
+        waiting.clear()
+        running = asyncio.create_task(mine())
+        await waiting.wait()
+        if is_by_a_person:
+            async with get_client() as client:
+                await client.set_flow_run_state(started[-1], Cancelling(), force=True)
+        polls = len(emulator.ledger.requests)
+        while len(emulator.ledger.requests) < polls + 2:  # noqa: ASYNC110 (the ledger has no event)
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert len(await task_run_names(started[0], 1, "Cancelled")) == 1
+    assert len(await task_run_names(started[1], 1, "Crashed")) == 1
+    assert await task_run_names(started[0], 0, "Crashed") == []
+    of_tasks = [line for line in log.lines if line.startswith("prefect.task_runs")]
+    assert ["Crash detected" in line for line in of_tasks] == [True, False], log.lines
+    assert "Finished in state Crashed" in of_tasks[1]
