@@ -97,6 +97,7 @@ class EndpointSettings(Protocol):
     submission_s: float
     requests_per_s: float | None
     max_batch: int | None
+    _block_document_name: str | None
 
 
 def limits_of(block: EndpointSettings) -> Limits:
@@ -107,6 +108,8 @@ def limits_of(block: EndpointSettings) -> Limits:
 def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
     """Return the client with the block's settings, for jobs of `account`."""
     client.account = account
+    name = block._block_document_name
+    client.session.source = f"the block {name!r}" if name else "the credentials block"
     client.visibility_s = block.visibility_s
     client.max_batch = block.max_batch or client.max_batch
     return client

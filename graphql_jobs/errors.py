@@ -80,7 +80,8 @@ class RequestFailed(GraphqlJobsError):
     #: The server did not execute the request, so a create may be sent again. It is also set on an instance.
     unexecuted: bool = False
     meaning: ClassVar[str] = "the request failed"
-    advice: ClassVar[str] = ""
+    #: What to do. On an instance, a session adds where its credentials come from.
+    advice: str = ""
 
     def __init__(
         self, provider: str, operation: str, subject: str, detail: str, retry_after_s: float | None = None
@@ -152,7 +153,7 @@ class SignInFailed(RequestFailed):
 
     unexecuted = True
     meaning = "sign-in failed"
-    advice = "Renew the token or the client credentials in the credentials block."
+    advice = "Renew the token or the client credentials."
 
 
 class NotAllowed(RequestFailed):
@@ -160,7 +161,7 @@ class NotAllowed(RequestFailed):
 
     unexecuted = True
     meaning = "not allowed"
-    advice = "Give the account the right, or use another credentials block."
+    advice = "Give the account the right, or use another account."
 
 
 class RequestRefused(RequestFailed):
@@ -200,7 +201,7 @@ class BadEndpoint(RequestFailed):
 
     unexecuted = True
     meaning = "this is not the service's address"
-    advice = "Check the base URL in the credentials block."
+    advice = "Check the base URL."
 
 
 class SubmissionUnknown(GraphqlJobsError):

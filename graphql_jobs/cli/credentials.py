@@ -40,11 +40,14 @@ async def client_for(provider: str, block: str | None) -> JobClient:
     if provider not in _CONNECT:
         raise InvalidInput("--provider", f"{provider[:80]!r} is not one of {', '.join(_CONNECT)}.")
     if block is None:
-        return _CONNECT[provider](os.environ)
+        client = _CONNECT[provider](os.environ)
+        given = ", ".join(name for name in VARIABLES[provider] if os.environ.get(name))
+        client.session.source = f"the environment ({given})"
+        return client
     load = from_clone("blocks.load", "--block")
     credentials = await load.load_credentials(provider, block, "--block")
-    client: JobClient = credentials.get_client()
-    return client
+    connected: JobClient = credentials.get_client()
+    return connected
 
 
 def from_clone(module: str, parameter: str) -> Any:

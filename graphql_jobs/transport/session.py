@@ -74,6 +74,8 @@ class Session:
         self._connections = Connections(url, limits)
         self.server_delay = ServerDelay(self.clock)
         self.rate_limit = RateLimit(self.clock, RateWindow(limits.requests_per_s))
+        #: Where address and credentials come from, such as "the block 'aiware'", for messages.
+        self.source = ""
         #: The number of answered requests. It shows callers whether a failure is an outage.
         self.answers = 0
         #: "requests": how many were sent to the endpoint; "rate_limited": how many of them were refused as too many.
@@ -265,6 +267,8 @@ class Session:
         error.transient |= diagnosis.retry_after_s is not None  # the server says when to retry
         if diagnosis.begun:
             error.unexecuted = False
+        if self.source and isinstance(error, errors.SignInFailed | errors.NotAllowed | errors.BadEndpoint):
+            error.advice += f" Address and credentials come from {self.source}."
         return error
 
     def _require_turn(self, operation: str, subject: str) -> None:

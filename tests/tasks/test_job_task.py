@@ -113,7 +113,7 @@ async def test_task_that_raises_ends_in_the_state_of_its_error(aiware: AiwareCre
         (JobFault("job_fails", failure_message="the disk is full"), "the disk is full"),
         (JobFault("stuck"), "the deadline give_up_after_s=60"),
         (JobFault("status_for_ever", word="aborted"), "status 'aborted'"),
-        (Fault("unauthorized", times=None), "sign-in failed"),
+        (Fault("unauthorized", times=None), "credentials come from the block 'aiware'"),
     ],
     ids=["failed", "timed out", "cancelled there", "refused token"],
 )

@@ -124,7 +124,12 @@ def test_each_end_of_a_job_has_its_exit_code(
         (ExitCode.CANCELLED, "", ("check", *of_aiware, cancelled.job_id), {}),
         (ExitCode.TIMED_OUT, "", ("wait", *waited, "--give-up-after-s", "0.5", stuck.job_id), {}),
         (ExitCode.REFUSED, "", ("wait", *waited, stuck.job_id), wrong),
-        (ExitCode.REFUSED, "sign-in failed", ("result", *of_aiware, stuck.job_id), wrong),
+        (
+            ExitCode.REFUSED,
+            "come from the environment (AIWARE_URL, AIWARE_TOKEN)",
+            ("result", *of_aiware, stuck.job_id),
+            wrong,
+        ),
         (ExitCode.REFUSED, "", ("cancel", "--provider", "datasaur", zipped.job_id), {}),
         (ExitCode.NOT_FOUND, "", ("check", *of_aiware, "26114799_nothing"), {}),
         (ExitCode.NO_RESULT, "Export again", ("result", str(file)), {}),
