@@ -35,7 +35,7 @@ async def events_of(run_ids: Iterable[UUID], at_least: int) -> list[ReceivedEven
     found: list[ReceivedEvent] = []
     async with get_client() as client:
         for _ in range(600):
-            page = await client.read_events(only, limit=200)
+            page = await client.read_events(only, limit=50)
             found = [event for event in page.events if event.payload.get("flow_run_id") in ids]
             if len(found) >= at_least:
                 break

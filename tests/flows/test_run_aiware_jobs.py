@@ -15,6 +15,7 @@ from blocks.reporting.events import PREFIX
 from flows.run_aiware_jobs import run_aiware_jobs
 from graphql_jobs.emulator import JobFault
 from tasks import batch
+from tests.flows.conftest import ENGINE_ID
 from tests.reported import events_of
 from tests.tasks.task_runs import task_run_names
 
@@ -40,7 +41,7 @@ async def test_batch_that_was_cut_off_continues_and_submits_each_recording_once(
     monkeypatch.setattr(batch, "GROUP", 10)
     downstream = await deploy("after-a-batch")
     parameters: dict[str, Any] = {
-        "engine_id": "c0e55cde-340b-44d7-bb42-2e0d65e98255",
+        "engine_id": ENGINE_ID,
         "recordings": [*RECORDINGS, RECORDINGS[0]],
         "key": "nightly-2026-11-28",
         "submissions_per_s": 20,
@@ -92,7 +93,7 @@ async def test_jobs_of_a_batch_are_events_and_force_resubmit_submits_again(
     make_run: MakeRun, emulator: Emulator, tmp_path: Path
 ) -> None:
     """One of two jobs is late, another recording is submitted with no answer; the next run with the key starts anew."""
-    parameters = {"engine_id": "engine", "recordings": RECORDINGS[:2], "key": "forced", "results": str(tmp_path)}
+    parameters = {"engine_id": ENGINE_ID, "recordings": RECORDINGS[:2], "key": "forced", "results": str(tmp_path)}
     emulator.faults.add(JobFault("stuck", skip=1), JobFault("stuck", skip=1))
     run = await make_run(run_aiware_jobs, **parameters, give_up_after_s=600)
     assert (await run()).name == "TimedOut"
