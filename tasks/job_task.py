@@ -35,7 +35,7 @@ Ends = Callable[[Any], Mapping[str, Job | GraphqlJobsError]]
 _LOGGED_TWICE = re.compile(rf"Task run failed with state: ({'|'.join(ERROR_STATES)})\(")
 #: Prefect's line about a task run that ends as `TaskState` Cancelled.
 _CANCELLED = "Finished in state Cancelled(type=CANCELLED)"
-#: Our choice: a worker gives a run 30 s to end, of which the clean-up takes up to 20 s.
+#: Our choice: a worker gives a run 30 s to end, and the clean-up may take 20 s.
 _READ_S = 5.0
 
 
