@@ -29,6 +29,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Count
 from graphql_jobs.providers.connection import Connection, check_connection
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec
+from graphql_jobs.providers.datasaur.specs import CommentType
 from graphql_jobs.transport.auth import Auth
 from graphql_jobs.urls import Url
 
@@ -201,7 +202,7 @@ class DatasaurAutoLabel(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `J
 
 
 class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobBlock[...]` would register itself
-    """Export Datasaur projects into a file and download it.
+    """Export Datasaur projects into a file, and download it or let Datasaur write it to your own storage.
 
     Example:
         ```python
@@ -238,6 +239,20 @@ class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobB
         title="Labels of",
         description="Export the labels that the reviewers accepted, or those of the labelers.",
     )
+    file_transformer_id: str | None = Field(
+        default=None, title="Transformer", description="Id of the transformer, for the format CUSTOM."
+    )
+    included_comment_type: list[CommentType] = Field(
+        default_factory=list, title="Comments", description="Export the comments of these kinds, too."
+    )
+    object_storage_id: str | None = Field(
+        default=None,
+        title="External storage",
+        description="Id of your external object storage in Datasaur. Empty to download the file.",
+    )
+    object_storage_prefix: str | None = Field(
+        default=None, title="Beginning of the key in that storage", description="Such as exports/2026/."
+    )
     waiting: WaitSettings = Field(
         default_factory=WaitSettings, title="Waiting", description="How long to wait, and the folder for files."
     )
@@ -252,4 +267,4 @@ class DatasaurExport(CheckedOnLoad, JobBlock):  # type: ignore[type-arg] # `JobB
         return await start(self.credentials, self._spec(), self.waiting.policy(), self.waiting.folder())
 
     def _spec(self) -> ExportSpec:
-        return ExportSpec.of(project_ids=self.project_ids, file_name=self.file_name, format=self.format, role=self.role)
+        return ExportSpec.of(**{name: getattr(self, name) for name in ExportSpec.model_fields})

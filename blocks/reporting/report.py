@@ -14,7 +14,7 @@ from uuid import UUID
 from prefect.utilities.urls import url_for
 
 from blocks.reporting.timeline import Bar, as_markdown, picture
-from blocks.reporting.words import duration, seconds_of, size, transcript
+from blocks.reporting.words import duration, seconds_of, size, stored_at, transcript
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState
 from graphql_jobs.job import JobTask
 from graphql_jobs.titles import title_of
@@ -126,6 +126,8 @@ def _whole(handle: JobHandle, job: Job) -> Bar | None:
 def _result(result: Mapping[str, Any]) -> str:
     if file := result.get("file"):
         return f"### Result\n\n{_code(str(file))} ({size(int(result.get('size_bytes') or 0))})"
+    if stored := stored_at(result):
+        return f"### Result\n\n{_code(stored)} (external storage)"
     words = transcript(result)
     return f"### First words\n\n> {_escaped(words)}" if words else ""
 

@@ -69,12 +69,21 @@ def result_words(job: Job, result: Mapping[str, Any]) -> str:
     if file := result.get("file"):
         path = Path(str(file))
         return f"Saved {path.name} ({size(int(result.get('size_bytes') or 0))}) to {path.parent}."
+    if stored := stored_at(result):
+        return f"{job.name} wrote its file to external storage: {stored}."
     records = result.get("engine_results")
     if isinstance(records, list):
         return f"Fetched {counted(len(records), 'engine result')} of {job.name}."
     if job.result_id:
         return f"{job.name} created the project {job.result_id}."
     return f"{job.name} has no result to fetch."
+
+
+def stored_at(result: Mapping[str, Any]) -> str:
+    """Return where in the caller's storage a file is: "storage-1, exports/demo.zip". Empty for other results."""
+    storage_id = result.get("object_storage_id")
+    where = result.get("object_key") or f"{result.get('object_storage_prefix', '')}{result.get('file_name', '')}"
+    return f"{storage_id}, {where}" if storage_id else ""
 
 
 def transcript(result: Mapping[str, Any]) -> str:

@@ -105,9 +105,11 @@ async def test_auto_label_block_triggers_waits_and_fetches(make: Make, emulator:
     assert [done.operation for done in emulator.ledger.submissions] == ["autoLabelTokenBasedProject"]
 
 
-async def test_export_block_triggers_waits_and_fetches(make: Make, tmp_path: Path) -> None:
-    """Load by name, trigger, wait, fetch: a zip in the block's folder."""
-    run = await trigger(await stored(make("export")))
+async def test_export_block_triggers_waits_and_fetches(make: Make, emulator: Emulator, tmp_path: Path) -> None:
+    """Load by name, trigger, wait, fetch: a zip in the block's folder, with the comments that the block names."""
+    block = make("export")
+    run = await trigger(await stored(block.model_copy(update={"included_comment_type": ["COMMENT"]})))
+    assert emulator.ledger.submissions[-1].spec["includedCommentType"] == ["COMMENT"]
     await run.wait_for_completion()
     result = await run.fetch_result()
     assert files_in(tmp_path / "results") == {result["file"]: result["size_bytes"]}

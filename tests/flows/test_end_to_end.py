@@ -97,6 +97,15 @@ async def test_export_is_downloaded_into_the_folder(run: Run, tmp_path: Path) ->
     assert zipfile.is_zipfile(result["file"])
 
 
+async def test_export_into_external_storage_says_where_its_file_is(run: Run, emulator: Emulator) -> None:
+    """The run succeeds without a file: the result has the storage and the key."""
+    result = await result_of(
+        run, SUBMITTING["export"], object_storage_id="storage-1", included_comment_type=["COMMENT"]
+    )
+    assert result == {"object_storage_id": "storage-1", "object_key": "all.zip", "file_name": "all"}
+    assert emulator.ledger.count("download") == 0
+
+
 async def test_folder_may_begin_with_a_tilde(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`~/results` is a folder in the home directory, as for the job blocks and store_results."""
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -56,6 +56,10 @@ def test_size_has_a_unit() -> None:
     ("result", "line"),
     [
         ({"file": "/data/demo.zip", "size_bytes": 12_345}, "Saved demo.zip (12 kB) to /data."),
+        (
+            {"object_storage_id": "s1", "object_storage_prefix": "p/", "file_name": "demo"},
+            "aiWARE job 7_aB wrote its file to external storage: s1, p/demo.",
+        ),
         ({"engine_results": [{}, {}]}, "Fetched 2 engine results of aiWARE job 7_aB."),
         ({}, "aiWARE job 7_aB has no result to fetch."),
     ],

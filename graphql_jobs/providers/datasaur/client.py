@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from graphql_jobs import errors
@@ -43,6 +44,11 @@ _FIND_PROJECTS = 1_000
 #: Our choice: how long before the intent a search starts. TLS fails if clocks differ by more. An older project is
 #: known by its id, which is in the intent, so a longer time only costs a longer entry.
 _CLOCK_SKEW_S = 86_400.0
+#: In the details of an export's handle: its file's name, and where in the caller's storage the file is.
+STORAGE_ID, _PREFIX, _KEY, _NAME = "object_storage_id", "object_storage_prefix", "object_key", "file_name"
+_STORED = (_PREFIX, _KEY, _NAME)
+#: Our choice: with the job's id, less than the 255 bytes that file systems allow.
+_NAME_BYTES = 100
 
 
 class DatasaurClient(JobClient):
@@ -128,11 +134,13 @@ class DatasaurClient(JobClient):
     async def collect(self, handle: JobHandle, job: Job, folder: Path, budget: OutageBudget) -> dict[str, Any]:
         """Return the id of a new project, or the exported file, downloaded into `folder`.
 
-        The result of an auto-label job is empty, since the labels are in its project.
+        For an export into the caller's storage, return where its file is. The result of an auto-label job is empty,
+        since the labels are in its project.
         """
+        if handle.details.get(STORAGE_ID):  # by design, an export into the caller's storage has no address
+            return {name: handle.details[name] for name in (STORAGE_ID, *_STORED) if name in handle.details}
         if file_url := handle.address(FILE_URL):
-            # An id contains the queue's name ("ExportQueue:<uuid>"); a colon is not allowed in a file name.
-            to = folder / f"{self._checked(handle.job_id, 'handle.job_id').replace(':', '-')}.zip"
+            to = folder / _local_name(handle.details.get(_NAME), self._checked(handle.job_id, "handle.job_id"))
             try:
                 size_bytes = await download(self.session, file_url, to, budget=budget)
             except errors.RequestFailed as failure:
@@ -167,15 +175,28 @@ class DatasaurClient(JobClient):
         return self.started(operation.field, reader.read_submitted(value))
 
     async def _export(self, spec: ExportSpec) -> JobHandle:
-        operation, subject = documents.EXPORT_PROJECT, spec.subject
-        value = await self.session.create(operation, {"input": spec.to_wire()}, subject)
+        operation = documents.EXPORT_TO_STORAGE if spec.object_storage_id else documents.EXPORT_PROJECT
+        value = await self.session.create(operation, {"input": spec.to_wire()}, spec.subject)
         entry: Entry = value if isinstance(value, dict) else {}
         details = {
             FILE_URL: text_or_none(entry, "fileUrl", MAX_ADDRESS_CHARACTERS),
             "file_url_expires_at": text_or_none(entry, "fileUrlExpiredAt"),
+            _NAME: spec.file_name,
+            STORAGE_ID: spec.object_storage_id,
+            _PREFIX: spec.object_storage_prefix,
+            _KEY: text_or_none(entry, "key", MAX_ADDRESS_CHARACTERS),
         }
         return self.started(operation.field, entry, details, id_name="exportId")
 
     async def check_batch(self, job_ids: Sequence[str]) -> Mapping[str, Seen | Deferred]:
         """Read jobs by `getJob` or `getJobs`: see `checking`."""
         return await check_batch(self, job_ids)
+
+
+def _local_name(file_name: str | None, job_id: str) -> str:
+    """Return the name of the downloaded file: the export's name and the job's id, since names repeat.
+
+    Characters that are not allowed in a file name somewhere, such as the colon of an id, are replaced.
+    """
+    safe = re.sub(r"[^\w. -]", "-", file_name or "").strip(" .").encode()[:_NAME_BYTES].decode(errors="ignore")
+    return f"{safe}{'-' if safe else ''}{job_id.replace(':', '-')}.zip"

@@ -27,6 +27,11 @@ EXPORT_PROJECT = Operation(
     "query ExportTextProjectQuery($input: ExportTextProjectInput!) {"
     " result: exportTextProject(input: $input) { exportId fileUrl fileUrlExpiredAt queued redirect } }"
 )
+#: The same, into the caller's object storage. Only servers that can do so have the field `key`.
+EXPORT_TO_STORAGE = Operation(
+    "query ExportTextProjectQuery($input: ExportTextProjectInput!) {"
+    " result: exportTextProject(input: $input) { exportId key queued } }"
+)
 FIND_PROJECTS = Operation("""
 query FindProjects($teamId: ID, $keyword: String!, $page: OffsetPageInput!) {
   result: getProjects(input: { filter: { teamId: $teamId, keyword: $keyword }, page: $page }) {

@@ -12,6 +12,7 @@ from graphql_jobs.spec import JobSpec
 from graphql_jobs.urls import Url
 
 Role = Literal["LABELER", "REVIEWER"]
+CommentType = Literal["ARROW_LABEL", "COMMENT", "SPAN_LABEL", "SPAN_TEXT"]
 
 
 class AutoLabelSpec(JobSpec):
@@ -51,7 +52,7 @@ class AutoLabelSpec(JobSpec):
 
 
 class ExportSpec(JobSpec):
-    """Export one or more projects into one file (`exportTextProject`, method FILE_STORAGE)."""
+    """Export one or more projects into one file (`exportTextProject`), for download or in your own storage."""
 
     operation: ClassVar[str] = "exportTextProject"
 
@@ -59,6 +60,18 @@ class ExportSpec(JobSpec):
     file_name: Name = Field(description="Name of the file, without its ending.")
     format: Name = Field(default="JSON_ADVANCED", description="Such as JSON_ADVANCED, CSV, TSV or CONLL_2003.")
     role: Role = Field(default="REVIEWER", description="Whose labels are exported.")
+    file_transformer_id: Name | None = Field(default=None, description="The transformer of a CUSTOM format.")
+    included_comment_type: list[CommentType] = Field(default_factory=list, description="Comments to export.")
+    object_storage_id: Name | None = Field(
+        default=None, description="Your external object storage, to which Datasaur writes the file; none: a download."
+    )
+    object_storage_prefix: Name | None = Field(default=None, description="Beginning of the file's key in that storage.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.object_storage_prefix and not self.object_storage_id:
+            raise ValueError("object_storage_prefix: it needs an object_storage_id")
+        return self
 
     @property
     def subject(self) -> str:
@@ -67,12 +80,20 @@ class ExportSpec(JobSpec):
 
     def to_wire(self) -> dict[str, Any]:
         """Return the value of `exportTextProject(input:)`."""
+        prefix = {"prefix": self.object_storage_prefix} if self.object_storage_prefix else {}
+        storage = {"externalObjectStorageId": self.object_storage_id} | prefix
+        optional = {
+            "fileTransformerId": self.file_transformer_id,
+            "includedCommentType": self.included_comment_type,
+            "externalObjectStorageParameter": storage if self.object_storage_id else None,
+        }
         return {
             "projectIds": self.project_ids,
             "fileName": self.file_name,
             "format": self.format,
             "role": self.role,
-            "method": "FILE_STORAGE",
+            "method": "EXTERNAL_OBJECT_STORAGE" if self.object_storage_id else "FILE_STORAGE",
+            **{name: value for name, value in optional.items() if value},
         }
 
 

@@ -168,7 +168,7 @@ async def test_instant_of_expiry_is_kept_in_the_handle(serve: Serve, open_sessio
     server = await serve({"data": {"result": answer}})
     client = DatasaurClient(await open_session(server.url, dialect=DIALECT))
     handle = await client.submit(ExportSpec.of(project_ids=["p"], file_name="out"))
-    assert handle.details == {"file_url_expires_at": "2026-01-01T00:00:00Z"}
+    assert handle.details == {"file_url_expires_at": "2026-01-01T00:00:00Z", "file_name": "out"}
 
 
 def directory(path: Path) -> None:

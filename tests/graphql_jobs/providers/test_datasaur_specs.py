@@ -40,6 +40,19 @@ def accepted(schema: GraphQLSchema, operation: Operation, variables: dict[str, A
         (documents.AUTO_LABEL, AutoLabelSpec.of(**AUTO_LABEL, lines_per_request=5, role="REVIEWER")),
         (documents.EXPORT_PROJECT, ExportSpec.of(project_ids=["a", "b"], file_name="out")),
         (documents.EXPORT_PROJECT, ExportSpec.of(project_ids=["a"], file_name="out", format="CSV", role="LABELER")),
+        (
+            documents.EXPORT_TO_STORAGE,
+            ExportSpec.of(
+                project_ids=["a"],
+                file_name="out",
+                format="CUSTOM",
+                file_transformer_id="t",
+                included_comment_type=["ARROW_LABEL", "COMMENT", "SPAN_LABEL", "SPAN_TEXT"],
+                object_storage_id="s",
+                object_storage_prefix="p/",
+            ),
+        ),
+        (documents.EXPORT_TO_STORAGE, ExportSpec.of(project_ids=["a"], file_name="out", object_storage_id="s")),
         (documents.CREATE_PROJECT, ProjectSpec.of(name="n", documents=[DOCUMENT])),
         (
             documents.CREATE_PROJECT,
@@ -80,6 +93,16 @@ BAD: dict[str, tuple[type[JobSpec], dict[str, Any], str]] = {
     "no projects": (ExportSpec, {"project_ids": [], "file_name": "f"}, "project_ids"),
     "one empty project": (ExportSpec, {"project_ids": ["a", ""], "file_name": "f"}, "project_ids.1"),
     "no file name": (ExportSpec, {"project_ids": ["a"], "file_name": ""}, "file_name"),
+    "a prefix in no storage": (
+        ExportSpec,
+        {"project_ids": ["a"], "file_name": "f", "object_storage_prefix": "s3cret"},
+        "ExportSpec",
+    ),
+    "an unknown kind of comment": (
+        ExportSpec,
+        {"project_ids": ["a"], "file_name": "f", "included_comment_type": ["s3cret"]},
+        "included_comment_type.0",
+    ),
     "no documents": (ProjectSpec, {"name": "n", "documents": []}, "documents"),
     "too many documents": (ProjectSpec, {"name": "n", "documents": [DOCUMENT] * 101}, "documents"),
     "no source": (ProjectSpec, {"name": "n", "documents": [{"name": "a"}]}, "documents.0"),
