@@ -93,3 +93,9 @@ CLUSTERS = (
     {"id": "rt-1cdc1d6d-a500-467a-bc46-d3c5bf3d6901", "name": "Emulated cluster", "organizationId": "1"},
     {"id": "rt-00000000-0000-4000-8000-000000000001", "name": "Second cluster", "organizationId": "1"},
 )
+
+# The vendor's published messages; none is delivered.
+EVENTS = tuple(
+    {"eventName": name, "eventType": kind, "application": "system"}
+    for name, kind in (("JobCreated", "job"), ("JobCompleted", "job"), ("JobFailed", "job"), ("TaskCompleted", "task"))
+)

@@ -141,10 +141,10 @@ def _engines(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
 
 
 def _listing(items: Sequence[Mapping[str, str]]) -> Resolver:
-    """Return the resolver of a constant list with the filters `id` and `name`."""
+    """Return the resolver of a constant list with the filters `id`, `name` and `application`."""
 
     def resolve(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
-        wanted = {name: arguments[name] for name in ("id", "name") if arguments.get(name)}
+        wanted = {name: arguments[name] for name in ("id", "name", "application") if arguments.get(name)}
         return paged(info, [item for item in items if wanted.items() <= item.items()], arguments)
 
     return resolve
@@ -177,6 +177,7 @@ query = bind(
         "clusters": _listing(catalog.CLUSTERS),
         "engineCategories": _listing(catalog.CATEGORIES),
         "libraries": _listing(catalog.LIBRARIES),
+        "events": _listing(catalog.EVENTS),
         "exportRequest": exports.find,
         "getSignedWritableUrl": media.signed_writable_url,
         "me": lambda _root, _info: _USER,
