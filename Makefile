@@ -35,8 +35,9 @@ docs: .venv/installed ## the documentation in docs/ as a site in site/, built st
 	$(BIN)/python -m scripts.reference
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-crash-test: .venv/installed ## kill flow runs, and the watcher of suspended ones, and count the jobs; TRIALS=n, SUSPENDED=n, SEED=n
+crash-test: .venv/installed ## kill flow runs, batches and the watcher of suspended runs, and count the jobs; TRIALS=n, BATCH=n, SUSPENDED=n, SEED=n
 	$(BIN)/python -m tests.crashes
+	$(BIN)/python -m tests.crashes.batch
 	$(BIN)/python -m tests.crashes.suspended
 
 up: .venv/installed ## a stack to click on: server with UI, emulator, deployments and a worker; Ctrl-C ends it; PORT=n

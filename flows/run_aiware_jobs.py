@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -10,36 +10,18 @@ from pydantic import Field
 
 from blocks.fields import GIVE_UP_AFTER_S, MAX_POLL_INTERVAL_S, result_folder, wait_policy
 from blocks.load import load_credentials
-from blocks.reporting.words import success_of_many
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
 from graphql_jobs.providers.aiware import EngineJobSpec
 from tasks import parameters
-from tasks.batch import Item, batch_samples, run_batch
+from tasks.batch import SUBMISSIONS_PER_S, Item, batch_samples, hand_over, run_batch
 from tasks.cancelling.layers import cancel_with_the_run
-from tasks.downstream import start_downstream
 from tasks.downstream_check import require_downstream
 from tasks.forms import with_form
 from tasks.names import Parameters, count, file_of, named_after
 from tasks.recordings import keys_of, list_recordings, recordings_in
-from tasks.run_state import ends_in_a_state, overall_state, succeeded_with
-from tasks.until import is_due
+from tasks.run_state import ends_in_a_state
 
-SubmissionsPerS = Annotated[
-    float,
-    Field(
-        gt=0,
-        le=100,
-        title="Submissions per second",
-        description="At most. The credentials block bounds all requests.",
-    ),
-]
-Pattern = Annotated[
-    Name,
-    Field(
-        title="Names of the recordings", description="Which files of a listing or folder are recordings, such as *.mp4."
-    ),
-]
 Results = Annotated[
     Name | None,
     Field(
@@ -81,17 +63,17 @@ async def run_aiware_jobs(
     listing: parameters.Address | None = None,
     folder: Name | None = None,
     folder_url: parameters.Address | None = None,
-    pattern: Pattern = "*",
+    pattern: parameters.Pattern = "*",
     template_fields: parameters.TemplateFields = {},  # noqa: B006 (as above)
     credentials: Name = "aiware",
-    key: parameters.Key = None,
+    key: parameters.BatchKey = None,
     force_resubmit: parameters.ForceResubmit = False,
-    submissions_per_s: SubmissionsPerS = 5.0,
+    submissions_per_s: parameters.SubmissionsPerS = SUBMISSIONS_PER_S,
     give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
     max_poll_interval_s: parameters.MaxPollInterval = MAX_POLL_INTERVAL_S,
     results: Results = None,
-    start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "any succeeded",
-    downstream: list[Name] = [],  # noqa: B006 (as above)
+    start_downstream_when: parameters.StartDownstreamWhen = "any succeeded",
+    downstream: parameters.BatchDownstream = [],  # noqa: B006 (as above)
 ) -> list[dict[str, Any]] | State[Any]:
     """Run one engine on many recordings, store each result as a file, and start the downstream deployments once.
 
@@ -106,9 +88,7 @@ async def run_aiware_jobs(
         folder: Folder on the worker with the recordings, which aiWARE can fetch at folder_url.
         folder_url: Address of that folder.
         credentials: The block holds the address and the token. Create it under Blocks.
-        key: A name of your own for this batch, such as a date. Another run with the same key continues with its jobs.
         start_downstream_when: Start the downstream deployments if all jobs succeeded, if any did, or in any case.
-        downstream: Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.
 
     Returns:
         The outcomes, as plain JSON: provider, job_id, state, recording, and file (with its result).
@@ -118,7 +98,7 @@ async def run_aiware_jobs(
     if listing:
         addresses = await list_recordings(listing, pattern)
     else:
-        addresses = recordings_in(folder, folder_url, pattern) if folder and folder_url else recordings
+        addresses = list(recordings_in(folder, folder_url, pattern)) if folder and folder_url else recordings
     addresses = list(dict.fromkeys(addresses))
     items = [
         Item(address, EngineJobSpec.of(engine_id=engine_id, upload_url=address, fields=template_fields), one)
@@ -130,12 +110,4 @@ async def run_aiware_jobs(
     batch = await run_batch(
         block, items, policy, result_folder(results, "results"), submissions_per_s, force_resubmit=force_resubmit
     )
-    outcomes = batch.outcomes()
-    started = []
-    if outcomes and downstream and is_due(start_downstream_when, batch.ended):
-        endpoint = next(iter(batch.handles.values())).endpoint
-        scope = [start_downstream_when, sorted(one["job_id"] for one in outcomes)]
-        started = await start_downstream(downstream, "aiware", endpoint, outcomes, scope)
-    job_ids = [one["job_id"] for one in outcomes]
-    message = success_of_many("aiware", job_ids, len(started)) if job_ids else "There is no recording."
-    return overall_state(batch.ended) or succeeded_with(outcomes, message)
+    return await hand_over(batch, downstream, start_downstream_when)

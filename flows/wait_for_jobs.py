@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -48,7 +48,7 @@ async def wait_for_jobs(
     job_ids: parameters.JobIds,
     credentials: Name | None = None,
     until: Until = "all ended",
-    start_downstream_when: Literal["all succeeded", "any succeeded", "always"] = "all succeeded",
+    start_downstream_when: parameters.StartDownstreamWhen = "all succeeded",
     give_up_after_s: parameters.GiveUpAfter = GIVE_UP_AFTER_S,
     queued_at_most_s: parameters.QueuedAtMost = None,
     running_at_most_s: parameters.RunningAtMost = None,

@@ -21,6 +21,9 @@ from blocks.fields import WaitSettings
 from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.check_connection import check_connection
 from flows.create_datasaur_project import create_datasaur_project
+from flows.examples.nightly_labels import nightly_labels
+from flows.examples.nightly_transcripts import nightly_transcripts
+from flows.export_datasaur_projects import export_datasaur_projects
 from flows.reap_orphans import reap_orphans
 from flows.run_aiware_engine import run_aiware_engine
 from flows.run_aiware_job import run_aiware_job
@@ -53,6 +56,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     run_aiware_jobs,
     run_datasaur_auto_label,
     run_datasaur_export,
+    export_datasaur_projects,
     create_datasaur_project,
     wait_for_jobs,
     check_connection,
@@ -60,6 +64,8 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     reap_orphans,
     watch_suspended_runs,
     store_results,
+    nightly_transcripts,
+    nightly_labels,
 )
 BLOCKS = tuple(cast("type[Any]", getattr(blocks, name)) for name in blocks.__all__)
 #: The structures in flow parameters.

@@ -35,10 +35,12 @@ def outcome(
     return ended.to_json() | {"result": text}
 
 
-def outcome_of(handle: JobHandle, job: Job, result: dict[str, Any] | None) -> dict[str, Any]:
+def outcome_of(
+    handle: JobHandle, ended: Job | GraphqlJobsError, result: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the outcome of a job of this run; `repeats` is the id of the earlier job that it repeats, if any."""
     first = handle.details.get(REPEATS)
-    return outcome(job.provider, job.job_id, job, result) | ({REPEATS: first} if first else {})
+    return outcome(handle.provider, handle.job_id, ended, result) | ({REPEATS: first} if first else {})
 
 
 def fitting(outcomes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from datetime import date
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Literal
 
@@ -98,6 +99,47 @@ Downstream = Annotated[
     ),
 ]
 
+StartDownstreamWhen = Literal["all succeeded", "any succeeded", "always"]
+#: Of a batch of jobs.
+BatchDownstream = Annotated[
+    list[Name],
+    Field(
+        title="Then start",
+        description="Deployments to start once, with all outcomes, as flow/deployment. Each takes the parameter jobs.",
+    ),
+]
+BatchKey = Annotated[
+    Name | None,
+    Field(
+        title="Your own name for this batch (key)",
+        description="A name of your own for this batch, such as a date. Another run with the same key continues with "
+        "its jobs.",
+    ),
+]
+SubmissionsPerS = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=100,
+        title="Submissions per second",
+        description="At most. The credentials block bounds all requests.",
+    ),
+]
+Pattern = Annotated[
+    Name,
+    Field(
+        title="Names of the recordings", description="Which files of a listing or folder are recordings, such as *.mp4."
+    ),
+]
+Since = Annotated[
+    date | None,
+    Field(title="From (date)", description="The first day, in UTC, such as 2026-11-01. Empty for no limit."),
+]
+Until = Annotated[
+    date | None,
+    Field(title="To (date)", description="The last day, in UTC, such as 2026-11-30. Empty for no limit."),
+]
+
 ClusterId = Annotated[
     Name | None,
     Field(title="Cluster", description="Id of the cluster to run on. Empty for the organisation's default."),
@@ -110,6 +152,11 @@ TemplateFields = Annotated[
     ),
 ]
 ExportFormat = Annotated[Name, Field(json_schema_extra={"enum": [*fields.EXPORT_FORMATS]})]
+
+
+def is_within(day: date | None, since: date | None, until: date | None) -> bool:
+    """Whether a day is in the range. An unknown day is only in a range without limits."""
+    return not (since or until) if day is None else (since or day) <= day <= (until or day)
 
 
 class ParameterCheck:

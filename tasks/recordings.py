@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from fnmatch import fnmatch
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,6 +28,7 @@ _TIMEOUT_S = 60.0
 #: Our choices: the delays before a listing is asked for again.
 _DELAYS_S = (1.0, 5.0, 30.0)
 _SERVER_ERROR = 500
+_DAY = re.compile(r"(?<!\d)(20\d\d)[-_]?(\d\d)[-_]?(\d\d)(?!\d)")
 
 
 @task(name="list recordings", cache_policy=NO_CACHE)
@@ -63,14 +67,22 @@ async def _fetch(listing: str) -> str:
     return content.decode(errors="replace")
 
 
-def recordings_in(folder: str, folder_url: str, pattern: str) -> list[str]:
-    """Return the addresses of the files in `folder`, in all its folders, which are at `folder_url` for aiWARE."""
+def recordings_in(folder: str, folder_url: str, pattern: str) -> dict[str, Path]:
+    """Return the files in `folder`, in all its folders, by their addresses for aiWARE, which are at `folder_url`."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise InvalidInput("folder", f"{folder!r} is not a folder on this worker.")
     base = checked_url(folder_url, "folder_url").rstrip("/")
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return [f"{base}/{quote(name)}" for name in files if fnmatch(Path(name).name, pattern)]
+    return {f"{base}/{quote(name)}": root / name for name in files if fnmatch(Path(name).name, pattern)}
+
+
+def day_of(address: str, file: Path | None = None) -> date | None:
+    """Return the day in the name of a recording, such as call-2026-11-28.mp4, else that of the file's last change."""
+    for year, month, day in _DAY.findall(urlsplit(address).path.rpartition("/")[2]):
+        with suppress(ValueError):
+            return date(int(year), int(month), int(day))
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC).date() if file else None
 
 
 def addresses_in(text: str, listing: str) -> list[str]:

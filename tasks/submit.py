@@ -33,6 +33,7 @@ async def submit_job(
     cancels the job.
     """
     async with credentials.get_client() as client, cancelling_with_the_run():
+        began_at = client.session.clock.now()
         handle = await submit_from_here(
             credentials,
             client,
@@ -42,5 +43,11 @@ async def submit_job(
             force_resubmit=force_resubmit,
             wait_at_most_s=wait_at_most_s,
         )
-    get_run_logger().info("Submitted %s (%s).", handle.name, handle.operation)
+    words = "Continuing with" if was_submitted_before(handle, began_at) else "Submitted"
+    get_run_logger().info("%s %s (%s).", words, handle.name, handle.operation)
     return handle
+
+
+def was_submitted_before(handle: JobHandle, began_at: float) -> bool:
+    """Whether an earlier attempt or another process submitted the job, for the log."""
+    return bool(handle.submitted_at and handle.submitted_at.timestamp() < began_at)

@@ -25,7 +25,7 @@ ALLOWED = {
     "graphql_jobs": {"graphql_jobs"},
     "blocks": {"blocks", "graphql_jobs", "prefect"},
     "tasks": {"tasks", "blocks", "graphql_jobs", "prefect"},
-    "flows": {"tasks", "blocks", "graphql_jobs", "prefect"},
+    "flows": {"flows", "tasks", "blocks", "graphql_jobs", "prefect"},
 }
 WATCHED = {*PACKAGES, "prefect", "scripts", "tests"}
 

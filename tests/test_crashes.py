@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.crashes.batch import Batch, Course
 from tests.crashes.course import run_trials
 from tests.crashes.judge import Ending, broken_promises, jobs_of
 from tests.crashes.plan import OPERATIONS, Operation, Point, Trial, deal
@@ -57,6 +58,25 @@ async def test_runs_that_are_killed_and_run_again_keep_the_promises(stack: Stack
     assert [(verdict.trial.title, verdict.problems) for verdict in verdicts if verdict.problems] == []
     assert [len(verdict.jobs) for verdict in verdicts] == [1, 1, 1, 2, 1]
     assert stack.leaks() == []
+
+
+@pytest.mark.prefect
+async def test_batch_that_is_killed_and_run_again_has_each_job_once(stack: Stack) -> None:
+    """200 jobs, killed at three random steps and after the hand-over: 200 submissions, downstream once, few records."""
+    with api_at(stack.environment["PREFECT_API_URL"]):
+        course = await Batch(stack, jobs=200, seed=1).run(4, print)
+    assert course.broken_promises() == []
+    assert len(course.struck) >= 3
+    assert stack.leaks() == []
+
+
+def test_job_that_was_submitted_twice_or_is_missing_breaks_a_promise() -> None:
+    """Two jobs in the ledger: twice for one recording, one for two, and a second hand-over."""
+    good = Course(2, submissions=Counter("ab"), downstream_runs=1, state="Completed")
+    assert good.broken_promises() == []
+    assert replace(good, submissions=Counter("abb")).broken_promises() == ["submitted twice: 1"]
+    assert replace(good, submissions=Counter("a")).broken_promises() == ["there are 1 jobs"]
+    assert replace(good, downstream_runs=2).broken_promises() == ["downstream was started 2 times"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.title)

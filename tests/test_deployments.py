@@ -218,5 +218,6 @@ async def test_server_computes_the_dates_of_each_kind_of_schedule(schedule: Any)
 
 def test_every_flow_is_deployed() -> None:
     """A flow that is missing in prefect.yaml cannot be started from the UI."""
-    files = {f"flows.{path.stem}.{path.stem}" for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"}
-    assert files == set(ENTRYPOINTS)
+    files = [*(ROOT / "flows").glob("*.py"), *(ROOT / "flows" / "examples").glob("nightly_*.py")]
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path.stem for path in files}
+    assert {f"{module}.{name}" for module, name in modules.items() if name != "__init__"} == set(ENTRYPOINTS)

@@ -77,7 +77,7 @@ def test_every_flow_and_block_has_its_table() -> None:
         "flows.md"
     )
     assert {f"block {block._block_type_name}" for block in BLOCKS} | {"block waiting"} == named_in("blocks.md")
-    entrypoints = re.findall(r"entrypoint: flows\.(\w+)\.", (ROOT / "prefect.yaml").read_text())
+    entrypoints = re.findall(r"entrypoint: flows\.(?:examples\.)?(\w+)\.", (ROOT / "prefect.yaml").read_text())
     assert {flow.name for flow in FLOWS} == {name.replace("_", "-") for name in entrypoints}
 
 
@@ -90,7 +90,7 @@ def test_every_command_has_its_table() -> None:
 def test_every_deployment_has_an_entry() -> None:
     """Each deployment of prefect.yaml, under the name that starts it."""
     text = (ROOT / "prefect.yaml").read_text()
-    found = re.findall(r"- name: (\S+)\n    entrypoint: flows\.(\w+)\.", text)
+    found = re.findall(r"- name: (\S+)\n    entrypoint: flows\.(?:examples\.)?(\w+)\.", text)
     listed = re.findall(r"^\| `([^`]+)` \|", section("flows.md", "Deployments"), re.MULTILINE)
     assert sorted(listed) == sorted(f"{flow.replace('_', '-')}/{name}" for name, flow in found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -42,6 +43,7 @@ async def submit_from_here(
     on_unknown: OnUnknown = "fail",
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
+    has_result: Callable[[JobHandle], bool] | None = None,
 ) -> JobHandle:
     """Submit the job of `key`, or of this call in this flow run, once. Raises what `graphql_jobs.submit_once` raises.
 
@@ -65,6 +67,7 @@ async def submit_from_here(
             force_resubmit=force_resubmit,
             wait_at_most_s=wait_at_most_s,
             adopt_failed=partial(is_resumed, run_id) if run_id else None,
+            has_result=has_result,
         )
     except SubmissionUnknown as unknown:
         tell_unknown(unknown, client.session.url, run_id)

@@ -57,18 +57,21 @@ async def submit_once(
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
     adopt_failed: Callable[[], Awaitable[bool]] | None = None,
+    has_result: Callable[[JobHandle], bool] | None = None,
 ) -> JobHandle:
     """Return the one job of `label.key`: submitted now, or already by an earlier attempt or another process.
 
     If that job failed or was cancelled, a new one is submitted, unless `adopt_failed`, which is called in this case
     only, returns True. `force_resubmit` submits a new one in any case, once per owner. `credentials` is the name under
     which a clean-up finds the credentials. `wait_at_most_s` bounds the search for a job that may not be visible yet.
+    A job whose result only the process that submitted it can fetch, such as an export, is submitted again, unless
+    `has_result` says that the result is stored.
 
     Raises `InvalidInput` if the key was used for another spec, `RequestFailed` if nothing was started, and
     `SubmissionUnknown` if that is not known.
     """
     submission = _Submission(
-        client, spec, store, label, credentials, on_unknown, force_resubmit, wait_at_most_s, adopt_failed
+        client, spec, store, label, credentials, on_unknown, force_resubmit, wait_at_most_s, adopt_failed, has_result
     )
     return await submission.run()
 
@@ -86,6 +89,7 @@ class _Submission:
     force_resubmit: bool
     wait_at_most_s: InitVar[float]
     adopt_failed: Callable[[], Awaitable[bool]] | None
+    has_result: Callable[[JobHandle], bool] | None
 
     def __post_init__(self, store: Store, wait_at_most_s: float) -> None:
         self.session, self.clock = self.client.session, self.client.session.clock
@@ -145,9 +149,10 @@ class _Submission:
     async def _adopt(self, record: Record) -> JobHandle | None:
         """Return the job of the record, or None if it failed, was cancelled or this process cannot get its result."""
         assert record.handle is not None  # noqa: S101 (checked by the caller)
-        if self.recovery is Recovery.REPEAT and record.by != self.journal.by:
-            return None  # the result's address was only in the answer to the submission, and is a secret
         handle = self.client.handle(record.handle, "handle")
+        has_result = record.by == self.journal.by or bool(self.has_result and self.has_result(handle))
+        if self.recovery is Recovery.REPEAT and not has_result:
+            return None  # the result's address was only in the answer to the submission, and is a secret
         seen = (await self.client.check([handle.job_id]))[handle.job_id]
         if isinstance(seen, Job) and seen.state in {JobState.FAILED, JobState.CANCELLED}:
             if self.adopt_failed and await self.adopt_failed():
@@ -157,7 +162,7 @@ class _Submission:
         if record.cancel_confirmed and not isinstance(seen, Job):  # aiWARE deletes cancelled jobs
             logger.info("%s was cancelled and deleted. Submitting a new one.", handle.name)
             return None
-        logger.info("%s was submitted before: continuing with it.", handle.name)
+        logger.debug("%s was submitted before: continuing with it.", handle.name)
         return handle
 
     async def _begin(self, record: Record) -> tuple[JobHandle | None, BaseException | None]:

@@ -27,7 +27,7 @@ from tasks.parameters import MAX_WAIT_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODULES = [import_module(f"flows.{found.name}") for found in pkgutil.iter_modules(flows.__path__)]
+MODULES = [import_module(found.name) for found in pkgutil.walk_packages(flows.__path__, "flows.")]
 ALL: dict[str, Flow[..., Any]] = {
     member.name: member
     for module in MODULES
@@ -49,6 +49,7 @@ CHOICES: dict[str, Sequence[str]] = {
     "until": ["all ended", "first failure", "first success"],
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
     "role": ["LABELER", "REVIEWER"],
+    "status": ["COMPLETE", "CREATED", "IN_PROGRESS", "IN_REVIEW", "REVIEW_READY"],
     "purpose": ["LABELER_TEST", "LABELING", "VALIDATION"],
     "on_unknown": ["fail", "resubmit"],
     "on_timeout": ["cancel", "leave"],
@@ -58,13 +59,14 @@ CHOICES: dict[str, Sequence[str]] = {
 }
 
 
-def test_twelve_flows_are_deployed() -> None:
-    """Six that submit, the sensor, the watcher, the example of a downstream flow, the check, and two that clean up."""
+def test_fifteen_flows_are_deployed() -> None:
+    """Seven that submit, the sensor, the watcher, the check, two that clean up, and three examples."""
     assert set(ALL) == {
         *SUBMITTING,
-        "run-aiware-jobs",
+        *("run-aiware-jobs", "export-datasaur-projects"),
         *("wait-for-jobs", "store-results", "cancel-remote-jobs", "reap-orphans"),
         *("watch-suspended-runs", "check-connection"),
+        *("nightly-transcripts", "nightly-labels"),
     }
 
 
@@ -139,7 +141,11 @@ def test_seconds_are_numbers_with_bounds(flow: Flow[..., Any], name: str, schema
 
 @pytest.mark.parametrize(
     ("flow", "name", "schema"),
-    [pytest.param(*one, id=f"{one[0].name}: {one[1]}") for one in PROPERTIES if one[1] in CHOICES],
+    [
+        pytest.param(*one, id=f"{one[0].name}: {one[1]}")
+        for one in PROPERTIES
+        if one[1] in CHOICES and "format" not in one[2]
+    ],
 )
 def test_choices_are_choices(flow: Flow[..., Any], name: str, schema: dict[str, Any]) -> None:
     """A parameter with a fixed set of words is a select, not a text field."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from graphql_jobs.errors import InvalidInput
 from tasks import recordings
-from tasks.recordings import addresses_in, keys_of, list_recordings, recordings_in
+from tasks.recordings import addresses_in, day_of, keys_of, list_recordings, recordings_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +50,28 @@ def test_folder_has_the_addresses_of_its_files(tmp_path: Path) -> None:
     for name in ("b.mp4", "a b.mp4", "notes.txt", "more/c.mp4"):
         (tmp_path / name).touch()
     base = "https://media.example.com/"
-    assert recordings_in(str(tmp_path), base, "*.mp4") == [
+    assert list(recordings_in(str(tmp_path), base, "*.mp4")) == [
         f"{base}{one}" for one in ("a%20b.mp4", "b.mp4", "more/c.mp4")
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("call-2026-11-28.mp4", date(2026, 11, 28)),
+        ("20261128T2200_7.mp4?at=2020-01-01", date(2026, 11, 28)),
+        ("call-2026-13-28.mp4", None),
+        ("120261128.mp4", None),
+        ("2026-11-28/call.mp4", None),
+    ],
+)
+def test_day_of_a_recording_is_in_its_name(name: str, day: date | None, tmp_path: Path) -> None:
+    """Not in its folder or its query. Without one, that of the file's last change, in UTC, if there is a file."""
+    file = tmp_path / "a.mp4"
+    file.touch()
+    os.utime(file, times=(1, datetime(2026, 11, 1, 23, 59, tzinfo=UTC).timestamp()))
+    assert day_of(f"{LISTING}{name}") == day
+    assert day_of(f"{LISTING}{name}", file) == (day or date(2026, 11, 1))
 
 
 def test_key_of_a_recording_does_not_depend_on_its_signature_or_the_others() -> None:

@@ -49,7 +49,8 @@ def _ranged(content: bytes, wanted: str | None, headers: dict[str, str]) -> Answ
 def _archive(job_id: str, projects: tuple[str, ...], size_bytes: int) -> bytes:
     """Return a zip with the folders of each project, padded to at least `size_bytes`."""
     # Always the same bytes for the same job: a download may be resumed.
-    document = json.dumps({"job": job_id, "document": "document-1.txt", "labels": []})
+    labels = [{"label": "PERSON", "text": "Ada"}, {"label": "CITY", "text": "London"}]  # invented, as is the form
+    document = json.dumps({"job": job_id, "document": "document-1.txt", "labels": labels})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for project in projects:

@@ -65,6 +65,8 @@ class Project:
     # Invented: a project of the emulator is never worked on, so it keeps this status.
     status: str = "CREATED"
     job: Job | None = None
+    # The instant of a planted project's last change, which completed it if its status says so.
+    updated_at: float | None = None
 
     def exists(self, now_at: float) -> bool:
         """Whether callers can see it."""

@@ -88,12 +88,17 @@ MUTATIONS: dict[str, Resolver] = {
     "updateProject": _update_project,
 }
 
+
+def _changed(project: Project) -> str:
+    return iso_text(project.updated_at or project.created_at)
+
+
 project = bind(
     "Project",
     resolvers={
         "createdDate": lambda project, _info: iso_text(project.created_at),
-        "updatedDate": lambda project, _info: iso_text(project.created_at),
-        "completedDate": lambda project, _info: iso_text(project.created_at) if project.status == "COMPLETE" else None,
+        "updatedDate": lambda project, _info: _changed(project),
+        "completedDate": lambda project, _info: _changed(project) if project.status == "COMPLETE" else None,
         "tags": lambda project, _info: [_tag(name) for name in project.tags],
         "assignees": _assignees,
     },

@@ -76,11 +76,13 @@ class DatasaurWorld:
         *,
         name: str = "Planted project",
         team_id: str | None = None,
+        tags: Sequence[str] = (),
         status: str = "CREATED",
+        updated_at: float | None = None,
     ) -> Project:
         """Add a project to the world without a request."""
-        project = Project(project_id or self.ids.datasaur_project(), name, self.clock.now(), team_id, status=status)
-        project.kinds = ("TOKEN_BASED",)
+        project = Project(project_id or self.ids.datasaur_project(), name, self.clock.now(), team_id, tuple(tags))
+        project.kinds, project.status, project.updated_at = ("TOKEN_BASED",), status, updated_at
         self.projects[project.id] = project
         return project
 

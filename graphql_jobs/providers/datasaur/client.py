@@ -19,9 +19,9 @@ from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import AGAIN
 from graphql_jobs.providers.datasaur import documents, reader
 from graphql_jobs.providers.datasaur.checking import PROJECT, check_batch
+from graphql_jobs.providers.datasaur.project_list import MAX_LISTED, read_list
 from graphql_jobs.providers.datasaur.specs import AutoLabelSpec, ExportSpec, ProjectSpec
 from graphql_jobs.providers.identity import Identity
-from graphql_jobs.providers.paging import PagedRead
 from graphql_jobs.providers.recovery import Location, Recovery
 from graphql_jobs.transport.download import download
 
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
     from graphql_jobs.transport.retry import OutageBudget
 
-#: Our choices: the numbers of projects per page, and in total, in a search by name.
-_FIND_PAGE = 50
-_FIND_PROJECTS = 1_000
 #: Our choice: how long before the intent a search starts. TLS fails if clocks differ by more. An older project is
 #: known by its id, which is in the intent, so a longer time only costs a longer entry.
 _CLOCK_SKEW_S = 86_400.0
@@ -95,36 +92,23 @@ class DatasaurClient(JobClient):
 
     async def find(self, operation: str, location: Location, label: Label, since: float) -> list[JobHandle]:
         """Return handles of the projects with that name, since no list has the jobs that created them."""
-        named = [node for node in await self._projects(location) if node.get("name") == location["name"]]
+        variables = {"teamId": location.get("team_id"), "keyword": location["name"]}
+        # A missing project would be created again.
+        found = await read_list(
+            self.session, documents.FIND_PROJECTS, variables, f"projects named {location['name']!r}"
+        )
+        named = [node for node in found if node.get("name") == location["name"]]
         handles = [self._project(operation, node) for node in named]
         oldest = instant(since - _CLOCK_SKEW_S)
         recent = [handle for handle in handles if (handle.submitted_at or oldest) >= oldest]
         return sorted(recent, key=lambda handle: handle.submitted_at or oldest)
 
-    async def _projects(self, location: Location) -> list[Entry]:
-        """Return all projects whose names contain the name in `location`. A missing project would be created again."""
-        subject = f"projects named {location['name']!r}"
-        variables = {"teamId": location.get("team_id"), "keyword": location["name"]}
-        found: dict[str, Entry] = {}
-        read = 0
-        pages = PagedRead(self.session, "getProjects", subject, self.session.limits.submission_s, "submission_s")
-        while read < _FIND_PROJECTS:
-            pages.next_page()
-            variables["page"] = {"skip": read, "take": _FIND_PAGE}
-            response = await self.session.read(documents.FIND_PROJECTS, variables, subject)
-            # Any error, also one without a field, may be why a project is missing.
-            if failure := response.error_at("result"):
-                raise failure
-            page = reader.read_projects(response.data.get("result"))
-            if page is None:
-                raise self.session.bad_answer("getProjects", subject, "the answer has no complete list of projects.")
-            found |= {text_or_none(node, "id") or "": node for node in page.nodes}
-            read += len(page.nodes)
-            if len(found) < read or (not page.nodes and page.total > len(found)):
-                raise self.session.bad_answer("getProjects", subject, "the list changed while it was read.")
-            if not page.nodes:  # read to an empty page: a server may silently cap pages
-                return list(found.values())
-        raise self.session.bad_answer("getProjects", subject, f"more than {_FIND_PROJECTS} projects.")
+    async def projects(self, team_id: str | None, status: str) -> list[reader.Project]:
+        """Return the projects of a team, or of the personal workspace, with this status. Raises `RequestFailed`."""
+        subject = f"{status} projects of {f'team {team_id}' if team_id else 'the personal workspace'}"
+        variables = {"filter": {"teamId": team_id, "statuses": [status]}}
+        nodes = await read_list(self.session, documents.LIST_PROJECTS, variables, subject, MAX_LISTED)
+        return [reader.read_project(node) for node in nodes if node.get("status") == status]
 
     def _project(self, operation: str, node: Entry) -> JobHandle:
         project_id = text_or_none(node, "id", MAX_ANSWER_ID_CHARACTERS)

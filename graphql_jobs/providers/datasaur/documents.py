@@ -40,6 +40,14 @@ query FindProjects($teamId: ID, $keyword: String!, $page: OffsetPageInput!) {
   }
 }
 """)
+LIST_PROJECTS = Operation("""
+query ListProjects($filter: GetProjectsFilterInput!, $page: OffsetPageInput!) {
+  result: getProjects(input: { filter: $filter, page: $page }) {
+    nodes { id name status completedDate updatedDate tags { name } }
+    totalCount
+  }
+}
+""")
 #: Datasaur has no query for the account. This one needs a sign-in and starts nothing.
 COUNT_PROJECTS = Operation(
     "query CountProjects { result: getProjects(input: { page: { skip: 0, take: 1 } }) { totalCount } }"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphql_jobs import errors
 from graphql_jobs.job import MAX_FAILURES, Job, JobFailure, JobState
-from graphql_jobs.parsing import Entry, brief, objects, short_or_none, text_or_none
+from graphql_jobs.parsing import Entry, brief, instant_or_none, objects, short_or_none, text_or_none
 from graphql_jobs.providers.status_table import StatusTable
 from graphql_jobs.transport.diagnosis import COMMON_CODES, Dialect, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import date, datetime
 
 PROVIDER = "datasaur"
 
@@ -87,6 +89,27 @@ def read_projects(value: object) -> ProjectPage | None:
     entries = [node for node in objects(nodes) if text_or_none(node, "id") and isinstance(node.get("name"), str)]
     total = value.get("totalCount")
     return ProjectPage(entries, total if type(total) is int else 0) if len(entries) == len(nodes) else None
+
+
+class Project(NamedTuple):
+    """A project in a list. `changed_at` is the instant of its completion or, without one, of its last change."""
+
+    id: str
+    name: str
+    tags: tuple[str, ...]
+    changed_at: datetime | None
+
+    @property
+    def day(self) -> date | None:
+        """The day of its completion or last change, in UTC."""
+        return self.changed_at.astimezone(UTC).date() if self.changed_at else None
+
+
+def read_project(entry: Entry) -> Project:
+    """Return a project of a page that `read_projects` accepted."""
+    tags = tuple(filter(None, (text_or_none(tag, "name") for tag in objects(entry.get("tags")))))
+    changed_at = instant_or_none(entry.get("completedDate")) or instant_or_none(entry.get("updatedDate"))
+    return Project(text_or_none(entry, "id") or "", str(entry["name"]), tags, changed_at)
 
 
 #: Our choice: the number of characters read; the first line is shown, cut to a message's length.
