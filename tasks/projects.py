@@ -38,7 +38,7 @@ class Wanted:
         return sorted(found, key=lambda project: project.id)
 
 
-@task(name="list projects", cache_policy=NO_CACHE)
+@task(name="list projects", task_run_name="list projects", cache_policy=NO_CACHE)
 async def list_projects(credentials: DatasaurCredentials, wanted: Wanted) -> list[Project]:
     """Return the projects that match. Raises `RequestFailed`."""
     async with credentials.get_client() as client:

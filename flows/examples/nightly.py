@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +30,8 @@ Database = Annotated[
 ]
 #: Our choices: how long a run waits for another process that has the file open, and the days of the plot.
 _LOCKED_S = 600.0
-_DAYS = 31
-_WIDTH, _HEIGHT, _BAR, _GREY = 540, 120, 14, "#7c8594"
+_DAYS = 30
+_WIDTH, _HEIGHT, _LABEL, _GREY = 540, 120, 44, "#7c8594"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ async def publish(store: Store, key: str, found: int, batch: Batch) -> None:
     parts = [
         f"## {key.replace('-', ' ').capitalize()}",
         "\n".join(["| | |", "| --- | --- |", *(f"| **{name}** | {value} |" for name, value in facts.items())]),
-        f"### {store.items.capitalize()} per day" if days else "",
+        f"### {store.items.capitalize()} per day\n\nRed: the job did not succeed." if days else "",
         as_markdown(bars(days[::-1]), f"{store.items.capitalize()} per day"),
         "\n".join(["### Failed\n", *(f"- `{name.replace('`', ' ')}`" for name in failed[:100])]) if failed else "",
     ]
@@ -119,17 +120,20 @@ def bars(days: Sequence[tuple[date, int, int]]) -> str:
     if not days:
         return ""
     scale = (_HEIGHT - 40) / max(good + bad for _, good, bad in days)
+    pitch = min(_LABEL, _WIDTH / len(days))
     parts = []
     for number, (day, good, bad) in enumerate(days):
-        left, top = 8 + number * (_BAR + 3), _HEIGHT - 20 - (good + bad) * scale
-        size = f'x="{left}" width="{_BAR}"'
+        left, top = number * pitch, _HEIGHT - 20 - (good + bad) * scale
+        size = f'x="{left + 2:.1f}" width="{pitch - 4:.1f}"'
+        middle = f'x="{left + pitch / 2:.1f}" text-anchor="middle"'
         parts.append(f'<rect {size} y="{top:.1f}" height="{bad * scale:.1f}" fill="#e5484d"/>')
         parts.append(f'<rect {size} y="{top + bad * scale:.1f}" height="{good * scale:.1f}" fill="#22a06b"/>')
-        parts.append(f'<text x="{left + _BAR / 2}" y="{top - 4:.1f}" text-anchor="middle">{good + bad}</text>')
-        if number == 0 or day.day == 1 or number == len(days) - 1:
-            anchor = "end" if number and number == len(days) - 1 else "start"
-            at = left + (_BAR if anchor == "end" else 0)
-            parts.append(f'<text x="{at}" y="{_HEIGHT - 6}" text-anchor="{anchor}">{day:%d %b}</text>')
+        has_label = number % ceil(_LABEL / pitch) == 0  # as many as there is room for
+        if has_label or len(str(good + bad)) * 6 < pitch:
+            parts.append(f'<text {middle} y="{top - 4:.1f}">{good + bad}</text>')
+        if has_label:
+            start = "" if pitch == _LABEL else f'x="{left + 2:.1f}"'
+            parts.append(f'<text {start or middle} y="{_HEIGHT - 6}">{day:%d %b}</text>')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'font-family="ui-sans-serif, system-ui, sans-serif" font-size="10" fill="{_GREY}">{"".join(parts)}</svg>'

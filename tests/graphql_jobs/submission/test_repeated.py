@@ -90,6 +90,19 @@ async def test_repeated_export_names_the_first(client: DatasaurClient) -> None:
     assert len({first.job_id, second.job_id, third.job_id}) == 3
 
 
+async def test_export_whose_file_is_stored_is_not_repeated(client: DatasaurClient, emulator: Emulator) -> None:
+    """A second process has the file of the second of two exports: it gets that one, which repeats the first."""
+    store = LocalStore()
+    async with client:
+        first, second = [await submit_once(client, EXPORT, store, LABEL) for _ in range(2)]
+        again = await submit_once(client, EXPORT, store, LABEL, has_result=lambda one: one.job_id == second.job_id)
+        other = await submit_once(client, EXPORT, store, LABEL, has_result=lambda one: one.job_id == first.job_id)
+    assert again == second
+    assert again.details[REPEATS] == first.job_id
+    assert other.job_id not in {first.job_id, second.job_id}
+    assert len(emulator.ledger.submissions) == 3
+
+
 async def test_forced_export_repeats_none(client: DatasaurClient) -> None:
     """`force_resubmit` by another run: its export repeats no other, and its downstream starts too."""
     store = LocalStore()
