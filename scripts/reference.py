@@ -87,7 +87,11 @@ ERRORS = (
     Undecided,
 )
 #: The commands of `graphql-jobs`.
-COMMANDS: dict[str, Any] = dict(cast("Any", typer.main.get_command(app)).commands)
+_COMMANDS = cast("Any", typer.main.get_command(app)).commands
+COMMANDS: dict[str, Any] = {
+    **{name: command for name, command in _COMMANDS.items() if name != "provider"},
+    **{f"provider {name}": command for name, command in _COMMANDS["provider"].commands.items()},
+}
 _TABLE = re.compile(r"(?P<begin><!-- table: (?P<name>[^>]+) -->\n).*?(?P<end><!-- /table -->)", re.DOTALL)
 
 

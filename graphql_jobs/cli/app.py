@@ -15,6 +15,7 @@ from graphql_jobs.cli.arguments import PARAMETER, provider_of, read_jobs
 from graphql_jobs.cli.credentials import client_for, from_clone
 from graphql_jobs.cli.exit_codes import ExitCode, code_of, code_of_all
 from graphql_jobs.cli.output import WaitProgress, print_end, print_error
+from graphql_jobs.cli.provider import provider_app
 from graphql_jobs.errors import GraphqlJobsError, InvalidInput
 from graphql_jobs.job import Job
 from graphql_jobs.numbers import json_text
@@ -34,6 +35,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(provider_app, name="provider")
 
 _FORMS = "JSON, a file (with a slash or the suffix .json), or - for standard input."
 _JOBS_HELP, _JOB_HELP = f"Job ids, or saved handles: {_FORMS}", f"A job id, or a saved handle: {_FORMS}"

@@ -193,9 +193,11 @@ class Session:
             diagnosis = replace(diagnosis, kind=kinds.get(exchange.status or 0, diagnosis.kind))
         raise self._error(operation, subject, diagnosis)
 
-    def bad_answer(self, operation: str, subject: str, detail: str) -> errors.RequestFailed:
-        """Return the error for an answer that differs from the provider's documentation."""
-        return self._error(operation, subject, Diagnosis(errors.BadReply, detail))
+    def bad_answer(
+        self, operation: str, subject: str, detail: str, kind: Kind = errors.BadReply
+    ) -> errors.RequestFailed:
+        """Return the error for an answer that differs from the provider's documentation, of the class `kind`."""
+        return self._error(operation, subject, Diagnosis(kind, detail))
 
     def unknown(
         self, operation: str, subject: str, cause: str, sent_at: float | None = None
