@@ -69,4 +69,4 @@ async def test_documented_request_to_datasaur_is_answered(name: str, datasaur: A
 
 def test_samples_are_found() -> None:
     """A test of no sample would always pass."""
-    assert (len(AIWARE), len(DATASAUR)) == (44, 29)
+    assert (len(AIWARE), len(DATASAUR)) == (46, 29)

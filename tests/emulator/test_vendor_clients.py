@@ -1,7 +1,8 @@
-"""Requests in the order and form in which Datasaur's own clients send them, from address and credentials to the file.
+"""Requests in the order and form in which the vendors' own clients send them, from credentials to the file.
 
-The clients are in no package index, so their requests are written down here: the command-line tool (robosaur) sends
-JSON with a query string for its logs, the Python samples (api-client-example) send forms and sign in by Basic.
+Datasaur's clients are in no package index, so their requests are written down here: the command-line tool (robosaur)
+sends JSON with a query string for its logs, the Python samples (api-client-example) send forms and sign in by Basic.
+Veritone's file picker is in the npm package veritone-widgets.
 """
 
 import asyncio
@@ -238,3 +239,38 @@ async def test_python_samples_apply_labels_from_files(emulator: Emulator, http: 
         unfinished = [job["id"] for job in jobs if job["status"] != "DELIVERED"]
         polls += 1
     assert polls == 4
+
+
+async def test_file_picker_uploads_media_and_starts_a_job(
+    emulator: Emulator, http: aiohttp.ClientSession, aiware: Any
+) -> None:
+    """A signed address, the PUT, a data object with the unsigned address, and a job on the asset's signed address."""
+    urls = """query urls($name: String!) { getSignedWritableUrl(key: $name) {
+        url key bucket expiresInSeconds getUrl unsignedUrl } }"""
+    told = (await aiware(urls, name="1234-a.mp4"))["data"]["getSignedWritableUrl"]
+    async with http.put(told["url"], data=b"media", headers={"Content-Type": "video/mp4"}) as response:
+        assert response.status == 200
+    create = """mutation ($input: CreateTDOWithAsset!) { createTDOWithAsset(input: $input) {
+        id name startDateTime stopDateTime thumbnailUrl sourceImageUrl
+        primaryAsset (assetType: "media") { id name contentType signedUri }
+        createdDateTime modifiedDateTime streams { uri protocol } } }"""
+    values = {
+        "name": "a.mp4",
+        "contentType": "video/mp4",
+        "uri": told["unsignedUrl"],
+        "startDateTime": "2026-11-28T12:00:00.000Z",
+        "updateStopDateTimeFromAsset": True,
+        "sourceId": "-1",
+        "isPublic": False,
+        "assetType": "media",
+        "addToIndex": True,
+        "sourceData": {"sourceId": "-1"},
+    }
+    tdo = (await aiware(create, input=values))["data"]["createTDOWithAsset"]
+    media = tdo["primaryAsset"]["signedUri"]
+    async with http.get(media) as response:
+        assert (await response.read(), response.content_type) == (b"media", "video/mp4")
+    task = {"engineId": "9e611ad7-2d3b-48f6-a51b-0a1ba40fe255", "payload": {"tdoId": tdo["id"], "url": media}}
+    start = "mutation ($input: CreateJob!) { createJob(input: $input) { id } }"
+    reply = await aiware(start, input={"targetId": tdo["id"], "tasks": [task]})
+    assert emulator.ledger.submissions[-1].job_id == reply["data"]["createJob"]["id"]

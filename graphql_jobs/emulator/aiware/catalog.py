@@ -23,9 +23,17 @@ HELPER_IDS = frozenset(
 )
 TRANSCRIPTION_ID = "67cd4dd0-2f75-445d-a6f0-2f297d6cd182"
 _UTILITY_ID = "00000000-0000-4000-8000-000000000001"
+# Documented formats; labels and types are invented.
+_FORMATS = tuple({"format": name, "label": name.upper(), "types": ["caption"]} for name in ("srt", "vtt", "ttml"))
 # Invented, but for the id of the first.
-CATEGORIES = (
-    {"id": TRANSCRIPTION_ID, "name": "Transcription", "description": "Speech to text", "categoryType": "transcript"},
+CATEGORIES: tuple[dict[str, Any], ...] = (
+    {
+        "id": TRANSCRIPTION_ID,
+        "name": "Transcription",
+        "description": "Speech to text",
+        "categoryType": "transcript",
+        "exportFormats": _FORMATS,
+    },
     {"id": _UTILITY_ID, "name": "Utility", "description": "Moves data", "categoryType": "utility"},
 )
 # Invented.
@@ -78,7 +86,7 @@ def find_engine(engine_id: str) -> Engine | None:
     return replace(engine, templates=()) if engine_id == NO_TEMPLATE_ID else engine
 
 
-def find_category(category_id: str) -> dict[str, str] | None:
+def find_category(category_id: str) -> dict[str, Any] | None:
     """Return the category, or None."""
     return next((category for category in CATEGORIES if category["id"] == category_id), None)
 

@@ -44,6 +44,12 @@ def signed_writable_url(_root: None, info: Info, key: str | None = None) -> dict
     }
 
 
+def signed(world: AiwareWorld, uri: str | None) -> str | None:
+    """Return the address with a signature if it is that of an object here, else unchanged."""
+    medium = world.media.get((uri or "").partition("/_media/")[2])
+    return f"{uri}?signature={medium.signature}" if medium else uri
+
+
 async def put(world: AiwareWorld, request: web.Request) -> Answer:
     """Keep the content of a signed object, as an object store does."""
     medium = _medium(world, request)

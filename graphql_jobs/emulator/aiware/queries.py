@@ -140,11 +140,15 @@ def _engines(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
     return paged(info, [engine for engine in found if name.lower() in engine.name.lower()], arguments)
 
 
-def _listing(items: Sequence[Mapping[str, str]]) -> Resolver:
-    """Return the resolver of a constant list with the filters `id`, `name` and `application`."""
+_PAGE = ("offset", "limit")
+_LISTED = {"type": "categoryType"}
+
+
+def _listing(items: Sequence[Mapping[str, Any]]) -> Resolver:
+    """Return the resolver of a constant list with the filters `id`, `name`, `type` and `application`."""
 
     def resolve(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
-        wanted = {name: arguments[name] for name in ("id", "name", "application") if arguments.get(name)}
+        wanted = {_LISTED.get(name, name): value for name, value in arguments.items() if value and name not in _PAGE}
         return paged(info, [item for item in items if wanted.items() <= item.items()], arguments)
 
     return resolve

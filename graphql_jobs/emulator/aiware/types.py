@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 from graphql_jobs.emulator.aiware import catalog, status
+from graphql_jobs.emulator.aiware.media import signed
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
 from graphql_jobs.emulator.aiware.queries import paged
 from graphql_jobs.emulator.aiware.results import finished_tasks, result_asset, words
@@ -105,6 +106,13 @@ def _source_data(asset: Asset, info: Info) -> dict[str, Any] | None:
     }
 
 
+def _engine_runs(tdo: Tdo, info: Info) -> dict[str, Any]:
+    """Return the latest task of each engine. Invented: whether earlier ones are listed."""
+    latest = {task.engine_id: task for job in _jobs_of(tdo, info) for task in job.tasks}
+    runs = [{"engine": catalog.find_engine(name), "status": _task_status(task, info)} for name, task in latest.items()]
+    return paged(info, runs, {})
+
+
 def _uri(asset: Asset, info: Info) -> str | None:
     if asset.source_task_id is None:
         return asset.uri
@@ -189,6 +197,7 @@ tdo = bind(
             info, [task for job in _jobs_of(tdo, info) for task in job.tasks], arguments
         ),
         "streams": lambda _tdo, _info: [],
+        "engineRuns": _engine_runs,
     },
 )
 
@@ -206,7 +215,7 @@ asset = bind(
         "details": _details,
         "sourceData": _source_data,
         "uri": _uri,
-        "signedUri": _uri,
+        "signedUri": lambda asset, info: signed(info.context.world, _uri(asset, info)),
         # Invented: for every function the words, and null for what is no transcript.
         "transform": lambda asset, _info, **_: words(asset.jsondata) or None,
     },
