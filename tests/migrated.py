@@ -16,7 +16,10 @@ _VARIABLE = "GRAPHQL_JOBS_MIGRATED"
 
 
 def make_folder() -> None:
-    """Make the folder of the database, once in a pytest session: its first process removes it when it ends."""
+    """Make the folder of the database, once in a pytest session: its first process removes it when it ends.
+
+    `.ci/run` makes one for its two sessions.
+    """
     if _VARIABLE not in os.environ:
         os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="graphql-jobs-migrated-")
         atexit.register(shutil.rmtree, os.environ[_VARIABLE], ignore_errors=True)

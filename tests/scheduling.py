@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 #: The fixtures that start a stack.
 STACKS = ("stack", "installation")
 
-#: The beginnings of the paths in each group, the slowest group first.
+#: The beginnings of the paths in each group, the slowest group first. The files of a group run in this order.
 GROUPS = {
     # Two stacks, since one of them would take as long as all the other tests.
     "cancelling": (
@@ -35,6 +35,10 @@ GROUPS = {
     ),
 }
 
+#: Parts of the ids of the longest tests in tests/exhaustive. They begin before the others, so that all processes end at
+#: about the same time.
+LONGEST = ("test_every_stop_suspended.py", "test_every_pair_of_stops")
+
 
 def group_of(nodeid: str) -> str:
     """The group of a test: a shared one, its file, or in tests/exhaustive the test itself."""
@@ -42,10 +46,15 @@ def group_of(nodeid: str) -> str:
     return next(shared, nodeid if nodeid.startswith("tests/exhaustive/") else nodeid.partition("::")[0])
 
 
-def rank_of(item: pytest.Item) -> int:
-    """The position of a test's group: the shared groups come first, and tests that are dealt singly come last."""
-    group = group_of(item.nodeid)
-    return [*GROUPS, group].index(group) + (group == item.nodeid)
+def rank_of(nodeid: str) -> tuple[int, int]:
+    """The position of a test's group, and the test's position in there.
+
+    The shared groups come first, and tests that are dealt singly come last.
+    """
+    group = group_of(nodeid)
+    parts = GROUPS.get(group, LONGEST)
+    positions = (number for number, part in enumerate(parts) if part in nodeid)
+    return [*GROUPS, group].index(group) + (group == nodeid), next(positions, len(parts))
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
@@ -57,7 +66,7 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The groups that share a stack or a server begin first: they take longest."""
-    items.sort(key=rank_of)
+    items.sort(key=lambda item: rank_of(item.nodeid))
 
 
 @pytest.hookimpl(trylast=True)

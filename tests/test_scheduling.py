@@ -6,7 +6,7 @@ import re
 from itertools import chain
 from pathlib import Path
 
-from tests.scheduling import GROUPS, group_of
+from tests.scheduling import GROUPS, group_of, rank_of
 
 TESTS = Path(__file__).parent
 
@@ -20,6 +20,14 @@ def test_every_file_of_the_folder_for_cancelling_is_in_a_group() -> None:
     """A file that is in none would start a stack of its own."""
     files = {f"tests/cancelling/{file.name}" for file in (TESTS / "cancelling").glob("test_*.py")}
     assert files == set(chain(GROUPS["cancelling"], GROUPS["own flows"]))
+
+
+def test_longest_exhaustive_tests_begin_first() -> None:
+    """Otherwise one process has a minute's work when the others have ended."""
+    file = "tests/exhaustive/test_every_stop"
+    single, pair = f"{file}.py::test_every_single_stop[x]", f"{file}.py::test_every_pair_of_stops[x]"
+    suspended, other = f"{file}_suspended.py::test_every_single_stop[fail]", "tests/tasks/test_waiting.py::test_a"
+    assert sorted([single, pair, suspended, other], key=rank_of) == [other, suspended, pair, single]
 
 
 def test_every_file_of_a_walk_is_in_the_group_of_walks() -> None:
