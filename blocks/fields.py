@@ -49,8 +49,8 @@ VisibilityS = Annotated[
         le=DAY_S,
         allow_inf_nan=False,
         title="Advanced: new jobs show within (seconds)",
-        description="A new job or project may be missing from lists for so long. A search after a lost response takes "
-        "as long.",
+        description="For this time, a new job or project may be missing from lists. A search after a lost response takes as "
+        "long.",
     ),
 ]
 SubmissionS = Annotated[
@@ -60,7 +60,7 @@ SubmissionS = Annotated[
         le=DAY_S,
         allow_inf_nan=False,
         title="Advanced: a submission takes at most (seconds)",
-        description="Other runs may take a submission over when this time and ten seconds have passed.",
+        description="When this time and ten seconds have passed, another run may continue the submission.",
     ),
 ]
 RequestsPerS = Annotated[
@@ -208,7 +208,7 @@ MaxPollInterval = Annotated[
     _Seconds,
     Field(
         title="Longest time between two status checks (seconds)",
-        description="A young job is polled more often than that.",
+        description="A new job is polled more often.",
     ),
 ]
 #: The defaults of `give_up_after_s` and `max_poll_interval_s`. The other limits are off.

@@ -27,7 +27,7 @@ from tasks.run_state import ends_in_a_state
 )
 @ends_in_a_state
 async def check_connection(provider: ProviderName, credentials: Name | None = None) -> State[Any]:
-    """Check a saved credentials block: sign in, and ask the provider whose credentials these are. It starts nothing.
+    """Test a saved credentials block: sign in, and read the account and its rights. This starts no job.
 
     Args:
         provider: The service whose credentials are checked.

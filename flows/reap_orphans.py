@@ -53,7 +53,7 @@ async def reap_orphans(
 ) -> list[ReportRow]:
     """Find jobs at aiWARE whose flow run was deleted or has ended, and submissions of unknown outcome.
 
-    A dry run changes nothing. Several runs may do this at any time: each action is done once.
+    A dry run changes nothing. Several runs at the same time do no harm: each action is done once.
 
     Args:
         credentials: Name of a saved block. Empty to report only submissions of unknown outcome.

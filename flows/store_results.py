@@ -46,7 +46,7 @@ ON CONFLICT DO UPDATE SET state = excluded.state, result = excluded.result, outc
 )
 @ends_in_a_state
 def store_results(jobs: list[dict[str, Any]], database: Name | None = None) -> int:
-    """Store the outcomes of finished jobs in the table jobs of a SQLite file; storing one twice changes nothing.
+    """Store the outcomes of finished jobs in the table jobs of a SQLite file. Storing an outcome twice changes nothing.
 
     Args:
         jobs: The outcomes that the flows of this project hand over.

@@ -60,13 +60,13 @@ async def wait_for_jobs(
     on_failure: parameters.OnFailure = "resume",
     downstream: list[Name] = [],  # noqa: B006 (never changed; the form needs a plain default)
 ) -> list[dict[str, Any]] | State[Any]:
-    """Wait for one or many jobs of one provider, submitted by anyone, and start the downstream deployments.
+    """Wait for jobs of one provider that other people or programs submitted, and start the downstream deployments.
 
     All jobs are polled together, in few requests. The run fails if any job did not succeed.
 
     Args:
         provider: The service that runs the jobs.
-        job_ids: Ids of the jobs, one per item. A job that is given twice is waited for once.
+        job_ids: Ids of the jobs, one per item. Duplicates are ignored.
         credentials: A saved block of this provider. Empty for the block with the provider's name.
         until: Wait until all have ended, or only until the first job fails or succeeds.
         start_downstream_when: Start the downstream deployments if all jobs succeeded, if any did, or in any case.
