@@ -49,8 +49,8 @@ VisibilityS = Annotated[
         le=DAY_S,
         allow_inf_nan=False,
         title="Advanced: new jobs show within (seconds)",
-        description="For this time, a new job or project may be missing from lists. A search after a lost response takes as "
-        "long.",
+        description="For this time, a new job or project may be missing from lists. A search after a lost response "
+        "takes as long.",
     ),
 ]
 SubmissionS = Annotated[

@@ -15,7 +15,7 @@ from tasks.cancelling.jobs import LeftAlone, shows_at, until_seen
 from tasks.job_task import job_task
 
 
-@job_task(left=(LeftAlone,), name="cancel job", task_run_name="cancel {job_id}", cache_policy=NO_CACHE)
+@job_task(left=(LeftAlone,), name="cancel job", task_run_name="cancel job {job_id}", cache_policy=NO_CACHE)
 async def cancel_job(
     credentials: JobCredentials,
     job_id: str,

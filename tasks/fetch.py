@@ -22,7 +22,7 @@ from tasks.job_task import job_task
 MAX_RESULTS = 20
 
 
-@job_task(name="fetch result", task_run_name="fetch result of {handle.job_id}", cache_policy=NO_CACHE)
+@job_task(name="fetch result", task_run_name="fetch result of {handle.name}", cache_policy=NO_CACHE)
 async def fetch_result(
     credentials: JobCredentials,
     handle: JobHandle,

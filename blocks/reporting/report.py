@@ -129,7 +129,7 @@ def _result(result: Mapping[str, Any]) -> str:
     if stored := stored_at(result):
         return f"### Result\n\n{_code(stored)} (external storage)"
     words = transcript(result)
-    return f"### First words\n\n> {_escaped(words)}" if words else ""
+    return f"### First words of the transcript\n\n> {_escaped(words)}" if words else ""
 
 
 def _downstream(runs: Mapping[str, UUID]) -> str:
