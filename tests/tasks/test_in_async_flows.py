@@ -59,7 +59,7 @@ async def test_job_from_submission_to_downstream(
         "submit aiWARE engine job",
         f"check {job_id}",
         f"wait for aiWARE job {job_id}",
-        f"fetch result of {job_id}",
+        f"fetch result of aiWARE job {job_id}",
         f"start {downstream}",
     } <= set(names)
 
