@@ -22,14 +22,29 @@ async def start(*arguments: str, program: tuple[str, ...] = PROGRAM) -> Process:
     return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, cwd=ROOT)
 
 
+async def team_members(http: aiohttp.ClientSession, introduction: dict[str, str]) -> list[str]:
+    """The addresses of the members of a team, by a token of the client that the process introduced."""
+    form = {name: introduction[f"datasaur_{name}"] for name in ("client_id", "client_secret")}
+    async with http.post(
+        f"{introduction['url']}/api/oauth/token", data=form | {"grant_type": "client_credentials"}
+    ) as response:
+        headers = {"Authorization": f"Bearer {(await response.json())['access_token']}"}
+    body = {"query": "{ getTeamMembersPaginated(input: {teamId: 9}) { nodes { user { email } } } }"}
+    async with http.post(f"{introduction['url']}/graphql", json=body, headers=headers) as response:
+        nodes = (await response.json())["data"]["getTeamMembersPaginated"]["nodes"]
+    return [node["user"]["email"] for node in nodes]
+
+
 @pytest.mark.parametrize(
     ("program", "number"), [(PROGRAM, signal.SIGINT), (PROGRAM, signal.SIGTERM), (COMMAND, signal.SIGINT)]
 )
 async def test_it_introduces_itself_serves_and_ends_with_zero(
     http: aiohttp.ClientSession, program: tuple[str, ...], number: signal.Signals
 ) -> None:
-    """One JSON line with the address and credentials; a signal ends it cleanly, with nothing on stderr."""
-    process = await start("--port", "0", "--seed", "3", "--speed", "10", "--running-s", "1", program=program)
+    """One JSON line with the address and credentials; options count; a signal ends it cleanly, with an empty stderr."""
+    process = await start(
+        "--port", "0", "--speed", "10", "--team-member", "a@h", "--team-member", "b@h", program=program
+    )
     assert process.stdout is not None
     introduction = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
     assert set(introduction) == {"url", "aiware_token", "datasaur_client_id", "datasaur_client_secret"}
@@ -37,6 +52,7 @@ async def test_it_introduces_itself_serves_and_ends_with_zero(
     body = {"query": "{ me { id } }"}
     async with http.post(f"{introduction['url']}/v3/graphql", json=body, headers=headers) as response:
         assert (await response.json())["data"]["me"]["id"]
+    assert await team_members(http, introduction) == ["a@h", "b@h"]
     process.send_signal(number)
     rest, errors = await asyncio.wait_for(process.communicate(), 30)
     assert (process.returncode, rest, errors) == (0, b"", b"")

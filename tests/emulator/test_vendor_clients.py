@@ -247,7 +247,7 @@ async def test_file_picker_uploads_media_and_starts_a_job(
     """A signed address, the PUT, a data object with the unsigned address, and a job on the asset's signed address."""
     urls = """query urls($name: String!) { getSignedWritableUrl(key: $name) {
         url key bucket expiresInSeconds getUrl unsignedUrl } }"""
-    told = (await aiware(urls, name="1234-a.mp4"))["data"]["getSignedWritableUrl"]
+    told = (await aiware(urls, name="1234-a b?.mp4"))["data"]["getSignedWritableUrl"]
     async with http.put(told["url"], data=b"media", headers={"Content-Type": "video/mp4"}) as response:
         assert response.status == 200
     create = """mutation ($input: CreateTDOWithAsset!) { createTDOWithAsset(input: $input) {

@@ -4,6 +4,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -31,22 +32,22 @@ def signed_writable_url(_root: None, info: Info, key: str | None = None) -> dict
     key = key or world.ids.uuid()
     medium = Medium(secrets.token_urlsafe(32), info.context.now_at + _LIFETIME_S)
     world.media[key] = medium
-    unsigned = f"{info.context.base_url}/_media/{key}"
-    signed = f"{unsigned}?signature={medium.signature}"
+    unsigned = f"{info.context.base_url}/_media/{quote(key)}"
+    address = f"{unsigned}?signature={medium.signature}"
     return {
         "bucket": "emulator",
         "key": key,
         "expiresInSeconds": _LIFETIME_S,
         "expiresAtDateTime": medium.expires_at,
-        "url": signed,
-        "getUrl": signed,
+        "url": address,
+        "getUrl": address,
         "unsignedUrl": unsigned,
     }
 
 
 def signed(world: AiwareWorld, uri: str | None) -> str | None:
     """Return the address with a signature if it is that of an object here, else unchanged."""
-    medium = world.media.get((uri or "").partition("/_media/")[2])
+    medium = world.media.get(unquote((uri or "").partition("/_media/")[2]))
     return f"{uri}?signature={medium.signature}" if medium else uri
 
 
