@@ -45,9 +45,9 @@ ALL = (
 
 
 def test_all_documents_are_found() -> None:
-    """Nine constants of aiWARE and nine of Datasaur: a test of no document would always pass."""
+    """Nine constants of aiWARE and ten of Datasaur: a test of no document would always pass."""
     assert len(operations(aiware)) == 9
-    assert len(operations(datasaur)) == 9
+    assert len(operations(datasaur)) == 10
 
 
 @pytest.mark.parametrize(("provider", "name", "operation"), ALL, ids=[f"{one[0]} {one[1]}" for one in ALL])
