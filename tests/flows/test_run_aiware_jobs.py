@@ -97,7 +97,7 @@ async def test_jobs_of_a_batch_are_events_and_force_resubmit_submits_again(
     emulator.faults.add(JobFault("stuck", skip=1), JobFault("stuck", skip=1))
     run = await make_run(run_aiware_jobs, **parameters, give_up_after_s=600)
     assert (await run()).name == "TimedOut"
-    found = await events_of([run.id], 7)
+    found = await events_of([run.id], 6)
     seen = Counter(event.event.removeprefix(PREFIX) for event in found)
     assert seen == {"submitted": 2, "running": 1, "succeeded": 1, "timed-out": 1, "left-running": 1}
     jobs = {one.job_id for one in emulator.ledger.submissions if one.job_id}
