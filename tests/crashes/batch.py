@@ -133,7 +133,7 @@ class Batch:
     def _start(self) -> subprocess.Popen[str]:
         parameters = {
             "engine_id": _ENGINE_ID,
-            "recordings": [f"https://media.example.com/{number}.mp4?signature=1" for number in range(self.jobs)],
+            "recordings": [f"https://media.example.com/{number}.mp4?token=1" for number in range(self.jobs)],
             "template_fields": {"batch": self.name},
             "credentials": self.name,
             "key": self.name,
