@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _JOBS = 1_000
 _KILLS = 10
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-_POLL_S = 0.2
+_POLL_S = 0.05
 #: Far above the duration of one run on two busy cores. A longer one hangs.
 _HUNG_AFTER_S = 1200.0
 #: As in `runs`: short, so that a run need not wait long for the lease of a killed one.
