@@ -22,25 +22,26 @@ _PORT = "4200"
 #: Our choices: long enough to see a job queued and to cancel it.
 _PACE = ("--queued-s", "10", "--running-s", "30")
 _READY = """
-Ready. Ctrl-C ends everything.
+Ready. Press Ctrl-C to end everything. Its data is deleted then.
 
 Prefect UI  {ui}
 Emulator    {url}  (aiWARE and Datasaur)
 
-The credentials are saved in the blocks aiware, datasaur and datasaur-target-api:
-  aiWARE token            {aiware_token}
-  Datasaur client id      {datasaur_client_id}
-  Datasaur client secret  {datasaur_client_secret}
+Start a first run in the UI: Deployments, aiware-engine, Run, Custom run. Fill in
+  Engine                    {ENGINE_ID}
+  Address of the recording  {MEDIA_URL}
+The job takes 40 s. For Datasaur, use the deployment datasaur-auto-label with
+  Project to label          {PROJECT_ID}
+  Email of the labeler      {LABELER_EMAIL}
 
-For a first run, run the deployment aiware-engine with
-  engine      {ENGINE_ID}
-  recording   {MEDIA_URL}
-or the deployment datasaur-auto-label with
-  project     {PROJECT_ID}
-  labeler     {LABELER_EMAIL}
+The blocks aiware, datasaur and datasaur-target-api have the credentials of the emulator:
+  aiWARE token              {aiware_token}
+  Datasaur client id        {datasaur_client_id}
+  Datasaur client secret    {datasaur_client_secret}
 
-To see a fault, let the next three polls of aiWARE fail:
+To see a run survive a fault, let the next three polls of aiWARE fail while its job runs:
   curl --data '{{"kind": "server_error", "operation": "job", "times": 3}}' {url}/_emulator/faults
+The log of the run shows the retries, and the job still succeeds.
 """
 
 
@@ -74,7 +75,7 @@ def main(open_stack: OpenStack) -> int:
             print(_READY.format(ui=stack.url, **stack.emulator, **samples), flush=True)
             signal.pause()
     except KeyboardInterrupt:
-        print("Everything was ended.")
+        print("Everything has ended.")
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

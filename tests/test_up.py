@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.run_aiware_engine import run_aiware_engine
+from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from scripts import demo_runs, up
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def signals_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_addresses_credentials_samples_and_a_fault_are_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A person can sign in, fill in a form and inject a fault from what is on the screen."""
+    """A person can sign in, fill in a form and inject a fault from the screen; boxes have the form's titles."""
     emulator = CREDENTIALS | {"url": "http://127.0.0.1:5"}
 
     @contextmanager
@@ -44,7 +46,12 @@ def test_addresses_credentials_samples_and_a_fault_are_printed(
     samples = (demo_runs.ENGINE_ID, demo_runs.MEDIA_URL, demo_runs.PROJECT_ID, demo_runs.LABELER_EMAIL)
     assert [one for one in (*emulator.values(), *samples, "http://127.0.0.1:4\n") if one not in printed] == []
     assert "http://127.0.0.1:5/_emulator/faults" in printed
-    assert printed.endswith("Everything was ended.\n")
+    for deployed, boxes in ((run_aiware_engine, 2), (run_datasaur_auto_label, 2)):
+        schema = deployed.parameters.properties
+        assert [one["title"] for one in list(schema.values())[:boxes] if f"\n  {one['title']} " not in printed] == []
+    assert sum(int(pace) for pace in up._PACE[1::2]) == 40
+    assert "The job takes 40 s." in printed
+    assert printed.endswith("Everything has ended.\n")
 
 
 def test_port_in_use_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
