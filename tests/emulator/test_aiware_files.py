@@ -155,3 +155,28 @@ async def test_results_and_engines_are_found_by_category(aiware: Any, finished: 
     assert data["libraries"]["records"]
     other = (await aiware(document, id=finished, category="other", text="other"))["data"]
     assert [other[name]["records"] for name in ("engineResults", "engines", "engineCategories")] == [[], [], []]
+
+
+async def test_named_jobs_of_a_data_object_come_in_the_order_asked(
+    emulator: Emulator, aiware: Any, create_job: Any, finished: str
+) -> None:
+    """createJob keeps the name; `TemporalDataObject.jobs` sorts and pages, and is oldest first without arguments."""
+    second = await create_job(targetId=finished, name="second")
+    document = """query($id: ID!, $sorts: [JobSortField!], $limit: Int) { temporalDataObject(id: $id) {
+        jobs(orderBy: $sorts, limit: $limit) { records { id name } } } }"""
+
+    async def names(**arguments: Any) -> list[str | None]:
+        reply = await aiware(document, id=finished, **arguments)
+        return [job["name"] for job in reply["data"]["temporalDataObject"]["jobs"]["records"]]
+
+    assert await names(sorts=[{"field": "createdDateTime"}], limit=1) == ["second"]
+    assert await names() == [None, "second"]
+    assert emulator.aiware.jobs[second].name == "second"
+
+
+async def test_asset_can_be_deleted(aiware: Any, emulator: Emulator, finished: str) -> None:
+    """deleteAsset removes it from its data object; a second time it is not found."""
+    asset = emulator.aiware.add_asset(emulator.aiware.tdos[finished], {"uri": "https://m.example.invalid/a"})
+    document = "mutation($id: ID!) { deleteAsset(id: $id) { id } }"
+    assert (await aiware(document, id=asset.id))["data"]["deleteAsset"] == {"id": asset.id}
+    assert (await aiware(document, id=asset.id))["errors"][0]["name"] == "not_found"

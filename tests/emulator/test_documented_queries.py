@@ -44,6 +44,9 @@ async def placeholders(emulator: Emulator, aiware: Any) -> dict[str, str]:
         "USER": emulator.accounts.aiware_user_name,
         "PASSWORD": emulator.accounts.aiware_password,
         "SESSION": emulator.accounts.open_session(),
+        "ASSET": emulator.aiware.add_asset(
+            emulator.aiware.tdos["460907869"], {"uri": "https://media.example.invalid"}
+        ).id,
         "SUBSCRIPTION": (await aiware(SUBSCRIBE))["data"]["subscribeEvent"],
     }
 
@@ -69,4 +72,4 @@ async def test_documented_request_to_datasaur_is_answered(name: str, datasaur: A
 
 def test_samples_are_found() -> None:
     """A test of no sample would always pass."""
-    assert (len(AIWARE), len(DATASAUR)) == (46, 29)
+    assert (len(AIWARE), len(DATASAUR)) == (54, 29)

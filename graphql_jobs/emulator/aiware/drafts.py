@@ -20,7 +20,7 @@ def create_job(world: AiwareWorld, values: dict[str, Any]) -> Job:
     if values.get("target") is not None:
         target_id = world.add_tdo(values["target"]).id
     job = _new_job(world, target_id, values.get("clusterId"), values.get("jobConfig"))
-    job.routes = values.get("routes") or ()
+    job.name, job.routes = values.get("name"), values.get("routes") or ()
     _add_tasks(world, job, _in_running_order(values["tasks"], values.get("routes") or ()))
     return world.submit("createJob", job, values)
 

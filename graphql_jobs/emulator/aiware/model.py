@@ -78,6 +78,7 @@ class Job:
     created_at: float
     # In the order of lists: shuffled once, then stable.
     tasks: list[Task] = field(default_factory=list)
+    name: str | None = None
     target_id: str | None = None
     cluster_id: str | None = None
     config: Any = None

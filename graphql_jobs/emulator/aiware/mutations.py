@@ -5,7 +5,7 @@ from typing import Any
 from graphql_jobs.emulator.aiware import drafts, exports, status
 from graphql_jobs.emulator.aiware.errors import AiwareError
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
-from graphql_jobs.emulator.aiware.queries import paged
+from graphql_jobs.emulator.aiware.queries import existing_asset, paged
 from graphql_jobs.emulator.aiware.world import Info
 from graphql_jobs.emulator.execution import bind
 
@@ -119,6 +119,13 @@ def _delete_tdo(_root: None, info: Info, id: str) -> dict[str, str]:
     return {"id": id, "message": f"TemporalDataObject {id} was deleted."}
 
 
+def _delete_asset(_root: None, info: Info, id: str) -> dict[str, str]:
+    asset = existing_asset(None, info, id)
+    info.context.world.existing_tdo(asset.container_id).assets.remove(asset)
+    # Invented text, after that of deleteTDO.
+    return {"id": id, "message": f"Asset {id} was deleted."}
+
+
 def _cleanup_tdo(_root: None, info: Info, id: str, **_: Any) -> dict[str, str]:
     tdo: Tdo = info.context.world.existing_tdo(id)
     tdo.assets.clear()
@@ -205,6 +212,7 @@ mutation = bind(
         "createTDOWithAsset": _create_tdo_with_asset,
         "createAsset": _create_asset,
         "deleteTDO": _delete_tdo,
+        "deleteAsset": _delete_asset,
         "cleanupTDO": _cleanup_tdo,
         "updateTask": _update_task,
         "createExportRequest": exports.create,

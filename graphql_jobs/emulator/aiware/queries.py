@@ -17,6 +17,7 @@ _USER = {
     "email": "user@example.invalid",
     "organizationId": "1",
     "organization": {"id": "1", "name": "Emulator organization"},
+    "roles": [],
 }
 
 
@@ -72,12 +73,16 @@ def _jobs(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
         for job in info.context.world.jobs.values()
         if job.course.is_visible(now_at) and all(_FILTERS[name](job, value, now_at) for name, value in wanted.items())
     ]
-    # Newest first; of jobs of one instant, the last created one.
-    jobs.reverse()
-    for sort in reversed(arguments.get("orderBy") or [{"field": "createdDateTime"}]):
+    return paged(info, in_order(jobs, arguments.get("orderBy") or [{"field": "createdDateTime"}], now_at), arguments)
+
+
+def in_order(jobs: list[Job], sorts: Sequence[Mapping[str, str]], now_at: float) -> list[Job]:
+    """Return the jobs sorted: descending unless said otherwise; of jobs of one instant, the last created one first."""
+    jobs = jobs[::-1]
+    for sort in reversed(sorts):
         is_descending = sort.get("direction", "desc") == "desc"
         jobs.sort(key=lambda job: _instant(job, sort["field"], now_at), reverse=is_descending)
-    return paged(info, jobs, arguments)
+    return jobs
 
 
 def _engine_results(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
@@ -105,19 +110,20 @@ def _tdo_in_window(tdo: Tdo, window: dict[str, Any]) -> bool:
 
 def _tdos(_root: None, info: Info, **arguments: Any) -> dict[str, Any]:
     world = info.context.world
-    wanted_id = arguments.get("id")
+    wanted_ids = arguments.get("ids") or ([arguments["id"]] if arguments.get("id") else None)
     windows = arguments.get("dateTimeFilter") or ()
     tdos = [
         tdo
         for tdo in reversed(world.tdos.values())
-        if wanted_id in (None, tdo.id) and all(_tdo_in_window(tdo, window) for window in windows)
+        if (wanted_ids is None or tdo.id in wanted_ids) and all(_tdo_in_window(tdo, window) for window in windows)
     ]
     attribute = _TDO_INSTANTS[arguments.get("orderBy") or "startDateTime"]
     tdos.sort(key=lambda tdo: getattr(tdo, attribute), reverse=arguments.get("orderDirection") != "asc")
     return paged(info, tdos, arguments)
 
 
-def _asset(_root: None, info: Info, id: str) -> Asset:
+def existing_asset(_root: None, info: Info, id: str) -> Asset:
+    """Return the asset that a caller created. Raises not_found."""
     for tdo in info.context.world.tdos.values():
         for asset in tdo.assets:
             if asset.id == id:
@@ -175,7 +181,7 @@ query = bind(
         "engineResults": _engine_results,
         "temporalDataObject": _tdo,
         "temporalDataObjects": _tdos,
-        "asset": _asset,
+        "asset": existing_asset,
         "engine": _engine,
         "engines": _engines,
         "clusters": _listing(catalog.CLUSTERS),

@@ -7,7 +7,7 @@ from typing import Any
 from graphql_jobs.emulator.aiware import catalog, status
 from graphql_jobs.emulator.aiware.media import signed
 from graphql_jobs.emulator.aiware.model import Asset, Job, Task, Tdo
-from graphql_jobs.emulator.aiware.queries import paged
+from graphql_jobs.emulator.aiware.queries import in_order, paged
 from graphql_jobs.emulator.aiware.results import finished_tasks, result_asset, words
 from graphql_jobs.emulator.aiware.world import Info
 from graphql_jobs.emulator.execution import Resolver, bind, speak
@@ -70,6 +70,12 @@ def _jobs_of(tdo: Tdo, info: Info) -> list[Job]:
         for job in info.context.world.jobs.values()
         if job.target_id == tdo.id and job.course.is_visible(info.context.now_at)
     ]
+
+
+def _tdo_jobs(tdo: Tdo, info: Info, **arguments: Any) -> dict[str, Any]:
+    """Without orderBy, the order is not documented: oldest first, so that records[0] is rarely "my job"."""
+    jobs, sorts = _jobs_of(tdo, info), arguments.get("orderBy")
+    return paged(info, in_order(jobs, sorts, info.context.now_at) if sorts else jobs, arguments)
 
 
 def _assets_of(tdo: Tdo, info: Info) -> list[Asset]:
@@ -191,12 +197,12 @@ tdo = bind(
         "assets": _tdo_assets,
         "assetCount": lambda tdo, info: len(_assets_of(tdo, info)),
         "primaryAsset": _primary_asset,
-        # It has no arguments and no documented order: oldest first, so that records[0] is rarely "my job".
-        "jobs": lambda tdo, info: paged(info, _jobs_of(tdo, info), {}),
+        "jobs": _tdo_jobs,
         "tasks": lambda tdo, info, **arguments: paged(
             info, [task for job in _jobs_of(tdo, info) for task in job.tasks], arguments
         ),
         "streams": lambda _tdo, _info: [],
+        "folders": lambda _tdo, _info: [],
         "engineRuns": _engine_runs,
     },
 )
