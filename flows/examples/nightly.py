@@ -51,12 +51,12 @@ class Store:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[duckdb.DuckDBPyConnection]:
         """Open the file once no other process has it open. Close it soon: DuckDB allows one process at a time."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         locked = retry_if_exception_message(match=".*Could not set lock")
         retrying = AsyncRetrying(retry=locked, wait=wait_fixed(1), stop=stop_after_delay(_LOCKED_S), reraise=True)
         try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             database: duckdb.DuckDBPyConnection = await retrying(_connect, self.file)
-        except duckdb.Error as error:
+        except (OSError, duckdb.Error) as error:
             raise InvalidInput("database", f"{str(self.file)!r} cannot be opened: {error}") from None
         with database:
             item = "name VARCHAR, day DATE, state VARCHAR, job_id VARCHAR, loaded_at TIMESTAMP"

@@ -23,8 +23,9 @@ from prefect.settings import PREFECT_API_URL
 
 import flows.examples.nightly_labels as labels
 import flows.examples.nightly_transcripts as transcripts
-from flows.examples.nightly import bars
+from flows.examples.nightly import Store, bars
 from graphql_jobs.emulator import JobFault
+from graphql_jobs.errors import InvalidInput
 from tests.flows.conftest import ENGINE_ID
 
 if TYPE_CHECKING:
@@ -44,6 +45,31 @@ def test_plot_has_a_bar_for_each_day() -> None:
     assert heights == [0, 80, 16, 48]
     assert [one.text for one in svg if one.tag.endswith("text")] == ["5", "26 Nov", "4", "27 Nov"]
     assert bars([]) == ""
+
+
+async def test_run_waits_while_another_process_has_the_database_open(tmp_path: Path) -> None:
+    """DuckDB allows one process at a time: it is tried again until the other has closed the file."""
+    file = tmp_path / "night.duckdb"
+    held = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    pipe = asyncio.subprocess.PIPE
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", held, str(file), stdin=pipe, stdout=pipe)
+    assert other.stdin
+    assert other.stdout
+    await other.stdout.readline()
+    store = Store(file, "recordings", "words", transcripts.WORDS, transcripts.words_in)
+    opening = asyncio.create_task(store.without_done({"a": None}))
+    assert await asyncio.wait({opening}, timeout=0.2) == (set(), {opening})
+    other.stdin.close()
+    await other.wait()
+    assert await opening == ["a"]
+
+
+async def test_database_that_cannot_be_opened_is_invalid_input(tmp_path: Path) -> None:
+    """No DuckDB file, or one below a file: the parameter is named, and it is not tried again."""
+    (tmp_path / "notes.txt").write_text("no database" * 1000)
+    for file in (tmp_path / "notes.txt", tmp_path / "notes.txt" / "a.duckdb"):
+        with pytest.raises(InvalidInput, match="database"):
+            await Store(file, "a", "b", "c INT", lambda _: []).without_done({})
 
 
 class Nights:
