@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.prefect
 
 
-async def test_suspended_run_is_resumed_and_finds_its_job(runs: Runs, watcher: Watcher, emulator: Emulator) -> None:
-    """One job is submitted, although the flow runs twice."""
+async def test_suspended_run_is_resumed_and_finds_its_job(
+    runs: Runs, watcher: Watcher, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One job is submitted, although the flow runs twice. The log says "Submitted" once, and then "Continuing with"."""
     run = await runs.create("run-aiware-job", ENGINE)
     assert (await runs.execute(run)).name == "Suspended"
     await watch(watcher)
     assert (await runs.state(run)).name == "Resuming"
     assert (await runs.execute(run)).name == "Completed"
-    assert len([made for made in emulator.ledger.submissions if made.job_id]) == 1
+    jobs = [made.job_id for made in emulator.ledger.submissions if made.job_id]
+    told = [line.split(" aiWARE job ")[0] for line in caplog.messages if "(launchSingleEngineJob" in line]
+    assert (len(jobs), told) == (1, ["Submitted", "Continuing with"])
 
 
 async def test_resumed_run_does_not_submit_its_failed_job_again(
