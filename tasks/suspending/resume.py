@@ -124,11 +124,11 @@ async def settle(run: SuspendedRun) -> None:
     await keep_cancelled(run.id)
 
 
-async def keep_cancelled(run_id: UUID) -> None:
+async def keep_cancelled(run_id: UUID) -> bool:
     """Cancel the run again if a person cancelled it at the same instant at which it was resumed or ended.
 
     On PostgreSQL, Prefect's server may accept both, so that a cancelled run would be run again. A run that a person
-    started again after the cancel goes on.
+    started again after the cancel goes on. Returns whether the run is cancelled.
     """
     states = sorted(await ask(lambda client: client.read_flow_run_states(run_id)), key=lambda one: one.timestamp)
     is_cancelled = False
@@ -138,6 +138,7 @@ async def keep_cancelled(run_id: UUID) -> None:
         is_cancelled |= by_a_person(state)
     if is_cancelled:
         await ask(partial(_cancel, run_id))
+    return is_cancelled
 
 
 async def _count_first_execution(run_id: UUID, client: PrefectClient) -> None:

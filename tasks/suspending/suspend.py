@@ -40,6 +40,8 @@ _AFTER_RESUME_S = 60.0
 _PER_JOB_S = 0.1
 #: Our choice: if no watcher runs, Prefect fails the run this long after the deadline, so that every wait ends.
 _WITHOUT_WATCHER_S = 24 * 3600.0
+#: Our choice: a worker learns of a cancel within seconds. If there is none, the wait goes on.
+_KILLED_WITHIN_S = 60.0
 
 #: The runs whose log already says why they are not suspended.
 _told: set[UUID] = set()
@@ -78,7 +80,8 @@ class Suspending:
         suspension = await read_suspension(run_id)
         lost = ""
         if earlier := suspension.earlier(self._jobs):  # this run was resumed, or stopped before it was suspended
-            await keep_cancelled(run_id)
+            if await keep_cancelled(run_id):
+                await _until_killed()
             after_s = max(after_s, _AFTER_RESUME_S + _PER_JOB_S * len(self._jobs))
             lost = earlier.lost(flow_run.run_count)
         in_process = asyncio.timeout(after_s)
@@ -149,6 +152,11 @@ class Suspending:
         jobs = f"{first.name} has" if total == 1 else f"{total} {title_of(first.provider)} jobs have"
         logger.info("Suspended until %s ended. A watcher resumes the run.", jobs)
         return True
+
+
+async def _until_killed() -> None:
+    """Wait for the worker, which ends the process of a cancelled run: the flow must not go on."""
+    await asyncio.sleep(_KILLED_WITHIN_S)
 
 
 def expires_after_s(policy: WaitPolicy) -> int:

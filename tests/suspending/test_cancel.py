@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.states import AwaitingRetry, Cancelling, Scheduled
 
-from tasks.suspending import resume
+from tasks.suspending import resume, suspend
 from tasks.suspending.resume import keep_cancelled
 from tasks.suspending.watcher import Watcher
 from tests.suspending.conftest import clock_of, finish, watch
@@ -100,6 +101,31 @@ async def test_resumption_that_prefect_accepts_beside_a_cancel_is_undone(
         assert (await runs.names(run))[-1] == "Resuming"
         await watch(Watcher(clock=clock_of(emulator)))
     assert (await runs.names(run))[-3:] == ["Cancelled", "Resuming", "Cancelled"]
+
+
+async def test_cancelled_run_that_was_revived_does_not_go_on(
+    runs: Runs, emulator: Emulator, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watcher dies after a resumption beside a cancel, and a worker starts the run before the next watcher."""
+    run = await runs.sensor(job.id)
+    finish(job)
+    monkeypatch.setattr(PrefectClient, "resume_flow_run", _accepting(runs, run))
+    monkeypatch.setattr(resume, "settle", _nothing)
+    monkeypatch.setattr("tasks.suspending.watcher.settle", _nothing)
+    await watch(Watcher(clock=clock_of(emulator)))
+    waits, killed = asyncio.Event(), asyncio.Event()
+
+    async def until_killed() -> None:
+        waits.set()
+        await killed.wait()
+
+    monkeypatch.setattr(suspend, "_until_killed", until_killed, raising=False)
+    process = asyncio.create_task(runs.execute(run))
+    process.add_done_callback(lambda _: waits.set())
+    await waits.wait()
+    assert (await runs.names(run))[-2:] == ["Running", "Cancelling"]
+    process.cancel()
+    await asyncio.gather(process, return_exceptions=True)
 
 
 async def _nothing(*_: object) -> None:
