@@ -31,8 +31,9 @@ from scripts.processes import Part, cpu_s, peak_mb
 from scripts.scaled import ScaledStack
 
 T, REQUESTS_TIMES_FLOOR, PEAK_MB, P50_SLACK_S, P99_SLACK_S = 5.0, 1.2, 250.0, 1.0, 3.0
-#: Our choices: suspended runs for the plain loop; as many at a time as the watcher resumes; the time to find all runs.
-_PLAIN, _AT_ONCE, _WITHIN_S = 300, 10, 600.0
+#: Our choices: suspended runs for the plain loop; as many at a time as the watcher resumes; the longest time to find
+#: all runs, and to resume each of them after the last job has ended.
+_PLAIN, _AT_ONCE, _WITHIN_S, _PER_RUN_S = 300, 10, 600.0, 0.5
 _FIGURES = ("found_s", "per_s", "plain_per_s", "watcher_s", "prefect_s", "postgres_s", "peak_mb")
 _COLUMNS = ("all found, s", "resumed per s", "by a plain loop", "watcher CPU, s", "Prefect CPU, s", "PostgreSQL CPU, s")
 _ALL_RESUMED = "SELECT count(DISTINCT job_id) = $1 FROM resumed"
@@ -86,7 +87,8 @@ class _Row:
             await _until(lambda: asyncio.to_thread(lambda: not ask(f"{url}/workload")["unpolled"]), _WITHIN_S)
             figures, before = {"found_s": time.monotonic() - began_at}, self._spent(watcher.pid)
             ask(f"{url}/workload/start", {})
-            await _until(lambda: self._db.fetchval(_ALL_RESUMED, self._of.jobs), 2 * _WITHIN_S)
+            within_s = self._of.spread[1] * self._of.interval_s + _PER_RUN_S * self._of.jobs
+            await _until(lambda: self._db.fetchval(_ALL_RESUMED, self._of.jobs), within_s)
             figures |= {name: now - before[name] for name, now in self._spent(watcher.pid).items()}
             figures["peak_mb"] = peak_mb(watcher.pid)
         resumed = [tuple(one) for one in await self._db.fetch("SELECT * FROM resumed")]
