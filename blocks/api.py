@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from math import inf
 from typing import TypeVar
 
 import httpx
@@ -12,7 +13,8 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.context import AsyncClientContext
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from graphql_jobs.clock import Clock, SystemClock
+from graphql_jobs.clock import Clock, SteadyClock, SystemClock
+from graphql_jobs.parsing import http_date_or_none
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ PERSIST_S = 3600.0
 #: Our choices: the maximum of the first delay and of all. Prefect's client adds its own retries, up to a minute.
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
+#: Our choice: the tolerated difference to the clock of Prefect's server. Its answers show the time to a second.
+_CLOCK_SKEW_S = 5.0
 _RETRIED_4XX = frozenset({408, 425, 429})
 _clock = SystemClock()
 
@@ -73,6 +77,18 @@ async def ask(call: Callable[[PrefectClient], Awaitable[T]], *, for_s: float = P
             return await call(client)
 
     return await persistent(asked, for_s=for_s)
+
+
+async def server_clock(clock: Clock | None = None) -> Clock:
+    """Return a clock that shows the time of Prefect's server, also if this machine's clock is wrong."""
+    clock = clock or _clock
+    answer = await ask(lambda client: client.request("POST", "/flow_runs/filter", json={"limit": 1}), for_s=inf)
+    server_at = http_date_or_none(answer.headers.get("Date"))
+    ahead_s = clock.now() - server_at.timestamp() if server_at else 0.0
+    if abs(ahead_s) < _CLOCK_SKEW_S:
+        return SteadyClock(clock)
+    logger.warning("This machine's clock is %.0f s ahead of that of Prefect's server, which counts.", ahead_s)
+    return SteadyClock(clock, ahead_s)
 
 
 def is_outage(error: BaseException) -> bool:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
+import threading
 from contextlib import suppress
 from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
 
-from graphql_jobs.clock import SystemClock
+from blocks.api import server_clock
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
 from tasks.forms import with_form
 from tasks.names import named_after
 from tasks.parameters import MAX_WAIT_S
 from tasks.run_state import ends_in_a_state
-from tasks.suspending.watcher import Shard, Watcher
+from tasks.suspending.shard import Shard
+from tasks.suspending.watcher import Watcher
 
+#: Our choice: the time that the process has to end after a signal. A watcher may be killed at any instant.
+END_WITHIN_S = 5.0
 #: That of Prefect's own logs.
 LOG_FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
 
@@ -48,19 +53,32 @@ async def watch_suspended_runs(
     Returns:
         How many runs are suspended, and how many were resumed or ended.
     """
-    watcher, clock = Watcher(Shard.of(shard)), SystemClock()
+    part, clock = Shard.of(shard), await server_clock()
+    watcher = Watcher(part, clock)
     end_at = clock.monotonic() + for_s
     await watcher.run(lambda: clock.monotonic() >= end_at)
     return watcher.tally.numbers()
 
 
 async def _until_signal(shard: Shard) -> None:
-    watching = asyncio.create_task(Watcher(shard).run())
+    watching = asyncio.create_task(_watch(shard))
+
+    def end() -> None:
+        # A request, a queued log line or an event may wait for Prefect's API for minutes.
+        forced = threading.Timer(END_WITHIN_S, os._exit, (0,))
+        forced.daemon = True
+        forced.start()
+        watching.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, watching.cancel)
+        loop.add_signal_handler(number, end)
     with suppress(asyncio.CancelledError):
         await watching
+
+
+async def _watch(shard: Shard) -> None:
+    await Watcher(shard, await server_clock()).run()
 
 
 def main() -> None:

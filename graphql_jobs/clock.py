@@ -68,11 +68,14 @@ class SystemClock:
 
 
 class SteadyClock:
-    """A clock whose wall-clock time cannot be set: the first reading of `clock`, and the time since then."""
+    """A clock whose wall-clock time cannot be set: the first reading of `clock`, and the time since then.
 
-    def __init__(self, clock: Clock) -> None:
+    `ahead_s`: by how much `clock` is ahead of the right time.
+    """
+
+    def __init__(self, clock: Clock, ahead_s: float = 0.0) -> None:
         self._clock = clock
-        self._offset_s = clock.now() - clock.monotonic()
+        self._offset_s = clock.now() - clock.monotonic() - ahead_s
 
     def now(self) -> float:
         """Seconds since the epoch."""

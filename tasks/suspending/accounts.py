@@ -18,6 +18,7 @@ from blocks.load import load_credentials
 from graphql_jobs import JobClient
 from graphql_jobs.clock import Clock
 from graphql_jobs.errors import InvalidInput
+from graphql_jobs.transport.rate_limit import ServerDelay
 from graphql_jobs.waiting.metrics import Snapshot
 from graphql_jobs.waiting.wait import snapshot
 
@@ -119,5 +120,7 @@ class Accounts:
         if known and known.fields == fields:
             return known
         client = await self._open.enter_async_context(block.get_client())
+        if (session := client.session).clock is not self._clock:  # all accounts have the watcher's clock
+            session.clock, session.server_delay = self._clock, ServerDelay(self._clock)
         self._loaded[key] = Account(key, fields, client)
         return self._loaded[key]

@@ -35,6 +35,7 @@ from tasks.run_state import overall_state
 from tasks.suspending.accounts import REREAD_S, Accounts
 from tasks.suspending.changes import Changes
 from tasks.suspending.resume import SUSPENDED, SuspendedRun, end, is_suspended, resume, settle, still_suspended
+from tasks.suspending.shard import Shard
 from tasks.suspending.tally import Tally
 from tasks.until import Outcomes, outcomes_until, succeeded, with_advice
 
@@ -48,26 +49,6 @@ LIST_EVERY_S = 300.0
 CLAIM_S = 30.0
 #: Our choice: the maximum number of runs that are read, or resumed, concurrently.
 _AT_ONCE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One of `total` parts of all runs, from 1. Watchers of different shards poll no job twice."""
-
-    number: int = 1
-    total: int = 1
-
-    @classmethod
-    def of(cls, text: str) -> Shard:
-        """Return the shard "i/n". Raises `InvalidInput`."""
-        number, _, total = text.partition("/")
-        if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
-            raise InvalidInput("shard", f"it must be i/n with i from 1 to n, such as 1/2, and not {text[:40]!r}.")
-        return cls(int(number), int(total))
-
-    def holds(self, run_id: UUID) -> bool:
-        """Whether the run belongs to this part."""
-        return run_id.int % self.total == self.number - 1
 
 
 @dataclass(slots=True)
@@ -90,6 +71,7 @@ class Watcher:
         self._shard, self._clock = shard, clock or SystemClock()
         self.tally = Tally(self.name, f"{shard.number}-of-{shard.total}", self._clock)
         self._watched: dict[UUID, _Watched] = {}
+        self._settled: set[UUID] = set()  # the runs whose resumption is complete
         self._tasks: set[asyncio.Task[None]] = set()
         self._accounts = Accounts(self._clock)
         self._changes = Changes()
@@ -146,11 +128,14 @@ class Watcher:
                 self._take(run.id, run)
         for run_id in gone:
             self._take(run_id, None)
+        resuming: set[UUID] = set()
         async for page in runs_in_state(RESUMING, TAG):
             for run in page:
-                if self._shard.holds(run.id):
-                    with suppress(ObjectNotFound):  # deleted meanwhile
+                resuming.add(run.id)
+                with suppress(ObjectNotFound):  # deleted meanwhile
+                    if self._shard.holds(run.id) and run.id not in self._settled:
                         await settle(SuspendedRun.of(run))
+        self._settled = resuming
 
     def _take(self, run_id: UUID, run: FlowRun | None) -> None:
         """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
@@ -169,6 +154,7 @@ class Watcher:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(partial(self._ended, run.id))
         self._watched[run.id] = _Watched(run, task)
+        self._settled.discard(run.id)
         self.tally.began(run)
 
     def _forget(self, run_id: UUID) -> bool:
@@ -258,6 +244,7 @@ class Watcher:
                 if await (end(run, state) if state else resume(run)):
                     how = f"The run ends as {state.name} without a process" if state else "Resumed by a watcher"
                     log.info("%s: %s", how, _summary(outcomes))
+                    self._settled.add(run.id)
                     self.tally.woken(self._clock.monotonic() - began_at)
                     if state:
                         await report_ends(wait.jobs, run.id, outcomes)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 
 from graphql_jobs.emulator import Emulator, Fault
+from scripts.stack import ROOT
 from tasks.suspending.watcher import Watcher
 from tests.clocks import use_clock
 from tests.conftest import aiware_credentials
+from tests.crashes.relay import Relay
 from tests.suspending.conftest import (
     FOREVER,
     clock_of,
@@ -52,6 +58,32 @@ async def test_run_that_is_deleted_while_it_is_watched_is_forgotten(runs: Runs, 
         await runs.client.delete_flow_run(run.id)
         finish(job)
         await eventually(lambda: counts(watcher, 0))
+
+
+async def test_watcher_ends_soon_after_its_signal_while_prefects_api_hangs(runs: Runs, job: Job) -> None:
+    """SIGTERM to a real process that resumes a run and gets no answer: it waits for none."""
+    await runs.sensor(job.id, **FOREVER)
+    finish(job)
+    hangs, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: bytes) -> bool:
+        if b"/resume " in request:
+            hangs.set()
+        return not hangs.is_set() or await never.wait()
+
+    async with Relay(str(PREFECT_API_URL.value()), after=hang) as relay:
+        command = (sys.executable, "-m", "flows.watch_suspended_runs")
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=ROOT, env=os.environ | {"PREFECT_API_URL": relay.url}, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            await hangs.wait()
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 60) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def test_run_that_is_deleted_while_it_is_resumed_is_forgotten(

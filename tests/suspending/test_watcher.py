@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
+import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.states import Suspended
 
+from blocks.api import server_clock
 from blocks.runs.suspended_wait import read_suspension
 from graphql_jobs.emulator import Emulator, ManualClock
-from tasks.suspending.watcher import Shard, Watcher
+from tasks.suspending.shard import Shard
+from tasks.suspending.watcher import Watcher
 from tests.clocks import use_clock
 from tests.conftest import aiware_credentials
 from tests.suspending.conftest import (
@@ -56,6 +61,21 @@ async def test_run_of_a_watcher_that_died_after_its_claim_is_taken_over(
     await watch(Watcher(clock=clock))
     assert (await runs.state(run)).name == "Resuming"
     assert clock.now() - before >= 30
+
+
+async def test_resumption_is_completed_once(
+    runs: Runs, watcher: Watcher, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No worker runs: when the watcher reads the list again, it reads no history of a run that it has resumed."""
+    run = await runs.sensor(job.id)
+    finish(job)
+    async with watcher.opened():
+        await watcher.tick()
+        await watcher.settled()
+        assert (await runs.state(run)).name == "Resuming"
+        monkeypatch.setattr(PrefectClient, "read_flow_run_states", reads := AsyncMock())
+        await watcher._list()
+    assert reads.await_count == 0
 
 
 async def test_shards_share_the_runs(runs: Runs, emulator: Emulator) -> None:
@@ -134,6 +154,23 @@ async def test_jobs_of_one_id_on_two_endpoints_are_told_apart(
             assert (await runs.state(elsewhere)).name == "Suspended"
             finish(there)
             await eventually(lambda: is_in(runs, elsewhere, "Resuming"))
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+async def test_deadline_counts_by_the_clock_of_prefects_server(runs: Runs, emulator: Emulator, ahead_s: float) -> None:
+    """The watcher's machine is an hour behind or ahead: a job that was submitted 300 s ago times out after 600 s."""
+    clock = clock_of(emulator)
+    answer = httpx.Response(200, headers={"Date": formatdate(clock.now(), usegmt=True)})
+    clock.set_by_s = ahead_s
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PrefectClient, "request", AsyncMock(return_value=answer))
+        right = await server_clock(clock)
+    run = await runs.sensor(running_job(emulator).id, give_up_after_s=600.0, on_failure="fail")
+    await clock.advance(300)
+    began_at = clock.monotonic()
+    await watch(Watcher(clock=right))
+    assert (await runs.state(run)).name == "TimedOut"
+    assert 300 <= clock.monotonic() - began_at < 400
 
 
 @pytest.mark.parametrize("ahead_s", [-172_800.0, 172_800.0])
