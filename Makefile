@@ -7,7 +7,7 @@ BIN := .venv/bin
 # a core), and each flow run compiles this project (0.3 s).
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-all check docs crash-test up up-scaled bench lock clean
+.PHONY: help demo test test-all check docs crash-test up up-scaled bench lock dist clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,8 +52,12 @@ bench: .venv/installed ## what waiting costs, beside its floors and peers, 45 mi
 lock: .venv/installed ## renew requirements.lock: newest versions within the bounds of pyproject.toml
 	$(BIN)/python -m scripts.lock
 
+dist: .venv/installed ## the sdist, and the wheel from it, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
 clean: ## remove the environment and all caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

@@ -6,8 +6,8 @@ Register them from a clone with `python -m prefect block register -m blocks`.
 from blocks.aiware import AiwareCredentials, AiwareEngineJob
 from blocks.datasaur import DatasaurAutoLabel, DatasaurCredentials, DatasaurExport, DatasaurTargetApi
 
-#: Prefect stores this as the version of the block schemas.
-__version__ = "0.1.0"
+# Prefect stores this as the version of the block schemas.
+from graphql_jobs import __version__ as __version__
 
 __all__ = [
     "AiwareCredentials",

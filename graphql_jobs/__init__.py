@@ -7,7 +7,8 @@
         handle = await client.submit(EngineJobSpec(engine_id=engine, upload_url=url))
         job = await wait(client, handle)
 
-This package does not use Prefect; the folders `blocks/`, `tasks/` and `flows/` of the repository do.
+This package does not use Prefect. The folders `blocks/`, `tasks/` and `flows/` do: the wheel has them as
+`graphql_jobs_prefect`.
 """
 
 from graphql_jobs.errors import GraphqlJobsError

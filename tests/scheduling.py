@@ -23,7 +23,7 @@ GROUPS = {
     ),
     "own flows": ("tests/cancelling/test_own_flow.py", "tests/cancelling/test_serve.py"),
     "suspended": ("tests/test_suspended_crashes.py",),
-    "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py"),
+    "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py", "tests/test_wheel.py"),
     "scaled": ("tests/test_scaled.py",),
     # All files with tests marked `walk`, so that `make test` starts one server.
     "walk": (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from graphql_jobs.cli.arguments import PARAMETER, provider_of, read_jobs
-from graphql_jobs.cli.credentials import client_for, from_clone
+from graphql_jobs.cli.credentials import client_for, prefect_part
 from graphql_jobs.cli.exit_codes import ExitCode, code_of, code_of_all
 from graphql_jobs.cli.output import WaitProgress, print_end, print_error
 from graphql_jobs.cli.provider import provider_app
@@ -165,7 +165,7 @@ def create_suspended_run(
     """Create a flow run that waits for jobs and holds no process until they have ended. Prints its id."""
 
     async def work() -> ExitCode:
-        create = from_clone("tasks.suspending.create", "create-suspended-run").create_suspended_run
+        create = prefect_part("tasks.suspending.create", "create-suspended-run").create_suspended_run
         at = provider_of(read := read_jobs(jobs, sys.stdin), provider)
         async with await client_for(at, block or at) as client:
             job_ids = [client.handle(job, PARAMETER).job_id for job in read]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,8 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "DATASAUR_TOKEN": "A token, instead of client id and secret.",
     },
 }
-_NOT_IN_A_CLONE = (
-    "Prefect or this project's folders are missing. Run `python -m graphql_jobs.cli` from the root of a clone."
+_NO_PREFECT_PART = (
+    "it needs Prefect. Install graphql-jobs, or run `python -m graphql_jobs.cli` from the root of a clone."
 )
 
 
@@ -44,21 +45,22 @@ async def client_for(provider: str, block: str | None) -> JobClient:
         given = ", ".join(name for name in VARIABLES[provider] if os.environ.get(name))
         client.session.source = f"the environment ({given})"
         return client
-    load = from_clone("blocks.load", "--block")
+    load = prefect_part("blocks.load", "--block")
     credentials = await load.load_credentials(provider, block, "--block")
     connected: JobClient = credentials.get_client()
     return connected
 
 
-def from_clone(module: str, parameter: str) -> Any:
-    """Return a module of the clone, which may use Prefect.
+def prefect_part(module: str, parameter: str) -> Any:
+    """Return a module that may use Prefect, such as `blocks.load`. Raises `InvalidInput` if there is none.
 
-    By name: the core does not depend on these modules, and the wheel does not have them.
+    By name, since the core does not depend on these modules. The wheel has them in `graphql_jobs_prefect`, and a clone
+    at its root.
     """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError:
-        raise InvalidInput(parameter, _NOT_IN_A_CLONE) from None
+    for name in (f"graphql_jobs_prefect.{module}", module):
+        with suppress(ModuleNotFoundError):
+            return import_module(name)
+    raise InvalidInput(parameter, _NO_PREFECT_PART)
 
 
 def _aiware(environment: Mapping[str, str]) -> JobClient:

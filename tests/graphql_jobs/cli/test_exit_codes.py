@@ -60,7 +60,7 @@ def test_file_holds_one_value_or_one_per_line(tmp_path: Path) -> None:
 
 
 async def test_block_needs_the_folder_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel does not have it: the error says where the command works."""
+    """Only the core is there, without Prefect: the error says where the command works."""
     monkeypatch.setitem(sys.modules, "blocks.load", None)
     with pytest.raises(InvalidInput, match=r"--block: .* from the root of a clone"):
         await client_for("aiware", "aiware")
