@@ -18,7 +18,10 @@ from textwrap import dedent
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 FOLDERS = ("benchmarks", "blocks", "docs", "flows", "graphql_jobs", "scripts", "tasks", "tests")
 #: A link to a test file, or the name of a test function in it.

@@ -13,14 +13,11 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from prefect.client.orchestration import get_client
 
 from scripts.demo_runs import save_blocks
@@ -30,6 +27,7 @@ from scripts.wheel import MODULES, PACKAGE, ModuleNameError, rewritten
 from tests.deployed_runs import all_ended, start
 from tests.expected_errors import check_logs
 from tests.prefect_api import api_at
+from tests.requirements import installed_with, providers_of, third_party
 
 if TYPE_CHECKING:
     from scripts.stack import Stack
@@ -213,44 +211,18 @@ def test_deployments_of_the_wheel_are_those_of_the_clone(files: dict[str, str]) 
     assert text.replace(f"{PACKAGE}.", "").replace("pull: []\n", "") == (ROOT / "prefect.yaml").read_text()
 
 
-def test_wheel_requires_all_that_it_imports(files: dict[str, str]) -> None:
-    """With the extra `cli` for the command line and `emulator` for the emulator; pytest runs the emulator's plugin."""
+@pytest.mark.parametrize("extra", ["", "cli", "emulator"])
+def test_wheel_requires_all_that_it_imports(files: dict[str, str], extra: str) -> None:
+    """An import of `yaml` needs a requirement that brings PyYAML. pytest loads the plugin of the emulator itself."""
     [metadata] = [text for name, text in files.items() if name.endswith(".dist-info/METADATA")]
-    required = [Requirement(line) for line in re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE)]
-    for extra, folders in {"": "", "cli": "graphql_jobs/cli/", "emulator": "graphql_jobs/emulator/"}.items():
-        there = closure([one for one in required if one.marker is None or one.marker.evaluate({"extra": extra})])
-        optional = ("graphql_jobs/cli/", "graphql_jobs/emulator/")
-        names = [name for name in files if name.endswith(".py")]
-        names = [name for name in names if (name.startswith(folders) if extra else not name.startswith(optional))]
-        imported = set[str]().union(*(third_party(files[name]) for name in names))
-        known = packages_distributions()
-        missing = {one for one in imported if not {canonicalize_name(name) for name in known[one]} & there}
-        assert missing <= {"pytest"}, extra
-
-
-def closure(required: list[Requirement]) -> set[str]:
-    """The names of the distributions that pip installs for these requirements."""
-    found: set[tuple[str, str]] = set()
-    waiting = [(one, extra) for one in required for extra in ("", *one.extras)]
-    while waiting:
-        one, extra = waiting.pop()
-        if (name := canonicalize_name(one.name), extra) not in found:
-            found.add((name, extra))
-            for further in map(Requirement, distribution(name).requires or []):
-                if further.marker is None or further.marker.evaluate({"extra": extra}):
-                    waiting += [(further, of) for of in ("", *further.extras)]
-    return {name for name, _ in found}
-
-
-def third_party(source: str) -> set[str]:
-    """The packages of others that a module imports."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add((node.module or "").partition(".")[0])
-    return found - sys.stdlib_module_names - {"graphql_jobs", PACKAGE}
+    folders = {one: f"graphql_jobs/{one}/" for one in ("cli", "emulator")}
+    names = [name for name in files if name.endswith(".py")]
+    if extra:
+        names = [name for name in names if name.startswith(folders[extra])]
+    else:
+        names = [name for name in names if not name.startswith(tuple(folders.values()))]
+    imported = set[str]().union(*(third_party(files[name]) for name in names)) - {"graphql_jobs", PACKAGE, "pytest"}
+    assert {one for one in imported if not providers_of(one) & installed_with(metadata, extra)} == set()
 
 
 def test_types_of_the_wheel_are_seen_by_mypy(repository: Repository) -> None:
