@@ -48,7 +48,8 @@ STORE = {"downstream": ["store-results/store-results"]}
 #: Prints the name of each flow. Each is loaded in a process of its own that has imported libraries and nothing of ours.
 LOAD_EACH = """
 import importlib, os, sys
-import aiohttp, gql, prefect.client.orchestration, prefect.flow_runs, prefect.utilities.schema_tools.hydration
+import aiohttp, gql.transport.aiohttp, pydantic.v1, prefect.client.orchestration, prefect.deployments, prefect.flow_runs
+import prefect.main, prefect.runtime, prefect.utilities.schema_tools.hydration, prefect.variables
 sys.path.insert(0, sys.argv[1])
 failed = []
 for entrypoint in sys.argv[2:]:
