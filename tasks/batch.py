@@ -24,7 +24,7 @@ from blocks.reporting.events import tell
 from blocks.reporting.words import success_of_many
 from blocks.runs.job_run import JobCredentials
 from blocks.runs.root_run import root_run_id
-from blocks.runs.submit import submit_from_here
+from blocks.runs.submit import submit_from_here, was_submitted_before
 from graphql_jobs import GraphqlJobsError, Job, JobClient, JobHandle, JobSpec, JobState, WaitPolicy
 from graphql_jobs.errors import InvalidInput, ResultUnavailable, WaitTimedOut
 from graphql_jobs.handle import REPEATS
@@ -39,7 +39,6 @@ from tasks.names import submission_of_many
 from tasks.outcome import known_as, outcome_of
 from tasks.parameters import StartDownstreamWhen
 from tasks.run_state import overall_state, succeeded_with
-from tasks.submit import was_submitted_before
 from tasks.until import Ended, is_due, succeeded
 from tasks.wait import jobs_as_they_end
 
@@ -172,6 +171,7 @@ async def submit_jobs(
                 force_resubmit=force_resubmit,
                 wait_at_most_s=wait_at_most_s,
                 has_result=lambda handle: _stored_in(folder, handle) is not None,
+                is_one_of_many=True,
             )
 
         answers = await each(range(len(items)), submit)

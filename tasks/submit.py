@@ -8,7 +8,7 @@ from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.runs.job_run import JobCredentials
-from blocks.runs.submit import submit_from_here
+from blocks.runs.submit import submit_from_here, was_submitted_before
 from graphql_jobs import JobHandle, JobSpec, OnUnknown
 from tasks import names
 from tasks.cancelling.layers import cancelling_with_the_run
@@ -46,8 +46,3 @@ async def submit_job(
     words = "Continuing with" if was_submitted_before(handle, began_at) else "Submitted"
     get_run_logger().info("%s %s (%s).", words, handle.name, handle.operation)
     return handle
-
-
-def was_submitted_before(handle: JobHandle, began_at: float) -> bool:
-    """Whether an earlier attempt or another process submitted the job, for the log."""
-    return bool(handle.submitted_at and handle.submitted_at.timestamp() < began_at)

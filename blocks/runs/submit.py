@@ -44,14 +44,18 @@ async def submit_from_here(
     force_resubmit: bool = False,
     wait_at_most_s: float = inf,
     has_result: Callable[[JobHandle], bool] | None = None,
+    is_one_of_many: bool = False,
 ) -> JobHandle:
     """Submit the job of `key`, or of this call in this flow run, once. Raises what `graphql_jobs.submit_once` raises.
 
     Without `key`, equal specs are numbered: the second submission in an attempt is a second job, and a retry of the run
     adopts both. Outside a flow run, each call without `key` is a new job, and a `key` is known until the process ends.
     Equal jobs that are submitted in other processes (Dask, Ray) cannot be numbered: give each a key. A run that was
-    resumed adopts its job also if it failed: its flow decides what follows. In a run, the submission is an event.
+    resumed adopts its job also if it failed: its flow decides what follows. In a run, the submission is an event. A
+    job that is adopted is one again, with the same id, unless it `is_one_of_many`: Prefect's server (3.9.1, SQLite)
+    fails to store events if it has all of them already.
     """
+    began_at = client.session.clock.now()
     run_id = await root_run_id()
     if run_id:
         await tag_run(run_id)
@@ -72,8 +76,14 @@ async def submit_from_here(
     except SubmissionUnknown as unknown:
         tell_unknown(unknown, client.session.url, run_id)
         raise
-    tell("submitted", handle, run_id)
+    if not (is_one_of_many and was_submitted_before(handle, began_at)):
+        tell("submitted", handle, run_id)
     return handle
+
+
+def was_submitted_before(handle: JobHandle, began_at: float) -> bool:
+    """Whether an earlier attempt or another process submitted the job."""
+    return bool(handle.submitted_at and handle.submitted_at.timestamp() < began_at)
 
 
 async def _key_and_store(client: JobClient, spec: JobSpec, key: str | None, run_id: UUID | None) -> tuple[str, Store]:

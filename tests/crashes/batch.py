@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 from random import Random
@@ -24,7 +25,7 @@ from scripts.processes import StackError
 from scripts.stack import ROOT, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _JOBS = 1_000
 _KILLS = 10
@@ -87,17 +88,17 @@ class Batch:
         await self._prepare()
         points = sorted(Random(self.seed).sample(range(1, 2 * self.jobs), kills - 1))
         for point in [*points, 2 * self.jobs + 1]:
-            process = self._start()
-            steps = await asyncio.to_thread(self._until, point, process)
-            process.kill()
-            output, _ = process.communicate()
+            with self._started() as process:
+                steps = await asyncio.to_thread(self._until, point, process)
+                process.kill()
+                output, _ = process.communicate()
             if process.returncode == -signal.SIGKILL:
                 course.struck.append(steps)
             else:
                 say(output[-3000:])
             say(f"{time.strftime('%H:%M:%S')} killed after {steps} of {2 * self.jobs + 1} steps, planned: {point}")
-        process = self._start()
-        output, _ = await asyncio.to_thread(process.communicate, None, _HUNG_AFTER_S)
+        with self._started() as process:
+            output, _ = await asyncio.to_thread(process.communicate, None, _HUNG_AFTER_S)
         for line in output.splitlines():
             if line.startswith(_TOLD):
                 vars(course).update(json.loads(line.removeprefix(_TOLD)))
@@ -130,7 +131,9 @@ class Batch:
                 enforce_parameter_schema=True,
             )
 
-    def _start(self) -> subprocess.Popen[str]:
+    @contextmanager
+    def _started(self) -> Iterator[subprocess.Popen[str]]:
+        """A process of a flow run, which is ended in any case."""
         parameters = {
             "engine_id": _ENGINE_ID,
             "recordings": [f"https://media.example.com/{number}.mp4?token=1" for number in range(self.jobs)],
@@ -145,9 +148,13 @@ class Batch:
         command = [sys.executable, "-m", "tests.crashes.batch", json.dumps(parameters)]
         # As in prefect.yaml.
         environment = self.stack.environment | {"PREFECT_LOGGING_EXTRA_LOGGERS": "graphql_jobs,tasks"}
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipe)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def _until(self, point: int, process: subprocess.Popen[str]) -> int:
         """Return the number of steps once there are as many as planned, or once the process has ended."""
