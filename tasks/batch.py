@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
@@ -35,6 +35,7 @@ from graphql_jobs.urls import without_queries
 from tasks.cancelling.layers import cancelling_with_the_run
 from tasks.downstream import start_downstream
 from tasks.downstream_check import Samples, sample_job
+from tasks.job_task import job_task
 from tasks.names import submission_of_many
 from tasks.outcome import known_as, outcome_of
 from tasks.parameters import StartDownstreamWhen
@@ -142,7 +143,7 @@ async def hand_over(
     return overall_state(batch.ended) or succeeded_with(outcomes, message)
 
 
-@task(name="submit jobs", task_run_name=submission_of_many, cache_policy=NO_CACHE, retries=0)
+@job_task(name="submit jobs", task_run_name=submission_of_many, cache_policy=NO_CACHE, retries=0)
 async def submit_jobs(
     credentials: JobCredentials,
     items: Sequence[Item],

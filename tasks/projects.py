@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatch
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
 from blocks.datasaur import DatasaurCredentials
 from graphql_jobs.providers.datasaur.reader import Project
+from tasks.job_task import job_task
 from tasks.parameters import is_within
 
 
@@ -38,7 +39,7 @@ class Wanted:
         return sorted(found, key=lambda project: project.id)
 
 
-@task(name="list projects", task_run_name="list projects", cache_policy=NO_CACHE)
+@job_task(name="list projects", task_run_name="list projects", cache_policy=NO_CACHE)
 async def list_projects(credentials: DatasaurCredentials, wanted: Wanted) -> list[Project]:
     """Return the projects that match. Raises `RequestFailed`."""
     async with credentials.get_client() as client:

@@ -90,9 +90,9 @@ async def test_recordings_come_from_one_place(make_run: MakeRun, emulator: Emula
 
 
 async def test_jobs_of_a_batch_are_events_and_force_resubmit_submits_again(
-    make_run: MakeRun, emulator: Emulator, tmp_path: Path
+    make_run: MakeRun, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One of two jobs is late, another recording is submitted with no answer; the next run with the key starts anew."""
+    """One of two jobs is late; the next run with the key submits both again. An unknown engine leaves no traceback."""
     parameters = {"engine_id": ENGINE_ID, "recordings": RECORDINGS[:2], "key": "forced", "results": str(tmp_path)}
     emulator.faults.add(JobFault("stuck", skip=1), JobFault("stuck", skip=1))
     run = await make_run(run_aiware_jobs, **parameters, give_up_after_s=600)
@@ -108,3 +108,7 @@ async def test_jobs_of_a_batch_are_events_and_force_resubmit_submits_again(
     emulator.faults.clear()
     assert (await again()).name == "Completed"
     assert len({one.job_id for one in emulator.ledger.submissions if one.job_id} - jobs) == 2
+
+    absent = await make_run(run_aiware_jobs, **parameters | {"engine_id": "absent", "key": "other"})
+    assert (await absent()).name == "RequestFailed"
+    assert [one for one in caplog.records if one.name == "prefect.task_runs" and one.exc_info] == []
