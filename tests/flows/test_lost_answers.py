@@ -99,7 +99,7 @@ async def test_auto_label_whose_response_is_lost_is_not_sent_again(
     state = await run()
     assert (state.type, state.name) == (StateType.FAILED, "SubmissionUnknown")
     message = str(state.message)
-    assert message.startswith(f"datasaur {LABEL.operation} (project {LABEL.parameters['project_id']}")
+    assert message.startswith(f"Datasaur {LABEL.operation} (project {LABEL.parameters['project_id']}")
     assert f"sent at {sent_at}" in message
     assert "Search Datasaur" in message
     assert "submit again" in message

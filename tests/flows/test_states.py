@@ -8,6 +8,7 @@ import pytest
 from prefect.client.schemas.objects import StateType
 
 from graphql_jobs.emulator import Emulator, Fault, JobFault
+from graphql_jobs.titles import title_of
 from tests.flows.conftest import SUBMITTING, WAITING, Run, jobs, made
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def test_unknown_job_is_lost(provider: str, run: Run, emulator: Emulator) 
     state = await run(WAITING, provider=provider, job_ids=["nobody-knows"])
     assert (state.type, state.name) == (StateType.FAILED, "JobLost")
     assert "nobody-knows" in str(state.message)
-    assert provider in str(state.message)
+    assert str(state.message).startswith(f"{title_of(provider)} job nobody-knows: ")
     assert "a run that submitted it" in str(state.message)  # the sensor submits nothing
 
 
@@ -147,12 +148,12 @@ async def test_temporarily_refused_submission_is_sent_again(name: str, run: Run,
 
 @pytest.mark.parametrize("name", ["aiware engine", "auto-label"])
 async def test_rejected_token_fails_the_run_and_is_not_shown(name: str, run: Run, emulator: Emulator) -> None:
-    """Every token is refused: RequestFailed says to renew the credentials block; no token in the message."""
+    """Every token is refused: RequestFailed names the block whose credentials are wrong; no token in the message."""
     emulator.faults.add(Fault("unauthorized", times=None))
     emulator.accounts.revoke_all()
     state = await run(SUBMITTING[name])
     assert (state.type, state.name) == (StateType.FAILED, "RequestFailed")
-    assert "credentials block" in str(state.message)
+    assert "credentials come from the block '" in str(state.message)
     assert emulator.accounts.aiware_token not in str(state.message)
     assert emulator.accounts.datasaur_client_secret not in str(state.message)
     assert emulator.ledger.submissions == []
