@@ -14,7 +14,7 @@ from graphql_jobs.providers.recovery import Recovery
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphql import DocumentNode, GraphQLSchema, Node
+    from graphql import DocumentNode, GraphQLSchema
 
     from graphql_jobs.providers.declared.model import Declaration
 
@@ -92,6 +92,7 @@ class _Section:
         self._declaration, self._name, self._text, self._schema = declaration, name, text, schema
         self._settings = getattr(declaration, name)
         self._fragments: dict[str, SelectionSetNode] = {}
+        self._types: dict[int, object] = {}
 
     def problems(self) -> list[Problem]:
         """Return what is wrong: with the document itself, or else with the paths and variables in it."""
@@ -110,7 +111,8 @@ class _Section:
             ]
         fragments = (one for one in document.definitions if isinstance(one, graphql.FragmentDefinitionNode))
         self._fragments = {one.name.value: one.selection_set for one in fragments}
-        return [*self._variables(_operation(document)), *self._type_names(document), *self._paths(document)]
+        self._types = self._types_of(document)
+        return [*self._variables(_operation(document)), *self._type_names(document), *self._paths(_operation(document))]
 
     def _problem(self, message: str, setting: str = "document", line: int = 0) -> Problem:
         return Problem((self._name, setting), message, line)
@@ -187,9 +189,9 @@ class _Section:
         graphql.visit(document, Names())
         return iter(found)
 
-    def _paths(self, document: DocumentNode) -> list[Problem]:
+    def _paths(self, operation: OperationDefinitionNode) -> list[Problem]:
         """Check that the document selects the value of each path."""
-        root = _operation(document).selection_set
+        root = operation.selection_set
         settings, found = self._settings, list[Problem]()
         paths = {name: path for name, path in settings if isinstance(path, tuple)}
         jobs = paths.pop("jobs", ())
@@ -197,6 +199,10 @@ class _Section:
         inside = [one.selection_set for one in start if one.selection_set]
         if jobs and start and not inside:
             found.append(self._problem(f"{'.'.join(jobs)} has no fields. Write the path of the jobs", "jobs"))
+        many = any(one.variable.name.value == "ids" for one in operation.variable_definitions or ())
+        if self._name == "check" and self._schema and start and self._is_list(start) != many:
+            words = "is no list, so use $id for one job" if many else "is a list, so use $ids for several jobs"
+            found.append(self._problem(f"{'.'.join(jobs)} {words} per request", "jobs"))
         if found:
             return found
         for name, path in paths.items():
@@ -204,8 +210,8 @@ class _Section:
             if name in ("id", "status") and (names := self._names([one.selection_set for one in fields])):
                 words = f"{'.'.join(path)} is an object. Write the path of a field in it: {names}"
                 found.append(self._problem(words, name))
-            elif name == "status" and self._schema:
-                found += self._words(document, self._schema, fields)
+            elif name == "status":
+                found += self._words(fields)
         return found
 
     def _selected(
@@ -225,6 +231,9 @@ class _Section:
                 words = f"the document does not select {whole}. It selects {there} there: write one, or add the field"
                 found.append(self._problem(words, name))
                 break
+            if self._is_list(fields) and (number < len(path) or name in ("id", "status")):
+                words = "is a list, and a path leads to one value. Write a path without it, or an adapter in Python"
+                found.append(self._problem(f"{'.'.join((*jobs, *path[:number]))} {words}", name))
             sets = [one.selection_set for one in fields]
         return fields
 
@@ -240,19 +249,32 @@ class _Section:
             elif isinstance(one, graphql.FragmentSpreadNode):
                 yield from self._fields([self._fragments[one.name.value]])
 
-    def _words(self, document: DocumentNode, schema: GraphQLSchema, fields: list[FieldNode]) -> Iterator[Problem]:
+    def _types_of(self, document: DocumentNode) -> dict[int, object]:
+        """Return the type of each field of the document, by the identity of its node; without a schema none."""
+        found: dict[int, object] = {}
+        if self._schema is not None:
+            types = graphql.TypeInfo(self._schema)
+
+            class Types(graphql.Visitor):
+                def enter_field(self, node: FieldNode, *_: object) -> None:
+                    found[id(node)] = types.get_type()
+
+            graphql.visit(document, graphql.TypeInfoVisitor(types, Types()))
+        return found
+
+    def _words(self, fields: Sequence[FieldNode]) -> Iterator[Problem]:
         """Check that each value of the status's enum is mapped."""
-        types = graphql.TypeInfo(schema)
-        words: set[str] = set()
-
-        class Words(graphql.Visitor):
-            def enter_field(self, node: Node, *_: object) -> None:
-                kind = graphql.get_named_type(types.get_type()) if node in fields else None
-                words.update(kind.values if isinstance(kind, graphql.GraphQLEnumType) else ())
-
-        graphql.visit(document, graphql.TypeInfoVisitor(types, Words()))
+        kinds = [graphql.get_named_type(self._types.get(id(one))) for one in fields]  # type: ignore[call-overload]
+        words = {word for kind in kinds if isinstance(kind, graphql.GraphQLEnumType) for word in kind.values}
         if missing := sorted(words - self._declaration.states.keys()):
             yield Problem(("states",), f"{', '.join(missing)} is missing. Write for each, for example, `WORD: RUNNING`")
+
+    def _is_list(self, fields: Sequence[FieldNode]) -> bool:
+        kinds = [self._types.get(id(one)) for one in fields]
+        return any(
+            isinstance(one.of_type if isinstance(one, graphql.GraphQLNonNull) else one, graphql.GraphQLList)
+            for one in kinds
+        )
 
 
 def _key(node: FieldNode) -> str:

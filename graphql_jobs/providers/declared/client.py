@@ -149,7 +149,7 @@ class DeclaredClient(JobClient):
         entry = value_at(response.data, check.jobs)
         if entry is None:
             failure, root = response.error_at(operation.alias), response.data.get(operation.alias)
-            if failure is None and root is not None:
+            if failure is None and (root is not None or operation.alias not in response.data):
                 return self._odd("check", subject, check.jobs, root)
             return self.not_found(job_id) if isinstance(failure, errors.NotFound) or not failure else failure
         if text_at(entry, check.id) != job_id:

@@ -21,6 +21,8 @@ Location = tuple[str, ...]
 #: Our choices: a declaration has a few thousand characters, and four levels.
 _MAX_CHARACTERS = 20_000
 _MAX_LEVELS = 10
+#: Our choice: the number of problems in an error's message.
+_SHOWN = 5
 _PLAIN_TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")
 }
@@ -35,13 +37,14 @@ class _Unreadable(Exception):
 
 
 def read_declaration(text: str, file: str = "declaration", schema: GraphQLSchema | None = None) -> Declaration:
-    """Return the declaration in a YAML text; `file` is its name in messages. Raises `InvalidInput` with all problems.
+    """Return the declaration in a YAML text; `file` is its name in messages. Raises `InvalidInput` with its problems.
 
     With the `schema` of the service, documents are validated against it.
     """
     declaration, problems = _read(text, file, schema)
     if problems or declaration is None:
-        raise InvalidInput("declaration", " ".join(problems))
+        more = [f"And {len(problems) - _SHOWN} more."] if len(problems) > _SHOWN else []
+        raise InvalidInput("declaration", " ".join([*problems[:_SHOWN], *more]))
     return declaration
 
 

@@ -18,17 +18,7 @@ if TYPE_CHECKING:
     from graphql_jobs.transport.diagnosis import Kind
 
 #: The classes of errors, as a declaration writes them.
-ErrorKind = Literal[
-    "refused",
-    "not found",
-    "not allowed",
-    "sign-in failed",
-    "rate limited",
-    "too much at once",
-    "server failed",
-    "operation failed",
-]
-KINDS: dict[ErrorKind, Kind] = {
+KINDS: dict[str, Kind] = {
     "refused": errors.RequestRefused,
     "not found": errors.NotFound,
     "not allowed": errors.NotAllowed,
@@ -56,6 +46,12 @@ def _is_pattern(text: str) -> str:
         words = f"it is no regular expression ({error}). Write one in quotes, such as '[0-9a-f-]{{36}}'"
         raise ValueError(words) from None
     return text
+
+
+def _is_kind(word: str) -> str:
+    if word not in KINDS:
+        raise ValueError(f"it is no kind of error. Write one of: {', '.join(KINDS)}")
+    return word
 
 
 #: The names of the fields on the way to a value in an answer; in YAML with dots between them.
@@ -154,7 +150,7 @@ class Declaration(_Part):
     cancel: Cancel | None = None
     result: Result | None = None
     states: dict[str, JobState] = Field(examples=["{QUEUED: PENDING, DONE: SUCCEEDED, BROKEN: FAILED}"])
-    errors: dict[str, ErrorKind] = {}
+    errors: dict[str, Annotated[str, AfterValidator(_is_kind)]] = {}
 
     @property
     def recovers_by(self) -> Recovery:

@@ -53,7 +53,7 @@ class Runs:
     def find(self, variables: dict[str, Any]) -> Any:
         """The runs with a tag."""
         key, holes = variables["key"], [None] if self.runs and self.fault == "lost twice" else []
-        found = [{"runId": one, "creationTime": 1.7e9} for one, run in self.runs.items() if run["key"] == key]
+        found = [{"runId": one, "creationTime": 1.8e9} for one, run in self.runs.items() if run["key"] == key]
         return {"runsOrError": {"__typename": "Runs", "results": [*found, *holes]}}
 
     def listed(self, variables: dict[str, Any]) -> Any:
@@ -82,4 +82,4 @@ class Runs:
         """The current state of a run; the next read shows the next word."""
         run = self.runs[run_id]
         run["status"] = next(run["words"], run["status"])
-        return {"runId": run_id, "status": run["status"], "creationTime": 1.7e9, "updateTime": 1.7e9}
+        return {"runId": run_id, "status": run["status"], "creationTime": 1.8e9, "updateTime": 1.8e9}

@@ -119,6 +119,7 @@ async def test_job_with_user_errors_beside_its_id_is_started(serve: Serve) -> No
         (bulk("RUNNING", id="gid://another"), errors.BadReply),
         (bulk({"word": 1}), errors.BadReply),
         ({"data": {"node": [1]}}, errors.BadReply),
+        ({"data": {"another": None}}, errors.BadReply),
         ({"data": {"node": None}, "errors": [{"message": "broken", "path": ["node"]}]}, errors.OperationFailed),
     ],
 )

@@ -44,11 +44,22 @@ def test_fifty_wrong_declarations_are_tested() -> None:
     [
         ("films", "films", "28: states: PAUSED is missing. Write for each, for example, `WORD: RUNNING`."),
         ("{ url }", "{ link }", "26: result.document: Cannot query field 'link' on type 'File'. Correct the document."),
+        (
+            "($ids: [ID!]!) { renders(ids: $ids)",
+            "($id: ID!) { renders(ids: [$id])",
+            "14: check.jobs: renders is a list, so use $ids for several jobs per request.",
+        ),
+        (
+            "jobs: search.nodes\n  id: id\n  created: at",
+            "jobs: search\n  id: nodes.id",
+            "21: find.id: search.nodes is a list, and a path leads to one value. "
+            "Write a path without it, or an adapter in Python.",
+        ),
         ("$size: Int", "$size: Number", "6: submit.document: Unknown type 'Number'. Correct the document."),
     ],
 )
 def test_documents_are_validated_against_a_schema(old: str, new: str, says: str) -> None:
-    """A status word that no state is declared for, a field and a type that do not exist."""
+    """A status word that no state is declared for, a field and a type that do not exist, a path through a list."""
     assert f"films.yaml, line {says}" in problems_of(GOOD.replace(old, new), "films.yaml", build_schema(SCHEMA))
 
 
