@@ -200,11 +200,11 @@ def test_deployments_of_the_wheel_are_those_of_the_clone(files: dict[str, str]) 
     assert text.replace(f"{PACKAGE}.", "").replace("pull: []\n", "") == (ROOT / "prefect.yaml").read_text()
 
 
-@pytest.mark.parametrize("extra", ["", "cli", "emulator"])
+@pytest.mark.parametrize("extra", ["", "cli", "emulator", "examples"])
 def test_wheel_requires_all_that_it_imports(files: dict[str, str], extra: str) -> None:
     """An import of `yaml` needs a requirement that brings PyYAML. pytest loads the plugin of the emulator itself."""
     [metadata] = [text for name, text in files.items() if name.endswith(".dist-info/METADATA")]
-    folders = {one: f"graphql_jobs/{one}/" for one in ("cli", "emulator")}
+    folders = {one: f"graphql_jobs/{one}/" for one in ("cli", "emulator")} | {"examples": f"{PACKAGE}/flows/examples/"}
     names = [name for name in files if name.endswith(".py")]
     if extra:
         names = [name for name in names if name.startswith(folders[extra])]
