@@ -28,6 +28,8 @@ GROUPS = {
     # All files with tests marked `walk`, so that `make test` starts one server.
     "walk": (
         "tests/flows/test_end_to_end.py",
+        "tests/flows/test_export_datasaur_projects.py",
+        "tests/flows/test_nightly.py",
         "tests/flows/test_reap_orphans.py",
         "tests/flows/test_store_results.py",
         "tests/tasks/test_cancellation.py",
