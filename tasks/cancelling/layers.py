@@ -3,7 +3,7 @@
 Three layers do this, in any order, and any of them may be missing:
 
 1. the flow itself, while it unwinds (`cancelling_with_the_run`);
-2. its hook, in a new process (`cancel_with_the_run`);
+2. its hook, in a new process (`cancel_with_the_run`), or the watcher of a suspended run (`cancel_in_the_watcher`);
 3. a deployment that an automation starts (`clean_up_after`, called by `flows/cancel_remote_jobs.py`).
 
 Each layer records its results, so the others do not repeat them. Only the third sets the name and the message of the
@@ -87,6 +87,11 @@ async def _once_for_all(run_id: UUID) -> None:
 async def cancel_with_the_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Cancel in a new process, for `@flow(on_cancellation=[...])`. This is the second layer."""
     await _as_far_as_possible(flow_run.id, _IN_THE_HOOK_S)
+
+
+async def cancel_in_the_watcher(run_id: UUID) -> None:
+    """Cancel without a process of the run. This is the second layer of a suspended run."""
+    await _as_far_as_possible(run_id, _IN_THE_HOOK_S)
 
 
 async def clean_up_after(run_id: UUID) -> list[str]:

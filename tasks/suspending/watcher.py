@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from blocks.api import one_client
 from blocks.reporting.reporter import report_ends
+from blocks.runs.cancelled_by_person import by_a_person
 from blocks.runs.resumed import RESUMING
 from blocks.runs.root_run import TAG
 from blocks.runs.store import RunStore
@@ -30,6 +31,7 @@ from graphql_jobs import Job, JobClient, wait_many
 from graphql_jobs.clock import Clock, SystemClock
 from graphql_jobs.errors import CheckRefused, InvalidInput, JobNotFound, ProviderLost
 from graphql_jobs.waiting.checkpoints import Checkpoints
+from tasks.cancelling.layers import cancel_in_the_watcher
 from tasks.flow_runs import read_runs, runs_in_state
 from tasks.run_state import overall_state
 from tasks.suspending.accounts import REREAD_S, Accounts
@@ -47,7 +49,7 @@ TICK_S = 2.0
 LIST_EVERY_S = 300.0
 #: Our choice: how long a watcher may take to resume the run that it claimed. Then another watcher claims the run.
 CLAIM_S = 30.0
-#: Our choice: the maximum number of runs that are read, or resumed, concurrently.
+#: Our choice: the maximum number of runs that are read or resumed concurrently, and of those whose jobs are cancelled.
 _AT_ONCE = 10
 
 
@@ -76,7 +78,7 @@ class Watcher:
         self._accounts = Accounts(self._clock)
         self._changes = Changes()
         self._list_at = self._clock.monotonic()
-        self._calls = asyncio.Semaphore(_AT_ONCE)
+        self._calls, self._cancels = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Watch until `is_over`, or until this task is cancelled. Suspended runs then stay suspended."""
@@ -106,9 +108,7 @@ class Watcher:
             if self._clock.monotonic() >= self._list_at:
                 await self._list()
             elif changed := await self._changes.read():
-                runs = await read_runs(changed)
-                for run_id in changed:
-                    self._take(run_id, runs.get(run_id))
+                await self._read(changed)
             for account in await self._accounts.renewed():
                 for watched in [one for one in self._watched.values() if one.account == account]:
                     self._begin(watched.run)
@@ -126,8 +126,7 @@ class Watcher:
             for run in page:
                 gone.discard(run.id)
                 self._take(run.id, run)
-        for run_id in gone:
-            self._take(run_id, None)
+        await self._read(gone)
         resuming: set[UUID] = set()
         async for page in runs_in_state(RESUMING, TAG):
             for run in page:
@@ -137,11 +136,20 @@ class Watcher:
                         await settle(SuspendedRun.of(run))
         self._settled = resuming
 
+    async def _read(self, run_ids: set[UUID]) -> None:
+        runs = await read_runs(run_ids)
+        for run_id in run_ids:
+            self._take(run_id, runs.get(run_id))
+
     def _take(self, run_id: UUID, run: FlowRun | None) -> None:
-        """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it."""
+        """Wait for the run's jobs if it is suspended and belongs to this watcher; otherwise, forget it.
+
+        If a person cancelled it, cancel its jobs: the clean-up deployment needs some seconds for its process.
+        """
         watched = self._watched.get(run_id)
         if run is None or not (is_suspended(run) and TAG in run.tags and self._shard.holds(run_id)):
-            self._forget(run_id)
+            if self._forget(run_id) and watched and run and by_a_person(run.state):
+                self._start(self._cancel_jobs(run_id))
         elif not watched or watched.run.state_id != SuspendedRun.of(run).state_id:
             self._begin(SuspendedRun.of(run))
 
@@ -149,13 +157,16 @@ class Watcher:
         if not self._forget(run.id):
             self._list_at = self._clock.monotonic()  # to find it then, if it was suspended again meanwhile
             return
-        task = asyncio.create_task(self._watch(run), name=f"suspended run {run.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self._start(self._watch(run))
         task.add_done_callback(partial(self._ended, run.id))
         self._watched[run.id] = _Watched(run, task)
         self._settled.discard(run.id)
         self.tally.began(run)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _forget(self, run_id: UUID) -> bool:
         """End the wait for the run. False if the run is just being woken."""
@@ -171,6 +182,10 @@ class Watcher:
         if (watched := self._watched.get(run_id)) and watched.task is task:
             del self._watched[run_id]
             self.tally.left(run_id)
+
+    async def _cancel_jobs(self, run_id: UUID) -> None:
+        async with self._cancels:
+            await cancel_in_the_watcher(run_id)
 
     async def _watch(self, run: SuspendedRun) -> None:
         """Wait and wake the run. Errors that a person can correct are retried, and logged once in the run."""

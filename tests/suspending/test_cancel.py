@@ -11,10 +11,11 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.states import AwaitingRetry, Cancelling, Scheduled
 
+from graphql_jobs.emulator import JobFault
 from tasks.suspending import resume, suspend
 from tasks.suspending.resume import keep_cancelled
 from tasks.suspending.watcher import Watcher
-from tests.suspending.conftest import clock_of, finish, watch
+from tests.suspending.conftest import ENGINE, FOREVER, clock_of, counts, eventually, finish, was_polled, watch, watching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,6 +79,26 @@ async def test_cancel_in_each_step_is_final(runs: Runs, emulator: Emulator, job:
         ended = names[-1] == "JobFailed" and "Cancelled" not in names
         assert names[-1] == "Cancelled" or ended, f"cancelled before {number}, {between.acted_before}: {names}"
     assert number > 5
+
+
+async def test_watcher_cancels_the_job_of_a_run_that_a_person_cancels(
+    runs: Runs, emulator: Emulator, watcher: Watcher
+) -> None:
+    """It needs no process for that. The clean-up deployment then says so in the run's state."""
+    emulator.faults.add(JobFault("stuck", times=None))
+    run = await runs.create("run-aiware-job", ENGINE | FOREVER)
+    await runs.execute(run)
+    async with watching(watcher):
+        await eventually(lambda: was_polled(watcher))
+        await cancelled_by_a_person(runs, run)
+        await eventually(lambda: is_cancelled(emulator))
+        await eventually(lambda: counts(watcher, 0))
+    assert (await runs.state(run)).name == "Cancelled"
+    assert [cancel.accepted for cancel in emulator.ledger.cancels] == [True]
+
+
+async def is_cancelled(emulator: Emulator) -> bool:
+    return bool(emulator.ledger.cancels)
 
 
 @pytest.mark.parametrize("watcher_dies", [False, True])
