@@ -31,6 +31,8 @@ _JOBS = 1_000
 _KILLS = 10
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 _POLL_S = 0.05
+#: With a hundred, a Prefect server on SQLite ran out of database connections on two busy cores.
+_PER_S = 10
 #: Far above the duration of one run on two busy cores. A longer one hangs.
 _HUNG_AFTER_S = 1200.0
 #: As in `runs`: short, so that a run need not wait long for the lease of a killed one.
@@ -140,7 +142,7 @@ class Batch:
             "template_fields": {"batch": self.name},
             "credentials": self.name,
             "key": self.name,
-            "submissions_per_s": 100,
+            "submissions_per_s": _PER_S,
             "max_poll_interval_s": 1,
             "results": str(self.results),
             "downstream": [f"store-results/{self.name}"],
