@@ -1,34 +1,4 @@
-"""Everything that this package raises.
-
-    GraphqlJobsError
-    ├── InvalidInput               the caller's input cannot work; nothing was sent
-    ├── RequestFailed              one request got no usable response; says nothing about any job
-    │   ├── Unreachable            not sent: refused, unknown host, connect timeout
-    │   ├── ConnectionLost         sent, and no whole answer came back
-    │   │   └── TimedOut           not in time
-    │   ├── ServerFailed           5xx, or the provider's own code for an internal error
-    │   ├── RateLimited            429; refused before any work, with the delay that the server asked for
-    │   ├── TooMuchAtOnce          the request was too large
-    │   │   └── AnswerTooLarge     the answer is larger than we read
-    │   ├── SignInFailed           the credentials were not accepted
-    │   ├── NotAllowed             the account lacks the right
-    │   ├── RequestRefused         the server says that the request is wrong
-    │   ├── NotFound               the requested object does not exist
-    │   ├── OperationFailed        the server answered with an error without a known code
-    │   ├── BadReply               not GraphQL, not the promised shape, or too large
-    │   └── BadEndpoint            TLS, redirect or a path that does not exist: the address is wrong
-    ├── SubmissionUnknown          a create was sent, and it is not known whether the job exists
-    ├── JobError                   about one job
-    │   ├── JobEnded               it failed or was cancelled
-    │   │   ├── JobFailed          the provider says so
-    │   │   └── JobCancelled       someone cancelled it there
-    │   ├── JobNotFound            the provider does not know it
-    │   ├── CancelRefused          the provider refused to cancel it, or cannot
-    │   └── ResultUnavailable      the job succeeded, but its result cannot be fetched
-    └── WaitStopped                we stopped waiting; the job may still finish
-        ├── WaitTimedOut           a deadline passed
-        ├── CheckRefused           a poll was refused before the wait saw the job
-        └── ProviderLost           the outage lasted longer than its budget
+"""Everything that this package raises. docs/ref/errors.md shows all classes in one table.
 
 Three things are three classes: a failed request (`RequestFailed`), a failed job (`JobFailed`) and a wait that stopped
 (`WaitStopped`). All survive pickling. No message holds a secret: the session removes those that it knows.

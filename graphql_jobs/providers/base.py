@@ -220,9 +220,7 @@ class JobClient(ABC):
         poll = BatchedPoll(self, defer=defer)
         await poll.run(job_ids)
         seen, deferred = poll.seen, poll.deferred.difference(poll.seen)
-        for job_id in job_ids:
-            if job_id not in seen and job_id not in deferred:
-                seen[job_id] = self.not_found(job_id)
+        seen.update((job_id, self.not_found(job_id)) for job_id in set(job_ids).difference(seen, deferred))
         return seen, deferred
 
     def started(

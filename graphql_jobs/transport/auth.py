@@ -130,6 +130,7 @@ class ClientCredentials:
         self._client_id = _clean("client_id", client_id)
         self._client_secret = _clean("client_secret", client_secret)
         self._style = style
+        self._basic = b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
         self._current: str | None = None
         self._renew_at = 0.0
         self._given: deque[str] = deque(maxlen=_REMEMBERED_TOKENS)
@@ -142,7 +143,7 @@ class ClientCredentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Return the client secret, its form in a Basic header, and the latest tokens."""
-        return (self._client_secret, self._basic(), *self._given)
+        return (self._client_secret, self._basic, *self._given)
 
     async def token(self, post_form: PostForm, clock: Clock) -> str:
         """Return the current token. If there is none, or it is about to expire, fetch one first."""
@@ -163,7 +164,7 @@ class ClientCredentials:
     async def _fetch(self, post_form: PostForm, clock: Clock) -> str:
         form, headers = {"grant_type": "client_credentials"}, {}
         if self._style == "basic":
-            headers = {"Authorization": f"Basic {self._basic()}"}
+            headers = {"Authorization": f"Basic {self._basic}"}
         else:
             form |= {"client_id": self._client_id, "client_secret": self._client_secret}
         asked_at = clock.monotonic()
@@ -173,9 +174,6 @@ class ClientCredentials:
         token = str(answer["access_token"])
         self._given.append(token)
         return token
-
-    def _basic(self) -> str:
-        return b64encode(f"{self._client_id}:{self._client_secret}".encode()).decode()
 
 
 def _lifetime_s(expires_in: object) -> float:

@@ -35,8 +35,6 @@ MAX_REDIRECTS = 5
 _NOT_THERE_YET_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES = 64 * 1024
-#: A name, also with underscores (container networks), or an IPv6 address.
-_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})")
 #: The meanings of a file store's statuses. 416: the file was replaced by a shorter one.
@@ -84,10 +82,8 @@ def exact_address(url: str) -> URL:
         raise ValueError("white space or control characters")
     parts = urlsplit(text)
     base_url(f"{parts.scheme}://{parts.netloc}", "file_url")
-    host = (parts.hostname or "").encode("idna").decode()  # raises UnicodeError for empty and for long labels
-    if not _HOST.fullmatch(host):
-        raise ValueError("an invalid host")
     if not parts.netloc.isascii():
+        host = (parts.hostname or "").encode("idna").decode()
         text = text.replace(parts.netloc, host if parts.port is None else f"{host}:{parts.port}", 1)
     return URL(_NOT_ASCII.sub(lambda letters: quote(letters[0]), text), encoded=True)
 

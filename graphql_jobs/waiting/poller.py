@@ -226,7 +226,7 @@ class Poller:
         """End all waits with the failure, since the poller cannot continue."""
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
-            waiter.fail(failure)
+            waiter.tell(failure)
         self._stop()
 
     def _stop(self) -> list[asyncio.Task[None]]:

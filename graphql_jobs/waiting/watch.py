@@ -178,26 +178,20 @@ class Waiter:
         self.joined_at = 0.0
         #: The caller's context, in which log lines about its jobs appear.
         self.context = contextvars.copy_context()
-        self._news: list[News] = []
-        self._failure: BaseException | None = None
-        self._is_told = asyncio.Event()
+        #: News, or the failure of the poller, which ends the wait.
+        self._queue = asyncio.Queue[News | BaseException]()
+        self.tell = self._queue.put_nowait
 
     async def news(self) -> list[News]:
         """Return all news as soon as there are any. Raises the poller's failure after them."""
-        await self._is_told.wait()
-        if self._failure and not self._news:
-            raise self._failure
-        news, self._news = self._news, []
-        if not self._failure:
-            self._is_told.clear()
+        news = list[News]()
+        while not news or not self._queue.empty():
+            one = await self._queue.get()
+            if not isinstance(one, BaseException):
+                news.append(one)
+            elif news:
+                self.tell(one)
+                break
+            else:
+                raise one
         return news
-
-    def tell(self, news: News) -> None:
-        """Add news."""
-        self._news.append(news)
-        self._is_told.set()
-
-    def fail(self, failure: BaseException) -> None:
-        """End the wait with the poller's failure."""
-        self._failure = failure
-        self._is_told.set()

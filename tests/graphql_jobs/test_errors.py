@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,26 +44,6 @@ def example(kind: type[Exception]) -> Exception:
     if parameters == ["args", "kwargs"]:
         return kind("text")
     return kind(*(by_name.get(name, f"the {name}") for name in parameters))
-
-
-def drawn() -> set[tuple[str, str]]:
-    """(child, parent) of each line of the tree in the module's docstring."""
-    pairs: set[tuple[str, str]] = set()
-    above: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        found = re.match(r"^ {4}((?:[│ ] {3}|[├└]── )*)(\w+)(?: {2,}|$)", line)
-        if not found:
-            continue
-        depth = len(found.group(1)) // 4
-        above[depth:] = [found.group(2)]
-        if depth:
-            pairs.add((found.group(2), above[depth - 1]))
-    return pairs
-
-
-def test_the_tree_is_the_one_that_is_drawn() -> None:
-    """Every class of the module is in its docstring, under its base class."""
-    assert drawn() == {(kind.__name__, kind.__bases__[0].__name__) for kind in ALL[1:]}
 
 
 @pytest.mark.parametrize("kind", ALL)

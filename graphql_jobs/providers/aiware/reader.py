@@ -163,8 +163,7 @@ def is_full(tasks: Entry) -> bool:
 
 def read_records(value: Any) -> list[Entry]:
     """Return the records of a `TaskList` or `EngineResultList`."""
-    records = value.get("records") if isinstance(value, dict) else None
-    return [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+    return objects(value.get("records")) if isinstance(value, dict) else []
 
 
 def read_engine_results(data: Entry) -> list[Entry] | None:

@@ -84,9 +84,9 @@ async def _check_many(client: Client, job_ids: Sequence[str]) -> dict[str, Seen]
         subject = f"job {left[0]}" + (f" and {len(left) - 1} more" if len(left) > 1 else "")
         response = await client.session.read(documents.GET_JOBS, {"jobIds": list(left)}, subject)
         listed = _JobList(client, response, left, frozenset(job_ids).difference(left))
-        for job_id, (number, entry) in listed.entries.items():
-            seen[job_id] = _read(client, response, ("result", number), job_id, entry)
-        if listed.is_short and listed.entries:
+        for job_id, number in listed.numbers.items():
+            seen[job_id] = _read(client, response, ("result", number), job_id, listed.items[number])
+        if listed.is_short and listed.numbers:
             if left is not job_ids:  # the omitted jobs exist, so the batch was too large
                 client.batches.shrink(len(job_ids), listed.bad("the list is shorter than requested."))
             left = listed.missing
@@ -124,21 +124,22 @@ class _JobList:
         client.had_no_list = not isinstance(items, list)
         if not isinstance(items, list):
             raise response.error_at("result") or self.bad("the answer has no list of jobs.")
-        #: Each listed job, with its index in the list.
-        self.entries: dict[str, tuple[int, Entry]] = {}
+        self.items = items
+        #: The index of each listed job.
+        self.numbers: dict[str, int] = {}
         missing = dict.fromkeys(job_ids)
         nulls = odd = 0
         for number, item in enumerate(items):
             job_id = text_or_none(item, "id") if isinstance(item, dict) else None
             if job_id in missing:
                 del missing[job_id]
-                self.entries[job_id] = number, item
+                self.numbers[job_id] = number
             elif item is None:
                 nulls += 1
             elif job_id is None or job_id not in before:
                 odd += 1
         self.missing = list(missing)
-        in_order = (job_ids[number] == job_id for job_id, (number, _) in self.entries.items())
+        in_order = (job_ids[number] == job_id for job_id, number in self.numbers.items())
         self._is_in_place = bool(missing) and len(items) == len(job_ids) and all(in_order)
         self._is_odd = bool(odd)
         #: Whether the list has no entry for a job, not even null.
