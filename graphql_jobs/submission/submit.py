@@ -19,7 +19,7 @@ from graphql_jobs.errors import GraphqlJobsError, SubmissionUnknown
 from graphql_jobs.job import Job, JobState
 from graphql_jobs.providers.recovery import Recovery
 from graphql_jobs.submission.journal import Journal, not_sent, submission_unknown
-from graphql_jobs.submission.search import FIRST_DELAY_S, Search, find_again
+from graphql_jobs.submission.search import FIRST_DELAY_S, Search
 from graphql_jobs.transport.creates import noted_creates
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.store import Entry, Store
     from graphql_jobs.submission.record import Record
-
-__all__ = ["OnUnknown", "find_again", "submit_once"]
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,11 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
-import aiohttp
 from yarl import URL
 
 from graphql_jobs import errors
 from graphql_jobs.transport.file_check import digests_in, problem_of
-from graphql_jobs.transport.http import ReplyTooLarge
+from graphql_jobs.transport.http import ReplyTooLarge, timeout_of
 from graphql_jobs.transport.part_file import PartFile, local_errors
 from graphql_jobs.transport.retry import OutageBudget, is_transient
 from graphql_jobs.urls import base_url
@@ -21,6 +20,8 @@ from graphql_jobs.urls import base_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import aiohttp
 
     from graphql_jobs.transport.diagnosis import Kind
     from graphql_jobs.transport.session import Session
@@ -141,17 +142,11 @@ class _Transfer:
         for _ in range(MAX_REDIRECTS + 1):
             left_s = self.began_at + MAX_DOWNLOAD_S - self.session.clock.monotonic()
             limits = self.session.limits
-            timeout = aiohttp.ClientTimeout(
-                total=max(left_s, limits.request_s),
-                connect=limits.connect_s,
-                sock_connect=limits.connect_s,
-                sock_read=limits.read_s,
-            )
             found = await self.session.fetch(
                 *("GET", address, self._take, "download", self.name, _KINDS),
                 also=_REDIRECTS,
                 headers=headers,
-                timeout=timeout,
+                timeout=timeout_of(limits, max(left_s, limits.request_s)),
             )
             if isinstance(found, errors.RequestFailed):
                 raise found

@@ -127,22 +127,25 @@ def encoded(value: Any) -> str:
     return json.dumps(value) if "null" in text else text
 
 
+def timeout_of(limits: Limits, total_s: float) -> aiohttp.ClientTimeout:
+    """Return the time limits of one request that may take `total_s` in total."""
+    connect_s = limits.connect_s
+    return aiohttp.ClientTimeout(total_s, connect=connect_s, sock_connect=connect_s, sock_read=limits.read_s)
+
+
 def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTransport:
     """Return gql over aiohttp with our limits, encoder, decoder and records, and without cookies.
 
     Mutations need a transport that does not reuse connections: a server may close an idle connection just when a
     request is written to it, and then it is not known whether the server read the request.
     """
-    timeout = aiohttp.ClientTimeout(
-        total=limits.request_s, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
-    )
     return AIOHTTPTransport(
         url,
         ssl=True,
         json_serialize=encoded,
         json_deserialize=decoded_answer,
         client_session_args={
-            "timeout": timeout,
+            "timeout": timeout_of(limits, limits.request_s),
             "response_class": BoundedResponse,
             "trace_configs": [tracing()],
             "cookie_jar": aiohttp.DummyCookieJar(),

@@ -25,17 +25,11 @@ if TYPE_CHECKING:
 _PREFIX, _SUFFIX = ".graphql-jobs-", ".part"
 #: Our choice: without file locks, a part file is abandoned if it was not written for this time.
 _STALE_S = 24 * 3600.0
-_IN_THE_WAY = "Move away what is there, or give another result_folder."
 _ADVICE = {
-    errno.ENOSPC: "Free some space there, or give another result_folder.",
-    errno.EDQUOT: "Free some space there, or give another result_folder.",
-    errno.EACCES: "Let the worker's user write there, or give another result_folder.",
-    errno.EPERM: "Let the worker's user write there, or give another result_folder.",
-    errno.EROFS: "Let the worker's user write there, or give another result_folder.",
-    errno.EEXIST: _IN_THE_WAY,
-    errno.ENOTDIR: _IN_THE_WAY,
-    errno.EISDIR: _IN_THE_WAY,
-    errno.ENAMETOOLONG: "Give a result_folder with a shorter name.",
+    (errno.ENOSPC, errno.EDQUOT): "Free some space there, or give another result_folder.",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "Let the worker's user write there, or give another result_folder.",
+    (errno.EEXIST, errno.ENOTDIR, errno.EISDIR): "Move away what is there, or give another result_folder.",
+    (errno.ENAMETOOLONG,): "Give a result_folder with a shorter name.",
 }
 
 
@@ -108,7 +102,8 @@ def local_errors(to: Path) -> Iterator[None]:
         path = error.filename2 or error.filename if isinstance(error, OSError) else None
         words = error.strerror if isinstance(error, OSError) else None
         hidden = not isinstance(path, str) or Path(path).name.startswith(_PREFIX)
-        advice = _ADVICE.get(number or 0, "Correct that, or set another result_folder.")
+        otherwise = "Correct that, or set another result_folder."
+        advice = next((advice for numbers, advice in _ADVICE.items() if number in numbers), otherwise)
         raise FileProblem(str(to) if hidden else str(path), words or str(error), advice) from error
 
 

@@ -70,16 +70,14 @@ class Deadlines:
 
         `running_since`: when the job left PENDING; `changed_at`: when its status last changed. None: not yet.
         """
-        limits = [(began_at + self.total_s, "total_s")]
-        if self.queued_s and running_since is None:
-            limits.append((began_at + self.queued_s, "queued_s"))
-        if self.running_s and running_since is not None:
-            limits.append((running_since + self.running_s, "running_s"))
-        if self.unchanged_s and changed_at is not None:
-            limits.append((changed_at + self.unchanged_s, "unchanged_s"))
-        if self.unseen_s and changed_at is None:
-            limits.append((began_at + self.unseen_s, "unseen_s"))
-        return min(limits)
+        limits = [
+            (began_at, self.total_s, "total_s"),
+            (began_at if running_since is None else None, self.queued_s, "queued_s"),
+            (running_since, self.running_s, "running_s"),
+            (changed_at, self.unchanged_s, "unchanged_s"),
+            (began_at if changed_at is None else None, self.unseen_s, "unseen_s"),
+        ]
+        return min((since + limit_s, name) for since, limit_s, name in limits if since is not None and limit_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from graphql_jobs.errors import InvalidInput
 from graphql_jobs.many import each
 from graphql_jobs.providers.recovery import Evidence, Undecided
 from graphql_jobs.submission.record import read_record
-from graphql_jobs.submission.submit import find_again
+from graphql_jobs.submission.search import find_again
 from graphql_jobs.titles import title_of
 from tasks.cancelling.jobs import EARLY_LAYER_S, Done, LeftAlone, Target, cancel_together, delays, unknown
 from tasks.flow_runs import Submission, submissions_of, who_waits_too

@@ -131,18 +131,11 @@ class DatasaurClient(JobClient):
                 raise errors.ResultUnavailable(self.provider, handle.job_id, self._why(failure, handle)) from failure
             return {"file": str(to), "size_bytes": size_bytes}
         if handle.operation == documents.EXPORT_PROJECT.field:
-            raise errors.ResultUnavailable(
-                self.provider,
-                handle.job_id,
-                "the file's address gives anyone access, so it stays in the process that submitted the export. Export "
-                "again.",
-            )
+            why = "the file's address gives anyone access, so it stays in the process that submitted the export. "
+            raise errors.ResultUnavailable(self.provider, handle.job_id, f"{why}Export again.")
         if handle.operation == ProjectSpec.operation and not job.result_id:
-            raise errors.ResultUnavailable(
-                self.provider,
-                handle.job_id,
-                "the job is done, but it does not have the id of its project.",
-            )
+            why = "the job is done, but it does not have the id of its project."
+            raise errors.ResultUnavailable(self.provider, handle.job_id, why)
         return await super().collect(handle, job, folder, budget)
 
     def _why(self, failure: errors.RequestFailed, handle: JobHandle) -> str:
