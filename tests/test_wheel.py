@@ -6,6 +6,7 @@ It waits for real processes. docs/how-to/use-in-your-own-repository.md is the gu
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 import subprocess
 import sys
@@ -13,13 +14,23 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
 
+from scripts.demo_runs import save_blocks
+from scripts.logs import errors
 from scripts.stack import ROOT
 from scripts.wheel import MODULES, PACKAGE, ModuleNameError, rewritten
+from tests.deployed_runs import all_ended, start
+from tests.expected_errors import check_logs
+from tests.prefect_api import api_at
 from tests.requirements import installed_with, providers_of, third_party
+
+if TYPE_CHECKING:
+    from scripts.stack import Stack
 
 GUIDE = (ROOT / "docs" / "how-to" / "use-in-your-own-repository.md").read_text()
 FOLDERS = ("blocks", "tasks", "flows")
@@ -31,10 +42,10 @@ LOAD = """
 import importlib, importlib.util, sys
 assert not any(map(importlib.util.find_spec, ("blocks", "tasks", "flows", "scripts")))
 from prefect.blocks.core import Block
-print(type(Block.load("aiware-credentials/aiware")).__module__)
+assert type(Block.load("aiware-credentials/aiware")).__module__ == "graphql_jobs_prefect.blocks.aiware"
 for entrypoint in sys.argv[1:]:
     module, _, flow = entrypoint.rpartition(".")
-    print(getattr(importlib.import_module(module), flow).name)
+    assert getattr(importlib.import_module(module), flow).name == flow.replace("_", "-")
 """
 
 #: Of Prefect, mypy reads the modules that define flows and tasks: all of it takes twice as long.
@@ -226,6 +237,36 @@ def test_types_of_the_wheel_are_seen_by_mypy(repository: Repository) -> None:
     assert "-> graphql_jobs.providers.aiware.client.AiwareClient" in method
     assert wrong[0].endswith("[call-overload]")
     assert "Found 1 error in 1 file" in wrong[-1]
+
+
+@pytest.mark.prefect
+async def test_flow_of_another_repository_runs_as_the_guide_says(repository: Repository, stack: Stack) -> None:
+    """Its own `tasks/` and `flows/` hide nothing of ours; a worker elsewhere runs its flow, and one of the wheel."""
+    environment = {name: value for name, value in stack.environment.items() if name != "PYTHONPATH"}
+    environment["PREFECT_HOME"] = str(repository.elsewhere / "home")
+
+    def run(*arguments: str, cwd: Path = repository.elsewhere) -> Any:
+        return asyncio.to_thread(repository.run, *arguments, cwd=cwd, environment=environment)
+
+    before = len(stack.ledger()["submissions"])
+    with api_at(stack.environment["PREFECT_API_URL"]):
+        async with get_client() as client:
+            await save_blocks(stack)
+            await run("-c", LOAD, *entrypoints())
+            *deploying, working = (line.removeprefix("python -m prefect ") for line in commands())
+            # Several commands in one process, as in the stack, which does not import from the clone either.
+            await run("-c", (ROOT / "scripts" / "prefect_commands.py").read_text(), *deploying, cwd=repository.folder)
+            parameters = {"provider": "aiware", "credentials": "aiware"}
+            runs = [
+                await start(client, "transcribe/transcribe", {"media_url": "https://media.example.com/own"}),
+                await start(client, "check-connection/check-aiware", parameters),
+            ]
+            log = await run("-m", "prefect", *working.split(), "--run-once")
+            ended = await all_ended(client, runs)
+    assert [run.state.name if run.state else None for run in ended] == ["Completed"] * 2, log[-5000:]
+    check_logs(errors(log))
+    submitted = [one["operation"] for one in stack.ledger()["submissions"][before:]]
+    assert submitted == ["createTDOWithAsset", "launchSingleEngineJob"]  # the recording, then one job
 
 
 def test_names_in_the_guide_are_those_of_the_wheel(wheel: Path) -> None:
