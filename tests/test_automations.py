@@ -1,12 +1,8 @@
-"""The automations of prefect.yaml and of `python -m scripts.automations`, on a server whose services take real time.
-
-tests/cancelling shows that the automation of `cancel-remote-jobs` fires.
-"""
+"""The automations of `python -m scripts.automations` on a real server, whose services take real time."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,16 +11,13 @@ from aiohttp import web
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import BlockDocumentUpdate
-from prefect.events import AutomationCore, Event
-from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.events import Event
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running
 
 from blocks.reporting import events
 from graphql_jobs import Job, JobFailure, JobHandle, JobState
-from graphql_jobs.clock import SystemClock
 from scripts.automations import NOTIFY, STORE, crash_zombies, deploy, put
-from tasks.suspending import tally
 from tests.deployed_runs import GIVE_UP_AFTER_S
 
 if TYPE_CHECKING:
@@ -47,9 +40,7 @@ async def lost() -> None:
 
 
 async def test_each_shipped_automation_fires(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deployed twice, they are there once; a failed job sends a message, a zombie crashes, a success is stored, and a
-    watcher whose heartbeat is missing is replaced.
-    """
+    """Deployed twice, they are there once; a failed job sends a message, a zombie crashes, a success is stored."""
     sent: list[str] = []
 
     async def receive(request: web.Request) -> web.Response:
@@ -67,16 +58,12 @@ async def test_each_shipped_automation_fires(stack: Stack, monkeypatch: pytest.M
                 await deployed_twice(client)
                 await send_to(client, f"http://127.0.0.1:{runner.addresses[0][1]}/")
                 run_id = await zombie(client)
-                watching = await watched_soon(client)
-                await beat(client, monkeypatch)
                 for job in (FAILED, JOB):
                     await tell(client, job, monkeypatch)
                 await until(lambda: any_of(sent), "the message about the failed job")
                 assert "the disk is full" in sent[0]
                 await until(lambda: is_stored(client), "the run for the job that succeeded")
                 await until(lambda: is_crashed(client, run_id), "the end of the run without a heartbeat")
-                await until(lambda: is_watched(client), "the run that watches in place of the watcher")
-                await client.delete_automation(watching)
     finally:
         await runner.cleanup()
 
@@ -107,38 +94,6 @@ async def zombie(client: PrefectClient) -> UUID:
     tag = {"prefect.resource.id": "prefect.tag.graphql-jobs", "prefect.resource.role": "tag"}
     await post(client, "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"}, [tag])
     return run.id
-
-
-async def watched_soon(client: PrefectClient) -> UUID:
-    """The automation of prefect.yaml, with the shortest times, instead of the deployed one."""
-    [deployed] = await client.read_automations_by_name("watch suspended runs when a watcher is gone")
-    await client.pause_automation(deployed.id)
-    trigger = deployed.trigger.model_copy(update={"within": timedelta(seconds=SHORTEST_S)})
-    actions = [action.model_copy(update={"parameters": {"for_s": 1}}) for action in deployed.actions]
-    soon = AutomationCore(name="watch soon", trigger=trigger, actions=actions)
-    return await client.create_automation(soon)
-
-
-async def beat(client: PrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send the heartbeat of a watcher, as the project builds it, and read it back."""
-    made: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(tally, "emit_event", lambda *args, **named: made.append((*args, named)))
-    tally.Tally("gone", "1-of-1", SystemClock()).tell({})
-    [(name, resource, named)] = made
-    await post(client, name, resource, [], payload=named["payload"])
-    only = EventFilter(event=EventNameFilter(name=[tally.HEARTBEAT]))
-
-    async def is_there() -> bool:
-        found = (await client.read_events(only, limit=50)).events
-        return any(event.payload == named["payload"] for event in found)
-
-    await until(is_there, "the heartbeat")
-
-
-async def is_watched(client: PrefectClient) -> bool:
-    deployment = await client.read_deployment_by_name("watch-suspended-runs/watch-suspended-runs")
-    runs = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
-    return any(run.parameters.get("for_s") == 1 for run in runs)
 
 
 async def tell(client: PrefectClient, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

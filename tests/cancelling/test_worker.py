@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prefect import flow
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.deployments import arun_deployment
 from prefect.states import AwaitingRetry, Cancelling
 
@@ -69,6 +70,8 @@ async def test_a_cancel_in_each_state_reaches_the_provider(installation: Install
         asked_at[run.id] = time.time()
         await client.set_flow_run_state(run.id, Cancelling())
     messages = [await told(client, run) for run in (queued, running, label, killed)]
+    for run in (queued, running, label):
+        await until(wait_is_cancelled(client, run), f"the task run that waits in run {run.name} to be Cancelled")
 
     jobs = [await job_of(run) for run in (queued, running, label, killed)]
     accepted = [[cancel["accepted"] for cancel in installation.cancels(job)] for job in jobs]
@@ -134,6 +137,17 @@ async def test_a_run_that_another_one_started_is_cancelled_alone(
     await client.set_flow_run_state(started.id, Cancelling())
     assert await told(client, started) == f"{MESSAGE_PREFIX}aiWARE job {job}: cancelled (status 'aborted')."
     assert [cancel["accepted"] for cancel in installation.cancels(job)] == [True]
+
+
+def wait_is_cancelled(client: PrefectClient, run: FlowRun) -> Callable[[], Awaitable[bool]]:
+    """Whether the run's task run that waits is Cancelled, and not Crashed."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+
+    async def look() -> bool:
+        found = await client.read_task_runs(flow_run_filter=of_run)
+        return [one.state_name for one in found if one.name.startswith("wait for")] == ["Cancelled"]
+
+    return look
 
 
 async def is_running(client: PrefectClient, run: FlowRun) -> bool:
