@@ -107,11 +107,15 @@ def limits_of(block: EndpointSettings) -> Limits:
 
 def tuned(client: Client, block: EndpointSettings, account: str) -> Client:
     """Return the client with the block's settings, for jobs of `account`."""
-    client.account = account
-    name = block._block_document_name
-    client.session.source = f"the block {name!r}" if name else "the credentials block"
     client.visibility_s = block.visibility_s
     client.max_batch = block.max_batch or client.max_batch
+    return owned(client, block._block_document_name, account)
+
+
+def owned(client: Client, block_name: str | None, account: str) -> Client:
+    """Return the client for jobs of `account`. Messages about its credentials name the block."""
+    client.account = account
+    client.session.source = f"the block {block_name!r}" if block_name else "the credentials block"
     return client
 
 

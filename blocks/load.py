@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from importlib.metadata import entry_points
+from typing import Annotated, Any, TypeVar
 
 from prefect.blocks.core import Block
 from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import Field
 
 from blocks.aiware import AiwareCredentials
 from blocks.api import ask, persistent
 from blocks.datasaur import DatasaurCredentials
+from blocks.graphql_job_provider import GraphqlJobProvider
 from blocks.runs.job_run import JobCredentials
 from graphql_jobs.errors import InvalidInput
 
 B = TypeVar("B", bound=Block)
 
-#: The providers, as flow parameters spell them.
-ProviderName = Literal["aiware", "datasaur"]
+#: A provider, as flow parameters spell it.
+ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
-_CREDENTIALS: dict[str, type[AiwareCredentials] | type[DatasaurCredentials]] = {
-    "aiware": AiwareCredentials,
-    "datasaur": DatasaurCredentials,
-}
+#: The credentials blocks of the built-in providers. An installed package names its block in an entry point of `_GROUP`.
+_CREDENTIALS: dict[str, type[Any]] = {"aiware": AiwareCredentials, "datasaur": DatasaurCredentials}
+_GROUP = "graphql_jobs.credentials"
 
 #: Part of the message of Prefect's client if there is no such block.
 _UNKNOWN = "Unable to find block document"
 
 
 async def load_credentials(provider: ProviderName, name: str, parameter: str = "credentials") -> JobCredentials:
-    """Return the credentials block `name` of `provider`. Raises what `load_block` raises, also for another provider."""
-    if provider not in _CREDENTIALS:
-        raise InvalidInput(parameter, f"there are no credentials for the provider {provider[:80]!r}.")
-    return await load_block(_CREDENTIALS[provider], name, parameter)
+    """Return the credentials block `name` of `provider`: built in, installed, or declared by the block itself.
+
+    Raises what `load_block` raises, also for another provider.
+    """
+    if block_class := _CREDENTIALS.get(provider) or _installed(provider):
+        credentials: JobCredentials = await load_block(block_class, name, parameter)
+        return credentials
+    try:
+        block = await load_block(GraphqlJobProvider, name, parameter)
+    except InvalidInput as error:
+        unknown = f"the provider {provider[:80]!r} is not built in or installed, and"
+        raise InvalidInput(parameter, f"{unknown} {error.problem}") from None
+    if block.provider != provider:
+        raise InvalidInput(
+            parameter, f"the block {name!r} declares the provider {block.provider}, not {provider[:80]!r}."
+        )
+    return block
+
+
+def _installed(provider: str) -> type[Any] | None:
+    """Return the credentials block of an installed package. Raises `InvalidInput` if it cannot be imported."""
+    for entry_point in entry_points(group=_GROUP, name=provider):
+        try:
+            block_class: type[Any] = entry_point.load()
+        except Exception as error:  # the package's own
+            words = f"the package of the provider {provider!r} cannot be imported: {type(error).__name__}."
+            raise InvalidInput("provider", words) from None
+        return block_class
+    return None
 
 
 async def load_block(block_class: type[B], name: str, parameter: str) -> B:

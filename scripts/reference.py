@@ -30,6 +30,7 @@ from flows.run_aiware_job import run_aiware_job
 from flows.run_aiware_jobs import run_aiware_jobs
 from flows.run_datasaur_auto_label import run_datasaur_auto_label
 from flows.run_datasaur_export import run_datasaur_export
+from flows.run_graphql_job import run_graphql_job
 from flows.store_results import store_results
 from flows.wait_for_jobs import wait_for_jobs
 from flows.watch_suspended_runs import watch_suspended_runs
@@ -58,6 +59,7 @@ FLOWS: tuple[Flow[..., Any], ...] = (
     run_datasaur_export,
     export_datasaur_projects,
     create_datasaur_project,
+    run_graphql_job,
     wait_for_jobs,
     check_connection,
     cancel_remote_jobs,

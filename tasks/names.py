@@ -24,6 +24,7 @@ _JOBS = {
     "autoLabelTokenBasedProject": "Datasaur auto-labeling",
     "exportTextProject": "Datasaur export",
     "createProject": "Datasaur project",
+    "submit": "job",
 }
 #: Our choice: longer names are cut off in the UI's lists.
 _MAX_CHARACTERS = 80

@@ -95,6 +95,7 @@ RUNS: list[tuple[str, dict[str, Any], str]] = [
         {"name": "made here", "documents": [{"name": "a.txt", "external_url": "https://a.example.com/a.txt"}], **SOON},
         "Completed",
     ),
+    ("run-graphql-job/graphql-job", {"credentials": "not-saved"}, "InvalidInput"),
     (
         "wait-for-jobs/wait-for-jobs",
         {"provider": "datasaur", "job_ids": [FINISHED_JOB], **STORE},

@@ -7,7 +7,7 @@ import sys
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -43,7 +43,7 @@ _JOBS_HELP, _JOB_HELP = f"Job ids, or saved handles: {_FORMS}", f"A job id, or a
 Jobs = Annotated[list[str], typer.Argument(metavar="JOB", help=_JOBS_HELP, show_default=False)]
 OneJob = Annotated[str, typer.Argument(metavar="JOB", help=_JOB_HELP, show_default=False)]
 Provider = Annotated[
-    Literal["aiware", "datasaur"] | None, typer.Option(help="The provider of the jobs. Not needed for handles.")
+    str | None, typer.Option(help="The provider of the jobs, such as aiware or datasaur. Not needed for handles.")
 ]
 BlockName = Annotated[
     str | None,

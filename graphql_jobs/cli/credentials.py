@@ -38,8 +38,9 @@ _NO_PREFECT_PART = (
 
 async def client_for(provider: str, block: str | None) -> JobClient:
     """Return a client of the provider, with the credentials of the block if one is named. Raises `InvalidInput`."""
-    if provider not in _CONNECT:
-        raise InvalidInput("--provider", f"{provider[:80]!r} is not one of {', '.join(_CONNECT)}.")
+    if block is None and provider not in _CONNECT:
+        known = f"{provider[:80]!r} is not one of {', '.join(_CONNECT)}"
+        raise InvalidInput("--provider", f"{known}. Give --block for another one.")
     if block is None:
         client = _CONNECT[provider](os.environ)
         given = ", ".join(name for name in VARIABLES[provider] if os.environ.get(name))

@@ -129,7 +129,7 @@ class CleanUp:
     async def _with(self, credentials: tuple[str, str], work: Sequence[Target | Submission]) -> list[Done]:
         """Cancel all jobs that have the same credentials."""
         try:
-            block = await load_credentials(*credentials)  # type: ignore[arg-type] # checked there
+            block = await load_credentials(*credentials)
         except InvalidInput as error:
             why = f"left as it is, since its credentials cannot be loaded: {error.problem}"
             return [Done(f"{_what(one)}: {why}") for one in work]

@@ -109,7 +109,7 @@ class Accounts:
         """Read the block. The account is a new one only if the block has changed. Raises `InvalidInput`."""
         self._read_at[key] = self._clock.monotonic()
         try:
-            block = await load_credentials(cast("Any", key[0]), key[1])
+            block = await load_credentials(key[0], key[1])
         except InvalidInput as error:
             self._refused[key] = error
             self._loaded.pop(key, None)

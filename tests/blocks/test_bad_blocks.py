@@ -137,4 +137,4 @@ async def test_impossible_name_is_an_unknown_block(name: str) -> None:
 async def test_unknown_provider_is_refused() -> None:
     """A run's inputs were edited by hand: refused with the provider's name."""
     with pytest.raises(InvalidInput, match="acme"):
-        await load_credentials("acme", "x")  # type: ignore[arg-type]
+        await load_credentials("acme", "x")

@@ -81,6 +81,7 @@ def test_prefect_knows_every_secret() -> None:
         "DatasaurCredentials": ["client_secret", "token"],
         "DatasaurExport": ["credentials.client_secret", "credentials.token"],
         "DatasaurTargetApi": ["secret_key"],
+        "GraphqlJobProvider": ["token", "client_secret"],
     }
 
 

@@ -28,7 +28,7 @@ def document(**where: str) -> list[dict[str, str]]:
 BAD: dict[str, tuple[Case, dict[str, Any], str]] = {
     "an empty job id": (WAITING, {"job_ids": [""]}, "job_ids"),
     "no job ids": (WAITING, {"job_ids": []}, "job_ids"),
-    "another provider": (WAITING, {"provider": "acme"}, "provider"),
+    "a provider that is no name": (WAITING, {"provider": "Acme Inc"}, "provider"),
     "another end": (WAITING, {"until": "some ended"}, "until"),
     "another condition": (WAITING, {"start_downstream_when": "never"}, "start_downstream_when"),
     "neither engine nor tasks": (ENGINE, {"engine_id": None}, "engine_id"),

@@ -40,12 +40,12 @@ SUBMITTING = [
     "run-datasaur-auto-label",
     "run-datasaur-export",
     "create-datasaur-project",
+    "run-graphql-job",
 ]
 WAIT_PARAMETERS = [name for name in WaitSettings.model_fields if name != "result_folder"]
 SUBMISSION_PARAMETERS = ["on_timeout", "key", "on_unknown", "force_resubmit", "downstream"]
 PROPERTIES = [(flow, name, schema) for flow in ALL.values() for name, schema in flow.parameters.properties.items()]
 CHOICES: dict[str, Sequence[str]] = {
-    "provider": ["aiware", "datasaur"],
     "until": ["all ended", "first failure", "first success"],
     "start_downstream_when": ["all succeeded", "any succeeded", "always"],
     "role": ["LABELER", "REVIEWER"],
@@ -59,8 +59,8 @@ CHOICES: dict[str, Sequence[str]] = {
 }
 
 
-def test_fifteen_flows_are_deployed() -> None:
-    """Seven that submit, the sensor, the watcher, the check, two that clean up, and three examples."""
+def test_sixteen_flows_are_deployed() -> None:
+    """Eight that submit, the sensor, the watcher, the check, two that clean up, and three examples."""
     assert set(ALL) == {
         *SUBMITTING,
         *("run-aiware-jobs", "export-datasaur-projects"),
@@ -106,7 +106,7 @@ def test_form_has_titles_and_boxes_and_its_advanced_fields_last(flow: Flow[..., 
     """No field is named `give_up_after_s`, none is a choice between a type and None; structures may be left out."""
     shown = sorted(flow.parameters.properties.items(), key=lambda item: item[1]["position"])
     assert [name for name, schema in shown if schema["title"] == name or schema["title"][0].islower()] == []
-    choices = {"target", "template_fields"}  # a structure or none; name=value or JSON
+    choices = {"target", "template_fields", "values"}  # a structure or none; name=value or JSON
     assert {name for name, schema in shown if "anyOf" in schema} <= choices
     advanced = [schema["title"].startswith("Advanced: ") for _, schema in shown]
     assert advanced == sorted(advanced)
