@@ -23,7 +23,14 @@ GROUPS = {
     ),
     "own flows": ("tests/cancelling/test_own_flow.py", "tests/cancelling/test_serve.py"),
     "suspended": ("tests/test_suspended_crashes.py",),
-    "stack": ("tests/test_crashes.py", "tests/test_deployments.py", "tests/test_ui.py", "tests/test_wheel.py"),
+    "stack": (
+        "tests/test_crashes.py",
+        "tests/test_deployments.py",
+        "tests/test_ui.py",
+        "tests/test_wheel.py",
+        # Last: its automations start and crash runs of the stack.
+        "tests/test_automations.py",
+    ),
     "scaled": ("tests/test_scaled.py",),
     # All files with tests marked `walk`, so that `make test` starts one server.
     "walk": (

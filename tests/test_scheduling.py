@@ -22,6 +22,17 @@ def test_every_file_of_the_folder_for_cancelling_is_in_a_group() -> None:
     assert files == set(chain(GROUPS["cancelling"], GROUPS["own flows"]))
 
 
+def test_every_file_that_uses_the_stack_is_in_its_group() -> None:
+    """Each of them would start a stack of its own in another process."""
+    files = [file for file in TESTS.rglob("test_*.py") if re.search(r"def test_\w+\(stack: Stack", file.read_text())]
+    assert {f"{file.relative_to(TESTS.parent)}" for file in files} == set(GROUPS["stack"])
+
+
+def test_files_of_a_group_run_in_its_order() -> None:
+    """The automations come after the runs that they would start and crash, although their file comes first by name."""
+    assert sorted(GROUPS["stack"], key=rank_of) == list(GROUPS["stack"])
+
+
 def test_longest_exhaustive_tests_begin_first() -> None:
     """Otherwise one process has a minute's work when the others have ended."""
     file = "tests/exhaustive/test_every_stop"
