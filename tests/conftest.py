@@ -39,6 +39,7 @@ from pydantic import SecretStr  # noqa: E402 (as above)
 from pydantic_core import to_jsonable_python  # noqa: E402 (as above)
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
+from blocks.api import one_client  # noqa: E402 (as above)
 from graphql_jobs.emulator import Emulator, ManualClock, Pace, SystemClock  # noqa: E402 (as above)
 from scripts.logs import errors  # noqa: E402 (as above)
 from tests import scheduling  # noqa: E402 (as above)
@@ -208,6 +209,17 @@ async def saved(
     async with get_client() as client:
         for name, block in {"aiware": aiware, "datasaur": datasaur, "datasaur-target-api": target_api}.items():
             await _save(client, name, block)
+
+
+@pytest.fixture
+async def one_prefect_client(prefect_server: Path) -> AsyncIterator[None]:
+    """One client of Prefect's API for the whole test, for tests with many calls outside of a flow run.
+
+    Without it each call opens a client, which takes as long as several requests. Not for tests of Prefect's outages,
+    whose flow runs must open their own client.
+    """
+    async with one_client():
+        yield
 
 
 @pytest.fixture

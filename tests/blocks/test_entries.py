@@ -68,7 +68,7 @@ async def test_key_may_have_more_entries_than_one_request_returns(monkeypatch: p
 
 
 @pytest.mark.prefect
-@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.usefixtures("one_prefect_client")
 async def test_store_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a real server, with parts of five entries: all records, references and users of a run with 40 submissions."""
     monkeypatch.setattr(entries, "PAGE", 5)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blocks import AiwareCredentials
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
 AN_INSTANT = "2026-01-01T00:00:00Z"

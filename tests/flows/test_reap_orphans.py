@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
     from tests.conftest import Deploy, RunsOf
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 async def plant_orphans(emulator: Emulator) -> set[str]:

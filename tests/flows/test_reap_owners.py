@@ -18,7 +18,7 @@ from tests.flows.orphans import new_key, plant, reap, run_in, store_job
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 async def test_job_in_the_parameters_of_a_living_run_is_no_orphan(emulator: Emulator) -> None:

@@ -17,7 +17,7 @@ from tests.flows.orphans import new_key, run_in, store_job, unknown_of
 if TYPE_CHECKING:
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 async def test_submission_to_datasaur_of_unknown_outcome_is_reported(emulator: Emulator) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from graphql_jobs import JobSpec
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 @pytest.mark.walk

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from blocks import AiwareCredentials
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 async def test_run_that_is_retried_during_the_clean_up_keeps_its_jobs(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphql_jobs import JobSpec
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 LAUNCH = EngineJobSpec.of(engine_id=ENGINE_ID, upload_url="https://media.example.com/a.mp4")
 SPECS: dict[str, JobSpec] = {"createJob": TASKS, "launchSingleEngineJob": LAUNCH}

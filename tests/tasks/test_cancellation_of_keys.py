@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from blocks import AiwareCredentials
     from graphql_jobs.emulator import Emulator
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("saved")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("one_prefect_client", "saved")]
 
 
 async def test_job_of_another_living_run_is_left(aiware: AiwareCredentials, emulator: Emulator) -> None:
