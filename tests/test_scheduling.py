@@ -25,7 +25,7 @@ def test_every_file_of_the_folder_for_cancelling_is_in_a_group() -> None:
 def test_every_file_that_uses_the_stack_is_in_its_group() -> None:
     """Each of them would start a stack of its own in another process."""
     files = [file for file in TESTS.rglob("test_*.py") if re.search(r"def test_\w+\(stack: Stack", file.read_text())]
-    assert {f"{file.relative_to(TESTS.parent)}" for file in files} == set(GROUPS["stack"])
+    assert {f"{file.relative_to(TESTS.parent)}" for file in files} <= set(GROUPS["stack"])
 
 
 def test_files_of_a_group_run_in_its_order() -> None:
