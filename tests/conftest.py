@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,6 +46,7 @@ from tests import scheduling  # noqa: E402 (as above)
 from tests.clocks import DrivenClock, use_clock  # noqa: E402 (as above)
 from tests.expected_errors import OF_SERVER, OF_SHARED_STACK, check_logs  # noqa: E402 (as above)
 from tests.migrated import make_folder, migrated_database  # noqa: E402 (as above)
+from tests.prefect_api import output_to  # noqa: E402 (as above)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
@@ -110,7 +111,7 @@ def prefect_server() -> Iterator[Path]:
         patch.setattr(utilities, "mkdtemp", lambda: str(folder))  # the harness removes it when the process ends
         database = Path(shutil.copy(migrated_database(), folder / "prefect-test.db"))
         resources.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
-        with _output_to(log):
+        with output_to(log):
             resources.enter_context(utilities.prefect_test_harness(server_startup_timeout=180))
         address = get_current_settings().server.database.connection_url
         assert address is not None
@@ -125,21 +126,6 @@ def files_with_secrets(database: Path) -> list[str]:
     files = [*database.parent.rglob("*"), *PREFECT_HOME.rglob("*")]
     contents = {file.name: file.read_bytes() for file in files if file.is_file()}
     return [name for name, content in contents.items() if any(secret.encode() in content for secret in _secrets)]
-
-
-@contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Write the output of processes that are started meanwhile to `log`."""
-    with log.open("wb") as file:
-        kept = [(number, os.dup(number)) for number in (1, 2)]
-        for number, _ in kept:
-            os.dup2(file.fileno(), number)
-        try:
-            yield
-        finally:
-            for number, copy in kept:
-                os.dup2(copy, number)
-                os.close(copy)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""Which Prefect API the process of the tests calls."""
+"""Which Prefect API the process of the tests calls, and where its server's output goes."""
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
@@ -32,3 +34,18 @@ def _send_all_events() -> None:
     """End the sender after its last event. In a thread of its own, where no event loop runs, it returns a result."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(EventsWorker.drain_all, timeout=30).result()
+
+
+@contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Write the output of processes that are started meanwhile to `log`."""
+    with log.open("wb") as file:
+        kept = [(number, os.dup(number)) for number in (1, 2)]
+        for number, _ in kept:
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
