@@ -52,8 +52,7 @@ async def nightly_labels(
 ) -> int | State[Any]:
     """Export the complete projects that are not in the database, load the labels, and publish a report.
 
-    A run after a crash exports again what it has not downloaded. The
-    run fails if any export did not succeed.
+    A run after a crash exports again what it has not downloaded. The run fails if any export did not succeed.
 
     Args:
         team_id: Id of the team. Empty for the personal workspace.
