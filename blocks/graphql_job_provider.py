@@ -32,7 +32,7 @@ class GraphqlJobProvider(CheckedOnLoad, CredentialsBlock):
     model_config = BLOCK_CONFIG
     _block_type_name = "GraphQL Job Provider"
     _block_type_slug = "graphql-job-provider"
-    _documentation_url = "https://graphql.org/learn/"  # type: ignore[assignment] # Prefect takes text, and types it as HttpUrl
+    _documentation_url = "https://graphql.org/learn/"  # type: ignore[assignment] # as in aiware.py
 
     base_url: Address = Field(
         title="Address of the service",
