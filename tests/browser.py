@@ -130,9 +130,7 @@ async def save_credentials(stack: Stack, page: Page, name: str, token: str) -> N
 async def check(stack: Stack, page: Page, block: str) -> str:
     """Submit the form of check-connection, and return the id of the run."""
     await page.goto(form_of(stack, "check-connection/check-connection"))
-    await page.get_by_role("button", name="Select Provider").click()
-    await page.get_by_role("option", name="aiware").click()
-    await fill(page, {"Name of the credentials block (Optional)": block})
+    await fill(page, {"Provider": "aiware", "Name of the credentials block (Optional)": block})
     return await submit(page)
 
 

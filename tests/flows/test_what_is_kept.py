@@ -89,7 +89,7 @@ def with_handle(**changed: Any) -> Callable[[dict[str, Any]], str]:
 
 EDITS: Mapping[str, tuple[str, Callable[[dict[str, Any]], str | None], str]] = {
     "another endpoint": ("handle", with_handle(endpoint="https://elsewhere.invalid/v3/graphql"), "elsewhere.invalid"),
-    "another provider": ("handle", with_handle(provider="datasaur"), "the handle is for datasaur"),
+    "another provider": ("handle", with_handle(provider="datasaur"), "the handle is for Datasaur"),
     "an id that is none": ("handle", with_handle(job_id="../jobs/1"), "does not look like a job id"),
     "an empty id": ("handle", with_handle(job_id=""), "edited by hand"),
     "a field too many": ("handle", with_handle(surprise=1), "edited by hand"),

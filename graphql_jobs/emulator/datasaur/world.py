@@ -113,7 +113,7 @@ class DatasaurWorld:
     def add_file(self, job: Job, file_name: str, project_ids: Sequence[str]) -> ExportedFile:
         """Add the file that the export `job` writes. Its address is valid immediately, for a limited time."""
         expires_at = self.clock.now() + self.behaviour.file_lifetime_s
-        folders = tuple(_folder(self.existing_project(project_id)) for project_id in project_ids)
+        folders = tuple(_folder(self.existing_project(project_id)) for project_id in dict.fromkeys(project_ids))
         file = ExportedFile(self.ids.uuid(), job, file_name, folders, secrets.token_urlsafe(32), expires_at)
         self.files[file.id] = file
         return file
