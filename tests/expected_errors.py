@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 REFUSED = "tests/test_deployments.py starts a run with an engine that does not exist."
+NOT_SAVED = "tests/test_deployments.py starts a run with a block that is not saved."
 LATE = "tests/test_deployments.py starts a run that stops waiting after a second."
 STOPPED = (
     "tests/cancelling and tests/test_ui.py cancel runs, which ends their processes, or stop the worker under them."
@@ -43,6 +44,7 @@ OF_CANCELLING = (
 OF_SHARED_STACK = (
     Expected(r"Task run 'submit aiWARE engine job' - Finished in state RequestFailed\(", "", REFUSED),
     Expected(r"Flow run '[^']+' - Finished in state RequestFailed\(", "", REFUSED),
+    Expected(r"Flow run '[^']+' - Finished in state InvalidInput\(\"credentials: there is no", "", NOT_SAVED),
     Expected(r"Task run 'wait for [^']+' - Finished in state TimedOut\(", "", LATE),
     Expected(r"Flow run '[^']+' - Finished in state TimedOut\(", "", LATE),
     Expected(r"Task run 'submit Datasaur auto-labeling' - Finished in state SubmissionUnknown\(", "", KILLED),

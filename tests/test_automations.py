@@ -102,7 +102,7 @@ async def tell(client: PrefectClient, job: Job, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(events, "emit_event", lambda *args, **named: made.append((*args, named)))
     change = events.change_of(job)
     assert change
-    events.tell(change, JobHandle(provider="aiware", endpoint="https://x.invalid", job_id=job.job_id), None, job)
+    events.tell(change, JobHandle(provider="aiware", endpoint="https://x.invalid", job_id=job.job_id), uuid4(), job)
     [(name, resource, named)] = made
     await post(client, name, resource, [], payload=named["payload"])
 

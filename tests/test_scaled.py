@@ -105,7 +105,10 @@ def processes_of(stack: Stack) -> list[psutil.Process]:
 
 
 def ports_of(stack: Stack) -> set[int]:
-    connections = [one for process in processes_of(stack) for one in process.net_connections()]
+    connections = []
+    for process in processes_of(stack):
+        with suppress(psutil.NoSuchProcess):  # the process of a run that has just ended
+            connections += process.net_connections()
     return {one.laddr.port for one in connections if one.status == psutil.CONN_LISTEN}
 
 

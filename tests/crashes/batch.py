@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _JOBS = 1_000
 _KILLS = 10
 _ENGINE_ID = "c0e55cde-340b-44d7-bb42-2e0d65e98255"
-_POLL_S = 0.05
+_POLL_S = 0.1
 #: With a hundred, a Prefect server on SQLite ran out of database connections on two busy cores.
 _PER_S = 10
 #: Far above the duration of one run on two busy cores. A longer one hangs.
