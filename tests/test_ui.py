@@ -135,7 +135,7 @@ async def test_new_user_runs_an_engine(stack: Stack, page: Page) -> None:
     await expect(page.get_by_role("heading", name="First words")).to_be_visible()
     await expect(page.get_by_role("img", name="Timeline of the job and its tasks")).to_be_visible()
     await expect(page.get_by_role("cell", name="complete", exact=True)).to_have_count(4)
-    await keep(page, "report", height=1100)
+    await keep(page, "report", height=1300)
     await page.goto(f"{stack.url}/v2/artifacts/artifact/{artifact(stack, run, 'progress')}")
     await expect(page.get_by_text("Progress: 100%")).to_be_visible()
     await keep(page, "progress")
