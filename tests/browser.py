@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from playwright.async_api import Page, ViewportSize, expect
-from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import (
+    AsyncRetrying,
+    retry,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_fixed,
+)
 
 from graphql_jobs import submission_key
 from scripts.demo_runs import ENGINE_ID
@@ -146,15 +155,26 @@ def start_with_a_fault(stack: Stack, name: str, fault: dict[str, Any]) -> str:
         "max_poll_interval_s": 2,
     }
     deployment = deployment_id(stack, "run-aiware-engine/aiware-engine")
-    run = post(f"{stack.url}/api/deployments/{deployment}/create_flow_run", {"parameters": parameters})
+    wanted = {"parameters": parameters, "idempotency_key": key}
+    run = post(f"{stack.url}/api/deployments/{deployment}/create_flow_run", wanted)
     return str(run["id"])
 
 
+def _is_busy(error: BaseException) -> bool:
+    """SQLite was locked for too long: Prefect's own client repeats the request, too."""
+    return isinstance(error, urllib.error.HTTPError) and error.code == 503
+
+
+repeated = retry(retry=retry_if_exception(_is_busy), wait=wait_fixed(2), stop=stop_after_attempt(5), reraise=True)
+
+
+@repeated
 def get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
 
 
+@repeated
 def post(url: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
