@@ -36,6 +36,12 @@ EXPECTED = (
         _ONE_WRITER + "the worker sends its next heartbeat by HTTP.",
     ),
     Expected(
+        r"uvicorn\.error - Exception in ASGI application",
+        r"(?s)database is locked.*WorkerChannelSetupError: worker_channel_initial_heartbeat_failed"
+        r".*starlette\.websockets\.WebSocketDisconnect\s*\Z",
+        _ONE_WRITER + "the worker has left by then. It connects again, and sends its heartbeats by HTTP until then.",
+    ),
+    Expected(
         r"prefect\.server\.services\.task_run_recorder - Error flushing \d+ events \(\d+ to retry, 0 dropped\)",
         _LOCKED,
         _ONE_WRITER + "the events are written later. Events that are dropped are not expected.",

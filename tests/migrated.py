@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 #: Names the folder of the database to the processes of pytest-xdist, which inherit it.
 _VARIABLE = "GRAPHQL_JOBS_MIGRATED"
@@ -40,4 +41,6 @@ def migrated_database() -> Path:
 def _migrate(database: Path) -> None:
     url = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}"}
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y"]
-    subprocess.run(command, env=os.environ | url, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    pipe: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, env=os.environ | url, text=True, **pipe)
+    assert done.returncode == 0, done.stdout

@@ -77,6 +77,30 @@ def test_message_that_is_expected_hides_no_traceback() -> None:
     assert errors(log(f"{ERROR}\n{TRACEBACK}\n{OTHER_TRACEBACK}"), [SCHEDULER]) == [OTHER_TRACEBACK]
 
 
+@pytest.mark.parametrize(
+    ("cause", "is_expected"), [("database is locked", True), ("no such table: worker", False)], ids=["busy", "broken"]
+)
+def test_a_worker_may_leave_while_its_first_heartbeat_waits_for_sqlite(cause: str, is_expected: bool) -> None:
+    """The server reports that the worker is gone; a heartbeat that fails for another reason is reported."""
+    log = f"""03:22:37.629 | ERROR   | uvicorn.error - Exception in ASGI application
+Traceback (most recent call last):
+  File "api/workers.py", line 1, in record_worker_heartbeat
+sqlite3.OperationalError: {cause}
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+prefect.server.api.workers.WorkerChannelSetupError: worker_channel_initial_heartbeat_failed
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "starlette/websockets.py", line 95, in send
+    raise WebSocketDisconnect(code=1006)
+starlette.websockets.WebSocketDisconnect"""
+    assert bool(errors(log)) != is_expected
+
+
 def test_only_named_errors_of_every_stack_are_expected() -> None:
     """Each has its own pattern and a reason."""
     assert all(len(one.message) > 20 and one.reason for one in EXPECTED)
