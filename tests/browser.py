@@ -161,7 +161,7 @@ def start_with_a_fault(stack: Stack, name: str, fault: dict[str, Any]) -> str:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """SQLite was locked for too long: Prefect's own client repeats the request, too."""
+    """Whether the server answered 503, as while SQLite is locked. Prefect's own client repeats such a request, too."""
     return isinstance(error, urllib.error.HTTPError) and error.code == 503
 
 
