@@ -182,15 +182,27 @@ def test_result_of_aiware_is_the_engines_records(emulator: Emulator) -> None:
     assert json.loads(done.out)["engine_results"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs get SIGINT, also if the tests were started by a shell's `&`, which leaves it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_the_job_running(emulator: Emulator) -> None:
     """Exit code 130, a sentence, and no cancel."""
     handle = submit(emulator, JobFault("stuck"))
     command = [*PROGRAM, "wait", "--provider", "aiware", handle.job_id]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert handle.job_id in process.stderr.readline()  # the first poll
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        try:
+            assert handle.job_id in process.stderr.readline()  # the first poll
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     done = checked(emulator, Done(process.returncode, out, err))
     assert done.code == ExitCode.INTERRUPTED
     assert "may still run" in done.err
