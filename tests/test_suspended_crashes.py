@@ -84,6 +84,16 @@ def test_run_that_is_cancelled_while_it_is_ended_may_fail_only_if_the_watcher_di
     assert broken_promises(trial, replace(failed, is_interrupted=True), ["job"]) == []
 
 
+def test_run_that_had_ended_when_it_was_cancelled_keeps_its_end() -> None:
+    """JobFailed, if Prefect refused the cancel. A resumed run has not ended then: its cancel is never refused."""
+    trial = trial_of(Kind("run_aiware_job", "fails", "fail", is_cancelled=True), cancel_at="with")
+    failed = Ending([*RESUMED[:4], "JobFailed"], is_final=True)
+    assert broken_promises(trial, failed, ["job"]) != []
+    assert broken_promises(trial, replace(failed, is_refused=True), ["job"]) == []
+    resumed = trial_of(Kind("run_aiware_job", "succeeds", is_cancelled=True), cancel_at="with")
+    assert broken_promises(resumed, replace(GOOD, is_refused=True), ["job"]) != []
+
+
 def test_run_that_fails_without_a_process_is_not_resumed() -> None:
     """`on_failure="fail"`: from Suspended to JobFailed."""
     trial = trial_of(Kind("run_aiware_job", "fails", "fail"))

@@ -95,7 +95,7 @@ async def run_trials(stack: Stack, plan: Plan, say: Callable[[str], object]) -> 
         say(f"The watcher was killed {len(watcher.kills)} times: {', '.join(map(_in_words, watcher.kills))}.")
         if len(watcher.kills) != len(plan.kills):
             raise AssertionError(f"the watcher was to be killed {len(plan.kills)} times.")
-        return [await runs.verdict(trial, watcher.interrupted) for trial in plan.trials]
+        return [await runs.verdict(trial, watcher) for trial in plan.trials]
 
 
 async def _disturb(stack: Stack, plan: Plan, runs: Runs, watcher: DisturbedWatcher, provider: Relay) -> None:
@@ -203,8 +203,8 @@ class Runs:
         if not await self._until(lambda run: bool(run.state and run.state.is_final())):
             say("Some runs hang.")
 
-    async def verdict(self, trial: Trial, interrupted: set[UUID]) -> Verdict:
-        """The result of the trial. `interrupted`: the runs at whose resumption the watcher was killed."""
+    async def verdict(self, trial: Trial, watcher: DisturbedWatcher) -> Verdict:
+        """The result of the trial, in which `watcher` was disturbed."""
         run_id = self.ids[trial.number]
         run = await ask(lambda client: client.read_flow_run(run_id))
         states = sorted(
@@ -215,7 +215,8 @@ class Runs:
             (run.state and run.state.message) or "",
             bool(run.state and run.state.is_final()),
             len(await self._followers(trial)),
-            run_id in interrupted,
+            run_id in watcher.interrupted,
+            run_id in watcher.refused,
         )
         return Verdict(trial, ending, tuple(broken_promises(trial, ending, self._jobs_of(trial))))
 

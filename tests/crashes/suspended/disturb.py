@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelling
 
 from blocks.api import ask
@@ -52,6 +53,8 @@ class DisturbedWatcher:
         self.kills: list[Kill] = []
         #: The runs whose resumption or end the kills interrupted.
         self.interrupted: set[UUID] = set()
+        #: The runs that had ended when they were cancelled, so that Prefect refused the cancel.
+        self.refused: set[UUID] = set()
 
     async def __aenter__(self) -> Self:
         await self._relay.__aenter__()
@@ -91,7 +94,7 @@ class DisturbedWatcher:
         kind, run_id = _kind_of(request)
         if run_id and kind in (Request.RESUME, Request.END) and (at := self._cancels.get(run_id)) in (now, "with"):
             del self._cancels[run_id]
-            cancelling = self._go_on(_cancel(run_id))
+            cancelling = self._go_on(self._cancel(run_id))
             if at != "with":
                 await asyncio.shield(cancelling)
         kill = next((one for one in self._armed if (one.request, one.is_answered) == (kind, is_answered)), None)
@@ -115,10 +118,11 @@ class DisturbedWatcher:
         self._start()
         self._is_down = False
 
-
-async def _cancel(run_id: UUID) -> None:
-    """Cancel the run like a person in the UI."""
-    await ask(lambda client: client.set_flow_run_state(run_id, Cancelling()))
+    async def _cancel(self, run_id: UUID) -> None:
+        """Cancel the run like a person in the UI."""
+        answer: Any = await ask(lambda client: client.set_flow_run_state(run_id, Cancelling()))
+        if answer.status is not SetStateStatus.ACCEPT:
+            self.refused.add(run_id)
 
 
 def _kind_of(request: bytes) -> tuple[Request | None, UUID | None]:

@@ -26,6 +26,8 @@ class Ending:
     followers: int = 0
     #: Whether the watcher was killed while it resumed or ended the run.
     is_interrupted: bool = False
+    #: Whether the run had ended when it was cancelled, so that Prefect refused the cancel.
+    is_refused: bool = False
 
     @property
     def state(self) -> str:
@@ -51,6 +53,8 @@ def broken_promises(trial: Trial, ending: Ending, jobs: Sequence[str]) -> list[s
         # The watcher that ended the run was killed before it could set it to Cancelled again. Either end is true, since
         # the job had ended and a person cancelled the run at the same instant; nothing else may be.
         wanted_states.add(STATES[trial.kind.end])
+    if trial.cancel_at and not trial.kind.needs_process and ending.is_refused:
+        wanted_states = {STATES[trial.kind.end]}
     if not ending.is_final or ending.state not in wanted_states:
         problems.append(f"it is {ending.state} and not {trial.state}; {told}")
     if len(jobs) != trial.jobs:
