@@ -23,8 +23,6 @@ CHECKPOINTS_PREFIX = "gqs-"
 _OF_SEVERAL = "waits"
 #: Our choice: the maximum number of attempts to write a checkpoint while other waits write.
 _TRIES = 10
-#: Our choice: how long a wait stops for a write. After that, both continue.
-_WRITE_S = 2.0
 
 
 class Checkpoint(NamedTuple):
@@ -81,12 +79,16 @@ class Checkpoints:
                     logger.warning("The checkpoint of job %s cannot be read.", job_id)
         return checkpoints
 
-    async def keep(self, news: Mapping[str, Checkpoint]) -> None:
-        """Write new checkpoints. If that is slow or fails, the wait continues, but a restart may delay deadlines."""
+    def keep(self, news: Mapping[str, Checkpoint]) -> asyncio.Task[None]:
+        """Write new checkpoints in the background, and return the task that writes.
+
+        A wait does not stop for it. What comes during a write is written together after it. If a write is slow or
+        fails, a restart may delay deadlines.
+        """
         self._unwritten |= news
         if not self._writing or self._writing.done():
             self._writing = asyncio.create_task(self._write())
-            await asyncio.wait({self._writing}, timeout=_WRITE_S)
+        return self._writing
 
     async def close(self) -> None:
         """Stop writing."""

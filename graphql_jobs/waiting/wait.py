@@ -15,7 +15,7 @@ from graphql_jobs.waiting.watch import Ended, Waiter, Watch, broken, may_have_ne
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from graphql_jobs.handle import JobHandle, Seen
+    from graphql_jobs.handle import JobHandle
     from graphql_jobs.providers.base import JobClient
     from graphql_jobs.waiting.checkpoints import Checkpoints
     from graphql_jobs.waiting.metrics import Snapshot
@@ -79,38 +79,26 @@ async def wait_many(
     poller.join(waiter)
     try:
         while watches:
-            ends: list[tuple[JobHandle, Ended]] = []
-            new: dict[str, Checkpoint] = {}
-            for watch, seen, ended in await waiter.news():
-                job_id = watch.handle.job_id
-                if job_id not in watches:  # the wait for it has ended: `on_change` raised
-                    continue
-                if on_change and (ended is None or watch.changed) and (raised := _call(on_change, seen)):
+            watch, seen, ended = await waiter.news()
+            job_id = watch.handle.job_id
+            if job_id not in watches:  # the wait for it has ended: `on_change` raised
+                continue
+            if on_change and isinstance(seen, Job) and (ended is None or watch.changed):
+                try:
+                    on_change(seen)
+                except Exception as raised:
                     poller.release(waiter, job_id)
                     ended = broken(watch, client.session.clock.now(), raised, "on_change")
                     ended.__cause__ = raised
-                if ended is not None:
-                    del watches[job_id]
-                    ends.append((watch.handle, ended))
-                elif checkpoints and watch.has_news(seen, kept.get(job_id)):
-                    kept[job_id] = new[job_id] = watch.checkpoint
-            if checkpoints and new:
-                await checkpoints.keep(new)
-            for end in ends:
-                yield end
+            if ended is not None:
+                del watches[job_id]
+                yield watch.handle, ended
+            elif checkpoints and watch.has_news(seen, kept.get(job_id)):
+                kept[job_id] = watch.checkpoint
+                checkpoints.keep({job_id: watch.checkpoint})
     finally:
         try:
             await poller.leave(waiter)
         finally:
             if checkpoints:
                 await checkpoints.close()
-
-
-def _call(on_change: Callable[[Job], None], seen: Seen) -> Exception | None:
-    """Call `on_change` if a poll showed a job. Return the exception that it raises."""
-    try:
-        if isinstance(seen, Job):
-            on_change(seen)
-    except Exception as raised:
-        return raised
-    return None

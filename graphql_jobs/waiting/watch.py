@@ -182,16 +182,9 @@ class Waiter:
         self._queue = asyncio.Queue[News | BaseException]()
         self.tell = self._queue.put_nowait
 
-    async def news(self) -> list[News]:
-        """Return all news as soon as there are any. Raises the poller's failure after them."""
-        news = list[News]()
-        while not news or not self._queue.empty():
-            one = await self._queue.get()
-            if not isinstance(one, BaseException):
-                news.append(one)
-            elif news:
-                self.tell(one)
-                break
-            else:
-                raise one
+    async def news(self) -> News:
+        """Return the next news as soon as there are any. Raises the poller's failure after them."""
+        news = await self._queue.get()
+        if isinstance(news, BaseException):
+            raise news
         return news

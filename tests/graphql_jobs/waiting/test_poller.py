@@ -212,7 +212,7 @@ async def test_wait_that_begins_after_a_bug_outlives_the_waits_that_the_bug_ende
     poller._die(ZeroDivisionError("a bug"))
     poller.join(alive)
     await poller.leave(dead)
-    [(_, _, ended)] = await asyncio.wait_for(alive.news(), 5.0)
+    _, _, ended = await asyncio.wait_for(alive.news(), 5.0)
     assert isinstance(ended, Job)
     await poller.leave(alive)
     assert is_idle(client)
