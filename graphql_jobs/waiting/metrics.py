@@ -54,47 +54,44 @@ class Metrics:
 
     def __init__(self, client: JobClient, sizes: Callable[[], tuple[int, int]]) -> None:
         self._client, self._session, self._sizes = client, client.session, sizes
-        self._counts, self._exported, self._new_ends = Counter[str](), (0, 0), 0
+        self._counts = Counter[str]()
         self._latencies: deque[float] = deque(maxlen=_ENDS_KEPT)
         self._log_at = client.session.clock.monotonic() + LOG_EVERY_S
 
     def count(self, **changes: int) -> None:
-        """Count "batches", "statuses", "outages" or "ended"."""
-        for name, change in changes.items():
-            self._counts[name] += change
+        """Add to the counts of a snapshot, and to the same instruments of OpenTelemetry."""
+        self._counts.update(changes)
         self._session.telemetry.add(**changes)
 
+    def count_sizes(self) -> None:
+        """Note the current numbers of waiters and jobs, and the size of the batches."""
+        waiters, jobs = self._sizes()
+        self.count(waiters=waiters - self._counts["waiters"], jobs=jobs - self._counts["jobs"])
+        self._session.telemetry.set_batch_size(self._client.batch_size)
+
     def polled(self, statuses: int) -> None:
-        """Count a batch and its ends, export the sizes, and log if a log line is due."""
-        ended, self._new_ends = self._new_ends, 0
-        self.count(batches=1, statuses=statuses, ended=ended)
-        self.export_sizes()
+        """Count a batch, and log if a log line is due."""
+        self.count(batches=1, statuses=statuses)
+        self.count_sizes()
         if (now := self._session.clock.monotonic()) >= self._log_at:
             self._log_at = now + LOG_EVERY_S
             logger.info("%s: %s", self._client.title, self.snapshot())
 
     def ended(self, job: Job, now: float) -> None:
-        """Note the end of a job that a poll showed. `polled` counts it."""
-        self._new_ends += 1
+        """Count the end of a job that a poll showed."""
+        self.count(ended=1)
         if ended_at := job.modified_at:
             self._latencies.append(now - ended_at.timestamp())
             self._session.telemetry.record_latency(self._latencies[-1])
 
-    def export_sizes(self) -> None:
-        """Export the numbers of waiters and jobs, and the size of the batches, to OpenTelemetry."""
-        (waiters, jobs), self._exported = self._exported, self._sizes()
-        self._session.telemetry.add(waiters=self._exported[0] - waiters, jobs=self._exported[1] - jobs)
-        self._session.telemetry.set_batch_size(self._client.batch_size)
-
     def snapshot(self) -> Snapshot:
         """Return all current numbers."""
-        (waiters, jobs), late_s, heard = self._sizes(), sorted(self._latencies), self._session.last_heard
+        self.count_sizes()
+        late_s, heard = sorted(self._latencies), self._session.last_heard
         p50_s, p99_s = (late_s[int(share * len(late_s))] if late_s else None for share in (0.5, 0.99))
         return Snapshot(
-            waiters,
-            jobs,
-            self._client.batch_size,
-            **{name: self._counts[name] for name in ("batches", "statuses", "outages", "ended")},
+            batch_size=self._client.batch_size,
+            **{name: self._counts[name] for name in ("waiters", "jobs", "batches", "statuses", "outages", "ended")},
             **{name: self._session.sent[name] for name in ("requests", "rate_limited")},
             latency_p50_s=p50_s,
             latency_p99_s=p99_s,

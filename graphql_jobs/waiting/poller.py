@@ -236,7 +236,7 @@ class Poller:
             poll.cancel()
         self._wake_at(inf, 0.0)
         self._queue, self._breaker, self._judge_at = PollQueue(), CircuitBreaker(), -inf
-        self.metrics.export_sizes()
+        self.metrics.count_sizes()
         return polls
 
 
