@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphql_jobs.waiting.watch import Waiter, Watch
 
 #: Our choice: a job may fill up a batch once half of its interval has passed.
@@ -25,14 +27,14 @@ class PolledJob:
     """One job of a poller, for all its waits."""
 
     job_id: str
+    #: The queue of the jobs that share requests, or that of large jobs.
+    queue: PollQueue
     #: When it is due; inf while a poll of it is under way.
     due_at: float = -inf
     #: Its last interval; 0 before the first one, and after a delay of the whole endpoint.
     interval_s: float = 0.0
     #: Whether its last poll was answered; True before the first one.
     is_answered: bool = True
-    #: Whether it needs further requests, such as for its many tasks: it is polled alone.
-    is_large: bool = False
     #: A hash of the result of its last poll. Until `judge_at`, the same hash again changes nothing for any wait.
     shown: int | None = None
     judge_at: float = -inf
@@ -53,47 +55,48 @@ class PolledJob:
 
 
 class PollQueue:
-    """The jobs by their ids and due instants: large jobs, and those that share requests.
+    """Jobs by the instants at which they are due.
 
     Jobs that are polled together are mostly due together again, so there are few instants, with many jobs each.
     """
 
     def __init__(self) -> None:
-        self.jobs: dict[str, PolledJob] = {}
-        # By `is_large`: the jobs of each instant, in the order in which they were put, and a heap of the instants. Some
-        # instants in the heap no longer have jobs.
-        self._due: dict[bool, dict[float, dict[PolledJob, None]]] = {False: {}, True: {}}
-        self._instants: dict[bool, list[float]] = {False: [], True: []}
+        #: The jobs of each instant, in the order in which they were put.
+        self._due: dict[float, dict[PolledJob, None]] = {}
+        #: A heap of the instants. Some no longer have jobs.
+        self._instants: list[float] = []
 
-    def job(self, job_id: str) -> PolledJob:
-        """Return the job. A new one is created if needed, and is not due."""
-        return self.jobs.get(job_id) or self.jobs.setdefault(job_id, PolledJob(job_id))
-
-    def next_at(self, *, large: bool = False) -> float:
+    def next_at(self) -> float:
         """Return when the next job is due, or inf if there is none."""
-        instants = self._instants[large]
-        while instants and instants[0] not in self._due[large]:
-            heappop(instants)
-        return instants[0] if instants else inf
+        while self._instants and self._instants[0] not in self._due:
+            heappop(self._instants)
+        return self._instants[0] if self._instants else inf
 
     def put(self, job: PolledJob, due_at: float) -> None:
         """Schedule the job for `due_at` instead of its earlier instant."""
-        if job.due_at != inf:
-            self._remove(job)
+        if job.due_at < inf:
+            self.remove(job)
         job.due_at = due_at
-        due, instants = self._due[job.is_large], self._instants[job.is_large]
-        if due_at not in due:
-            due[due_at] = {}
-            heappush(instants, due_at)
-            if len(instants) > 2 * len(due) + 100:  # most no longer have a job
-                instants[:] = sorted(due)
-        due[due_at][job] = None
+        if due_at not in self._due:
+            self._due[due_at] = {}
+            heappush(self._instants, due_at)
+            if len(self._instants) > 2 * len(self._due) + 100:  # most no longer have a job
+                self._instants = sorted(self._due)
+        self._due[due_at][job] = None
 
-    def take(self, now: float, at_most: int, *, large: bool = False) -> list[PolledJob]:
+    def remove(self, job: PolledJob) -> None:
+        """Remove the job if it is in the queue."""
+        if jobs := self._due.get(job.due_at):
+            jobs.pop(job, None)
+            if not jobs:
+                del self._due[job.due_at]
+        job.due_at = inf
+
+    def take(self, now: float, at_most: int) -> list[PolledJob]:
         """Remove and return a batch of due jobs, or an empty one. Jobs that are nearly due fill it."""
         batch: list[PolledJob] = []
-        while len(batch) < at_most and (at := self.next_at(large=large)) < inf and (batch or at <= now):
-            jobs = self._due[large][at]
+        while len(batch) < at_most and (at := self.next_at()) < inf and (batch or at <= now):
+            jobs = self._due[at]
             for job in list(islice(jobs, at_most - len(batch))):
                 near_s = job.interval_s * _FILLS_SHARE
                 if batch and at > now + near_s:
@@ -104,31 +107,16 @@ class PollQueue:
                 job.due_at = inf
                 batch.append(job)
             if not jobs:
-                del self._due[large][at]
+                del self._due[at]
         return batch
 
-    def take_probe(self, due_by: float) -> list[PolledJob]:
-        """Remove and return a job that is due by then, to probe the endpoint, or an empty list.
 
-        It is random among those whose last poll did not fail, if there are any: jobs that can never be polled must
-        not prolong an outage that is over for the others, or end a wait for a job that was never polled.
-        """
-        due = [job for job in self.jobs.values() if job.due_at <= due_by and not job.is_under_way]
-        due = [job for job in due if job.is_answered] or due
-        probe = random.sample(due, min(1, len(due)))
-        for job in probe:
-            self._remove(job)
-            job.due_at = inf
-        return probe
+def choose_probe(jobs: Iterable[PolledJob], due_by: float) -> list[PolledJob]:
+    """Return one of the jobs that are due by then, to probe the endpoint, or an empty list.
 
-    def drop(self, job: PolledJob) -> None:
-        """Remove the job."""
-        self._remove(job)
-        self.jobs.pop(job.job_id, None)
-
-    def _remove(self, job: PolledJob) -> None:
-        due = self._due[job.is_large]
-        if jobs := due.get(job.due_at):
-            jobs.pop(job, None)
-            if not jobs:
-                del due[job.due_at]
+    It is random among those whose last poll did not fail, if there are any: jobs that can never be polled must
+    not prolong an outage that is over for the others, or end a wait for a job that was never polled.
+    """
+    due = [job for job in jobs if job.due_at <= due_by and not job.is_under_way]
+    due = [job for job in due if job.is_answered] or due
+    return random.sample(due, min(1, len(due)))

@@ -16,7 +16,7 @@ from graphql_jobs.job import Job
 from graphql_jobs.transport.rate_limit import delayed
 from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 from graphql_jobs.waiting.metrics import Metrics
-from graphql_jobs.waiting.poll_queue import PollQueue
+from graphql_jobs.waiting.poll_queue import PolledJob, PollQueue, choose_probe
 from graphql_jobs.waiting.watch import broken
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from graphql_jobs.clock import Timer
     from graphql_jobs.handle import Seen
     from graphql_jobs.providers.base import JobClient
-    from graphql_jobs.waiting.poll_queue import PolledJob
     from graphql_jobs.waiting.watch import Ended, Waiter, Watch
 
 logger = logging.getLogger(__name__)
@@ -46,7 +45,9 @@ class Poller:
     def __init__(self, client: JobClient) -> None:
         self._client, self._clock = client, client.session.clock
         self._waiters: set[Waiter] = set()
-        self._queue = PollQueue()
+        self._jobs: dict[str, PolledJob] = {}
+        #: Jobs that share requests, and large jobs: those that need further requests, such as for their many tasks.
+        self._queue, self._large = PollQueue(), PollQueue()
         #: The pending polls; True for those of a large job.
         self._polls: dict[asyncio.Task[None], bool] = {}
         self._breaker = CircuitBreaker()
@@ -54,17 +55,17 @@ class Poller:
         self._judge_at = -inf
         self._timer: Timer | None = None
         self._timer_at = inf
-        self.metrics = Metrics(client, lambda: (len(self._waiters), len(self._queue.jobs)))
+        self.metrics = Metrics(client, lambda: (len(self._waiters), len(self._jobs)))
 
     def join(self, waiter: Waiter) -> None:
         """Poll the waiter's jobs, first immediately, and pass it the changes until it leaves."""
         self._waiters.add(waiter)
         waiter.joined_at = now = self._clock.now()
         for job_id, watch in waiter.watches.items():
-            job = self._queue.job(job_id)
+            job = self._jobs.get(job_id) or self._jobs.setdefault(job_id, PolledJob(job_id, self._queue))
             job.waits, job.judge_at = (*job.waits, (waiter, watch)), -inf
             if not job.is_under_way:
-                self._queue.put(job, now)
+                job.queue.put(job, now)
             self._judge_at = min(self._judge_at, now + watch.policy.outage_budget_s)
         if self._timer_at > now:
             self._wake_at(now, now)
@@ -75,14 +76,15 @@ class Poller:
         for job_id in list(waiter.watches):
             self.release(waiter, job_id)
         if not self._waiters:
-            await asyncio.gather(*self._stop(), return_exceptions=True)
+            await asyncio.gather(*self._stop(asyncio.CancelledError()), return_exceptions=True)
 
     def release(self, waiter: Waiter, job_id: str) -> None:
         """End one watch of the waiter. A job without waits is removed, after its poll if one is under way."""
-        if waiter.watches.pop(job_id, None) and (job := self._queue.jobs.get(job_id)):
+        if waiter.watches.pop(job_id, None) and (job := self._jobs.get(job_id)):
             job.waits, job.judge_at = tuple([one for one in job.waits if one[0] is not waiter]), -inf
             if not job.waits and not job.is_under_way:
-                self._queue.drop(job)
+                job.queue.remove(job)
+                del self._jobs[job_id]
 
     def _step(self) -> None:
         """Send the polls that are due, and set the timer for the next step."""
@@ -91,7 +93,7 @@ class Poller:
             if (delay_s := self._client.session.server_delay.shared_remaining_s()) > 0:
                 self._breaker.delay(now)
                 if now >= self._judge_at:
-                    subject = f"{len(self._queue.jobs)} jobs"
+                    subject = f"{len(self._jobs)} jobs"
                     self._judge_outage(delayed(self._client.provider, "poll", subject, delay_s), now, now)
                 self._judge_at = min(self._judge_at, now + delay_s)
                 self._wake_at(self._judge_at, now)
@@ -100,12 +102,11 @@ class Poller:
                     self._send(self._take(now), now)
                 self._wake_at(next_at, now)
         except Exception as failure:  # a bug of ours: it must not make a wait endless
-            self._die(failure)
+            self._stop(failure)
 
     def _next_at(self) -> float:
         """Return when the next poll may be sent, or inf if a poll must end first. In an outage, send only probes."""
-        large = sum(self._polls.values())
-        batch_at, large_at = self._queue.next_at(), self._queue.next_at(large=True)
+        batch_at, large_at, large = self._queue.next_at(), self._large.next_at(), sum(self._polls.values())
         if self._breaker.failure:
             due_at = min(batch_at, large_at)
             is_free = len(self._polls) == large and due_at < inf
@@ -116,13 +117,16 @@ class Poller:
         """Return the jobs of the next poll."""
         if self._breaker.failure:
             # If a wait gives up, any job serves as the probe, so that the wait does not give up too soon.
-            return self._queue.take_probe(inf if now >= self._judge_at else now)
-        large_job = sum(self._polls.values()) < MAX_LARGE and self._queue.take(now, 1, large=True)
+            probe = choose_probe(self._jobs.values(), inf if now >= self._judge_at else now)
+            for job in probe:
+                job.queue.remove(job)
+            return probe
+        large_job = sum(self._polls.values()) < MAX_LARGE and self._large.take(now, 1)
         return large_job or self._queue.take(now, self._client.batch_size)
 
     def _send(self, batch: Sequence[PolledJob], now: float) -> None:
         """Send a poll in the context of a wait for one of its jobs, so that log lines about a job appear there."""
-        in_full = batch[0].is_large and not self._breaker.failure  # a probe should be short
+        in_full = batch[0].queue is self._large and not self._breaker.failure  # a probe should be short
         context = next((job.waits[0][0].context for job in batch if job.waits), None)
         task = asyncio.get_running_loop().create_task(self._poll(batch, now, in_full), context=context)
         self._polls[task] = in_full
@@ -136,13 +140,13 @@ class Poller:
         for job in batch:
             due_at = max(asked_at + job.interval_s, now)
             if job.job_id in deferred:  # it needs further requests
-                job.is_large, due_at = True, now
+                job.queue, due_at = self._large, now
             elif due_at >= job.judge_at or hash(seen[job.job_id]) != job.shown:
                 due_at = self._judge(job, seen[job.job_id], asked_at, now)
             if job.waits:
-                self._queue.put(job, due_at)
+                job.queue.put(job, due_at)
             else:
-                self._queue.drop(job)
+                del self._jobs[job.job_id]
         self.metrics.polled(len(seen) - len(failures))
         self._judge_at = -inf
         if self._breaker.failure:
@@ -153,9 +157,9 @@ class Poller:
         if self._polls.pop(task, None) is None:
             return  # the poller was stopped
         if task.cancelled():
-            self._die(RuntimeError("other code cancelled the polls of the waits."))
+            self._stop(RuntimeError("other code cancelled the polls of the waits."))
         elif failure := task.exception():
-            self._die(failure)
+            self._stop(failure)
         else:
             self._step()
 
@@ -167,12 +171,12 @@ class Poller:
             self._breaker.answer(asked_at)
         elif self._breaker.fail(failures[0], now):
             self.metrics.count(outages=1)
-            logger.warning("Polls of %d jobs are failing: %s", len(self._queue.jobs), failures[0])
+            logger.warning("Polls of %d jobs are failing: %s", len(self._jobs), failures[0])
 
     def _judge_outage(self, failure: RequestFailed, asked_at: float, now: float) -> None:
         """End the waits that give up, if they began before the poll that failed."""
         next_at, delayed_since = inf, self._client.session.server_delay.delayed_since()
-        for job in [one for one in self._queue.jobs.values() if not one.is_under_way]:  # a pending answer is more exact
+        for job in [one for one in self._jobs.values() if not one.is_under_way]:  # a pending answer is more exact
             for waiter, watch in job.waits:
                 since = max(self._breaker.since, waiter.joined_at)
                 gives_up_at = watch.gives_up_at(failure, since, delayed_since)
@@ -222,20 +226,17 @@ class Poller:
         elif at < inf:
             self._timer = self._clock.call_later(at - now, self._step)
 
-    def _die(self, failure: BaseException) -> None:
-        """End all waits with the failure, since the poller cannot continue."""
+    def _stop(self, failure: BaseException) -> list[asyncio.Task[None]]:
+        """Remove all jobs and all waits, which end with the failure. Return the polls that were under way."""
         waiters, self._waiters = self._waiters, set()
+        polls, self._polls = list(self._polls), {}
+        self._jobs, self._queue, self._large = {}, PollQueue(), PollQueue()
+        self._breaker, self._judge_at = CircuitBreaker(), -inf
+        self._wake_at(inf, 0.0)
         for waiter in waiters:
             waiter.tell(failure)
-        self._stop()
-
-    def _stop(self) -> list[asyncio.Task[None]]:
-        """Remove all waits and jobs. Return the polls that were under way."""
-        polls, self._polls = list(self._polls), {}
         for poll in polls:
             poll.cancel()
-        self._wake_at(inf, 0.0)
-        self._queue, self._breaker, self._judge_at = PollQueue(), CircuitBreaker(), -inf
         self.metrics.count_sizes()
         return polls
 

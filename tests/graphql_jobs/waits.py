@@ -70,7 +70,7 @@ async def all_of(client: ScriptedClient, names: Sequence[str], policy: WaitPolic
 def is_idle(client: ScriptedClient) -> bool:
     """Whether the poller has no waiter, job, poll or timer left."""
     poller = poller_of(client)
-    return not (poller._waiters or poller._queue.jobs or poller._polls or poller._timer)
+    return not (poller._waiters or poller._jobs or poller._polls or poller._timer)
 
 
 class Slow:

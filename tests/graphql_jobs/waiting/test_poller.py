@@ -209,7 +209,7 @@ async def test_wait_that_begins_after_a_bug_outlives_the_waits_that_the_bug_ende
     poller = poller_of(client)
     dead, alive = (Waiter({"a": Watch(handle("a"), EVERY_5_S, Checkpoint(client.clock.now()))}, False) for _ in "da")
     poller.join(dead)
-    poller._die(ZeroDivisionError("a bug"))
+    poller._stop(ZeroDivisionError("a bug"))
     poller.join(alive)
     await poller.leave(dead)
     _, _, ended = await asyncio.wait_for(alive.news(), 5.0)

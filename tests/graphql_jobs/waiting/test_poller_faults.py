@@ -84,7 +84,7 @@ async def test_answer_to_a_poll_of_before_a_wait_does_not_end_it(scripted: Scrip
     slow.slow[0].set()
     await clock.sleep(20)
     assert not second.done()
-    assert poller_of(client)._queue.jobs.keys() == {"a", "b"}
+    assert poller_of(client)._jobs.keys() == {"a", "b"}
     for waiting in (second, other):
         waiting.cancel()
     await asyncio.gather(second, other, return_exceptions=True)

@@ -261,7 +261,7 @@ class PollerMachine(RuleBasedStateMachine):
             assert caller.cancelled or caller.ended.keys() == set(caller.names)
         poller = poller_of(self.client)
         assert not (poller._waiters)
-        assert not (poller._queue.jobs)
+        assert not (poller._jobs)
         assert not (poller._polls)
         assert not (poller._timer)
 

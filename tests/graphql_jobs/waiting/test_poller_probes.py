@@ -28,7 +28,7 @@ def count_steps(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> list[floa
     def counted() -> None:
         steps.append(client.session.clock.now())
         if len(steps) > 1000:
-            poller._die(RuntimeError("the poller spins"))
+            poller._stop(RuntimeError("the poller spins"))
         else:
             step()
 
