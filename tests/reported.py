@@ -12,7 +12,7 @@ from prefect.events.filters import EventFilter, EventNameFilter
 from blocks.reporting.events import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from prefect.client.schemas.objects import Artifact
@@ -30,13 +30,17 @@ async def artifacts_of(run_id: UUID) -> dict[str, Artifact]:
 
 async def events_of(run_ids: Iterable[UUID], at_least: int) -> list[ReceivedEvent]:
     """The events about the jobs of these runs, once there are as many."""
-    only = EventFilter(event=EventNameFilter(prefix=[PREFIX]))
     ids = set(map(str, run_ids))
+    return await events_named(PREFIX, at_least, lambda event: event.payload.get("flow_run_id") in ids)
+
+
+async def events_named(prefix: str, at_least: int, wanted: Callable[[ReceivedEvent], bool]) -> list[ReceivedEvent]:
+    """The wanted ones of the last events with this prefix, once there are as many."""
+    only = EventFilter(event=EventNameFilter(prefix=[prefix]))
     found: list[ReceivedEvent] = []
     async with get_client() as client:
         for _ in range(600):
-            page = await client.read_events(only, limit=50)
-            found = [event for event in page.events if event.payload.get("flow_run_id") in ids]
+            found = [event for event in (await client.read_events(only, limit=50)).events if wanted(event)]
             if len(found) >= at_least:
                 break
             await asyncio.sleep(0.1)  # real time: the server writes events in batches, without a notice

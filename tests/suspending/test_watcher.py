@@ -16,9 +16,11 @@ from blocks.api import server_clock
 from blocks.runs.suspended_wait import read_suspension
 from graphql_jobs.emulator import Emulator, ManualClock
 from tasks.suspending.shard import Shard
+from tasks.suspending.tally import HEARTBEAT
 from tasks.suspending.watcher import Watcher
 from tests.clocks import use_clock
 from tests.conftest import aiware_credentials
+from tests.reported import events_named
 from tests.suspending.conftest import (
     FOREVER,
     clock_of,
@@ -79,14 +81,22 @@ async def test_resumption_is_completed_once(
 
 
 async def test_shards_share_the_runs(runs: Runs, emulator: Emulator) -> None:
-    """Each of two watchers resumes the runs of its shard, and polls no other job."""
+    """Each of two watchers resumes the runs of its shard, polls no other job, and sends a heartbeat."""
     all_runs = [await runs.sensor(emulator.aiware.plant().id) for _ in range(6)]
     first, second = Shard.of("1/2"), Shard.of("2/2")
-    await watch(Watcher(first, clock_of(emulator)))
+    watchers = {"1-of-2": Watcher(first, clock_of(emulator)), "2-of-2": Watcher(second, clock_of(emulator))}
+    await watch(watchers["1-of-2"])
     woken = [run for run in all_runs if (await runs.state(run)).name == "Resuming"]
     assert woken == [run for run in all_runs if first.holds(run.id)]
-    await watch(Watcher(second, clock_of(emulator)))
+    await watch(watchers["2-of-2"])
     assert {(await runs.state(run)).name for run in all_runs} == {"Resuming"}
+
+    names = {one.name: shard for shard, one in watchers.items()}
+    beats = await events_named(HEARTBEAT, 2, lambda event: event.payload["watcher"] in names)
+    assert len(beats) == 2
+    for beat in beats:
+        assert beat.resource.id == f"graphql-jobs.watcher.{names[beat.payload['watcher']]}"
+        assert beat.payload.keys() == {"watcher", "detection_p50_s", *watchers["1-of-2"].tally.numbers()}
 
 
 @pytest.mark.parametrize(("until", "status"), [("first success", "complete"), ("first failure", "failed")])
