@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from graphql_jobs.job import Job
-    from graphql_jobs.store import Entry, Store
+    from graphql_jobs.store import Store
 
 logger = logging.getLogger(__name__)
 
 #: The prefix of a checkpoint's key in a run's store. Keys of submissions have another prefix.
 CHECKPOINTS_PREFIX = "gqs-"
-#: The rest of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a run's
-#: thousands of waits reads only its own entries.
-_OF_SEVERAL = "waits"
-#: Our choice: the maximum number of attempts to write a checkpoint while other waits write.
-_TRIES = 10
+#: The next part of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a
+#: run's thousands of waits reads only its own entries. The last part is random: no two waits write under one key.
+_OF_SEVERAL = "waits-"
 
 
 class Checkpoint(NamedTuple):
@@ -55,21 +53,19 @@ class Checkpoints:
 
     def __init__(self, store: Store, prefix: str = CHECKPOINTS_PREFIX) -> None:
         self._store, self._prefix = store, prefix
-        self._key, self._count = "", 0
+        self._jobs, self._wait, self._count = _OF_SEVERAL, uuid4().hex, 0
         self._unwritten: dict[str, Checkpoint] = {}
         self._writing: asyncio.Task[None] | None = None
 
     async def load(self, job_ids: Collection[str]) -> dict[str, Checkpoint]:
         """Return the last checkpoint of each of these jobs, by its id, without those that cannot be read."""
-        self._key = of_several = f"{self._prefix}{_OF_SEVERAL}"
+        prefixes = [self._prefix]
         if len(job_ids) == 1:
-            self._key = f"{self._prefix}{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}"
-            entries = {key: await self._store.read(key) for key in (of_several, self._key)}
-        else:
-            entries = dict(await self._store.read_all(self._prefix))
-        self._count = len(entries.get(self._key, ()))
+            self._jobs = f"{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}-"
+            prefixes = [f"{self._prefix}{_OF_SEVERAL}", f"{self._prefix}{self._jobs}"]
+        entries = [entry for prefix in prefixes for of in (await self._store.read_all(prefix)).values() for entry in of]
         checkpoints: dict[str, Checkpoint] = {}
-        for entry in chain.from_iterable(entries.values()):
+        for entry in entries:
             for job_id in entry.keys() & set(job_ids):
                 try:
                     checkpoint = Checkpoint(**entry[job_id])
@@ -99,15 +95,9 @@ class Checkpoints:
     async def _write(self) -> None:
         while self._unwritten:
             news, self._unwritten = self._unwritten, {}
+            entry = {job_id: checkpoint._asdict() for job_id, checkpoint in news.items()}
             try:
-                await self._append({job_id: checkpoint._asdict() for job_id, checkpoint in news.items()})
+                await self._store.append(f"{self._prefix}{self._jobs}{self._wait}", self._count, entry)
+                self._count += 1
             except Exception:  # any error of the store
                 logger.exception("The checkpoints of %d jobs could not be written.", len(news))
-
-    async def _append(self, entry: Entry) -> None:
-        for _ in range(_TRIES):
-            if await self._store.append(self._key, self._count, entry):
-                self._count += 1
-                return
-            self._count = len(await self._store.read(self._key))
-        logger.error("The checkpoints of %d jobs were not written: other waits wrote at the same time.", len(entry))

@@ -170,7 +170,7 @@ async def test_store_that_cannot_be_written_ends_no_wait(
 async def test_waits_of_one_run_share_its_checkpoints(scripted: Scripted, clock: FakeClock) -> None:
     """Two waits write at the same time: neither loses the other's checkpoints, and a damaged entry is ignored."""
     store = LocalStore()
-    await store.append("gqs-waits", 0, {"a": {"nonsense": 1}})
+    await store.append("gqs-waits-1", 0, {"a": {"nonsense": 1}})
 
     async def waiting(job_id: str) -> None:
         client = scripted(
@@ -218,8 +218,8 @@ async def test_wait_whose_limits_count_from_the_submission_reads_no_checkpoints(
     """A job with the instant of its submission and only `total_s`: the store, which is broken, is not asked."""
 
     class Broken(LocalStore):
-        async def read(self, key: str) -> Any:
-            raise AssertionError(key)
+        async def read_all(self, prefix: str = "") -> Any:
+            raise AssertionError(prefix)
 
     client = scripted(lambda one, at_s: job("a", JobState.SUCCEEDED))
     ended = await wait(client, handle(submitted_at=clock.now()), checkpoints=Checkpoints(Broken()))
