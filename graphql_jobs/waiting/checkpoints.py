@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from graphql_jobs.job import Job
-    from graphql_jobs.store import Store
+    from graphql_jobs.store import Entry, Store
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ class Checkpoints:
         if len(job_ids) == 1:
             self._jobs = f"{hashlib.sha256(next(iter(job_ids)).encode()).hexdigest()[:32]}-"
             prefixes = [f"{self._prefix}{_OF_SEVERAL}", f"{self._prefix}{self._jobs}"]
-        entries = [entry for prefix in prefixes for of in (await self._store.read_all(prefix)).values() for entry in of]
+        entries: list[Entry] = []
+        for prefix in prefixes:
+            entries += chain.from_iterable((await self._store.read_all(prefix)).values())
         checkpoints: dict[str, Checkpoint] = {}
         for entry in entries:
             for job_id in entry.keys() & set(job_ids):
