@@ -202,7 +202,7 @@ class Poller:
                     self._end(job, waiter, watch, seen, ended)
                     continue
                 if watch.changed and waiter.wants_changes:
-                    waiter.tell((watch, seen, None))
+                    waiter.queue.put_nowait((watch, seen, None))
             schedule, age_s = watch.policy.schedule, now - watch.began_at
             is_steady = is_steady and schedule.is_steady(age_s)
             interval_s, deadline_at = min(interval_s, schedule.interval_s(age_s)), min(deadline_at, watch.deadline_at)
@@ -212,7 +212,7 @@ class Poller:
 
     def _end(self, job: PolledJob, waiter: Waiter, watch: Watch, seen: Seen, ended: Ended) -> None:
         self.release(waiter, job.job_id)
-        waiter.tell((watch, seen, ended))
+        waiter.queue.put_nowait((watch, seen, ended))
         if isinstance(ended, Job):
             self.metrics.ended(ended, self._clock.now())
 
@@ -234,7 +234,7 @@ class Poller:
         self._breaker, self._judge_at = CircuitBreaker(), -inf
         self._wake_at(inf, 0.0)
         for waiter in waiters:
-            waiter.tell(failure)
+            waiter.queue.put_nowait(failure)
         for poll in polls:
             poll.cancel()
         self.metrics.count_sizes()

@@ -75,7 +75,7 @@ async def wait_many(
     kept = {job_id: checkpoint.no_later_than(now) for job_id, checkpoint in kept.items()}
     first = Checkpoint(first_at=now)
     watches = {one.job_id: Watch(one, policy, kept.get(one.job_id, first)) for one in own}
-    waiter, poller = Waiter(watches, wants_changes=bool(on_change or checkpoints)), poller_of(client)
+    waiter, poller = Waiter(dict(watches), wants_changes=bool(on_change or checkpoints)), poller_of(client)
     poller.join(waiter)
     try:
         while watches:

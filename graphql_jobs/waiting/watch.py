@@ -19,8 +19,6 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Checkpoint, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphql_jobs.handle import JobHandle, Seen
     from graphql_jobs.waiting.policy import WaitPolicy
 
@@ -66,7 +64,11 @@ class Watch:
         """Return the end of the wait, or None. The status is read before the deadline is judged (guarantee 3)."""
         if not isinstance(seen, Job):
             self.changed = self._failing_since == self._missing_at == inf  # not if it is the same again
-            return self._judge_failure(seen, now) if isinstance(seen, RequestFailed) else self._judge_absence(seen, now)
+            if isinstance(seen, JobNotFound):
+                return self._judge_absence(seen, now)
+            self._failing_since = min(self._failing_since, now)
+            self.deadline_at = self.gives_up_at(seen, now)
+            return None if now < self.deadline_at else self.give_up(seen, now, now)
         shown = hash((seen.state, seen.raw_status, seen.tasks, seen.progress_percent))
         self.changed = shown != self._shown
         if seen.state.is_terminal:
@@ -101,11 +103,10 @@ class Watch:
 
     def has_news(self, seen: Seen, kept: Checkpoint | None) -> bool:
         """Whether a limit needs data that, after a restart, is neither in `kept` nor from the provider."""
-        if not isinstance(seen, Job):
-            return self._shown is None and kept is None and not self.handle.submitted_at
         limits, before, now = self.policy.deadlines, kept or Checkpoint(0.0), self.checkpoint
-        began = kept is None and not (self.handle.submitted_at or seen.created_at)
-        ran = limits.running_s and before.running_since != now.running_since and not _starts(seen)
+        began = kept is None and self.began_at == now.first_at
+        starts_unknown = isinstance(seen, Job) and not _starts(seen)
+        ran = limits.running_s and before.running_since != now.running_since and starts_unknown
         return bool(began or ran or (limits.unchanged_s and before.digest != now.digest))
 
     def stopped(self, kind: type[WaitStopped], detail: str, now: float) -> WaitStopped:
@@ -132,11 +133,6 @@ class Watch:
 
     def _limit(self) -> tuple[float, str]:
         return self.policy.deadlines.next_at(self.began_at, self.checkpoint.running_since, self.checkpoint.changed_at)
-
-    def _judge_failure(self, failure: RequestFailed, now: float) -> Ended | None:
-        self._failing_since = min(self._failing_since, now)
-        self.deadline_at = self.gives_up_at(failure, now)
-        return None if now < self.deadline_at else self.give_up(failure, now, now)
 
     def _judge_absence(self, absence: JobNotFound, now: float) -> Ended | None:
         """Judge a missing job: it may be missing for its grace or, if it was never shown, until `unseen_s` if set.
@@ -168,23 +164,23 @@ def _starts(job: Job) -> list[float]:
     return [task.started_at.timestamp() for task in job.tasks if task.started_at]
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Waiter:
     """A caller's watches by the ids of their jobs. The poller adds news, the caller awaits them."""
 
-    def __init__(self, watches: Mapping[str, Watch], wants_changes: bool) -> None:
-        """`wants_changes`: the poller also passes on changes, and not only ends."""
-        self.watches, self.wants_changes = dict(watches), wants_changes
-        #: When the poller began to poll for it.
-        self.joined_at = 0.0
-        #: The caller's context, in which log lines about its jobs appear.
-        self.context = contextvars.copy_context()
-        #: News, or the failure of the poller, which ends the wait.
-        self._queue = asyncio.Queue[News | BaseException]()
-        self.tell = self._queue.put_nowait
+    watches: dict[str, Watch]
+    #: Whether the poller also passes on changes, and not only ends.
+    wants_changes: bool
+    #: When the poller began to poll for it.
+    joined_at: float = 0.0
+    #: The caller's context, in which log lines about its jobs appear.
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    #: News, or the failure of the poller, which ends the wait.
+    queue: asyncio.Queue[News | BaseException] = field(default_factory=asyncio.Queue)
 
     async def news(self) -> News:
         """Return the next news as soon as there are any. Raises the poller's failure after them."""
-        news = await self._queue.get()
+        news = await self.queue.get()
         if isinstance(news, BaseException):
             raise news
         return news
