@@ -80,8 +80,7 @@ MaxBatch = Annotated[
         ge=1,
         le=500,  # our choice: aiWARE's largest document; larger ones save little
         title="Advanced: jobs per status request at most",
-        description="Batches shrink automatically where the service refuses them. Empty for 100 (aiWARE) or 500 "
-        "(Datasaur).",
+        description="Batches shrink automatically where the service refuses them. Empty for the provider's own number.",
     ),
 ]
 

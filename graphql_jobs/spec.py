@@ -20,6 +20,8 @@ class JobSpec(BaseModel):
 
     #: The provider's name of the operation that starts it.
     operation: ClassVar[str] = ""
+    #: What the job is, in the names of runs: "submit Datasaur export".
+    title: ClassVar[str] = "job"
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 

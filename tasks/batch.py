@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -49,8 +50,8 @@ GROUP = 100
 SUBMISSIONS_PER_S = 5.0
 
 
-#: The name of what a job works on, in its outcome.
-NOUNS = {"aiware": "recording", "datasaur": "project"}
+#: What a job works on, in its outcome: "recording", "project", or "item" for other providers.
+NOUNS = defaultdict(lambda: "item", aiware="recording", datasaur="project")
 
 
 @dataclass(frozen=True, slots=True)

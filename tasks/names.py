@@ -17,15 +17,6 @@ from prefect.tasks import TaskRunNameCallbackWithParameters
 
 from graphql_jobs.titles import title_of
 
-#: What a job does, by the operation that starts it.
-_JOBS = {
-    "launchSingleEngineJob": "aiWARE engine job",
-    "createJob": "aiWARE job",
-    "autoLabelTokenBasedProject": "Datasaur auto-labeling",
-    "exportTextProject": "Datasaur export",
-    "createProject": "Datasaur project",
-    "submit": "job",
-}
 #: Our choice: longer names are cut off in the UI's lists.
 _MAX_CHARACTERS = 80
 #: A name that Prefect 3.9.1 or its UI gives to a run: "handmade-osprey" or "Handmade-Osprey".
@@ -99,8 +90,7 @@ def _names_task_runs(name: Callable[[Parameters], str]) -> TaskRunNameCallbackWi
 @_names_task_runs
 def submission(parameters: Parameters) -> str:
     """Return the name of a task run that submits a job: "submit Datasaur export"."""
-    operation = str(parameters["spec"].operation)
-    return f"submit {_JOBS.get(operation, operation)}"
+    return f"submit {parameters['spec'].title}"
 
 
 @_names_task_runs
@@ -119,8 +109,10 @@ def wait_for_one(parameters: Parameters) -> str:
 @_names_task_runs
 def wait_for_many(parameters: Parameters) -> str:
     """Return the name of a task run that waits for jobs: "wait for 2 aiWARE jobs"."""
-    kind = type(parameters["credentials"]).__name__
-    title = title_of(kind.removesuffix("Credentials").lower()) if kind.endswith("Credentials") else ""
+    block = parameters["credentials"]
+    kind = type(block).__name__
+    named = kind.removesuffix("Credentials").lower() if kind.endswith("Credentials") else ""
+    title = title_of(getattr(block, "provider", named))  # a declaration names its provider
     return f"wait for {count(parameters['jobs'], f'{title} job'.strip())}"
 
 

@@ -84,7 +84,7 @@ def _facts(handle: JobHandle, ended: Ended) -> str:
         "Duration": _took(handle, ended),
         "Reason": _reason(ended),
         "Data object": _code(job.target_id) if job and job.target_id else "",
-        "Project": _code(job.result_id) if job and job.result_id else "",
+        "Result": _code(job.result_id) if job and job.result_id else "",
     }
     return _table(("", ""), [(f"**{name}**", value) for name, value in facts.items() if value])
 

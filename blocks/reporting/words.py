@@ -75,7 +75,9 @@ def result_words(job: Job, result: Mapping[str, Any]) -> str:
     if isinstance(records, list):
         return f"Fetched {counted(len(records), 'engine result')} of {job.name}."
     if job.result_id:
-        return f"{job.name} created the project {job.result_id}."
+        return f"The result of {job.name} is {job.result_id}."
+    if result:
+        return f"Fetched the result of {job.name}."
     return f"{job.name} has no result to fetch."
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphql_jobs.providers.base import JobClient
 
 app = typer.Typer(
-    help="Poll, wait for and cancel jobs at aiWARE and Datasaur, and fetch their results.",
+    help="Poll, wait for and cancel jobs at aiWARE, Datasaur and other providers, and fetch their results.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from graphql_jobs.clock import instant
 from graphql_jobs.errors import CancelRefused, InvalidInput, JobNotFound
 from graphql_jobs.handle import FILE_URL, MAX_ID_CHARACTERS, CancelOutcome, JobHandle, Seen
-from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, instant_or_none, text_or_none
+from graphql_jobs.parsing import MAX_ANSWER_ID_CHARACTERS, instant_or_none, objects, text_or_none
 from graphql_jobs.providers.batching import BatchedPoll, BatchSize
 from graphql_jobs.providers.cancelling import cancel_many
 from graphql_jobs.providers.collecting import collected
+from graphql_jobs.providers.identity import Identity
 from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.titles import add_title, title_of
 from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.operation import Operation
 from graphql_jobs.transport.retry import OUTAGE_BUDGET_S, OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
 from graphql_jobs.urls import base_url
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from graphql_jobs.errors import RequestFailed
     from graphql_jobs.job import Job
     from graphql_jobs.label import Label
+    from graphql_jobs.parsing import Entry
     from graphql_jobs.providers.batching import Deferred
-    from graphql_jobs.providers.identity import Identity
     from graphql_jobs.providers.recovery import Location, Recovery
     from graphql_jobs.spec import JobSpec
     from graphql_jobs.transport.auth import Auth
@@ -93,8 +95,13 @@ class JobClient(ABC):
         """
 
     async def identify(self) -> Identity:
-        """Return whose credentials these are, by a query that starts nothing. Raises `RequestFailed`."""
-        raise NotImplementedError  # called only by `check_connection`
+        """Return whose credentials these are, by a query that starts nothing: for `check_connection`.
+
+        Override it if the provider tells the account or the rights. This sends the smallest query, which shows that the
+        address is right; many servers answer it without a sign-in. Raises `RequestFailed`.
+        """
+        await self.session.read(Operation("query Identify { __typename }"), {})
+        return Identity(f"{self.account or 'the owner of the token'} (not told by {self.title})")
 
     def recovery(self, spec: JobSpec) -> Recovery:
         """Return what to do if it is not known whether `spec` was started. Raises `InvalidInput` for another's spec."""
@@ -178,6 +185,20 @@ class JobClient(ABC):
 
         A job that needs further requests, such as for its many tasks, is `Deferred`. Raises `RequestFailed`.
         """
+
+    async def read_list(self, operation: Operation, variables: Mapping[str, object], subject: str) -> list[Entry]:
+        """Return the objects in the list that the root field of a query has, for `find` and `check_batch`.
+
+        An error in a part of the list, or an entry that is no object, may hide a job: it raises `RequestFailed`.
+        """
+        response = await self.session.read(operation, variables, subject)
+        if failure := response.error_at(operation.alias):
+            raise failure
+        value = response.data.get(operation.alias)
+        entries = objects(value)
+        if not isinstance(value, list) or len(entries) < len(value):
+            raise self.session.bad_answer(operation.field, subject, "the answer holds no list of objects.")
+        return entries
 
     def handle(self, job: str | JobHandle, parameter: str = "job_id") -> JobHandle:
         """Return the handle for a bare id, or the given handle if it fits this client. Raises `InvalidInput`."""

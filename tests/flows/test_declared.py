@@ -11,12 +11,11 @@ from prefect.client.orchestration import get_client
 from pydantic import SecretStr, ValidationError
 
 from blocks import GraphqlJobProvider
-from blocks.load import load_block, load_credentials
+from blocks.load import load_block
 from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.check_connection import check_connection
 from flows.run_graphql_job import run_graphql_job
 from flows.wait_for_jobs import wait_for_jobs
-from graphql_jobs.errors import InvalidInput
 from tests.clocks import FakeClock, use_clock
 from tests.graphql_jobs.providers.declared.runs_server import Runs
 from tests.tasks.cancelled_runs import end, message_of
@@ -147,27 +146,3 @@ async def test_wrong_declaration_is_refused_when_the_block_is_made(tmp_path: Pat
     assert "declaration: give either the text or the file." in refused(declaration=text, declaration_file=str(file))
     assert "declaration_file: it cannot be read: FileNotFoundError." in refused(declaration_file=str(tmp_path / "no"))
     assert "client_id: the sign-in of Dagster does not use it." in refused(declaration=text, client_id="me")
-
-
-async def test_installed_package_brings_a_provider(
-    dagster: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its entry point names a credentials block; without the package, the provider is not known."""
-    with pytest.raises(InvalidInput, match="'films' is not built in or installed"):
-        await load_credentials("films", "films")
-    (tmp_path / "films_jobs.py").write_text(
-        "from blocks import GraphqlJobProvider\n\n\nclass FilmsCredentials(GraphqlJobProvider):\n"
-        "    _block_type_name = 'Films Credentials'\n    _block_type_slug = 'films-credentials'\n"
-    )
-    info = tmp_path / "films_jobs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: films-jobs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[graphql_jobs.credentials]\nfilms = films_jobs:FilmsCredentials\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    from films_jobs import FilmsCredentials  # type: ignore[import-not-found]
-
-    text = DECLARATION.read_text().replace("provider: dagster", "provider: films")
-    url = (await load_block(GraphqlJobProvider, "dagster", "credentials")).base_url
-    await FilmsCredentials(base_url=url, declaration=text, token=SecretStr(TOKEN)).asave("films", overwrite=True)
-    block = await load_credentials("films", "films")
-    assert (type(block).__name__, block.get_client().provider) == ("FilmsCredentials", "films")

@@ -62,6 +62,7 @@ def test_size_has_a_unit() -> None:
         ),
         ({"engine_results": [{}, {}]}, "Fetched 2 engine results of aiWARE job 7_aB."),
         ({}, "aiWARE job 7_aB has no result to fetch."),
+        ({"rows": 3}, "Fetched the result of aiWARE job 7_aB."),
     ],
 )
 def test_log_line_says_what_was_fetched(result: dict[str, Any], line: str) -> None:

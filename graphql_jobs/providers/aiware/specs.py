@@ -104,6 +104,7 @@ class AiwareJobSpec(JobSpec):
     """
 
     operation: ClassVar[str] = "createJob"
+    title: ClassVar[str] = "aiWARE job"
 
     tasks: list[EngineTask] = Field(min_length=1, description="The tasks; adapters first.")
     routes: list[Route] = Field(default_factory=list, description="How folders are connected.")
@@ -143,6 +144,7 @@ class EngineJobSpec(JobSpec):
     """One engine on one recording (`launchSingleEngineJob`), through the engine's own job template."""
 
     operation: ClassVar[str] = "launchSingleEngineJob"
+    title: ClassVar[str] = "aiWARE engine job"
 
     engine_id: Name = Field(description="The engine's id.")
     upload_url: Url | None = Field(default=None, repr=False, description="Media to fetch into a new data object.")

@@ -19,6 +19,7 @@ class AutoLabelSpec(JobSpec):
     """Label a span project with your own model (`autoLabelTokenBasedProject`)."""
 
     operation: ClassVar[str] = "autoLabelTokenBasedProject"
+    title: ClassVar[str] = "Datasaur auto-labeling"
 
     project_id: Name = Field(description="The project to label.")
     labeler_email: Name = Field(description="The team member as whom labels are written.")
@@ -55,6 +56,7 @@ class ExportSpec(JobSpec):
     """Export one or more projects into one file (`exportTextProject`), for download or in your own storage."""
 
     operation: ClassVar[str] = "exportTextProject"
+    title: ClassVar[str] = "Datasaur export"
 
     project_ids: list[Name] = Field(min_length=1, description="The projects to export.")
     file_name: Name = Field(description="Name of the file, without its ending.")
@@ -126,6 +128,7 @@ class ProjectSpec(JobSpec):
     """Create a labeling project (`createProject`)."""
 
     operation: ClassVar[str] = "createProject"
+    title: ClassVar[str] = "Datasaur project"
 
     name: Name = Field(description="The project's name; make it unique, since the server does not.")
     documents: list[ProjectDocument] = Field(min_length=1, max_length=100, description="The files to label.")

@@ -18,7 +18,6 @@ from graphql_jobs.providers.declared.check import variables_of
 from graphql_jobs.providers.declared.load import read_declaration
 from graphql_jobs.providers.declared.reader import dialect_of, read_job, text_at, value_at
 from graphql_jobs.providers.declared.spec import DeclaredSpec
-from graphql_jobs.providers.identity import Identity
 from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.providers.status_table import StatusTable
 from graphql_jobs.transport.auth import ClientCredentials, HeaderToken, NoSignIn
@@ -86,11 +85,6 @@ class DeclaredClient(JobClient):
                 raise InvalidInput(f"values.{name}", "it is missing.")
         about = brief(without_queries(whole.get(submit.subject or "")))
         return DeclaredSpec.of(values=whole, about=about[:_SUBJECT_CHARACTERS] or "job")
-
-    async def identify(self) -> Identity:
-        """Send the smallest query. It shows that the address is right; many servers answer it without a sign-in."""
-        await self.session.read(Operation("query Identify { __typename }"), {})
-        return Identity(f"{self.account or 'the owner of the token'} (not told by {self.title})")
 
     async def submit(self, spec: JobSpec, label: Label | None = None, location: Location | None = None) -> JobHandle:
         """Start a job. `$key` is the label's key."""

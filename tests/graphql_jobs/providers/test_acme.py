@@ -2,89 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from graphql_jobs import BearerToken, JobState, Label, LocalStore, errors, require_success, submit_once, wait
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.waiting.policy import Schedule, WaitPolicy
+from tests.acme_page import PAGE, block_of, installed
 from tests.clocks import use_clock
-from tests.graphql_jobs.conftest import plain_answer
-from tests.graphql_jobs.providers import acme
+from tests.graphql_jobs.providers.acme_server import Acme
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from aiohttp import web
-
+    from tests import acme_jobs as acme
     from tests.clocks import FakeClock
     from tests.graphql_jobs.conftest import Serve
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "add-a-provider.md"
+else:
+    acme = installed()
+
 LABEL = Label("gqj-one")
 FILM = acme.RenderSpec.of(film="f-1")
 POLICY = WaitPolicy(Schedule(5, 0, 5))
-
-
-class Acme:
-    """Acme's server: each read of a render shows the next word of `words`."""
-
-    def __init__(self) -> None:
-        self.renders: dict[str, dict[str, Any]] = {}
-        self.words = ["WAITING", "RENDERING", "DONE"]
-        self.calls = Counter[str]()
-        self.fault = ""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One operation."""
-        call = await request.json()
-        name, variables = call["operationName"], call["variables"]
-        self.calls[name] += 1
-        return plain_answer(getattr(self, re.sub("(?<!^)(?=[A-Z])", "_", name).lower())(variables, request))
-
-    def start_render(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Create a render. Faults: refuse it, lose the answer, or also lose a part of each later list."""
-        if self.fault == "refused":
-            return {"errors": [{"message": "no such film", "code": "UNKNOWN_FILM"}]}
-        render_id = f"r-{len(self.renders)}"
-        words = iter(self.words)
-        self.renders[render_id] = {"note": variables["note"], "words": words, "status": next(words)}
-        if self.fault:
-            assert request.transport is not None
-            request.transport.close()
-        return {"data": {"startRender": {"id": render_id}}}
-
-    def find_renders(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """The renders with a note."""
-        found = [{"id": one} for one, render in self.renders.items() if render["note"] == variables["note"]]
-        return {"data": {"findRenders": [*found, *([None] if found and self.fault == "lost twice" else [])]}}
-
-    def read_renders(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Renders by their ids, at most ten."""
-        if len(variables["ids"]) > 10:
-            return {"errors": [{"message": "ten at most", "code": "TOO_MANY_IDS"}]}
-        known = [one for one in variables["ids"] if one in self.renders]
-        return {"data": {"renders": [self.shown(one) for one in known]}}
-
-    def cancel_render(self, variables: dict[str, Any], request: web.Request) -> Any:
-        """Stop a render that has not started."""
-        render = self.renders[variables["id"]]
-        if render["status"] != "WAITING":
-            return {"data": {"cancelRender": None}, "errors": [{"message": "it runs", "path": ["cancelRender"]}]}
-        render.update(status="STOPPED", words=iter(()))
-        return {"data": {"cancelRender": {"id": variables["id"]}}}
-
-    def shown(self, render_id: str) -> dict[str, Any]:
-        """The current state of a render; the next read shows the next word."""
-        render = self.renders[render_id]
-        word = render["status"]
-        render["status"] = next(render["words"], word)
-        error = "film too long" if word == "BROKEN" else None
-        return {"id": render_id, "status": word, "error": error, "fileId": "file-1" if word == "DONE" else None}
 
 
 @pytest.fixture
@@ -147,7 +89,7 @@ async def test_refused_create_is_not_searched_for(client: acme.AcmeClient, serve
 async def test_search_that_is_not_whole_decides_nothing(client: acme.AcmeClient, server: Acme) -> None:
     """A lost answer, and a list with a null in it: `SubmissionUnknown`, and no second render."""
     server.fault = "lost twice"
-    with pytest.raises(errors.SubmissionUnknown, match="no list of renders"):
+    with pytest.raises(errors.SubmissionUnknown, match="no list of objects"):
         await submit_once(client, FILM, LocalStore(), LABEL)
     assert len(server.renders) == 1
 
@@ -170,12 +112,7 @@ async def test_cancel_is_confirmed_or_refused(client: acme.AcmeClient, server: A
         await client.cancel((await client.submit(FILM)).job_id)
 
 
-def test_page_shows_the_adapter_that_is_tested() -> None:
-    """The Python blocks on the page, except the last one, are the file `acme.py`."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:-1]
-    assert "".join(blocks).split() == Path(acme.__file__).read_text().split()
-
-
-def test_adapter_is_short() -> None:
-    """At most a hundred lines that are not blank."""
-    assert len([line for line in Path(acme.__file__).read_text().splitlines() if line.strip()]) <= 100
+def test_page_has_the_whole_adapter_in_at_most_150_lines() -> None:
+    """Its Python block is `tests/acme_jobs.py`, which ruff and mypy check."""
+    assert block_of("python") == (Path(__file__).parents[2] / "acme_jobs.py").read_text()
+    assert len(PAGE.read_text().splitlines()) <= 150
