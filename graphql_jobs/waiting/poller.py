@@ -17,7 +17,6 @@ from graphql_jobs.transport.rate_limit import delayed
 from graphql_jobs.waiting.circuit_breaker import CircuitBreaker
 from graphql_jobs.waiting.metrics import Metrics
 from graphql_jobs.waiting.poll_queue import PolledJob, PollQueue, choose_probe
-from graphql_jobs.waiting.watch import broken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,7 +196,7 @@ class Poller:
                 try:
                     ended = watch.judge(seen, now)
                 except Exception as bug:  # it ends only this wait
-                    ended = broken(watch, now, bug, "judging the job")
+                    ended = watch.broken(bug, "judging the job", now)
                 if ended is not None:
                     self._end(job, waiter, watch, seen, ended)
                     continue

@@ -10,7 +10,7 @@ from graphql_jobs.job import Job, JobState
 from graphql_jobs.waiting.checkpoints import Checkpoint
 from graphql_jobs.waiting.policy import WaitPolicy
 from graphql_jobs.waiting.poller import poller_of
-from graphql_jobs.waiting.watch import Ended, Waiter, Watch, broken, may_have_news
+from graphql_jobs.waiting.watch import Ended, Waiter, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -69,8 +69,9 @@ async def wait_many(
     even if the provider gives no instants. The time comes from the client's session.
     """
     own = [client.handle(handle) for handle in handles]
-    now = client.session.clock.now()
-    checkpoints = checkpoints if any(may_have_news(one, policy) for one in own) else None
+    now, limits = client.session.clock.now(), policy.deadlines
+    if all(one.submitted_at for one in own) and not (limits.running_s or limits.unchanged_s):
+        checkpoints = None  # all deadlines count from the submissions
     kept = await checkpoints.load({one.job_id for one in own}) if checkpoints else {}
     kept = {job_id: checkpoint.no_later_than(now) for job_id, checkpoint in kept.items()}
     first = Checkpoint(first_at=now)
@@ -88,7 +89,7 @@ async def wait_many(
                     on_change(seen)
                 except Exception as raised:
                     poller.release(waiter, job_id)
-                    ended = broken(watch, client.session.clock.now(), raised, "on_change")
+                    ended = watch.broken(raised, "on_change", client.session.clock.now())
                     ended.__cause__ = raised
             if ended is not None:
                 del watches[job_id]

@@ -30,11 +30,6 @@ Ended = Job | errors.GraphqlJobsError
 News = tuple["Watch", "Seen", Ended | None]
 
 
-def may_have_news(handle: JobHandle, policy: WaitPolicy) -> bool:
-    """Whether a checkpoint of the job may ever be needed: see `Watch.has_news`."""
-    return not handle.submitted_at or bool(policy.deadlines.running_s or policy.deadlines.unchanged_s)
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class Watch:
     """One job of one wait."""
@@ -109,6 +104,11 @@ class Watch:
         ran = limits.running_s and before.running_since != now.running_since and starts_unknown
         return bool(began or ran or (limits.unchanged_s and before.digest != now.digest))
 
+    def broken(self, bug: Exception, doing: str, now: float) -> WaitStopped:
+        """Return the end because of `bug`. Its text may be a server's, so the log has only the traceback."""
+        logger.error("%s while %s:\n%s", type(bug).__name__, doing, "".join(format_tb(bug.__traceback__)))
+        return self.stopped(WaitStopped, f"{doing} raised {type(bug).__name__}.", now)
+
     def stopped(self, kind: type[WaitStopped], detail: str, now: float) -> WaitStopped:
         """Return the end of the wait as an error."""
         return kind(self.handle.provider, [self.handle.job_id], now - self.began_at, detail)
@@ -152,12 +152,6 @@ class Watch:
     def _timed_out(self, last: str, now: float) -> WaitStopped:
         limit = self.policy.limit(self._limit()[1])
         return self.stopped(errors.WaitTimedOut, f"the deadline {limit} passed; last seen: {last}.", now)
-
-
-def broken(watch: Watch, now: float, bug: Exception, doing: str) -> WaitStopped:
-    """Return the end of a wait because of `bug`. Its text may be a server's, so the log shows only its traceback."""
-    logger.error("%s while %s:\n%s", type(bug).__name__, doing, "".join(format_tb(bug.__traceback__)))
-    return watch.stopped(WaitStopped, f"{doing} raised {type(bug).__name__}.", now)
 
 
 def _starts(job: Job) -> list[float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphql_jobs import LocalStore, errors
+from graphql_jobs.errors import ServerFailed
 from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
@@ -145,10 +146,19 @@ async def test_late_success_counts_after_a_restart(name: str, scripted: Scripted
     assert (await wait(client, one, policy, checkpoints=Checkpoints(store))).state is JobState.SUCCEEDED
 
 
-async def test_no_checkpoint_is_written_that_no_deadline_needs(scripted: Scripted, clock: FakeClock) -> None:
-    """The submission is known and both deadlines count from it: the store stays empty."""
-    client, store, policy = scripted(until(90)), LocalStore(), WaitPolicy(SLOW, Deadlines(queued_s=500))
-    await wait(client, handle("a", clock.now()), policy, checkpoints=Checkpoints(store))
+@pytest.mark.parametrize("known", ["submission", "creation", "start"])
+async def test_no_checkpoint_is_written_that_no_deadline_needs(
+    known: str, scripted: Scripted, clock: FakeClock
+) -> None:
+    """The handle has the submission, or the provider the creation and the start of a task: the store stays empty."""
+    at = clock.now() - 10
+    tasks = (JobTask("t", JobState.RUNNING, "running", None, at),) if known == "start" else ()
+    states = {True: JobState.SUCCEEDED, False: JobState.RUNNING}
+    client = scripted(lambda one, at_s: job("a", states[at_s >= 90], tasks, raw_created=at))
+    client.failing = lambda job_ids, at_s: ServerFailed("fake", "check", "", "HTTP 503") if 50 < at_s < 70 else None
+    deadlines = Deadlines(running_s=500) if known == "start" else Deadlines(queued_s=500)
+    one, store = handle("a", at if known == "submission" else None), LocalStore()
+    await wait(client, one, WaitPolicy(SLOW, deadlines), checkpoints=Checkpoints(store))
     assert await store.read_all("gqs-") == {}
 
 
