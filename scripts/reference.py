@@ -42,7 +42,7 @@ from graphql_jobs.providers.aiware import EngineTask, NewTarget, Route
 from graphql_jobs.providers.aiware.specs import ExecutionPreferences, IOFolder
 from graphql_jobs.providers.datasaur import ProjectDocument
 from graphql_jobs.providers.recovery import Undecided
-from tasks.downstream import HandOverFailed
+from tasks.outcome import HandOverFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

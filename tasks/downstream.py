@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
@@ -18,32 +18,14 @@ from prefect.deployments import arun_deployment
 from blocks.api import persistent
 from blocks.runs.root_run import root_run_id
 from blocks.runs.store import RunStore
-from graphql_jobs import GraphqlJobsError, JobState
-from graphql_jobs.titles import some, title_of
-from tasks.outcome import JOBS_PARAMETER, fitting, known_as
+from graphql_jobs import JobState
+from tasks.job_task import job_task
+from tasks.outcome import JOBS_PARAMETER, HandOverFailed, fitting, known_as
 
 #: Our choice: a validation message of Prefect's server has a few hundred characters.
 _MAX_CAUSE = 2_000
 #: The prefix of the names of entries about hand-overs.
 _PREFIX = "gqh-"
-
-
-class HandOverFailed(GraphqlJobsError):
-    """The jobs are done, but downstream deployments could not be started. `problems` has a sentence for each."""
-
-    def __init__(self, provider: str, job_ids: Sequence[str], problems: Sequence[str]) -> None:
-        super().__init__(provider, tuple(job_ids), tuple(problems))
-        self.provider = provider
-        self.job_ids = tuple(job_ids)
-        self.problems = tuple(problems)
-
-    def __str__(self) -> str:
-        return (
-            f"{title_of(self.provider)} {some(self.job_ids)}: done, but not every downstream deployment was started: "
-            f"{'; '.join(self.problems)}. "
-            "Fix that, then retry this flow run: it keeps the finished jobs, fetches their results and "
-            "starts the missing deployments. Nothing is started twice."
-        )
 
 
 async def start_downstream(
@@ -74,7 +56,7 @@ async def start_downstream(
     return started
 
 
-@task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
+@job_task(name="start deployment", task_run_name="start {deployment}", cache_policy=NO_CACHE, retries=0)
 async def start_deployment(deployment: str, parameters: dict[str, Any], key: str) -> UUID:
     """Start `deployment` ("flow/name") with `parameters`, once per `key`. Return the id of its run.
 

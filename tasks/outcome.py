@@ -1,4 +1,4 @@
-"""The outcome of a job, which downstream deployments get as plain JSON."""
+"""The outcome of a job, which downstream deployments get as plain JSON, and the error if they do not get it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from graphql_jobs import GraphqlJobsError, Job, JobHandle, JobState
 from graphql_jobs.handle import REPEATS
 from graphql_jobs.numbers import json_text
+from graphql_jobs.titles import some, title_of
 
 #: The parameter through which a downstream flow gets the finished jobs, a list of outcomes.
 JOBS_PARAMETER = "jobs"
@@ -16,6 +17,24 @@ JOBS_PARAMETER = "jobs"
 #: Our choice: Prefect's server refuses parameters of more than 512 KiB (PREFECT_SERVER_API_MAX_PARAMETER_SIZE).
 MAX_RESULT_CHARACTERS = 200_000
 MAX_OUTCOMES_CHARACTERS = 450_000
+
+
+class HandOverFailed(GraphqlJobsError):
+    """The jobs are done, but downstream deployments could not be started. `problems` has a sentence for each."""
+
+    def __init__(self, provider: str, job_ids: Sequence[str], problems: Sequence[str]) -> None:
+        super().__init__(provider, tuple(job_ids), tuple(problems))
+        self.provider = provider
+        self.job_ids = tuple(job_ids)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return (
+            f"{title_of(self.provider)} {some(self.job_ids)}: done, but not every downstream deployment was started: "
+            f"{'; '.join(self.problems)}. "
+            "Fix that, then retry this flow run: it keeps the finished jobs, fetches their results and "
+            "starts the missing deployments. Nothing is started twice."
+        )
 
 
 def outcome(

@@ -16,11 +16,11 @@ from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.urls import checked_url, without_queries
+from tasks.job_task import job_task
 
 #: Our choices: a page of some ten thousand links, and the time for it.
 _MAX_BYTES = 10_000_000
@@ -31,7 +31,7 @@ _SERVER_ERROR = 500
 _DAY = re.compile(r"(?<!\d)(20\d\d)[-_]?(\d\d)[-_]?(\d\d)(?!\d)")
 
 
-@task(name="list recordings", cache_policy=NO_CACHE)
+@job_task(name="list recordings", task_run_name="list recordings", cache_policy=NO_CACHE)
 async def list_recordings(listing: str, pattern: str) -> list[str]:
     """Return the addresses in a listing: a JSON list, one address per line, or the links of a page.
 

@@ -12,7 +12,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from blocks.runs.cancelled_by_person import CANCELLED_AT_PROVIDER
 from graphql_jobs import GraphqlJobsError, Job, errors, require_success
-from tasks.downstream import HandOverFailed
+from tasks.outcome import HandOverFailed
 from tasks.parameters import ParameterCheck, described
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import duckdb
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
@@ -23,6 +23,7 @@ from graphql_jobs import Job, JobState
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import Name
 from tasks.batch import Batch
+from tasks.job_task import job_task
 
 Database = Annotated[
     Name | None,
@@ -71,7 +72,7 @@ class Store:
         return sorted(days.keys() - done)
 
 
-@task(name="load results", cache_policy=NO_CACHE)
+@job_task(name="load results", task_run_name="load results", cache_policy=NO_CACHE)
 async def load(store: Store, batch: Batch, days: Mapping[str, date | None]) -> None:
     """Load each job that has ended, in a transaction of its own. Loading one twice changes nothing."""
     ended = {name: job for name, job in batch.ended.items() if isinstance(job, Job)}

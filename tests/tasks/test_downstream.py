@@ -12,9 +12,9 @@ from prefect import flow
 import tasks
 from graphql_jobs import Job, JobState
 from graphql_jobs.errors import InvalidInput
-from tasks.downstream import HandOverFailed, downstream_key, start_downstream
+from tasks.downstream import downstream_key, start_downstream
 from tasks.downstream_check import require_deployments
-from tasks.outcome import MAX_RESULT_CHARACTERS, outcome
+from tasks.outcome import MAX_RESULT_CHARACTERS, HandOverFailed, outcome
 
 if TYPE_CHECKING:
     from tests.conftest import Deploy, RunsOf

@@ -19,6 +19,7 @@ from graphql_jobs import Deadlines, JobState, WaitPolicy
 from graphql_jobs.emulator import Fault, JobFault
 from graphql_jobs.errors import JobNotFound, WaitTimedOut
 from graphql_jobs.providers.aiware import AiwareJobSpec, EngineTask
+from tasks import downstream, recordings
 from tests.flows.conftest import SUBMITTING
 from tests.tasks.task_runs import task_run_names
 
@@ -163,3 +164,33 @@ async def test_wait_of_a_run_that_a_person_cancelled_is_cancelled(
     of_tasks = [line for line in log.lines if line.startswith("prefect.task_runs")]
     assert ["Crash detected" in line for line in of_tasks] == [True, False], log.lines
     assert "Finished in state Crashed" in of_tasks[1]
+
+
+async def test_task_that_reads_or_starts_is_cancelled_with_its_run(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person cancels while a listing is read and a deployment is started: no task run is Crashed, no line is red."""
+    reached: list[str] = []
+
+    async def hangs(what: str, **_: Any) -> None:
+        reached.append(what)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(recordings, "_fetch", hangs)
+    monkeypatch.setattr(downstream, "arun_deployment", hangs)
+
+    @flow
+    async def mine() -> None:
+        async with get_client() as client:
+            reached.append(str(flow_run.id))
+            listing = recordings.list_recordings("https://media.example.com/night/", "*")
+            starting = asyncio.gather(listing, tasks.start_deployment("store-results/store-results", {}, "once"))
+            while len(reached) < 3:  # noqa: ASYNC110 (two task runs begin)
+                await asyncio.sleep(0.01)
+            await client.set_flow_run_state(UUID(reached[0]), Cancelling(), force=True)
+            starting.cancel()
+            await starting
+
+    with pytest.raises(asyncio.CancelledError):
+        await mine()
+    names = ["list recordings", "start store-results/store-results"]
+    assert await task_run_names(reached[0], len(names), "Cancelled") == names
+    assert [line for line in log.lines if line.startswith("prefect.task_runs")] == []
