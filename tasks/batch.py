@@ -239,10 +239,13 @@ def _json_file(folder: Path, handle: JobHandle) -> Path:
 
 
 def _stored_in(folder: Path, handle: JobHandle) -> Path | None:
-    """Return the file with the result of a job if it is in `folder`."""
+    """Return the file with the result of a job if it is in `folder`.
+
+    An export into your own object storage has no file of its own: the JSON says where it is.
+    """
     file = _json_file(folder, handle)
     if file.exists() and handle.operation == ExportSpec.operation:
-        file = Path(json.loads(file.read_text())["file"])
+        file = Path(json.loads(file.read_text()).get("file") or file)
     return file if file.exists() else None
 
 

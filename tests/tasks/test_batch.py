@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 
-from graphql_jobs import CancelOutcome, JobHandle, WaitPolicy
+from graphql_jobs import CancelOutcome, Job, JobHandle, JobState, WaitPolicy
 from graphql_jobs.errors import WaitTimedOut
+from graphql_jobs.providers.datasaur import ExportSpec
 from tasks import batch, timeout
 
 if TYPE_CHECKING:
@@ -32,6 +34,21 @@ async def test_jobs_of_one_id_on_two_endpoints_have_a_file_each(tmp_path: Path) 
             assert json.loads(file.read_text()) == {"from": endpoint}
             files.add(file)
     assert len(files) == 2
+
+
+async def test_export_to_ones_own_storage_is_stored_as_its_location(tmp_path: Path) -> None:
+    """It has no file on the worker: its JSON says where it is. A second attempt finds that, and asks no server."""
+    handle = JobHandle(provider="datasaur", endpoint="https://x.invalid", job_id="7", operation=ExportSpec.operation)
+    where = {"object_storage_id": "storage-1", "object_key": "all.zip"}
+    client: Any = AsyncMock()
+    client.result.return_value = where
+    job = Job("datasaur", "7", JobState.SUCCEEDED, "DELIVERED")
+    assert batch._stored_in(tmp_path, handle) is None
+    for _ in range(2):
+        file = await batch._stored(client, handle, job, WaitPolicy(), tmp_path)
+        assert json.loads(file.read_text()) == where
+        assert batch._stored_in(tmp_path, handle) == file
+    assert client.result.await_count == 1
 
 
 @pytest.mark.parametrize(("confirmed", "change"), [(True, "cancelled"), (False, "left-running")])
