@@ -18,12 +18,21 @@ from graphql_jobs.errors import InvalidInput
 
 B = TypeVar("B", bound=Block)
 
-#: A provider, as flow parameters spell it.
-ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-
 #: The credentials blocks of the built-in providers. An installed package names its block in an entry point of `_GROUP`.
 _CREDENTIALS: dict[str, type[Any]] = {"aiware": AiwareCredentials, "datasaur": DatasaurCredentials}
 _GROUP = "graphql_jobs.credentials"
+
+#: A provider, as flow parameters spell it. It is no select: a package or a block may bring another one at any time.
+ProviderName = Annotated[
+    str,
+    Field(
+        title="Provider",
+        description=f"The service, in lower case: {', '.join(_CREDENTIALS)}, or a provider of an installed package "
+        "or of a GraphQL Job Provider block.",
+        examples=list(_CREDENTIALS),
+        pattern=r"^[a-z][a-z0-9_-]{0,39}$",
+    ),
+]
 
 #: Part of the message of Prefect's client if there is no such block.
 _UNKNOWN = "Unable to find block document"
@@ -32,7 +41,7 @@ _UNKNOWN = "Unable to find block document"
 async def load_credentials(provider: ProviderName, name: str, parameter: str = "credentials") -> JobCredentials:
     """Return the credentials block `name` of `provider`: built in, installed, or declared by the block itself.
 
-    Raises what `load_block` raises, also for another provider.
+    Raises what `load_block` raises, and `InvalidInput`, which lists the known providers, for another one.
     """
     if block_class := _CREDENTIALS.get(provider) or _installed(provider):
         credentials: JobCredentials = await load_block(block_class, name, parameter)
@@ -40,8 +49,10 @@ async def load_credentials(provider: ProviderName, name: str, parameter: str = "
     try:
         block = await load_block(GraphqlJobProvider, name, parameter)
     except InvalidInput as error:
-        unknown = f"the provider {provider[:80]!r} is not built in or installed, and"
-        raise InvalidInput(parameter, f"{unknown} {error.problem}") from None
+        known = ", ".join(sorted({*_CREDENTIALS, *entry_points(group=_GROUP).names}))
+        unknown = f"the provider {provider[:80]!r} is not built in or installed (known: {known}), and"
+        # Without a block's name, the caller gave only the provider.
+        raise InvalidInput("provider" if name == provider else parameter, f"{unknown} {error.problem}") from None
     if block.provider != provider:
         raise InvalidInput(
             parameter, f"the block {name!r} declares the provider {block.provider}, not {provider[:80]!r}."

@@ -30,7 +30,6 @@ async def check_connection(provider: ProviderName, credentials: Name | None = No
     """Test a saved credentials block: sign in, and read the account and its rights. This starts no job.
 
     Args:
-        provider: The service whose credentials are checked: aiware, datasaur, or one that is declared or installed.
         credentials: A saved block of this provider. Empty for the block with the provider's name.
 
     Returns:

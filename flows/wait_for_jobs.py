@@ -65,7 +65,6 @@ async def wait_for_jobs(
     All jobs are polled together, in few requests. The run fails if any job did not succeed.
 
     Args:
-        provider: The service that runs the jobs: aiware, datasaur, or one that is declared or installed.
         job_ids: Ids of the jobs, one per item. Duplicates are ignored.
         credentials: A saved block of this provider. Empty for the block with the provider's name.
         until: Wait until all have ended, or only until the first job fails or succeeds.

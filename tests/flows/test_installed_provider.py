@@ -70,7 +70,8 @@ async def test_installed_provider_needs_no_change_here(server: Acme, deploy: Dep
     assert (failed.name, "film too long" in str(failed.message)) == ("JobFailed", True)
     sensed = await ended(wait_for_jobs, provider="acme", job_ids=["r-0", "r-1"])
     assert (sensed.name, list(server.renders)) == ("JobFailed", ["r-0", "r-1"])
-    with pytest.raises(InvalidInput, match="'films' is not built in or installed"):
+    known = r"^provider: .*'films' is not built in or installed \(known: acme, aiware, datasaur\), and there is no"
+    with pytest.raises(InvalidInput, match=known):
         await load_credentials("films", "films")
 
 

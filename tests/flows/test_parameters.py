@@ -121,6 +121,15 @@ def test_api_accepts_null_for_an_optional_parameter(flow: Flow[..., Any]) -> Non
     validate(nulls, flow.parameters.model_dump_for_openapi(), raise_on_error=True, ignore_required=True)
 
 
+@pytest.mark.parametrize("flow", ["wait-for-jobs", "check-connection"])
+def test_form_names_the_built_in_providers(flow: str) -> None:
+    """A text box, since a package or a block may bring another provider; its help has the words to enter."""
+    schema = ALL[flow].parameters.properties["provider"]
+    assert (schema["title"], schema["type"], schema["examples"]) == ("Provider", "string", ["aiware", "datasaur"])
+    assert all(name in schema["description"] for name in (*schema["examples"], "GraphQL Job Provider"))
+    assert "enum" not in schema
+
+
 def test_engine_form_asks_for_an_engine_and_a_recording() -> None:
     """Both are required boxes; the flow with tasks asks for neither."""
     assert ALL["run-aiware-engine"].parameters.required == ["engine_id", "upload_url"]
