@@ -1,4 +1,4 @@
-"""The polls of all waits of a process on one endpoint (guarantee 5): one queue, few requests for many jobs.
+"""The polls of all waits of a process on one endpoint (guarantee 5): few requests for many jobs.
 
 The poller is not a task: it runs a step when a wait joins, when a request ends and when its timer fires. It does not
 run callers' code: the `Waiter` passes changes to the caller's task.
