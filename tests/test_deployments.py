@@ -223,3 +223,12 @@ def test_every_flow_is_deployed() -> None:
     files = [*(ROOT / "flows").glob("*.py"), *(ROOT / "flows" / "examples").glob("nightly_*.py")]
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path.stem for path in files}
     assert {f"{module}.{name}" for module, name in modules.items() if name != "__init__"} == set(ENTRYPOINTS)
+
+
+def test_overlapping_runs_of_a_schedule_wait_or_are_cancelled() -> None:
+    """A pipeline or a watcher waits for the one before it, which may be dead; a repeated export is cancelled."""
+    limits = {one["name"]: one.get("concurrency_limit") for one in PREFECT_YAML["deployments"]}
+    limited = {name: limit["collision_strategy"] for name, limit in limits.items() if limit and limit["limit"] == 1}
+    waiting = dict.fromkeys(["nightly-transcripts", "nightly-labels", "watch-suspended-runs"], "ENQUEUE")
+    assert limited == waiting | dict.fromkeys(["datasaur-export-nightly", "reap-orphans"], "CANCEL_NEW")
+    assert limited.keys() >= {one["name"] for one in PREFECT_YAML["deployments"] if one.get("schedules")}
