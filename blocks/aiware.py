@@ -8,6 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock, JobBlock
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.checked_on_load import CheckedOnLoad
+from blocks.connection import ConnectionSettings
 from blocks.fields import (
     BLOCK_CONFIG,
     NOT_EMPTY,
@@ -16,6 +17,7 @@ from blocks.fields import (
     SubmissionS,
     VisibilityS,
     WaitSettings,
+    connection_field,
     limits_of,
     tuned,
 )
@@ -67,6 +69,7 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
+    connection: ConnectionSettings = connection_field()
 
     @field_validator("token")
     @classmethod
@@ -84,7 +87,8 @@ class AiwareCredentials(CheckedOnLoad, CredentialsBlock):
     def get_client(self) -> AiwareClient:
         """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""
         auth = BearerToken(self.token.get_secret_value())
-        client = AiwareClient.connect(self.base_url, auth, limits_of(self), lenient=self.lenient)
+        network = self.connection.network()
+        client = AiwareClient.connect(self.base_url, auth, limits_of(self), network, lenient=self.lenient)
         return tuned(client, self, self._block_document_name or "")
 
 

@@ -9,6 +9,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from blocks.checked_on_load import CheckedOnLoad
+from blocks.connection import ConnectionSettings
 from blocks.fields import (
     BLOCK_CONFIG,
     EXPORT_FORMATS,
@@ -18,6 +19,7 @@ from blocks.fields import (
     SubmissionS,
     VisibilityS,
     WaitSettings,
+    connection_field,
     limits_of,
     tuned,
 )
@@ -84,6 +86,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
     max_batch: MaxBatch = None
+    connection: ConnectionSettings = connection_field()
 
     @model_validator(mode="after")
     def _check_sign_in(self) -> Self:
@@ -101,7 +104,7 @@ class DatasaurCredentials(CheckedOnLoad, CredentialsBlock):
 
     def get_client(self) -> DatasaurClient:
         """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""
-        client = DatasaurClient.connect(self.base_url, self._auth(), limits_of(self))
+        client = DatasaurClient.connect(self.base_url, self._auth(), limits_of(self), self.connection.network())
         return tuned(client, self, self.client_id or self._block_document_name or "")
 
     def _auth(self) -> Auth:

@@ -9,6 +9,7 @@ from prefect.blocks.core import Block, schema_extra
 from prefect.settings import get_current_settings
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from blocks.connection import ConnectionSettings
 from graphql_jobs import Deadlines, JobClient, Limits, Schedule, WaitPolicy
 from graphql_jobs.errors import InvalidInput
 from graphql_jobs.inputs import show_boxes
@@ -89,19 +90,41 @@ MaxBatch = Annotated[
 NOT_EMPTY: dict[str, JsonValue] = {"minLength": 1}
 
 
-class EndpointSettings(Protocol):
+class RequestSettings(Protocol):
+    """The fields of a credentials block that tune requests."""
+
+    submission_s: float
+    requests_per_s: float | None
+    connection: ConnectionSettings
+
+
+class EndpointSettings(RequestSettings, Protocol):
     """The fields of a credentials block that tune the client."""
 
     visibility_s: float
-    submission_s: float
-    requests_per_s: float | None
     max_batch: int | None
     _block_document_name: str | None
 
 
-def limits_of(block: EndpointSettings) -> Limits:
+def connection_field() -> Any:
+    """Return the last field of a credentials block, a `ConnectionSettings`."""
+    return Field(
+        default_factory=ConnectionSettings,
+        title="Advanced: connection",
+        description="Time-outs, extra headers, a client certificate and a proxy.",
+    )
+
+
+def limits_of(block: RequestSettings) -> Limits:
     """Return the limits for the sessions of a credentials block."""
-    return Limits(submission_s=block.submission_s, requests_per_s=block.requests_per_s)
+    timeouts = block.connection
+    return Limits(
+        connect_s=timeouts.connect_s,
+        read_s=timeouts.read_s,
+        request_s=timeouts.request_s,
+        submission_s=block.submission_s,
+        requests_per_s=block.requests_per_s,
+    )
 
 
 def tuned(client: Client, block: EndpointSettings, account: str) -> Client:

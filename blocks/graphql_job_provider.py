@@ -9,7 +9,8 @@ from prefect.blocks.abstract import CredentialsBlock
 from pydantic import Field, SecretStr, model_validator
 
 from blocks.checked_on_load import CheckedOnLoad
-from blocks.fields import BLOCK_CONFIG, NOT_EMPTY, RequestsPerS, SubmissionS, owned
+from blocks.connection import ConnectionSettings
+from blocks.fields import BLOCK_CONFIG, NOT_EMPTY, RequestsPerS, SubmissionS, connection_field, limits_of, owned
 from blocks.pasted import Address, OptionalToken
 from graphql_jobs import Limits
 from graphql_jobs.errors import InvalidInput
@@ -59,6 +60,7 @@ class GraphqlJobProvider(CheckedOnLoad, CredentialsBlock):
 
     submission_s: SubmissionS = Limits().submission_s
     requests_per_s: RequestsPerS = None
+    connection: ConnectionSettings = connection_field()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -91,8 +93,8 @@ class GraphqlJobProvider(CheckedOnLoad, CredentialsBlock):
 
     def get_client(self) -> DeclaredClient:
         """Return a client on the event loop's shared session: `async with credentials.get_client() as client`."""
-        limits = Limits(submission_s=self.submission_s, requests_per_s=self.requests_per_s)
-        client = self.client_class().connect(self.base_url, self._auth(), limits)
+        network = self.connection.network()
+        client = self.client_class().connect(self.base_url, self._auth(), limits_of(self), network)
         return owned(client, self._block_document_name, self.client_id or self._block_document_name or "")
 
     def _auth(self) -> Auth:

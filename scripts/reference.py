@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 import blocks
+from blocks.connection import ConnectionSettings
 from blocks.fields import WaitSettings
 from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.check_connection import check_connection
@@ -104,6 +105,7 @@ def tables() -> dict[str, str]:
         **{f"flow {flow.name}": _parameters(flow) for flow in FLOWS},
         **{f"block {block._block_type_name}": _fields(block) for block in BLOCKS},
         **{f"structure {model.__name__}": _rows(model.model_json_schema(), "field") for model in STRUCTURES},
+        "block connection": _rows(ConnectionSettings.model_json_schema(), "field"),
         "block waiting": _rows(WaitSettings.model_json_schema(), "field"),
         "errors": _errors(),
         **{f"command {name}": _options(command) for name, command in COMMANDS.items() if name != "emulator"},

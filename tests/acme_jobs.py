@@ -8,6 +8,7 @@ from prefect.blocks.abstract import CredentialsBlock
 
 from blocks import fields
 from blocks.checked_on_load import CheckedOnLoad
+from blocks.connection import ConnectionSettings
 from blocks.pasted import Address, Token
 from graphql_jobs import BearerToken, JobClient, JobHandle, JobSpec, Label, Limits, Recovery, errors
 from graphql_jobs.inputs import Name
@@ -89,10 +90,11 @@ class AcmeCredentials(CheckedOnLoad, CredentialsBlock):
     submission_s: fields.SubmissionS = Limits().submission_s
     requests_per_s: fields.RequestsPerS = None
     max_batch: fields.MaxBatch = None
+    connection: ConnectionSettings = fields.connection_field()
 
     def get_client(self) -> AcmeClient:
         auth = BearerToken(self.token.get_secret_value())
-        client = AcmeClient.connect(self.base_url, auth, fields.limits_of(self))
+        client = AcmeClient.connect(self.base_url, auth, fields.limits_of(self), self.connection.network())
         return fields.tuned(client, self, account=self._block_document_name or "")
 
 

@@ -72,11 +72,12 @@ def test_tables_are_as_the_code_says(page: str) -> None:
 
 
 def test_every_flow_and_block_has_its_table() -> None:
-    """Every deployed flow, block and structure of a parameter; the fields of job blocks' `waiting` too."""
+    """Every deployed flow, block and structure of a parameter; the fields of `waiting` and `connection` too."""
     assert {f"flow {flow.name}" for flow in FLOWS} | {f"structure {one.__name__}" for one in STRUCTURES} == named_in(
         "flows.md"
     )
-    assert {f"block {block._block_type_name}" for block in BLOCKS} | {"block waiting"} == named_in("blocks.md")
+    parts = {"block connection", "block waiting"}
+    assert {f"block {block._block_type_name}" for block in BLOCKS} | parts == named_in("blocks.md")
     entrypoints = re.findall(r"entrypoint: flows\.(?:examples\.)?(\w+)\.", (ROOT / "prefect.yaml").read_text())
     assert {flow.name for flow in FLOWS} == {name.replace("_", "-") for name in entrypoints}
 

@@ -20,6 +20,7 @@ from graphql_jobs.providers.identity import Identity
 from graphql_jobs.providers.recovery import Evidence
 from graphql_jobs.titles import add_title, title_of
 from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.network import Network
 from graphql_jobs.transport.operation import Operation
 from graphql_jobs.transport.retry import OUTAGE_BUDGET_S, OutageBudget
 from graphql_jobs.transport.shared_session import shared_session
@@ -71,9 +72,9 @@ class JobClient(ABC):
         self.session = session
 
     @classmethod
-    def connect(cls, url: str, auth: Auth, limits: Limits = Limits()) -> Self:
+    def connect(cls, url: str, auth: Auth, limits: Limits = Limits(), network: Network = Network()) -> Self:
         """Return a client for the installation at the base URL `url`, on this event loop's shared session."""
-        return cls(shared_session(f"{base_url(url)}{cls.path}", auth, cls.dialect, limits))
+        return cls(shared_session(f"{base_url(url)}{cls.path}", auth, cls.dialect, limits, network))
 
     @property
     def reading(self) -> object:

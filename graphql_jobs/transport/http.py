@@ -17,10 +17,14 @@ from gql.transport.aiohttp import AIOHTTPTransport
 
 from graphql_jobs.numbers import decoded_answer
 from graphql_jobs.parsing import decoded, http_date_or_none, is_shallow
+from graphql_jobs.transport.network import Network, is_at
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Mapping
     from types import SimpleNamespace
+
+    from yarl import URL
 
     from graphql_jobs.transport.limits import Limits
 
@@ -133,7 +137,9 @@ def timeout_of(limits: Limits, total_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total_s, connect=connect_s, sock_connect=connect_s, sock_read=limits.read_s)
 
 
-def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTransport:
+def new_transport(
+    url: str, limits: Limits, tls: ssl.SSLContext | bool = True, *, reuses: bool = True
+) -> AIOHTTPTransport:
     """Return gql over aiohttp with our limits, encoder, decoder and records, and without cookies.
 
     Mutations need a transport that does not reuse connections: a server may close an idle connection just when a
@@ -141,7 +147,7 @@ def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTr
     """
     return AIOHTTPTransport(
         url,
-        ssl=True,
+        ssl=tls,
         json_serialize=encoded,
         json_deserialize=decoded_answer,
         client_session_args={
@@ -159,17 +165,20 @@ def new_transport(url: str, limits: Limits, *, reuses: bool = True) -> AIOHTTPTr
 class Connections:
     """The transports of a session. They are open while the session has users."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
-        self._url, self._limits = url, limits
+    def __init__(self, url: str, limits: Limits, network: Network = Network()) -> None:
+        self._url, self._limits, self._network = url, limits, network
+        self._ssl: ssl.SSLContext | bool = True
+        self.secrets = network.secrets
         self.users = 0
         #: By whether it reuses connections.
         self.transports: dict[bool, AIOHTTPTransport] = {}
 
     async def open(self) -> None:
-        """Add a user. The first one opens the transports."""
+        """Add a user. The first one opens the transports. Raises `InvalidInput` if the certificate cannot be read."""
         if not self.users:
+            self._ssl = self._network.ssl()
             self.transports = {
-                reuses: new_transport(self._url, self._limits, reuses=reuses) for reuses in (True, False)
+                reuses: new_transport(self._url, self._limits, self._ssl, reuses=reuses) for reuses in (True, False)
             }
             for transport in self.transports.values():
                 await transport.connect()  # this only creates the client: nothing is awaited before the user counts
@@ -189,6 +198,16 @@ class Connections:
         if reuses not in self.transports:
             raise RuntimeError("use the session within `async with`")
         return self.transports[reuses]
+
+    def options(self, url: str | URL, headers: Mapping[str, str], exchange: Exchange) -> dict[str, Any]:
+        """Return aiohttp's options for a request to `url`. Only the service gets the extra headers."""
+        options = self._network.options(url, self._url, headers)
+        return options | {"allow_redirects": False, "trace_request_ctx": exchange}
+
+    def plain_options(self, url: str | URL, headers: Mapping[str, str], exchange: Exchange) -> dict[str, Any]:
+        """Return them for a request without gql. Only the service gets our certificate."""
+        options = self.options(url, headers, exchange)
+        return options | {"ssl": self._ssl} if is_at(url, self._url) else options
 
     def http(self) -> aiohttp.ClientSession:
         """Return the client for plain HTTP requests."""

@@ -36,6 +36,7 @@ from graphql_jobs.transport.diagnosis import (
 )
 from graphql_jobs.transport.http import Connections, Exchange
 from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.network import Network
 from graphql_jobs.transport.rate_limit import DEFAULT_DELAY_S, RateLimit, RateWindow, ServerDelay, delayed
 from graphql_jobs.transport.redaction import KeptSecrets
 from graphql_jobs.transport.responses import Response, read_response
@@ -64,14 +65,20 @@ class Session:
     """Send operations to one GraphQL endpoint with one credential. Use it in `async with`."""
 
     def __init__(
-        self, url: str, auth: Auth, dialect: Dialect, limits: Limits = Limits(), clock: Clock | None = None
+        self,
+        url: str,
+        auth: Auth,
+        dialect: Dialect,
+        limits: Limits = Limits(),
+        clock: Clock | None = None,
+        network: Network = Network(),
     ) -> None:
         self.url = url
         self.auth = auth
         self.dialect = dialect
         self.limits = limits
         self.clock: Clock = SteadyClock(clock or SystemClock())
-        self._connections = Connections(url, limits)
+        self._connections = Connections(url, limits, network)
         self.server_delay = ServerDelay(self.clock)
         self.rate_limit = RateLimit(self.clock, RateWindow(limits.requests_per_s))
         #: Where address and credentials come from, such as "the block 'aiware'", for messages.
@@ -83,7 +90,7 @@ class Session:
         self.telemetry = Telemetry(dialect.provider, url)
         #: The last exchange, and when it ended.
         self.last_heard: tuple[Exchange, float] | None = None
-        self.kept_secrets = KeptSecrets(lambda: auth.secrets)
+        self.kept_secrets = KeptSecrets(lambda: (*auth.secrets, *self._connections.secrets))
         #: Objects of other layers that live as long as the session, under their own keys.
         self.attached: dict[object, Any] = {}
         self._sign_in = SignIn(self)
@@ -175,10 +182,9 @@ class Session:
         """
         await (self._await_turn(operation, subject) if to_endpoint else self.rate_limit.take())
         exchange = Exchange()
+        request |= self._connections.plain_options(url, request.get("headers") or {}, exchange)
         try:
-            async with self._connections.http().request(
-                method, url, allow_redirects=False, trace_request_ctx=exchange, **request
-            ) as response:
+            async with self._connections.http().request(method, url, **request) as response:
                 if 200 <= response.status < 300 or response.status in also:
                     return await consume(response)
                 if to_endpoint:
@@ -234,14 +240,9 @@ class Session:
         raised: Exception | None = None
         self._count("requests")
         try:
-            answer = await self._connections.transport(reuses=not operation.is_mutation).execute(
-                operation.bind(variables),
-                extra_args={
-                    "headers": self.auth.headers(token),
-                    "allow_redirects": False,
-                    "trace_request_ctx": exchange,
-                },
-            )
+            options = self._connections.options(self.url, self.auth.headers(token), exchange)
+            transport = self._connections.transport(reuses=not operation.is_mutation)
+            answer = await transport.execute(operation.bind(variables), extra_args=options)
             result = with_errors_in_data(self.dialect, answer)
         except Exception as error:  # gql wraps everything, bugs too: `diagnose` raises those again
             raised = error

@@ -74,14 +74,20 @@ def test_form_refuses_empty_fields(kind: type[Block], fields: list[str]) -> None
 def test_prefect_knows_every_secret() -> None:
     """It encrypts all of a block, and shows asterisks for these fields only."""
     known = {kind.__name__: kind.model_json_schema()["secret_fields"] for kind in ALL}
+    headers = "connection.headers.*"
     assert known == {
-        "AiwareCredentials": ["token"],
-        "AiwareEngineJob": ["credentials.token"],
-        "DatasaurAutoLabel": ["credentials.client_secret", "credentials.token", "target_api.secret_key"],
-        "DatasaurCredentials": ["client_secret", "token"],
-        "DatasaurExport": ["credentials.client_secret", "credentials.token"],
+        "AiwareCredentials": ["token", headers],
+        "AiwareEngineJob": ["credentials.token", f"credentials.{headers}"],
+        "DatasaurAutoLabel": [
+            "credentials.client_secret",
+            "credentials.token",
+            f"credentials.{headers}",
+            "target_api.secret_key",
+        ],
+        "DatasaurCredentials": ["client_secret", "token", headers],
+        "DatasaurExport": ["credentials.client_secret", "credentials.token", f"credentials.{headers}"],
         "DatasaurTargetApi": ["secret_key"],
-        "GraphqlJobProvider": ["token", "client_secret"],
+        "GraphqlJobProvider": ["token", "client_secret", headers],
     }
 
 

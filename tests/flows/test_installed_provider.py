@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from prefect.client.orchestration import get_client
+from prefect.types import SecretDict
 from pydantic import SecretStr
 
+from blocks.connection import ConnectionSettings
 from blocks.load import load_credentials
 from flows.cancel_remote_jobs import cancel_remote_jobs
 from flows.check_connection import check_connection
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
 TOKEN = "t0k3n-of-an-installed-provider"
+HEADER = "h3ader-of-an-installed-provider"
 
 
 @pytest.fixture
 async def server(secrets: set[str]) -> AsyncIterator[Acme]:
     """Acme's server, and the saved block `acme` for it."""
-    secrets.add(TOKEN)
+    secrets |= {TOKEN, HEADER}
     acme = Acme()
     app = web.Application()
     app.router.add_post("/graphql", acme.handle)
@@ -42,7 +45,9 @@ async def server(secrets: set[str]) -> AsyncIterator[Acme]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await installed().AcmeCredentials(base_url=url, token=SecretStr(TOKEN)).asave("acme", overwrite=True)
+    connection = ConnectionSettings(headers=SecretDict({"X-Gateway": HEADER}), read_s=45)
+    block = installed().AcmeCredentials(base_url=url, token=SecretStr(TOKEN), connection=connection)
+    await block.asave("acme", overwrite=True)
     use_clock((await load_credentials("acme", "acme")).get_client().session, FakeClock())
     yield acme
     await runner.cleanup()
@@ -56,6 +61,7 @@ async def ended(flow: Any, **parameters: Any) -> State[Any]:
 
 async def test_installed_provider_needs_no_change_here(server: Acme, deploy: Deploy, runs_of: RunsOf) -> None:
     """Its block signs in, its flow adopts the job of a lost answer and hands it over, and the sensor waits for jobs."""
+    assert (await load_credentials("acme", "acme")).get_client().session.limits.read_s == 45
     assert "answers as acme" in str((await ended(check_connection, provider="acme")).message)
     downstream = await deploy("after-acme")
     server.fault = "lost"
@@ -70,6 +76,7 @@ async def test_installed_provider_needs_no_change_here(server: Acme, deploy: Dep
     assert (failed.name, "film too long" in str(failed.message)) == ("JobFailed", True)
     sensed = await ended(wait_for_jobs, provider="acme", job_ids=["r-0", "r-1"])
     assert (sensed.name, list(server.renders)) == ("JobFailed", ["r-0", "r-1"])
+    assert server.gateway == {HEADER}
     known = r"^provider: .*'films' is not built in or installed \(known: acme, aiware, datasaur\), and there is no"
     with pytest.raises(InvalidInput, match=known):
         await load_credentials("films", "films")

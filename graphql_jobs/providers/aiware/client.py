@@ -17,6 +17,7 @@ from graphql_jobs.providers.base import JobClient
 from graphql_jobs.providers.collecting import collected
 from graphql_jobs.providers.recovery import Evidence, Location, Recovery
 from graphql_jobs.transport.limits import Limits
+from graphql_jobs.transport.network import Network
 from graphql_jobs.transport.retry import OutageBudget
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ class AiwareClient(JobClient):
         return type(self), self.lenient
 
     @classmethod
-    def connect(cls, url: str, auth: Auth, limits: Limits = Limits(), *, lenient: bool = False) -> Self:
+    def connect(
+        cls, url: str, auth: Auth, limits: Limits = Limits(), network: Network = Network(), *, lenient: bool = False
+    ) -> Self:
         """Return a client for the installation at the base URL `url`, on this event loop's shared session."""
-        client = super().connect(url, auth, limits)
+        client = super().connect(url, auth, limits, network)
         client.lenient = lenient
         return client
 

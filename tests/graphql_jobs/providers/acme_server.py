@@ -20,10 +20,13 @@ class Acme:
         self.words = ["WAITING", "RENDERING", "DONE"]
         self.calls = Counter[str]()
         self.fault = ""
+        #: The values of the header X-Gateway.
+        self.gateway: set[str] = set()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One operation."""
         call = await request.json()
+        self.gateway |= {request.headers.get("X-Gateway", "")}
         name, variables = call["operationName"], call.get("variables", {})
         self.calls[name] += 1
         return plain_answer(getattr(self, re.sub("(?<!^)(?=[A-Z])", "_", name).lower())(variables, request))

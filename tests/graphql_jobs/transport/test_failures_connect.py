@@ -6,18 +6,14 @@ import asyncio
 import socket
 import ssl
 import tempfile
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from graphql_jobs import errors
 from graphql_jobs.transport.limits import Limits
+from tests.graphql_jobs.certificates import self_signed
 
 if TYPE_CHECKING:
     from graphql_jobs.transport.operation import Operation
@@ -100,22 +96,6 @@ async def plain_http(serve_raw: ServeRaw) -> str:
         await writer.drain()
 
     return (await serve_raw(plain)).url.replace("http:", "https:")
-
-
-def self_signed() -> bytes:
-    """A new key and its self-signed certificate, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    today = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    certificate = (
-        builder.not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    key_bytes = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
-    return key_bytes + certificate.public_bytes(pem)
 
 
 async def untrusted_certificate(serve_raw: ServeRaw) -> str:
