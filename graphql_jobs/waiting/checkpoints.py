@@ -22,6 +22,8 @@ CHECKPOINTS_PREFIX = "gqs-"
 #: The next part of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a
 #: run's thousands of waits reads only its own entries. The last part is random: no two waits write under one key.
 _OF_SEVERAL = "waits-"
+#: Our choice: how long the end of a wait is delayed by a write.
+_WRITE_S = 2.0
 
 
 class Checkpoint(NamedTuple):
@@ -90,8 +92,9 @@ class Checkpoints:
         return self._writing
 
     async def close(self) -> None:
-        """Stop writing."""
+        """Finish the write, or stop it if it is slow: a run that suspends itself leaves the wait right after a poll."""
         if self._writing:
+            await asyncio.wait({self._writing}, timeout=_WRITE_S)
             self._writing.cancel()
             await asyncio.wait({self._writing})
 

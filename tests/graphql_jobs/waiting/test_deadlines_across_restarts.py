@@ -222,6 +222,28 @@ async def test_store_that_hangs_does_not_hold_up_a_wait(scripted: Scripted, cloc
     assert not [one for one in asyncio.all_tasks() - before if "Checkpoints" in repr(one)]
 
 
+async def test_checkpoint_is_written_although_the_wait_is_left_right_after_the_poll(scripted: Scripted) -> None:
+    """A run suspends itself after its first poll, while the checkpoint is being written."""
+    writing, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(LocalStore):
+        async def append(self, key: str, number: int, entry: Any) -> bool:
+            writing.set()
+            await may_end.wait()
+            return await super().append(key, number, entry)
+
+    store = Slow()
+    policy = WaitPolicy(SLOW, Deadlines(running_s=500))
+    waiting = asyncio.create_task(wait(scripted(until(90)), handle(), policy, checkpoints=Checkpoints(store)))
+    await writing.wait()
+    waiting.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (await Checkpoints(store).load(["a"])).keys() == {"a"}
+
+
 async def test_wait_whose_limits_count_from_the_submission_reads_no_checkpoints(
     scripted: Scripted, clock: FakeClock
 ) -> None:
