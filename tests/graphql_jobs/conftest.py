@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.operation import Operation
 from graphql_jobs.transport.session import Session
 from tests.clocks import FakeClock
+from tests.graphql_jobs.fuzzing import HANG_S, Hang
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from ssl import SSLContext
 
     from graphql_jobs.clock import Clock
@@ -270,3 +273,16 @@ def schemas() -> dict[str, GraphQLSchema]:
 def sample() -> Callable[[str], Any]:
     """Reads a recorded answer: `sample("aiware/job_running")`."""
     return lambda name: json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def watchdog() -> Iterator[None]:
+    """Ends an answer that hangs."""
+
+    def bark(*args: object) -> None:
+        raise Hang(f"no end after {HANG_S} s")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import pickle
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -21,10 +20,8 @@ from urllib.parse import unquote
 import pytest
 from aiohttp import web
 
-from graphql_jobs import errors
 from graphql_jobs.handle import JobHandle
 from graphql_jobs.job import Job, JobState
-from graphql_jobs.label import Label
 from graphql_jobs.providers.aiware import AiwareClient, AiwareJobSpec, EngineJobSpec
 from graphql_jobs.providers.aiware.job_lists import labelled_jobs
 from graphql_jobs.providers.datasaur import AutoLabelSpec, DatasaurClient, ExportSpec, ProjectSpec
@@ -32,27 +29,17 @@ from graphql_jobs.providers.datasaur.reader import DIALECT
 from graphql_jobs.transport.auth import BearerToken, ClientCredentials
 from graphql_jobs.transport.limits import Limits
 from graphql_jobs.transport.session import Session
-from graphql_jobs.waiting.checkpoints import Checkpoint
-from graphql_jobs.waiting.policy import WaitPolicy
-from graphql_jobs.waiting.wait import require_success
-from graphql_jobs.waiting.watch import Watch
-from tasks.outcome import outcome
 from tests.clocks import FakeClock
 from tests.graphql_jobs.canned import CannedSession
+from tests.graphql_jobs.fuzzing import ANSWERS, FIRST, HANG_S, LABEL, NOW, fuzz, use, used
 from tests.graphql_jobs.mutations import STATUSES, TOKEN, headers, mutated
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from tests.graphql_jobs.conftest import Serve
 
 
-FIRST = int(os.environ.get("FUZZ_FIRST", "14000000"))
-ANSWERS = int(os.environ.get("FUZZ_ANSWERS", "100000"))
-#: Only a hang takes this long.
-HANG_S = 60
-NOW = 1_800_000_000.0
-LABEL = Label("gqj-0123456789abcdef0123456789abcdef", "a run")
 TASK = {"id": "1", "status": "failed", "engineId": "e", "startedDateTime": "2026-01-01T00:00:00Z"} | {
     "failureReason": "file_not_found",
     "failureMessage": "403 for https://h/?sig=5ec7e75ec7e75ec7e7",
@@ -108,45 +95,6 @@ AIWARE_SPEC = AiwareJobSpec.of(tasks=[{"engine_id": "e", "payload": {"url": "htt
 ENGINE_SPEC = EngineJobSpec.of(engine_id="e", upload_url="https://h/?sig=5ec7e75ec7e75ec7e7")
 
 
-class Hang(BaseException):
-    """Not an Exception, so that no code treats it as an error of a server."""
-
-
-@pytest.fixture
-def watchdog() -> Iterator[None]:
-    """Ends an answer that hangs."""
-
-    def bark(*args: object) -> None:
-        raise Hang(f"no end after {HANG_S} s")
-
-    before = signal.signal(signal.SIGALRM, bark)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
-
-
-def use(seen: object) -> str:
-    """Use the result in all ways; returns all texts that are shown of it."""
-    if isinstance(seen, dict):
-        return " ".join(use(one) for one in seen.values())
-    if isinstance(seen, list):
-        return " ".join(use(one) for one in seen if not isinstance(one, dict))
-    if isinstance(seen, JobHandle):
-        return f"{json.dumps(seen.to_json())} {seen!r}"
-    if isinstance(seen, Job | errors.JobNotFound | errors.RequestFailed):
-        watch = Watch(JobHandle(provider="p", endpoint="e", job_id="a"), WaitPolicy(), Checkpoint(NOW))
-        shown = f"{watch.judge(seen, NOW + 1)} {watch.judge(seen, NOW + 1e6)}"
-        if isinstance(seen, Job):
-            try:
-                require_success(seen)
-            except errors.JobEnded as ended:
-                shown += f"{pickle.loads(pickle.dumps(ended))}"
-            shown += json.dumps(outcome("p", "a", seen, {"result_id": seen.result_id}), allow_nan=False)
-            return f"{shown} {seen.describe()} {seen.created_at} {[task.started_at for task in seen.tasks]} {seen!r}"
-        return shown
-    return str(seen)
-
-
 def aiware_call(random: Random, client: AiwareClient) -> Awaitable[object]:
     """One of the requests to aiWARE."""
     handle = JobHandle(provider="aiware", endpoint=client.session.url, job_id="a")
@@ -193,29 +141,7 @@ async def one_answer(kind: str, seed: int) -> None:
         call = aiware_call(random, AiwareClient(session))
     else:
         call = datasaur_call(random, DatasaurClient(session))
-    try:
-        shown = use(await call)
-    except (errors.GraphqlJobsError, LookupError) as error:
-        if not isinstance(error, errors.GraphqlJobsError) and type(error).__module__ == "builtins":
-            raise
-        shown = f"{error!r} {error} {use(error)}"
-    if heard := session.last_heard:
-        assert isinstance(heard[0].skew_s(heard[1]), float | None)
-    assert TOKEN not in unquote(shown), shown[:1000]
-
-
-async def fuzz(kind: str, number: int) -> None:
-    """A number of mutated answers."""
-    for seed in range(FIRST, FIRST + number):
-        signal.setitimer(signal.ITIMER_REAL, HANG_S)
-        try:
-            async with asyncio.timeout(HANG_S / 2):
-                await one_answer(kind, seed)
-        except (Exception, Hang) as error:
-            raise AssertionError(
-                f"{type(error).__name__} for {kind}, seed {seed}: FUZZ_FIRST={seed} FUZZ_ANSWERS=1"
-            ) from error
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    await used(session, call)
 
 
 @pytest.mark.parametrize(("kind", "share"), [("aiware", 0.5), ("datasaur", 0.4), ("sign-in", 0.1)])
@@ -225,7 +151,7 @@ async def test_a_hundred_thousand_mutated_answers_raise_nothing_but_our_errors(
 ) -> None:
     """Values, shapes, depths, sizes, numbers, headers, statuses and bytes; nothing hangs, and no secret is shown."""
     caplog.set_level(logging.CRITICAL)
-    await fuzz(kind, max(int(ANSWERS * share), 1))
+    await fuzz(kind, partial(one_answer, kind), max(int(ANSWERS * share), 1))
 
 
 @pytest.mark.usefixtures("watchdog")
