@@ -35,7 +35,8 @@ os.environ |= {
     "NO_PROXY": "127.0.0.1,localhost",
 }
 
-from pydantic import SecretStr  # noqa: E402 (as above)
+from prefect.types import SecretDict  # noqa: E402 (as above)
+from pydantic import BaseModel, SecretStr  # noqa: E402 (as above)
 from pydantic_core import to_jsonable_python  # noqa: E402 (as above)
 
 from blocks import AiwareCredentials, DatasaurCredentials, DatasaurTargetApi  # noqa: E402 (as above)
@@ -260,7 +261,11 @@ async def _save(client: PrefectClient, name: str, block: Block) -> None:
 
 
 def _in_clear(value: object) -> object:
-    return value.get_secret_value() if isinstance(value, SecretStr) else to_jsonable_python(value)
+    if isinstance(value, SecretStr | SecretDict):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return {name: _in_clear(field) for name, field in value}
+    return to_jsonable_python(value)
 
 
 def files_in(folder: Path) -> dict[str, int]:
