@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling
 
 from blocks.api import ask
@@ -121,7 +121,8 @@ class DisturbedWatcher:
     async def _cancel(self, run_id: UUID) -> None:
         """Cancel the run like a person in the UI."""
         answer: Any = await ask(lambda client: client.set_flow_run_state(run_id, Cancelling()))
-        if answer.status is not SetStateStatus.ACCEPT:
+        # Prefect sets a suspended run to Cancelled instead. For a run that has ended it returns no such state.
+        if not answer.state or answer.state.type not in (StateType.CANCELLED, StateType.CANCELLING):
             self.refused.add(run_id)
 
 
