@@ -22,7 +22,7 @@ CHECKPOINTS_PREFIX = "gqs-"
 #: The next part of the key of a wait for several jobs. For one job it is a digest of the job's id, so that each of a
 #: run's thousands of waits reads only its own entries. The last part is random: no two waits write under one key.
 _OF_SEVERAL = "waits-"
-#: Our choice: how long the end of a wait is delayed by a write.
+#: Our choice: how long a wait, and then its end, is delayed by a write.
 _WRITE_S = 2.0
 
 
@@ -80,16 +80,15 @@ class Checkpoints:
                     logger.warning("The checkpoint of job %s cannot be read.", job_id)
         return checkpoints
 
-    def keep(self, news: Mapping[str, Checkpoint]) -> asyncio.Task[None]:
-        """Write new checkpoints in the background, and return the task that writes.
+    async def keep(self, news: Mapping[str, Checkpoint]) -> None:
+        """Write new checkpoints. If that is slow or fails, the wait continues, but a restart may delay deadlines.
 
-        A wait does not stop for it. What comes during a write is written together after it. If a write is slow or
-        fails, a restart may delay deadlines.
+        What comes during a slow write is written together after it.
         """
         self._unwritten |= news
         if not self._writing or self._writing.done():
             self._writing = asyncio.create_task(self._write())
-        return self._writing
+            await asyncio.wait({self._writing}, timeout=_WRITE_S)
 
     async def close(self) -> None:
         """Finish the write, or stop it if it is slow: a run that suspends itself leaves the wait right after a poll."""

@@ -77,6 +77,7 @@ async def wait_many(
     first = Checkpoint(first_at=now)
     watches = {one.job_id: Watch(one, policy, kept.get(one.job_id, first)) for one in own}
     waiter, poller = Waiter(dict(watches), wants_changes=bool(on_change or checkpoints)), poller_of(client)
+    new: dict[str, Checkpoint] = {}
     poller.join(waiter)
     try:
         while watches:
@@ -95,8 +96,10 @@ async def wait_many(
                 del watches[job_id]
                 yield watch.handle, ended
             elif checkpoints and watch.has_news(seen, kept.get(job_id)):
-                kept[job_id] = watch.checkpoint
-                checkpoints.keep({job_id: watch.checkpoint})
+                kept[job_id] = new[job_id] = watch.checkpoint
+            if checkpoints and new and waiter.queue.empty():  # those of one poll are written together
+                await checkpoints.keep(new)
+                new = {}
     finally:
         try:
             await poller.leave(waiter)
