@@ -99,9 +99,10 @@ class Watch:
     def has_news(self, seen: Seen, kept: Checkpoint | None) -> bool:
         """Whether a limit needs data that, after a restart, is neither in `kept` nor from the provider."""
         limits, before, now = self.policy.deadlines, kept or Checkpoint(0.0), self.checkpoint
-        began = kept is None and self.began_at == now.first_at
-        starts_unknown = isinstance(seen, Job) and not _starts(seen)
-        ran = limits.running_s and before.running_since != now.running_since and starts_unknown
+        job = seen if isinstance(seen, Job) else None
+        is_known = self.handle.submitted_at or (job.created_at if job else self._shown is not None)
+        began = kept is None and not is_known
+        ran = limits.running_s and before.running_since != now.running_since and job and not _starts(job)
         return bool(began or ran or (limits.unchanged_s and before.digest != now.digest))
 
     def broken(self, bug: Exception, doing: str, now: float) -> WaitStopped:

@@ -222,6 +222,16 @@ async def test_store_that_hangs_does_not_hold_up_a_wait(scripted: Scripted, cloc
     assert not [one for one in asyncio.all_tasks() - before if "Checkpoints" in repr(one)]
 
 
+async def test_no_checkpoint_is_written_for_a_job_that_is_hidden_right_after_its_submission(
+    scripted: Scripted, clock: FakeClock
+) -> None:
+    """The submission is known, at the instant at which the wait begins."""
+    client = scripted(lambda one, at_s: None if at_s < 20 else job("a", JobState.SUCCEEDED))
+    store, policy = LocalStore(), WaitPolicy(SLOW, Deadlines(running_s=500))
+    await wait(client, handle("a", clock.now()), policy, checkpoints=Checkpoints(store))
+    assert await store.read_all("gqs-") == {}
+
+
 async def test_checkpoint_is_written_although_the_wait_is_left_right_after_the_poll(scripted: Scripted) -> None:
     """A run suspends itself after its first poll, while the checkpoint is being written."""
     writing, may_end = asyncio.Event(), asyncio.Event()
