@@ -32,6 +32,7 @@ from tasks.suspending.suspend import Suspending
 from tasks.suspending.watcher import Watcher
 from tests.clocks import DrivenClock
 from tests.exhaustive.fuse import Died, Fuse, FusedSession, FusedTransport
+from tests.exhaustive.protocol import HANGS_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 SPEC = AiwareJobSpec.of(tasks=[EngineTask(engine_id="c0e55cde-340b-44d7-bb42-2e0d65e98255")])
 POLICY = WaitPolicy(Schedule(first_delay_s=6, growth=1, max_delay_s=6), Deadlines(total_s=3600))
-#: Real seconds: a process takes a tenth of one. Clocks are driven, so that what takes long here hangs.
-HANGS_AFTER_S = 60.0
 #: Two processes of the flow and two watchers are the most that two stops need; each of them may be stopped twice.
 MOST_PROCESSES = 8
 
