@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from prefect.client.orchestration import get_client
 from pydantic import SecretStr, ValidationError
 
@@ -18,6 +17,7 @@ from flows.run_graphql_job import run_graphql_job
 from flows.wait_for_jobs import wait_for_jobs
 from tests.clocks import FakeClock, use_clock
 from tests.graphql_jobs.providers.declared.runs_server import Runs
+from tests.served import served
 from tests.tasks.cancelled_runs import end, message_of
 
 if TYPE_CHECKING:
@@ -39,20 +39,11 @@ async def dagster(secrets: set[str]) -> AsyncIterator[Runs]:
     """Dagster's server, and the saved block for it."""
     secrets.add(TOKEN)
     runs = Runs()
-    app = web.Application()
-    app.router.add_post("/graphql", runs.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    block = GraphqlJobProvider(
-        base_url=f"http://127.0.0.1:{runner.addresses[0][1]}",
-        declaration=DECLARATION.read_text(),
-        token=SecretStr(TOKEN),
-    )
-    await block.asave("dagster", overwrite=True)
-    use_clock((await load_block(GraphqlJobProvider, "dagster", "credentials")).get_client().session, FakeClock())
-    yield runs
-    await runner.cleanup()
+    async with served(runs.handle) as url:
+        block = GraphqlJobProvider(base_url=url, declaration=DECLARATION.read_text(), token=SecretStr(TOKEN))
+        await block.asave("dagster", overwrite=True)
+        use_clock((await load_block(GraphqlJobProvider, "dagster", "credentials")).get_client().session, FakeClock())
+        yield runs
 
 
 async def ended(flow: Any, **parameters: Any) -> State[Any]:

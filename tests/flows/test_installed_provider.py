@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from prefect.client.orchestration import get_client
 from prefect.types import SecretDict
 from pydantic import SecretStr
@@ -19,6 +18,7 @@ from graphql_jobs.errors import InvalidInput
 from tests.acme_page import installed
 from tests.clocks import FakeClock, use_clock
 from tests.graphql_jobs.providers.acme_server import Acme
+from tests.served import served
 from tests.tasks.cancelled_runs import end, message_of
 
 if TYPE_CHECKING:
@@ -39,18 +39,12 @@ async def server(secrets: set[str]) -> AsyncIterator[Acme]:
     """Acme's server, and the saved block `acme` for it."""
     secrets |= {TOKEN, HEADER}
     acme = Acme()
-    app = web.Application()
-    app.router.add_post("/graphql", acme.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    connection = ConnectionSettings(headers=SecretDict({"X-Gateway": HEADER}), read_s=45)
-    block = installed().AcmeCredentials(base_url=url, token=SecretStr(TOKEN), connection=connection)
-    await block.asave("acme", overwrite=True)
-    use_clock((await load_credentials("acme", "acme")).get_client().session, FakeClock())
-    yield acme
-    await runner.cleanup()
+    async with served(acme.handle) as url:
+        connection = ConnectionSettings(headers=SecretDict({"X-Gateway": HEADER}), read_s=45)
+        block = installed().AcmeCredentials(base_url=url, token=SecretStr(TOKEN), connection=connection)
+        await block.asave("acme", overwrite=True)
+        use_clock((await load_credentials("acme", "acme")).get_client().session, FakeClock())
+        yield acme
 
 
 async def ended(flow: Any, **parameters: Any) -> State[Any]:
