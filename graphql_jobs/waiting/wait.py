@@ -81,6 +81,9 @@ async def wait_many(
     poller.join(waiter)
     try:
         while watches:
+            if checkpoints and new and waiter.queue.empty():  # those of one poll are written together
+                await checkpoints.keep(new)
+                new = {}
             watch, seen, ended = await waiter.news()
             job_id = watch.handle.job_id
             if job_id not in watches:  # the wait for it has ended: `on_change` raised
@@ -97,9 +100,6 @@ async def wait_many(
                 yield watch.handle, ended
             elif checkpoints and watch.has_news(seen, kept.get(job_id)):
                 kept[job_id] = new[job_id] = watch.checkpoint
-            if checkpoints and new and waiter.queue.empty():  # those of one poll are written together
-                await checkpoints.keep(new)
-                new = {}
     finally:
         try:
             await poller.leave(waiter)

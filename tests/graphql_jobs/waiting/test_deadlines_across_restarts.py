@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from graphql_jobs.errors import ServerFailed
 from graphql_jobs.job import Job, JobState, JobTask
 from graphql_jobs.waiting.checkpoints import Checkpoint, Checkpoints
 from graphql_jobs.waiting.policy import Deadlines, Schedule, WaitPolicy
-from graphql_jobs.waiting.wait import wait
+from graphql_jobs.waiting.wait import wait, wait_many
 from tests.graphql_jobs.waits import handle, job, until
 
 if TYPE_CHECKING:
@@ -230,6 +231,27 @@ async def test_no_checkpoint_is_written_for_a_job_that_is_hidden_right_after_its
     store, policy = LocalStore(), WaitPolicy(SLOW, Deadlines(running_s=500))
     await wait(client, handle("a", clock.now()), policy, checkpoints=Checkpoints(store))
     assert await store.read_all("gqs-") == {}
+
+
+async def test_checkpoints_of_one_poll_are_written_together_although_a_callback_raised(scripted: Scripted) -> None:
+    """Ten jobs start to run: one write. The callback raises for the first one, whose wait ends."""
+    entries: list[Any] = []
+
+    class Counting(LocalStore):
+        async def append(self, key: str, number: int, entry: Any) -> bool:
+            entries.append(entry)
+            return await super().append(key, number, entry)
+
+    def raises_for_the_first(seen: Job) -> None:
+        if seen.job_id == "j0":
+            raise ValueError
+
+    policy, handles = WaitPolicy(SLOW, Deadlines(running_s=500)), [handle(f"j{number}") for number in range(10)]
+    kept = Checkpoints(Counting())
+    waits = wait_many(scripted(until(90)), handles, policy, on_change=raises_for_the_first, checkpoints=kept)
+    ended = {one.job_id: type(end) async for one, end in waits}
+    assert Counter(ended.values()) == {Job: 9, errors.WaitStopped: 1}
+    assert [sorted(entry) for entry in entries] == [[f"j{number}" for number in range(1, 10)]]
 
 
 async def test_checkpoint_is_written_although_the_wait_is_left_right_after_the_poll(scripted: Scripted) -> None:
